@@ -1,0 +1,157 @@
+//! What the nodes share: the logs of the rooms, and the announcements of what is added to them.
+//!
+//! # The obligations of a bus
+//!
+//! - **One atomic step.** [`Bus::publish`] looks the key up, takes the next id, appends to the log
+//!   and announces, and nothing comes in between. So announcements come in the order of the log.
+//! - **Stored means stored.** It answers with an id only when the message is in the log. Any error
+//!   is *unknown*: the message may or may not be there; the same key finds out.
+//! - **The log is the truth, an announcement only the fast path.** A bus may lose announcements. It
+//!   calls [`Listener::joined`] each time that a room's announcements begin to arrive: from then on
+//!   whatever is in the log and was not announced has been there before.
+//! - **One voice.** The calls to a listener for one room never overlap, and never wait.
+//! - **Never a hang.** Every call ends within 2 s.
+
+mod memory;
+mod redis;
+
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use crate::chat::{Draft, Id, RoomName};
+use crate::metrics::Metrics;
+
+use memory::Memory;
+
+/// One place of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place.
+    pub id: Id,
+    /// Empty for a message.
+    pub kind: String,
+    /// What readers get: one line of JSON for a message.
+    pub data: String,
+    /// The node that took it; unknown where the entry came by announcement.
+    pub node: Option<String>,
+}
+
+/// The part of a log to read. Entries always come oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// The newest entries.
+    Newest,
+    /// The newest entries before an id.
+    Before(Id),
+    /// The oldest entries after an id.
+    After(Id),
+    /// The entry at an id, or else the last one before it, and then the oldest entries after it:
+    /// what is needed to judge whether the id belongs to this log.
+    From(Id),
+}
+
+/// One atomic reading of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The first entry that is retained.
+    pub first: Option<Id>,
+    /// The last id that was ever given out in this log; [`Id::ZERO`] where there is no log.
+    pub last: Id,
+    /// The entries of the span, oldest first.
+    pub entries: Vec<Entry>,
+    /// Whether the limit cut the span short.
+    pub more: bool,
+}
+
+/// The answer to a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The place of the message.
+    pub id: Id,
+    /// The key was known: the message had been stored before, and nothing was published now.
+    pub duplicate: bool,
+}
+
+/// Why a publish was not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The key is known, with another sender or message.
+    KeyReused,
+    /// The bus is out of reach or refuses to store; the outcome is unknown.
+    Unreachable,
+}
+
+/// The bus did not answer in time, or answered with an error. Details are in the node's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreachable;
+
+/// What the nodes share. The module's documentation states its obligations.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Stores and announces a message, and gives its id.
+    async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, Refusal>;
+
+    /// Reads at most `limit` entries of a room's log, always where it is written, never a replica.
+    /// The anchor of [`Span::From`] does not count.
+    async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable>;
+
+    /// Asks for the announcements of a room. The listener hears `joined` when they begin to come,
+    /// and again whenever they begin anew.
+    fn listen(&self, room: &RoomName);
+
+    /// Lets go of the announcements of a room.
+    fn unlisten(&self, room: &RoomName);
+
+    /// Names who hears the announcements; once, before anything else.
+    fn attach(&self, listener: Weak<dyn Listener>);
+
+    /// Whether the bus was reached at least once since the start.
+    fn was_reached(&self) -> bool;
+}
+
+/// Who hears what happens on the bus. Calls come from the bus' own task and must not wait.
+pub trait Listener: Send + Sync {
+    /// The announcements of the room begin to come, now.
+    fn joined(&self, room: &str);
+    /// Something was appended to the room's log.
+    fn announced(&self, room: &str, entry: Entry);
+    /// Another program published on the room's channel.
+    fn foreign(&self, room: &str, payload: &[u8]);
+    /// No announcement comes any more; `since` is when the bus was last heard.
+    fn lost(&self, since: Instant);
+    /// The bus is heard again. The rooms hear `joined` one by one.
+    fn found(&self);
+}
+
+/// What a bus has to know.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// Messages kept per room, at least that many.
+    pub messages: usize,
+    /// Seconds after its last message that a log is kept.
+    pub seconds: u64,
+}
+
+/// Milliseconds for which an idempotency key is remembered.
+const KEY_MEMORY_MS: u64 = 10 * 60 * 1000;
+
+/// Opens the bus that the URL names: `redis://` and `rediss://` are shared by many nodes, no URL is
+/// the bus of one process. It begins to look for its server when a listener is attached, and never
+/// stops.
+///
+/// # Errors
+/// When the URL cannot be understood. A server that is away is no error.
+pub fn open(
+    url: Option<&str>,
+    prefix: &str,
+    node: &str,
+    retention: Retention,
+    metrics: Arc<Metrics>,
+) -> Result<Arc<dyn Bus>, String> {
+    Ok(match url {
+        None => Arc::new(Memory::new(node, retention, &metrics)),
+        Some(url) => Arc::new(redis::Redis::open(url, prefix, node, retention, metrics)?),
+    })
+}

@@ -1,0 +1,267 @@
+//! The bus of many nodes: logs are Redis streams, announcements are Redis Pub/Sub.
+//!
+//! | key or channel | type | what |
+//! |---|---|---|
+//! | `chat:{room}` | stream | the room's log; an entry has `data`, `node`, and `type` where it is no message |
+//! | `chat:{room}` | channel | announcements (see [`announcement`]); anything else on it is foreign |
+//! | `chat:{room}:key:KEY` | string, 10 min | `ID SHA1`: what was published under an idempotency key |
+//!
+//! `chat` is the prefix, and the braces are a cluster's hash tag: all keys of a room live together.
+//! Only `publish.lua` writes. Publishes go over one shared pipelined connection ([`link`]), reads
+//! over a pool, since a large reply must not stand in front of a publish; announcements come over a
+//! connection of their own ([`subscriber`]).
+
+mod announcement;
+mod link;
+mod subscriber;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, Script};
+use tokio::time::timeout;
+
+use super::{Bus, Entry, KEY_MEMORY_MS, Listener, Reading, Receipt, Refusal, Retention, Span, Unreachable};
+use crate::chat::{Draft, Id, RoomName};
+use crate::metrics::Metrics;
+use link::Link;
+use subscriber::Subscriber;
+
+/// How long a call waits for Redis. A publish may first have waited for a connection, see
+/// [`link::PATIENCE`]; both together stay below 2 s.
+const DEADLINE: Duration = Duration::from_millis(1200);
+
+/// Connections for reading logs.
+const READERS: usize = 8;
+
+/// The logs and channels of one Redis.
+pub struct Redis {
+    names: Names,
+    node: String,
+    retention: Retention,
+    publish: Script,
+    read: Script,
+    commands: Link,
+    pool: Pool,
+    subscriber: Subscriber,
+    reached: Arc<AtomicBool>,
+}
+
+/// How rooms are called in Redis, and back.
+#[derive(Clone, Debug)]
+struct Names {
+    prefix: String,
+}
+
+impl Names {
+    fn log(&self, room: &RoomName) -> String {
+        format!("{}:{{{room}}}", self.prefix)
+    }
+
+    fn key(&self, room: &RoomName, key: &str) -> String {
+        format!("{}:{{{room}}}:key:{key}", self.prefix)
+    }
+
+    fn room<'a>(&self, channel: &'a str) -> Option<&'a str> {
+        channel.strip_prefix(&self.prefix)?.strip_prefix(":{")?.strip_suffix('}')
+    }
+}
+
+impl Redis {
+    /// Begins to look for the server that the URL names, and never stops.
+    ///
+    /// # Errors
+    /// When the URL cannot be understood.
+    pub fn open(
+        url: &str,
+        prefix: &str,
+        node: &str,
+        retention: Retention,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, String> {
+        let client = client(url).map_err(|error| error.to_string())?;
+        let pool = pool(&client).map_err(|error| error.to_string())?;
+        let names = Names { prefix: prefix.into() };
+        let reached = Arc::new(AtomicBool::new(false));
+        Ok(Self {
+            names: names.clone(),
+            node: node.into(),
+            retention,
+            publish: Script::new(include_str!("redis/publish.lua")),
+            read: Script::new(include_str!("redis/read.lua")),
+            commands: Link::keep(client.clone()),
+            pool,
+            subscriber: Subscriber::new(client, names, reached.clone(), metrics),
+            reached,
+        })
+    }
+
+    async fn run_publish(&self, room: &RoomName, draft: &Draft) -> Result<(String, String), Trouble> {
+        let mut connection = self.commands.connection().await.ok_or(Trouble::Away)?;
+        let mut call = self.publish.prepare_invoke();
+        call.key(self.names.log(room));
+        if let Some(key) = draft.key() {
+            call.key(self.names.key(room, key));
+        }
+        call.arg(draft.data())
+            .arg(&self.node)
+            .arg(self.retention.messages)
+            .arg(self.retention.seconds)
+            .arg(KEY_MEMORY_MS);
+        Ok(timeout(DEADLINE, call.invoke_async(&mut connection)).await.map_err(|_| Trouble::Late)??)
+    }
+
+    async fn run_read(&self, room: &RoomName, span: Span, limit: usize) -> Result<RawReading, Trouble> {
+        let (kind, id) = match span {
+            Span::Newest => ("newest", Id::ZERO),
+            Span::Before(id) => ("before", id),
+            Span::After(id) => ("after", id),
+            Span::From(id) => ("from", id),
+        };
+        let reading = async {
+            let mut connection = self.pool.get().await.map_err(|error| Trouble::Failed(error.to_string()))?;
+            let mut call = self.read.key(self.names.log(room));
+            Ok::<_, Trouble>(call.arg(kind).arg(id.to_string()).arg(limit).invoke_async(&mut connection).await?)
+        };
+        timeout(DEADLINE, reading).await.map_err(|_| Trouble::Late)?
+    }
+}
+
+#[async_trait]
+impl Bus for Redis {
+    async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, Refusal> {
+        let (id, outcome) = self.run_publish(room, draft).await.map_err(|trouble| {
+            trouble.log("publish");
+            Refusal::Unreachable
+        })?;
+        match (id.parse(), outcome.as_str()) {
+            (_, "reused") => Err(Refusal::KeyReused),
+            (Ok(id), outcome) => Ok(Receipt {
+                id,
+                duplicate: outcome == "duplicate",
+            }),
+            (Err(_), _) => Err(Refusal::Unreachable),
+        }
+    }
+
+    async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable> {
+        let raw = self.run_read(room, span, limit).await.map_err(|trouble| {
+            trouble.log("read");
+            Unreachable
+        })?;
+        reading(raw, span, limit).ok_or(Unreachable)
+    }
+
+    fn listen(&self, room: &RoomName) {
+        self.subscriber.listen(self.names.log(room));
+    }
+
+    fn unlisten(&self, room: &RoomName) {
+        self.subscriber.unlisten(&self.names.log(room));
+    }
+
+    fn attach(&self, listener: Weak<dyn Listener>) {
+        self.subscriber.start(listener);
+    }
+
+    fn was_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+}
+
+/// What `read.lua` answers: the first retained id, the last generated one, and the entries with
+/// their fields in turn.
+type RawReading = (String, String, Vec<(String, Vec<Vec<u8>>)>);
+
+/// Understands the answer, and takes the one entry off that was read to see whether there are more.
+fn reading((first, last, raw): RawReading, span: Span, limit: usize) -> Option<Reading> {
+    let mut entries: Vec<Entry> = raw.into_iter().filter_map(|(id, fields)| entry(&id, &fields)).collect();
+    let anchor = match span {
+        Span::From(id) => entries.first().is_some_and(|first| first.id <= id) as usize,
+        _ => 0,
+    };
+    let more = entries.len() > limit + anchor;
+    if more {
+        match span {
+            Span::Newest | Span::Before(_) => drop(entries.remove(0)),
+            Span::After(_) | Span::From(_) => entries.truncate(limit + anchor),
+        }
+    }
+    Some(Reading {
+        first: first.parse().ok(),
+        last: last.parse().ok()?,
+        entries,
+        more,
+    })
+}
+
+/// An entry of a stream; fields that are not ours are passed over.
+fn entry(id: &str, fields: &[Vec<u8>]) -> Option<Entry> {
+    let field = |name: &str| {
+        let value = fields.chunks_exact(2).find(|pair| pair[0] == name.as_bytes()).map(|pair| &pair[1]);
+        value.map(|value| String::from_utf8_lossy(value).into_owned())
+    };
+    Some(Entry {
+        id: id.parse().ok()?,
+        kind: field("type").unwrap_or_default(),
+        data: field("data")?,
+        node: field("node"),
+    })
+}
+
+/// Why a call to Redis gave no answer.
+enum Trouble {
+    Away,
+    Late,
+    Failed(String),
+}
+
+impl From<RedisError> for Trouble {
+    fn from(error: RedisError) -> Self {
+        Trouble::Failed(error.to_string())
+    }
+}
+
+impl Trouble {
+    /// Said to the operator, never to a client. An outage as such is said once, by the subscriber.
+    fn log(&self, call: &str) {
+        match self {
+            Trouble::Away => tracing::debug!(call, "Redis is away"),
+            Trouble::Late => tracing::debug!(call, "Redis did not answer in time"),
+            Trouble::Failed(error) => tracing::warn!(call, error, "Redis refused"),
+        }
+    }
+}
+
+/// A client whose connections send at once and notice a vanished server.
+fn client(url: &str) -> Result<Client, RedisError> {
+    let info = url.into_connection_info()?;
+    let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(Duration::from_secs(5));
+    let resp3 = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
+    Client::open(info.set_tcp_settings(tcp).set_redis_settings(resp3))
+}
+
+fn connection_config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(1)))
+        .set_response_timeout(Some(DEADLINE))
+        .set_pipeline_buffer_size(1024)
+}
+
+fn pool(client: &Client) -> Result<Pool, RedisError> {
+    let manager = Manager::new_with_config(client.get_connection_info().clone(), connection_config())?;
+    let limit = Some(Duration::from_secs(1));
+    Pool::builder(manager)
+        .max_size(READERS)
+        .timeouts(Timeouts {
+            wait: limit,
+            create: limit,
+            recycle: limit,
+        })
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| RedisError::from((redis::ErrorKind::Client, "pool", error.to_string())))
+}

@@ -1,0 +1,102 @@
+//! Connections that are kept up: whoever needs one takes what is there, and one task alone looks
+//! after it. So an outage costs a caller a bounded wait, never a reconnect of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, PushInfo, PushKind, RedisError};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+/// How long a caller waits for a connection that is just being made anew.
+pub const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often a connection is asked whether it lives, and how long it may take to say so.
+pub const PING: Duration = Duration::from_secs(1);
+
+/// The shared connection for commands: pipelined, so that many publishes cost one write.
+pub struct Link {
+    current: watch::Receiver<Option<MultiplexedConnection>>,
+}
+
+impl Link {
+    /// Connects, and connects again for as long as the link is held.
+    pub fn keep(client: Client) -> Self {
+        let (up, current) = watch::channel(None);
+        tokio::spawn(async move {
+            while !up.is_closed() {
+                let broken = Arc::new(Notify::new());
+                let connection = connect(&client, when_broken(&broken)).await;
+                warn_if_logs_may_be_evicted(&mut connection.clone()).await;
+                up.send_replace(Some(connection.clone()));
+                while ping(&mut connection.clone()).await.is_ok() {
+                    let _ = timeout(PING, broken.notified()).await;
+                }
+                up.send_replace(None);
+            }
+        });
+        Self { current }
+    }
+
+    /// The connection, if there is one or one comes soon.
+    pub async fn connection(&self) -> Option<MultiplexedConnection> {
+        let mut current = self.current.clone();
+        let found = timeout(PATIENCE, current.wait_for(Option::is_some)).await;
+        found.ok()?.ok()?.clone()
+    }
+}
+
+/// Connects as soon as the server can be reached: tries without end, at random intervals below a
+/// second, so that the nodes of a cluster do not come back in step.
+pub async fn connect(
+    client: &Client,
+    on_push: impl Fn(PushInfo) + Clone + Send + Sync + 'static,
+) -> MultiplexedConnection {
+    loop {
+        let on_push = on_push.clone();
+        let config = super::connection_config().set_push_sender(move |push| {
+            on_push(push);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        let attempt = client.get_multiplexed_async_connection_with_config(&config);
+        // A server that hangs accepts and never greets; one that loads its file greets and refuses.
+        if let Ok(Ok(mut connection)) = timeout(PING * 2, attempt).await
+            && ping(&mut connection).await.is_ok()
+        {
+            return connection;
+        }
+        sleep(Duration::from_millis(rand::random_range(50..500))).await;
+    }
+}
+
+/// Asks whether the server still answers.
+pub async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    match timeout(PING, redis::cmd("PING").query_async(connection)).await {
+        Ok(answer) => answer,
+        Err(_) => Err((redis::ErrorKind::Io, "no answer to PING").into()),
+    }
+}
+
+fn when_broken(broken: &Arc<Notify>) -> impl Fn(PushInfo) + Clone + Send + Sync + 'static {
+    let broken = broken.clone();
+    move |push| {
+        if push.kind == PushKind::Disconnection {
+            broken.notify_one();
+        }
+    }
+}
+
+/// An evicted log is a gap for everybody who resumes, and every key of ours has an expiry.
+async fn warn_if_logs_may_be_evicted(connection: &mut MultiplexedConnection) {
+    let answer: Result<String, _> = redis::cmd("INFO").arg("memory").query_async(connection).await;
+    let policy = answer
+        .ok()
+        .and_then(|info| info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:").map(str::to_owned)));
+    if let Some(policy) = policy.filter(|policy| policy != "noeviction") {
+        tracing::warn!(
+            policy,
+            "this Redis may evict rooms' logs when its memory is full; set maxmemory-policy noeviction"
+        );
+    }
+}

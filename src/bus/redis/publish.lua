@@ -1,0 +1,43 @@
+-- Stores and announces one message, in one atomic step.
+--
+-- KEYS[1]  the room's log (a stream) and, by the same name, its channel
+-- KEYS[2]  what was published under the sender's key; absent where there is no key
+-- ARGV     data, node, messages to keep, seconds to keep the log, milliseconds to keep the key
+--
+-- Answers {id, outcome}: outcome is 'stored', 'duplicate', or 'reused' (the key stands for
+-- another message).
+
+local log, known_key = KEYS[1], KEYS[2]
+local data, node, keep, log_seconds, key_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+
+local digest
+if known_key then
+  digest = redis.sha1hex(data)
+  local known = redis.call('GET', known_key)
+  if known then
+    local id, of = string.match(known, '^(%S+) (%S+)$')
+    return { id, of == digest and 'duplicate' or 'reused' }
+  end
+end
+
+-- The next id counts from the last one ever given out, not from the last entry: that one may have
+-- been deleted, and a number given twice is a message lost.
+local last = '0-0'
+if redis.call('EXISTS', log) == 1 then
+  local info = redis.call('XINFO', 'STREAM', log)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then last = info[i + 1] end
+  end
+end
+local last_ms, last_n = string.match(last, '^(%d+)-(%d+)$')
+local time = redis.call('TIME')
+local ms = math.max(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(last_ms))
+local id = string.format('%.0f-%.0f', ms, tonumber(last_n) + 1)
+
+redis.call('XADD', log, 'MAXLEN', '~', keep, id, 'data', data, 'node', node)
+redis.call('PEXPIRE', log, string.format('%.0f', tonumber(log_seconds) * 1000))
+if known_key then
+  redis.call('SET', known_key, id .. ' ' .. digest, 'PX', key_ms)
+end
+redis.call('PUBLISH', log, '\030' .. id .. '  ' .. data)
+return { id, 'stored' }

@@ -1,0 +1,211 @@
+//! The rooms of this node, and the readers in them.
+//!
+//! A room on a node is a short [`log`](log::Log) of ready-made frames, and a reader is only a socket
+//! and a place in it. A reader that has caught up waits in its worker's [`delivery`] for the room; a
+//! reader that has not is on its own, at its place ([`reader`]). There is no queue per reader.
+
+mod arrival;
+mod batch;
+mod continuity;
+mod delivery;
+mod drain;
+mod log;
+mod reader;
+mod room;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crate::bus::{Bus, Entry, Listener, Reading, Receipt, Refusal, Span, Unreachable};
+use crate::chat::{Draft, RoomName};
+use crate::metrics::Metrics;
+use crate::sse;
+use drain::Drain;
+use room::{Presence, Room};
+
+pub use arrival::{Arrival, Start};
+pub use delivery::Worker;
+
+/// How long the bus may be lost before readers are told.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a room without readers stays: a page that reloads finds it warm.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// How often rooms are looked after.
+const ROUND: Duration = Duration::from_millis(250);
+
+/// A foreign payload of more bytes is not passed on: one frame must not put every reader of a room
+/// over the limit of how far it may fall behind.
+const LONGEST_FOREIGN: usize = 1 << 20;
+
+/// The rooms of one node.
+pub struct Hub {
+    bus: Arc<dyn Bus>,
+    node: String,
+    heartbeat: Duration,
+    metrics: Arc<Metrics>,
+    rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
+    node_bytes: Arc<AtomicUsize>,
+    connected: AtomicBool,
+    drain: Drain,
+}
+
+impl Hub {
+    /// The hub of a node. It listens to the bus as soon as the bus is attached to it, and
+    /// [`Hub::look_after_rooms`] has to run.
+    pub fn new(bus: Arc<dyn Bus>, node: &str, heartbeat: Duration, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            bus,
+            node: node.into(),
+            heartbeat,
+            metrics,
+            rooms: Mutex::default(),
+            node_bytes: Arc::default(),
+            connected: AtomicBool::new(true),
+            drain: Drain::default(),
+        })
+    }
+
+    /// Stores and announces a message that was posted at `since`.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`].
+    pub async fn publish(&self, room: &RoomName, draft: &Draft, since: Instant) -> Result<Receipt, Refusal> {
+        let here = self.room(room.as_str());
+        let _posting = here.map(|room| room.posting(draft.data(), since));
+        let receipt = self.bus.publish(room, draft).await?;
+        if !receipt.duplicate {
+            self.metrics.published.inc();
+        }
+        Ok(receipt)
+    }
+
+    /// Reads part of a room's log, for a page.
+    ///
+    /// # Errors
+    /// When the bus is out of reach.
+    pub async fn history(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable> {
+        self.metrics.log_reads.with_label_values(&["history"]).inc();
+        self.bus.read(room, span, limit).await
+    }
+
+    /// What the node's name is.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Whether the bus is heard now.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::SeqCst)
+    }
+
+    /// Whether the bus was ever reached and the node goes on.
+    pub fn is_ready(&self) -> bool {
+        self.bus.was_reached() && !self.is_draining()
+    }
+
+    /// Whether streams are being sent away.
+    pub fn is_draining(&self) -> bool {
+        self.drain.has_begun()
+    }
+
+    /// Sends all readers away, spread at random over `window`, and returns when the last has gone.
+    pub async fn drain(&self, window: Duration) {
+        self.drain.begin(window);
+        while self.metrics.streams.get() > 0 && !self.drain.is_over() {
+            tokio::time::sleep(drain::STEP).await;
+        }
+    }
+
+    /// Looks after the rooms for as long as there is a hub: tells of a lost bus and forgets rooms
+    /// that nobody reads.
+    pub async fn look_after_rooms(hub: Weak<Hub>) {
+        let mut round = tokio::time::interval(ROUND);
+        loop {
+            round.tick().await;
+            let Some(hub) = hub.upgrade() else { return };
+            let now = Instant::now();
+            hub.forget_empty_rooms(now - LINGER);
+            for room in hub.all_rooms() {
+                room.admit_loss(now - PATIENCE);
+            }
+            hub.metrics.cached_bytes.set(hub.node_bytes.load(Ordering::Relaxed) as i64);
+        }
+    }
+
+    /// Enters a room, which is made if it is not there. The first reader makes the bus listen.
+    fn enter(&self, name: &RoomName) -> Presence {
+        let mut rooms = self.rooms();
+        if let Some(room) = rooms.get(name) {
+            return room.clone().enter();
+        }
+        let (bus, metrics) = (self.bus.clone(), self.metrics.clone());
+        let room = Arc::new(Room::new(name.clone(), bus, metrics, self.is_connected(), self.node_bytes.clone()));
+        rooms.insert(name.clone(), room.clone());
+        self.metrics.rooms.set(rooms.len() as i64);
+        let presence = room.enter();
+        drop(rooms);
+        self.bus.listen(name);
+        presence
+    }
+
+    fn forget_empty_rooms(&self, since: Instant) {
+        let mut rooms = self.rooms();
+        let empty: Vec<_> = rooms.extract_if(|_, room| room.is_empty_since(since)).collect();
+        self.metrics.rooms.set(rooms.len() as i64);
+        // Under the lock: whoever enters next listens after this, not before.
+        empty.iter().for_each(|(name, _)| self.bus.unlisten(name));
+    }
+
+    fn room(&self, name: &str) -> Option<Arc<Room>> {
+        self.rooms().get(name).cloned()
+    }
+
+    fn all_rooms(&self) -> Vec<Arc<Room>> {
+        self.rooms().values().cloned().collect()
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomName, Arc<Room>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn status(&self, live: bool) -> bytes::Bytes {
+        sse::status(live, &self.node, self.heartbeat.as_secs())
+    }
+}
+
+impl Listener for Hub {
+    fn joined(&self, room: &str) {
+        if let Some(room) = self.room(room) {
+            room.joined();
+        }
+    }
+
+    fn announced(&self, room: &str, entry: Entry) {
+        if let Some(room) = self.room(room) {
+            room.announced(entry);
+        }
+    }
+
+    fn foreign(&self, room: &str, payload: &[u8]) {
+        let Some(room) = self.room(room) else { return };
+        match payload.len() <= LONGEST_FOREIGN {
+            true => room.foreign(sse::foreign(payload)),
+            false => {
+                tracing::warn!(room = %room.name(), bytes = payload.len(), "a foreign publish is too long to be passed on")
+            }
+        }
+    }
+
+    fn lost(&self, since: Instant) {
+        self.connected.store(false, Ordering::SeqCst);
+        self.all_rooms().iter().for_each(|room| room.lost(since));
+    }
+
+    fn found(&self) {
+        self.connected.store(true, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,142 @@
+use std::time::Instant;
+
+use bytes::Bytes;
+use prometheus::local::{LocalHistogram, LocalIntCounter};
+
+use super::log::{Frame, Log, Position};
+use crate::chat::Id;
+use crate::metrics::{Metrics, seconds};
+
+/// A batch has at most about this many bytes: what a socket's buffer may take at once.
+const LIMIT: usize = 64 << 10;
+
+/// Frames that are ready at once, to be written with one call.
+#[derive(Debug)]
+pub struct Batch {
+    /// The frames, one after the other.
+    pub bytes: Bytes,
+    /// The position after them.
+    pub end: Position,
+    /// What to tell of the bus, where this is the end of the room's frames: that the bus is heard
+    /// again comes after everything that was missed.
+    pub live: Option<bool>,
+    stamps: Vec<Stamp>,
+}
+
+/// What is remembered of a frame in a batch.
+#[derive(Debug)]
+struct Stamp {
+    position: Position,
+    /// Where the frame ends in the batch.
+    end: usize,
+    id: Option<Id>,
+    arrived: Instant,
+    posted: Option<Instant>,
+}
+
+impl Batch {
+    /// The frames from a position on; empty where there is none yet, `None` where the position is
+    /// not held any more. Before `joined`, only what is in the log is replayed.
+    pub fn next(log: &Log, from: Position, joined: Position) -> Option<Self> {
+        let (mut frames, mut stamps, mut size, mut end) = (Vec::new(), Vec::new(), 0, from);
+        for (position, frame) in log.since(from, LIMIT)? {
+            end = position + 1;
+            if position >= joined || frame.id.is_some() {
+                size += frame.bytes.len();
+                stamps.push(Stamp {
+                    position,
+                    end: size,
+                    id: frame.id,
+                    arrived: frame.arrived,
+                    posted: frame.posted,
+                });
+                frames.push(frame);
+            }
+        }
+        let live = (end == log.end()).then_some(log.live());
+        Some(Self {
+            bytes: joined_bytes(&frames, size),
+            end,
+            live,
+            stamps,
+        })
+    }
+
+    /// What a reader at this position still lacks of the batch.
+    pub fn after(&self, position: Position) -> Bytes {
+        let skipped = self.stamps.iter().take_while(|stamp| stamp.position < position).last();
+        self.bytes.slice(skipped.map_or(0, |stamp| stamp.end)..)
+    }
+
+    /// The place of a reader of whose rest only `unwritten` bytes are left to write: the position of
+    /// the next whole frame, and the rest of the frame that it is in.
+    pub fn place_within(&self, unwritten: usize) -> (Position, Bytes) {
+        let written = self.bytes.len() - unwritten;
+        match self.stamps.iter().find(|stamp| stamp.end >= written) {
+            Some(stamp) => (stamp.position + 1, self.bytes.slice(written..stamp.end)),
+            None => (self.end, Bytes::new()),
+        }
+    }
+
+    /// The last id in the batch.
+    pub fn last_id(&self) -> Option<Id> {
+        self.stamps.iter().rev().find_map(|stamp| stamp.id)
+    }
+
+    /// Counts the batch as delivered to a reader that came from `position` and joined at `joined`.
+    pub fn count(&self, position: Position, joined: Position, now: Instant, tally: &mut Tally) {
+        for stamp in self.stamps.iter().filter(|stamp| stamp.position >= position) {
+            tally.delivered.inc();
+            if stamp.position >= joined {
+                tally.delivery.observe(seconds(now - stamp.arrived));
+                stamp
+                    .posted
+                    .into_iter()
+                    .for_each(|posted| tally.post_to_socket.observe(seconds(now - posted)));
+            }
+        }
+    }
+}
+
+/// Counts of one task, added to the node's now and then: a delivery costs no shared write.
+pub struct Tally {
+    delivered: LocalIntCounter,
+    delivery: LocalHistogram,
+    post_to_socket: LocalHistogram,
+}
+
+impl Tally {
+    /// Nothing counted yet. What was counted is added when it is dropped.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            delivered: metrics.delivered.local(),
+            delivery: metrics.delivery.local(),
+            post_to_socket: metrics.post_to_socket.local(),
+        }
+    }
+
+    /// Adds what was counted to the node's metrics.
+    pub fn flush(&mut self) {
+        self.delivered.flush();
+        self.delivery.flush();
+        self.post_to_socket.flush();
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// One frame is shared as it is; several are copied once for all readers.
+fn joined_bytes(frames: &[&Frame], size: usize) -> Bytes {
+    match frames {
+        [one] => one.bytes.clone(),
+        many => {
+            let mut all = Vec::with_capacity(size);
+            many.iter().for_each(|frame| all.extend_from_slice(&frame.bytes));
+            all.into()
+        }
+    }
+}

@@ -1,0 +1,340 @@
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::batch::{Batch, Tally};
+use super::continuity::judge;
+use super::log::Position;
+use super::room::{Presence, Room};
+use super::{Hub, PATIENCE};
+use crate::bus::{Entry, Reading, Span};
+use crate::chat::Id;
+use crate::sse::{self, BackoffReason};
+
+/// A reader that has caught up may fall behind by so many frames, and by so many bytes.
+const LAG: (usize, usize) = (1000, 1 << 20);
+
+/// A reader whose socket takes no byte for so long is ended.
+const STALL: Duration = Duration::from_secs(30);
+
+/// How often a reader that waits for its socket is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Entries per reading for one reader. Few, since each of many readers may hold as many.
+const PAGE: usize = 250;
+
+/// One subscriber: a socket and a place in a room.
+pub struct Reader {
+    socket: TcpStream,
+    presence: Presence,
+    hub: Arc<Hub>,
+    /// What goes before anything else: the rest of a frame of which the socket took a part.
+    unsent: Bytes,
+    /// The position of the next frame.
+    pub at: Position,
+    /// The position from which on it gets what is not in the log, too.
+    joined: Position,
+    /// The last id that was sent while it was catching up.
+    last: Id,
+    /// What it was told last about the bus.
+    pub told: bool,
+    /// Whether it ever came to the end of the log: only then it can be too slow.
+    caught_up: bool,
+    /// When the socket last took a byte.
+    wrote: Instant,
+    _open: Open,
+}
+
+/// Why a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The reader closed it, or vanished.
+    Left,
+    /// The reader fell too far behind.
+    Slow,
+    /// The node is about to end.
+    Draining,
+}
+
+/// What an open stream holds: its part in the count of streams, and its seat.
+struct Open {
+    hub: Arc<Hub>,
+    _seat: Box<dyn Send>,
+}
+
+impl Reader {
+    /// A reader that has been sent nothing yet; the head of the response goes first. `seat` is given
+    /// back when its stream ends.
+    pub fn new(hub: Arc<Hub>, presence: Presence, socket: TcpStream, head: Bytes, seat: Box<dyn Send>) -> Self {
+        hub.metrics.streams.inc();
+        let open = Open {
+            hub: hub.clone(),
+            _seat: seat,
+        };
+        Self {
+            socket,
+            presence,
+            hub,
+            unsent: head,
+            at: 0,
+            joined: 0,
+            last: Id::ZERO,
+            told: true,
+            caught_up: false,
+            wrote: Instant::now(),
+            _open: open,
+        }
+    }
+
+    /// The room it reads.
+    pub fn room(&self) -> &Arc<Room> {
+        &self.presence
+    }
+
+    /// The node's hub.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Sets its place: the next frame, and the frame from which on it gets everything.
+    pub fn place_at(&mut self, at: Position, joined: Position) {
+        self.at = at;
+        self.joined = joined;
+    }
+
+    /// Sends, and waits for as long as the socket takes bytes.
+    pub async fn send(&mut self, bytes: impl Into<Bytes>) -> Result<(), End> {
+        let bytes = bytes.into();
+        self.unsent = match self.unsent.is_empty() {
+            true => bytes,
+            false => [std::mem::take(&mut self.unsent), bytes].concat().into(),
+        };
+        self.flush().await
+    }
+
+    /// Says whether the bus is heard.
+    pub async fn tell(&mut self, live: bool) -> Result<(), End> {
+        self.told = live;
+        self.send(self.hub.status(live)).await
+    }
+
+    /// Waits for the bus. A long wait is told to the reader, and heartbeats go on meanwhile.
+    pub async fn wait_for<T>(&mut self, bus: impl Future<Output = T>) -> Result<T, End> {
+        let mut bus = pin!(bus);
+        if let Ok(done) = timeout(PATIENCE, &mut bus).await {
+            return Ok(done);
+        }
+        if self.told {
+            self.tell(false).await?;
+        }
+        loop {
+            if let Ok(done) = timeout(self.hub.heartbeat, &mut bus).await {
+                return Ok(done);
+            }
+            self.send(sse::heartbeat()).await?;
+        }
+    }
+
+    /// Sends everything up to the end of the room's frames, and the status where it has changed.
+    pub async fn catch_up(&mut self) -> Result<(), End> {
+        let mut tally = Tally::new(&self.hub.metrics);
+        self.flush().await?;
+        loop {
+            let batch = Batch::next(&self.room().log(), self.at, self.joined);
+            match batch {
+                None if self.caught_up => return Err(End::Slow),
+                None => self.find_place(self.last).await?,
+                Some(batch) if batch.end > self.at => {
+                    self.send(batch.bytes.clone()).await?;
+                    batch.count(self.at, self.joined, self.wrote, &mut tally);
+                    self.last = batch.last_id().unwrap_or(self.last);
+                    self.at = batch.end;
+                }
+                Some(Batch { live: Some(live), .. }) if live != self.told => self.tell(live).await?,
+                Some(_) => {
+                    self.caught_up = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Replays from the log until the reader's place is among the room's frames. Each reading is
+    /// judged: the log may be trimmed or lost on the way.
+    pub async fn find_place(&mut self, mut after: Id) -> Result<(), End> {
+        loop {
+            self.last = after;
+            if self.is_placed_after(after) {
+                return Ok(());
+            }
+            let reading = self.read(after).await?;
+            let (more, end) = (reading.more, reading.last);
+            let continuation = judge(after, reading);
+            if let Some(reason) = continuation.gap {
+                self.room().count_gap(reason);
+                self.send(sse::gap(&after.to_string(), continuation.resumed(), reason, continuation.place))
+                    .await?;
+            }
+            self.replay(&continuation.entries).await?;
+            after = match continuation.entries.last() {
+                Some(entry) if more => entry.id,
+                _ => end,
+            };
+            let room = self.room().clone();
+            self.wait_for(async move { room.current_since(room.ticket()).await }).await?;
+        }
+    }
+
+    /// Sends entries that were read from the log.
+    pub async fn replay(&mut self, entries: &[Entry]) -> Result<(), End> {
+        let frames: Vec<Bytes> = entries.iter().map(|entry| sse::entry(entry.id, &entry.kind, &entry.data)).collect();
+        self.hub.metrics.delivered.inc_by(frames.len() as u64);
+        self.send(frames.concat()).await
+    }
+
+    /// Writes what is ready with one call. `false` where the socket did not take all: the reader
+    /// then goes on by itself, with [`Reader::catch_up`].
+    pub fn deliver(&mut self, batch: &Batch, now: Instant, tally: &mut Tally) -> Result<bool, End> {
+        if self.at > batch.end {
+            return Ok(true);
+        }
+        let rest = batch.after(self.at);
+        let written = self.try_write(&rest, now)?;
+        if written < rest.len() {
+            if written > 0 {
+                (self.at, self.unsent) = batch.place_within(rest.len() - written);
+            }
+            return Ok(false);
+        }
+        batch.count(self.at, self.joined, now, tally);
+        self.at = batch.end;
+        match batch.live {
+            Some(live) if live != self.told => {
+                self.told = live;
+                self.offer(self.hub.status(live), now)
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// Says the heartbeat where it is due, and notices who has left. `false` as in
+    /// [`Reader::deliver`].
+    pub fn look_after(&mut self, now: Instant) -> Result<bool, End> {
+        self.notice_leaving()?;
+        match now.saturating_duration_since(self.wrote) >= self.hub.heartbeat {
+            true => self.offer(sse::heartbeat(), now),
+            false => Ok(true),
+        }
+    }
+
+    /// Ends the stream: with a word, where no half frame stands before it.
+    pub fn end(mut self, end: End) {
+        let (label, reason) = match end {
+            End::Left => ("left", None),
+            End::Slow => ("slow", Some(BackoffReason::Slow)),
+            End::Draining => ("draining", Some(BackoffReason::Draining)),
+        };
+        self.hub.metrics.ended.with_label_values(&[label]).inc();
+        if let Some(reason) = reason {
+            let last_words = [std::mem::take(&mut self.unsent), sse::backoff(reason)].concat();
+            let _ = self.socket.try_write(&last_words);
+        }
+        let _ = SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write);
+    }
+
+    /// Reads from the log after an id, for as long as it takes.
+    async fn read(&mut self, after: Id) -> Result<Reading, End> {
+        let room = self.room().clone();
+        self.wait_for(async move {
+            loop {
+                match room.read(Span::From(after), PAGE).await {
+                    Ok(reading) => return reading,
+                    Err(_) => tokio::time::sleep(PATIENCE / 4).await,
+                }
+            }
+        })
+        .await
+    }
+
+    fn is_placed_after(&mut self, id: Id) -> bool {
+        let room = self.room().clone();
+        let log = room.log();
+        let found = log.position_after(id);
+        found.inspect(|at| self.place_at(*at, log.end())).is_some()
+    }
+
+    /// Writes the rest of what was begun.
+    async fn flush(&mut self) -> Result<(), End> {
+        while !self.unsent.is_empty() {
+            let unsent = std::mem::take(&mut self.unsent);
+            let written = self.try_write(&unsent, Instant::now());
+            self.unsent = unsent;
+            self.unsent.advance(written?);
+            if !self.unsent.is_empty() {
+                self.wait_for_socket(Instant::now()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait_for_socket(&self, since: Instant) -> Result<(), End> {
+        while since.elapsed() < STALL && !self.is_too_far_behind() {
+            if let Ok(ready) = timeout(LOOK, self.socket.writable()).await {
+                return ready.map_err(|_| End::Left);
+            }
+        }
+        Err(End::Slow)
+    }
+
+    fn is_too_far_behind(&self) -> bool {
+        let (frames, bytes) = self.room().log().lag(self.at);
+        self.caught_up && (frames > LAG.0 || bytes > LAG.1)
+    }
+
+    /// Writes something small that does not belong to the log.
+    fn offer(&mut self, bytes: Bytes, now: Instant) -> Result<bool, End> {
+        let written = self.try_write(&bytes, now)?;
+        self.unsent = bytes.slice(written..);
+        Ok(self.unsent.is_empty())
+    }
+
+    /// How many bytes the socket takes now.
+    fn try_write(&mut self, bytes: &[u8], now: Instant) -> Result<usize, End> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        match self.socket.try_write(bytes) {
+            Ok(0) => Err(End::Left),
+            Ok(written) => {
+                self.wrote = now;
+                Ok(written)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(_) => Err(End::Left),
+        }
+    }
+
+    /// A reader has nothing more to say; what it sends is thrown away, and its end is noticed.
+    fn notice_leaving(&self) -> Result<(), End> {
+        let mut unread = [0; 512];
+        match self.socket.try_read(&mut unread) {
+            Ok(0) => Err(End::Left),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(End::Left),
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.hub.metrics.streams.dec();
+    }
+}

@@ -1,0 +1,278 @@
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::log::{Heard, Log};
+use crate::bus::{Bus, Entry, Reading, Span, Unreachable};
+use crate::chat::{Id, RoomName};
+use crate::metrics::Metrics;
+use crate::sse::GapReason;
+
+/// Entries per reading of a log: as many as a reader may fall behind, so that most who come back
+/// find their place in memory.
+const PAGE: usize = 1000;
+
+/// After how long a reading that failed is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// A room on this node: its log, shared by the readers of all workers, and how it stays true.
+pub struct Room {
+    name: RoomName,
+    bus: Arc<dyn Bus>,
+    metrics: Arc<Metrics>,
+    log: Mutex<Log>,
+    changed: watch::Sender<()>,
+    /// How often announcements began to come.
+    joins: AtomicU64,
+    /// Which of these times lasts; 0 while none comes.
+    join: AtomicU64,
+    /// Readings begun; a reading is numbered by it.
+    readings: AtomicU64,
+    /// The number of the latest reading that succeeded. Whoever holds it reads.
+    turn: tokio::sync::Mutex<u64>,
+    /// Posts of this node to this room that are under way.
+    posts: Mutex<Vec<(String, Instant)>>,
+    readers: AtomicUsize,
+    left: Mutex<Instant>,
+}
+
+impl Room {
+    /// A room that is not yet known. `live` is what its readers are told until then.
+    pub fn new(
+        name: RoomName,
+        bus: Arc<dyn Bus>,
+        metrics: Arc<Metrics>,
+        live: bool,
+        node_bytes: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            name,
+            bus,
+            metrics,
+            log: Mutex::new(Log::new(live, node_bytes)),
+            changed: watch::Sender::new(()),
+            joins: AtomicU64::new(0),
+            join: AtomicU64::new(0),
+            readings: AtomicU64::new(0),
+            turn: tokio::sync::Mutex::new(0),
+            posts: Mutex::default(),
+            readers: AtomicUsize::new(0),
+            left: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// The room's name.
+    pub fn name(&self) -> &RoomName {
+        &self.name
+    }
+
+    /// The frames. Held for moments only, and never across an await.
+    pub fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes whenever there may be new frames or a new status.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// A ticket for [`Room::current_since`]: only readings that begin from now on count for it.
+    pub fn ticket(&self) -> u64 {
+        self.readings.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the frames are what the log had at some moment after the ticket was drawn.
+    pub async fn current_since(&self, ticket: u64) {
+        let mut changes = self.changes();
+        loop {
+            let _ = changes.wait_for(|()| self.log().is_current()).await;
+            if self.read_log(ticket).await.is_ok() && self.log().is_current() {
+                return;
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// Reads part of the log for one reader.
+    pub async fn read(&self, span: Span, limit: usize) -> Result<Reading, Unreachable> {
+        self.metrics.log_reads.with_label_values(&["reader"]).inc();
+        self.bus.read(&self.name, span, limit).await
+    }
+
+    /// The announcements begin to come. The answer says that the log has to be read.
+    pub fn joined(self: Arc<Self>) {
+        self.log().fall_behind(Instant::now());
+        self.join.store(self.joins.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::spawn(self.recover());
+    }
+
+    /// No announcement has come since then.
+    pub fn lost(&self, since: Instant) {
+        self.join.store(0, Ordering::SeqCst);
+        self.log().fall_behind(since);
+    }
+
+    /// Takes an announcement; where it shows that others were missed, the log is read.
+    pub fn announced(self: Arc<Self>, entry: Entry) {
+        let posted = self.posted(&entry.data);
+        let heard = self.log().hear(entry, posted);
+        match heard {
+            Heard::Appended => self.wake(),
+            Heard::Kept => {}
+            Heard::Behind => drop(tokio::spawn(self.recover())),
+        }
+    }
+
+    /// Takes what another program published.
+    pub fn foreign(&self, bytes: Bytes) {
+        self.log().hear_foreign(bytes);
+        self.wake();
+    }
+
+    /// Tells the readers that the bus is lost, if the log has not been known since `limit`.
+    pub fn admit_loss(&self, limit: Instant) {
+        if self.log().admit_loss(limit) {
+            self.wake();
+        }
+    }
+
+    /// Counts a gap that is told.
+    pub fn count_gap(&self, reason: GapReason) {
+        self.metrics.gaps.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Counts a reader that comes with an id, by whether its place was in memory.
+    pub fn count_resume(&self, in_memory: bool) {
+        let from = if in_memory { "memory" } else { "log" };
+        self.metrics.resumes.with_label_values(&[from]).inc();
+    }
+
+    /// Notes a post that is under way, until the guard is dropped.
+    pub fn posting(self: Arc<Self>, data: &str, since: Instant) -> Posting {
+        self.posts().push((data.to_owned(), since));
+        Posting {
+            room: self,
+            data: data.to_owned(),
+        }
+    }
+
+    /// One more reader, until the guard is dropped.
+    pub fn enter(self: Arc<Self>) -> Presence {
+        self.readers.fetch_add(1, Ordering::SeqCst);
+        Presence(self)
+    }
+
+    /// Whether nobody has been here since then.
+    pub fn is_empty_since(&self, limit: Instant) -> bool {
+        self.readers.load(Ordering::SeqCst) == 0 && *self.left.lock().unwrap_or_else(PoisonError::into_inner) <= limit
+    }
+
+    /// Reads the log until it is known again. Ends when it is, or when the bus is lost: then the
+    /// room is joined anew.
+    async fn recover(self: Arc<Self>) {
+        loop {
+            let join = self.join.load(Ordering::SeqCst);
+            if join == 0 || self.log().is_current() {
+                return;
+            }
+            match self.read_log(self.ticket()).await {
+                Ok(()) => self.settle(join),
+                Err(Unreachable) => sleep(AGAIN).await,
+            }
+        }
+    }
+
+    fn settle(&self, join: u64) {
+        let mut log = self.log();
+        // Only a reading that began after the announcements did is all there is.
+        if self.join.load(Ordering::SeqCst) == join {
+            log.settle();
+        }
+        drop(log);
+        self.wake();
+    }
+
+    /// Reads the log from the last known id, that id included, to its end. Readers that come at once
+    /// share a reading: one that began after the ticket was drawn serves.
+    async fn read_log(&self, ticket: u64) -> Result<(), Unreachable> {
+        let mut done = self.turn.lock().await;
+        if *done > ticket {
+            return Ok(());
+        }
+        let number = self.readings.fetch_add(1, Ordering::SeqCst) + 1;
+        while self.read_page().await? {}
+        *done = number;
+        Ok(())
+    }
+
+    async fn read_page(&self) -> Result<bool, Unreachable> {
+        let last = self.log().last();
+        self.metrics.log_reads.with_label_values(&["room"]).inc();
+        let reading = self.bus.read(&self.name, last.map_or(Span::Newest, Span::From), PAGE).await?;
+        let more = last.is_some() && reading.more;
+        match last {
+            None => self.log().begin(reading),
+            Some(asked) => self.catch_up(asked, reading),
+        }
+        self.wake();
+        Ok(more)
+    }
+
+    fn catch_up(&self, asked: Id, reading: Reading) {
+        let gap = self.log().catch_up(asked, reading);
+        if let Some(reason) = gap {
+            self.count_gap(reason);
+            tracing::warn!(room = %self.name, reason = reason.as_str(), "a log was lost under its readers; they are told of the gap");
+        }
+    }
+
+    fn wake(&self) {
+        self.changed.send_replace(());
+    }
+
+    fn posted(&self, data: &str) -> Option<Instant> {
+        let posts = self.posts();
+        posts.iter().find(|(posted, _)| posted == data).map(|(_, since)| *since)
+    }
+
+    fn posts(&self) -> MutexGuard<'_, Vec<(String, Instant)>> {
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A post that is under way.
+pub struct Posting {
+    room: Arc<Room>,
+    data: String,
+}
+
+impl Drop for Posting {
+    fn drop(&mut self) {
+        let mut posts = self.room.posts();
+        if let Some(at) = posts.iter().position(|(data, _)| *data == self.data) {
+            posts.swap_remove(at);
+        }
+    }
+}
+
+/// A reader's presence in a room: the room stays in memory for as long, and a little longer.
+pub struct Presence(Arc<Room>);
+
+impl std::ops::Deref for Presence {
+    type Target = Arc<Room>;
+
+    fn deref(&self) -> &Arc<Room> {
+        &self.0
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.readers.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,69 @@
+//! Reads the flags and the environment, binds a server, and runs it until a signal comes.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tiny_chat::config::{Config, LogFormat};
+use tiny_chat::server::{Server, Stop};
+use tiny_chat::web::NOISE;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let config = Config::parse();
+    log_to_stdout(&config);
+    match actix_rt::System::new().block_on(serve(&config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: &Config) -> std::io::Result<()> {
+    let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let server = Server::bind(config)?;
+    tracing::info!("tiny-chat {}: open http://{}/ in a browser", env!("CARGO_PKG_VERSION"), server.addr()?);
+    match config.redis() {
+        None => tracing::info!(
+            "this node runs alone and keeps messages in memory only; to keep them and to add nodes, set REDIS_URL=redis://…"
+        ),
+        Some(_) => tracing::info!(node = config.node(), "this node shares its rooms with all nodes on the same Redis"),
+    }
+    server.run(stop(terminate, interrupt, Duration::from_secs(config.drain.into()))).await?;
+    tracing::info!("drained; goodbye");
+    Ok(())
+}
+
+/// Waits for the first signal; a second one ends the process at once.
+async fn stop(mut terminate: Signal, mut interrupt: Signal, drain: Duration) -> Stop {
+    let drain = tokio::select! {
+        _ = terminate.recv() => drain,
+        _ = interrupt.recv() => drain.min(Duration::from_secs(1)),
+    };
+    tracing::info!(seconds = drain.as_secs(), "draining; a second signal ends at once");
+    actix_rt::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(1);
+    });
+    Stop { drain }
+}
+
+fn log_to_stdout(config: &Config) {
+    // actix's own start-up lines say less than ours, and its dispatcher reports each handover.
+    let filter = EnvFilter::new(format!("actix_server=warn,{NOISE}=off,{}", config.log));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stdout().is_terminal());
+    match config.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}

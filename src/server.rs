@@ -1,0 +1,153 @@
+//! A node: bus, hub and web, bound to an address, run until it is told to stop, and drained.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+
+use crate::bus::{self, Retention};
+use crate::config::Config;
+use crate::hub::{Hub, Worker};
+use crate::metrics::Metrics;
+use crate::web::{Limits, Origins, Site, finish, keep, routes};
+
+/// Connections that wait to be accepted: after a restart everybody comes at once.
+const BACKLOG: i32 = 4096;
+
+/// Open files that are not streams: Redis, listeners, requests on their way.
+const OTHER_FILES: u64 = 256;
+
+/// How long a connection may take to send the head of a request.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a connection without a request is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// The part of the draining time that is left for requests that are under way.
+const LAST_REQUESTS: f64 = 0.25;
+
+/// A node that is bound, but does not run yet.
+pub struct Server {
+    listener: TcpListener,
+    site: web::Data<Site>,
+}
+
+/// How long to drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// The time over which streams are sent away.
+    pub drain: Duration,
+}
+
+impl Server {
+    /// Binds the address and begins to look for the bus.
+    ///
+    /// # Errors
+    /// When the address cannot be bound or the Redis URL cannot be understood.
+    pub fn bind(config: &Config) -> io::Result<Self> {
+        make_room_for(u64::from(config.max_streams));
+        let listener = listen(config.address())
+            .map_err(|error| io::Error::new(error.kind(), format!("BIND {}: {error}", config.address())))?;
+        let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
+        let hub = hub(config, metrics.clone())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("REDIS_URL: {error}")))?;
+        let list = |list: &Option<crate::config::List<crate::config::Origin>>| {
+            list.iter().flat_map(|list| &list.0).map(|origin| origin.0.clone()).collect()
+        };
+        let site = Site {
+            hub,
+            metrics,
+            rooms: config.rooms.clone(),
+            limits: Limits::new(
+                config.rate_limit,
+                config.rate_burst,
+                config.max_streams as usize,
+                config.max_streams_per_address as usize,
+            ),
+            trusted_proxies: config.trusted_proxies.iter().flat_map(|list| list.0.clone()).collect(),
+            origins: Origins::new(list(&config.allowed_origins)),
+        };
+        Ok(Self {
+            listener,
+            site: web::Data::new(site),
+        })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until told to stop, then sends the streams away and answers what is under way.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub async fn run(self, stop: impl Future<Output = Stop>) -> io::Result<()> {
+        let hub = self.site.hub.clone();
+        let site = self.site;
+        let server = HttpServer::new(move || {
+            let worker = web::Data::new(Worker::new(site.hub.clone()));
+            App::new().app_data(site.clone()).app_data(worker).wrap(from_fn(finish)).configure(routes)
+        })
+        .on_connect(keep)
+        .tcp_nodelay(true)
+        .h1_allow_half_closed(false)
+        .client_request_timeout(HEAD_DEADLINE)
+        .keep_alive(KEEP_ALIVE)
+        .max_connections(usize::MAX >> 8)
+        .shutdown_timeout(1)
+        .disable_signals()
+        .listen(self.listener)?
+        .run();
+        let handle = server.handle();
+        let serving = actix_web::rt::spawn(server);
+        let Stop { drain } = stop.await;
+        hub.drain(drain.mul_f64(1.0 - LAST_REQUESTS)).await;
+        handle.stop(true).await;
+        serving.await.map_err(io::Error::other)?
+    }
+}
+
+/// The hub and its bus, joined.
+fn hub(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Hub>, String> {
+    let node = config.node();
+    let retention = Retention {
+        messages: config.history as usize,
+        seconds: u64::from(config.history_ttl),
+    };
+    let heartbeat = Duration::from_secs(u64::from(config.heartbeat));
+    let bus = bus::open(config.redis(), &config.redis_prefix, &node, retention, metrics.clone())?;
+    let hub = Hub::new(bus.clone(), &node, heartbeat, metrics);
+    let listener: Arc<dyn bus::Listener> = hub.clone();
+    bus.attach(Arc::downgrade(&listener));
+    tokio::spawn(Hub::look_after_rooms(Arc::downgrade(&hub)));
+    Ok(hub)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Every stream is an open file.
+fn make_room_for(streams: u64) {
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
+    if streams == 0 || streams + OTHER_FILES > files {
+        tracing::warn!(
+            max_streams = streams,
+            open_files = files,
+            "MAX_STREAMS does not fit into the limit of open files"
+        );
+    }
+}

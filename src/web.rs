@@ -1,0 +1,114 @@
+//! HTTP: the whole route table, and what all answers have in common.
+
+mod assets;
+mod body;
+mod client;
+mod error;
+mod events;
+mod handover;
+mod health;
+mod history;
+mod limits;
+mod messages;
+mod origin;
+mod pages;
+mod path;
+
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
+use ipnet::IpNet;
+
+use crate::chat::{NotARoom, RoomName};
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use error::Problem;
+
+pub use handover::{NOISE, keep};
+pub use limits::Limits;
+pub use origin::Origins;
+
+/// What all handlers of a node share.
+pub struct Site {
+    /// The rooms of the node.
+    pub hub: Arc<Hub>,
+    /// What the node counts.
+    pub metrics: Arc<Metrics>,
+    /// The rooms that the page offers; the first is the default.
+    pub rooms: Vec<RoomName>,
+    /// What one address may do.
+    pub limits: Limits,
+    /// Whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Who may read and write from another site.
+    pub origins: Origins,
+}
+
+/// The whole route table.
+pub fn routes(config: &mut web::ServiceConfig) {
+    let get = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+    config
+        .service(at("/", "GET, HEAD").route(get().to(pages::front)))
+        .service(at("/healthz", "GET, HEAD").route(get().to(health::healthz)))
+        .service(at("/readyz", "GET, HEAD").route(get().to(health::readyz)))
+        .service(at("/metrics", "GET, HEAD").route(get().to(health::metrics)))
+        .service(at("/robots.txt", "GET, HEAD").route(get().to(health::robots)))
+        .service(at("/assets/{version}/{file}", "GET, HEAD").route(get().to(assets::file)))
+        .service(at("/subscribe/{room}", "GET, HEAD").route(get().to(events::subscribe)))
+        .service(at("/history/{room}", "GET, HEAD").route(get().to(history::list)))
+        .service(at("/history/{room}/{id}", "GET, HEAD").route(get().to(history::one)))
+        .service(
+            at("/{room}", "GET, HEAD, POST")
+                .route(get().to(pages::room))
+                .route(web::post().to(messages::publish)),
+        )
+        .service(web::resource("/{room}/").to(pages::without_slash))
+        .default_service(web::to(nowhere));
+}
+
+/// A resource that takes a preflight from an allowed origin, and no other methods than its own.
+fn at(path: &str, allow: &'static str) -> Resource {
+    let other = move |req: HttpRequest, site: web::Data<Site>| async move {
+        let preflight = site.origins.preflight(req.headers()).filter(|_| req.method() == Method::OPTIONS);
+        let headers = preflight.ok_or_else(|| Problem::method_not_allowed(allow))?;
+        let mut answer = HttpResponse::NoContent();
+        for header in headers {
+            answer.insert_header(header);
+        }
+        Ok::<_, Problem>(answer.finish())
+    };
+    web::resource(path.to_owned()).default_service(web::to(other))
+}
+
+/// Every path that is none of ours could only be meant as a room.
+async fn nowhere() -> Result<HttpResponse, Problem> {
+    Err(NotARoom::Malformed.into())
+}
+
+/// Finishes every answer: gives failures the body that the client prefers, and says what browsers
+/// have to be told.
+pub async fn finish(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let mut answer = next.call(req).await?.map_into_boxed_body();
+    let problem = answer.response().error().and_then(|error| error.as_error::<Problem>()).cloned();
+    if let Some(problem) = problem {
+        let with_body = problem.answer(answer.request());
+        answer = answer.into_response(with_body);
+    }
+    let cors = answer
+        .request()
+        .app_data::<web::Data<Site>>()
+        .map(|site| site.origins.cors(answer.request().headers()));
+    let headers = answer.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    cors.into_iter().flatten().for_each(|(name, value)| headers.append(name, value));
+    Ok(answer)
+}

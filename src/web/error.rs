@@ -1,0 +1,231 @@
+//! The one place that turns a failure into a status code and a body.
+//!
+//! RFC 9457: every error is `application/problem+json`, or a page where the client prefers HTML.
+//! Internals are logged where they happen and are never shown.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use serde::Serialize;
+
+use super::pages;
+use crate::bus::{Refusal, Unreachable};
+use crate::chat::{Fields, Invalid, NotARoom};
+
+/// A failure, as the client gets to know it.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: StatusCode,
+    detail: String,
+    /// Seconds after which it is worth trying again.
+    retry_after: Option<u64>,
+    allow: Option<&'static str>,
+    /// What a person typed, so that a form can hold it.
+    typed: Option<Box<Fields>>,
+}
+
+impl Problem {
+    /// A failure with what there is to say about it.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            detail: detail.into(),
+            retry_after: None,
+            allow: None,
+            typed: None,
+        }
+    }
+
+    /// A request that cannot be understood.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// There is nothing here.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// Another method than those allowed.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let detail = format!("This address takes only {allow}.");
+        Self {
+            allow: Some(allow),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+        }
+    }
+
+    /// A publish from another site.
+    pub fn cross_site() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "Messages from pages of other sites are not taken, unless the operator allows their origin.",
+        )
+    }
+
+    /// Too many messages from one address.
+    pub fn too_fast(seconds: u64) -> Self {
+        let detail = "Too many messages from this address in a short time. Wait a moment and send it again.";
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+        }
+    }
+
+    /// The store of messages is out of reach.
+    pub fn unavailable() -> Self {
+        let detail = "The message store is out of reach. Try again; with the same key a message appears only once.";
+        Self {
+            retry_after: Some(2),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
+    }
+
+    /// The same failure, with what was typed.
+    pub fn with_typed(self, typed: Fields) -> Self {
+        Self {
+            typed: Some(Box::new(typed)),
+            ..self
+        }
+    }
+
+    /// The answer to this request.
+    pub fn answer(&self, req: &HttpRequest) -> HttpResponse {
+        let mut answer = HttpResponse::build(self.status);
+        answer.insert_header((header::CACHE_CONTROL, "no-store"));
+        if let Some(seconds) = self.retry_after {
+            answer.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if let Some(allow) = self.allow {
+            answer.insert_header((header::ALLOW, allow));
+        }
+        if prefers_html(req.headers()) {
+            return pages::problem(
+                answer,
+                self.status.as_u16(),
+                self.title(),
+                &self.detail,
+                req.path(),
+                self.typed.as_deref(),
+            );
+        }
+        answer.content_type("application/problem+json").body(self.json())
+    }
+
+    fn title(&self) -> &'static str {
+        self.status.canonical_reason().unwrap_or("Error")
+    }
+
+    fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            r#type: &'static str,
+            title: &'static str,
+            status: u16,
+            detail: &'a str,
+        }
+        let json = Json {
+            r#type: "about:blank",
+            title: self.title(),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+        };
+        serde_json::to_string(&json).unwrap_or_default()
+    }
+}
+
+/// Whether a client would rather have a page than data: true for a browser that navigates, false
+/// for `fetch`, `EventSource` and `curl`. RFC 9110 § 12.5.1.
+pub fn prefers_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("*/*");
+    quality(accept, "text", "html")
+        > quality(accept, "application", "json").max(quality(accept, "application", "problem+json"))
+}
+
+/// The weight of a media type: that of the most specific range that holds it.
+fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
+    let ranges = accept.split(',').filter_map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let (range_kind, range_subtype) = parts.next()?.split_once('/')?;
+        let matches = |range: &str, wanted: &str| range == "*" || range.eq_ignore_ascii_case(wanted);
+        let specific = usize::from(range_kind != "*") + usize::from(range_subtype != "*");
+        let weight = parts
+            .find_map(|parameter| parameter.strip_prefix("q="))
+            .map_or(1.0, |q| q.parse().unwrap_or(0.0));
+        (matches(range_kind, kind) && matches(range_subtype, subtype)).then_some((specific, weight))
+    });
+    ranges.max_by_key(|(specific, _)| *specific).map_or(0.0, |(_, weight)| weight)
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+/// The body is made by [`Problem::answer`], which knows what the client prefers; the
+/// [middleware](super::finish) calls it.
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl From<NotARoom> for Problem {
+    fn from(why: NotARoom) -> Self {
+        Problem::not_found(why.to_string())
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(why: Invalid) -> Self {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{}: {why}", why.field()))
+    }
+}
+
+impl From<Unreachable> for Problem {
+    fn from(_: Unreachable) -> Self {
+        Problem::unavailable()
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(why: Refusal) -> Self {
+        match why {
+            Refusal::KeyReused => {
+                let detail =
+                    "key: This key stands for another message that was sent to this room in the last 10 minutes.";
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+            }
+            Refusal::Unreachable => Problem::unavailable(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_that_navigate_prefer_html_and_programs_do_not() {
+        let prefers = |accept: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, header::HeaderValue::from_static(accept));
+            prefers_html(&headers)
+        };
+        assert!(prefers("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
+        assert!(prefers("text/html"));
+        for accept in [
+            "*/*",
+            "application/json",
+            "text/event-stream",
+            "application/json, text/html;q=0.5",
+            "text/html;q=0",
+        ] {
+            assert!(!prefers(accept), "{accept}");
+        }
+        assert!(!prefers_html(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,85 @@
+use std::rc::Rc;
+
+use actix_web::http::{Method, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::client::Client;
+use super::error::Problem;
+use super::path::query;
+use super::{Site, handover};
+use crate::chat::RoomName;
+use crate::hub::{Arrival, Start, Worker};
+use crate::sse::{self, BackoffReason};
+
+/// The most messages that a fresh reader may have first.
+const MOST: usize = 1000;
+
+/// `GET /subscribe/{room}`: the room's stream. What is decided here is who gets one and from where;
+/// then the connection goes over to the hub.
+pub async fn subscribe(
+    req: HttpRequest,
+    room: RoomName,
+    site: web::Data<Site>,
+    worker: web::Data<Rc<Worker>>,
+) -> Result<HttpResponse, Problem> {
+    let start = start(&req)?;
+    if req.method() == Method::HEAD {
+        return Ok(stream().finish());
+    }
+    if site.hub.is_draining() {
+        return Ok(send_away(&site, BackoffReason::Draining, "draining"));
+    }
+    let client = Client::of(&req, &site.trusted_proxies);
+    let seat = site.limits.seat(client.address);
+    let Some((seat, socket)) = seat.zip(handover::take(&req)) else {
+        return Ok(send_away(&site, BackoffReason::Full, "full"));
+    };
+    let head = handover::head(&stream().finish(), &site.origins.cors(req.headers()));
+    worker.take(Arrival {
+        room,
+        start,
+        socket,
+        head,
+        seat: Box::new(seat),
+    });
+    Ok(handover::let_go())
+}
+
+/// The head of every stream, whether it goes on or ends at once.
+fn stream() -> actix_web::HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    answer
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .force_close();
+    answer
+}
+
+/// A stream that says why it cannot be had, and when to come back, and ends.
+fn send_away(site: &Site, reason: BackoffReason, label: &str) -> HttpResponse {
+    site.metrics.refused.with_label_values(&[label]).inc();
+    stream().body(sse::backoff(reason))
+}
+
+/// Where the reader wants to begin: the header is what a browser knows by itself and wins over the
+/// query, an id wins over `history`. What is empty was not said.
+fn start(req: &HttpRequest) -> Result<Start, Problem> {
+    let header = req
+        .headers()
+        .get("last-event-id")
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let asked = header
+        .filter(|id| !id.is_empty())
+        .or_else(|| query(req, &["lastEventId", "last_event_id"]))
+        .filter(|id| !id.is_empty());
+    let history = query(req, &["history"]).map(|text| text.parse().ok().filter(|count| (1..=MOST).contains(count)));
+    let history = history
+        .map(|count| count.ok_or_else(|| Problem::malformed("history is a number from 1 to 1000.")))
+        .transpose()?;
+    Ok(match (asked, history) {
+        (Some(asked), _) => asked.parse().map_or(Start::Invalid(asked), Start::After),
+        (None, Some(count)) => Start::Newest(count),
+        (None, None) => Start::Live,
+    })
+}

@@ -1,0 +1,175 @@
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use askama::Template;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use super::{Site, assets};
+use crate::bus::{Entry, Reading, Span};
+use crate::chat::{Fields, Id, Message, RoomName};
+
+/// Messages in the HTML.
+const LATEST: usize = 50;
+
+/// Nothing from elsewhere, nothing inline, nothing that a message could smuggle in.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+const ISO: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute] UTC");
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    room: &'a str,
+    room_path: String,
+    rooms: Vec<RoomLink>,
+    messages: Vec<Line>,
+    /// The place after the messages; empty where it is not known.
+    cursor: String,
+    live: bool,
+    node: &'a str,
+    assets: String,
+}
+
+struct RoomLink {
+    name: String,
+    path: String,
+    current: bool,
+}
+
+struct Line {
+    id: String,
+    sender: String,
+    text: String,
+    iso: String,
+    clock: String,
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    status: u16,
+    title: &'a str,
+    detail: &'a str,
+    assets: String,
+    draft: Option<Draft>,
+    back: String,
+}
+
+/// What a person typed, in a form that is ready to send it again.
+struct Draft {
+    action: String,
+    sender: String,
+    message: String,
+}
+
+/// `GET /`: the page of the first configured room.
+pub async fn front(site: web::Data<Site>) -> HttpResponse {
+    page(&site, &site.rooms[0]).await
+}
+
+/// `GET /{room}`: a room's page.
+pub async fn room(room: RoomName, site: web::Data<Site>) -> HttpResponse {
+    page(&site, &room).await
+}
+
+/// `/{room}/`: the same room, by its one address.
+pub async fn without_slash(req: HttpRequest, room: RoomName) -> HttpResponse {
+    let query = req.uri().query().map_or(String::new(), |query| format!("?{query}"));
+    HttpResponse::PermanentRedirect()
+        .insert_header((header::LOCATION, room.path() + &query))
+        .finish()
+}
+
+/// A failure as a page; what was typed into a form stands in it.
+pub fn problem(
+    answer: HttpResponseBuilder,
+    status: u16,
+    title: &str,
+    detail: &str,
+    path: &str,
+    typed: Option<&Fields>,
+) -> HttpResponse {
+    let typed = typed.cloned();
+    let draft = typed.map(|typed| Draft {
+        action: path.into(),
+        sender: typed.sender.unwrap_or_default(),
+        message: typed.message.unwrap_or_default(),
+    });
+    let back = if draft.is_some() { path.into() } else { "/".into() };
+    html(
+        answer,
+        &ErrorPage {
+            status,
+            title,
+            detail,
+            assets: assets::folder(),
+            draft,
+            back,
+        },
+    )
+}
+
+/// Without the bus a page comes without history, and says so: people can still write, and the
+/// stream brings the rest when the bus is back.
+async fn page(site: &Site, room: &RoomName) -> HttpResponse {
+    let reading = site.hub.history(room, Span::Newest, LATEST).await.ok();
+    let page = Page {
+        room: room.as_str(),
+        room_path: room.path(),
+        rooms: links(&site.rooms, room),
+        live: reading.is_some(),
+        cursor: reading.as_ref().map_or(String::new(), |reading: &Reading| reading.last.to_string()),
+        messages: reading.iter().flat_map(|reading| &reading.entries).filter_map(line).collect(),
+        node: site.hub.node(),
+        assets: assets::folder(),
+    };
+    html(HttpResponse::Ok(), &page)
+}
+
+fn html(mut answer: HttpResponseBuilder, page: &impl Template) -> HttpResponse {
+    match page.render() {
+        Ok(html) => answer
+            .content_type("text/html; charset=utf-8")
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+            .body(html),
+        Err(error) => {
+            tracing::error!(%error, "a page cannot be rendered");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}
+
+/// The configured rooms, and the one that is open.
+fn links(configured: &[RoomName], open: &RoomName) -> Vec<RoomLink> {
+    let other = (!configured.contains(open)).then_some(open);
+    let all = configured.iter().chain(other);
+    all.map(|room| RoomLink {
+        name: room.to_string(),
+        path: room.path(),
+        current: room == open,
+    })
+    .collect()
+}
+
+fn line(entry: &Entry) -> Option<Line> {
+    let message = Message::parse(&entry.data).filter(|_| entry.kind.is_empty())?.decoded();
+    let (iso, clock) = (at(entry.id, ISO), at(entry.id, CLOCK));
+    Some(Line {
+        id: entry.id.to_string(),
+        sender: message.sender,
+        text: message.message,
+        iso,
+        clock,
+    })
+}
+
+/// The time of an id; empty for one that no calendar holds.
+fn at(id: Id, format: &[BorrowedFormatItem<'_>]) -> String {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(id.ms) * 1_000_000).ok();
+    time.and_then(|time| time.format(format).ok()).unwrap_or_default()
+}

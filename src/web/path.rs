@@ -1,0 +1,33 @@
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+
+use super::error::Problem;
+use crate::chat::RoomName;
+
+/// The room that a path names. It is read from the path as it was sent: actix would decode bytes
+/// that are not UTF-8 to U+FFFD, and then two names would be one room.
+impl FromRequest for RoomName {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let mut segments = req.uri().path().split('/').skip(1);
+        let first = segments.next().unwrap_or_default();
+        let room = match first {
+            "subscribe" | "history" => segments.next().unwrap_or_default(),
+            _ => first,
+        };
+        ready(RoomName::from_path(room).map_err(Problem::from))
+    }
+}
+
+/// The value of a query parameter, the first of these names that is there.
+pub fn query(req: &HttpRequest, names: &[&str]) -> Option<String> {
+    let pairs = form_urlencoded::parse(req.query_string().as_bytes());
+    pairs
+        .into_iter()
+        .find(|(name, _)| names.contains(&name.as_ref()))
+        .map(|(_, value)| value.into_owned())
+}
