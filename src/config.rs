@@ -143,9 +143,7 @@ impl std::str::FromStr for Origin {
             |host: &str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@*".contains(&b));
         match host.is_some_and(plain) {
             true => Ok(Self(text.to_owned())),
-            false => Err(format!(
-                "{text:?} is no origin; write it as https://app.example, with a port if it has one"
-            )),
+            false => Err(format!("{text:?} is no origin; write it as https://app.example, with a port if it has one")),
         }
     }
 }

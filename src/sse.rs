@@ -162,3 +162,148 @@ fn push_data(frame: &mut String, text: &str) {
     }
     frame.push('\n');
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a reader makes of a stream.
+    #[derive(Debug, PartialEq)]
+    struct Dispatched {
+        event: String,
+        data: String,
+        last_event_id: String,
+    }
+
+    /// An event stream parser of its own, after WHATWG HTML § 9.2.6, "Interpreting an event stream".
+    fn read(stream: &[u8]) -> Vec<Dispatched> {
+        let text = String::from_utf8(stream.to_vec()).unwrap();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let (mut events, mut data, mut event, mut id) = (Vec::new(), String::new(), String::new(), String::new());
+        for line in text.split('\n') {
+            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "" if line.is_empty() => {
+                    let data = std::mem::take(&mut data);
+                    let event = std::mem::take(&mut event);
+                    if let Some(data) = data.strip_suffix('\n') {
+                        let event = if event.is_empty() { "message".to_owned() } else { event };
+                        events.push(Dispatched {
+                            event,
+                            data: data.to_owned(),
+                            last_event_id: id.clone(),
+                        });
+                    }
+                }
+                "event" => event = value.to_owned(),
+                "data" => data.extend([value, "\n"]),
+                "id" if !value.contains('\0') => id = value.to_owned(),
+                _ => {}
+            }
+        }
+        events
+    }
+
+    /// Text that tries to be more than one line of one field.
+    fn hostile() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("\r"),
+            Just("\n"),
+            Just("\r\n"),
+            Just("\0"),
+            Just("\u{feff}"),
+            Just("\u{2028}"),
+            Just("id: 9-9"),
+            Just("data: x"),
+            Just("event: gap"),
+            Just(": "),
+            Just("é😀"),
+        ];
+        prop_oneof![
+            prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat()),
+            any::<String>()
+        ]
+    }
+
+    fn with_one_kind_of_line_end(text: &str) -> String {
+        text.replace("\r\n", "\n").replace('\r', "\n")
+    }
+
+    proptest! {
+        #[test]
+        fn an_entry_is_read_back_as_one_event_with_its_id(data in hostile(), ms in 0..1u64 << 53, n in 0..1u64 << 53) {
+            let id = Id { ms, n };
+            let expected = Dispatched { event: "message".into(), data: with_one_kind_of_line_end(&data), last_event_id: id.to_string() };
+            prop_assert_eq!(read(&entry(id, "", &data)), [expected]);
+        }
+
+        #[test]
+        fn a_kind_cannot_forge_a_field(kind in hostile()) {
+            let events = read(&entry(Id { ms: 1, n: 1 }, &kind, "x"));
+            prop_assert_eq!(events.len(), 1);
+            prop_assert_eq!((&events[0].data[..], &events[0].last_event_id[..]), ("x", "1-1"));
+        }
+
+        #[test]
+        fn a_foreign_payload_is_read_back_as_one_event_without_an_id(payload in hostile()) {
+            let before = place(Id { ms: 5, n: 7 });
+            let events = read(&[before.as_bytes(), &foreign(payload.as_bytes())].concat());
+            let expected = Dispatched { event: "message".into(), data: with_one_kind_of_line_end(&payload), last_event_id: "5-7".into() };
+            prop_assert_eq!(events, [expected]);
+        }
+
+        #[test]
+        fn any_bytes_at_all_give_one_event(payload in prop::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert_eq!(read(&foreign(&payload)).len(), 1);
+        }
+
+        #[test]
+        fn a_gap_tells_what_was_asked_cut_to_64_characters(asked in hostile()) {
+            let events = read(&gap(&asked, None, GapReason::Invalid, Id { ms: 3, n: 4 }));
+            prop_assert_eq!(events.len(), 1);
+            let told: serde_json::Value = serde_json::from_str(&events[0].data).unwrap();
+            prop_assert_eq!(told["asked"].as_str().unwrap(), asked.chars().take(64).collect::<String>());
+        }
+    }
+
+    #[test]
+    fn frames_are_written_byte_for_byte_as_the_contract_has_them() {
+        let id = Id {
+            ms: 1_361_572_294_000,
+            n: 42,
+        };
+        let as_text = |bytes: Bytes| String::from_utf8(bytes.into()).unwrap();
+        assert_eq!(opening(2000, Some(id)), "retry: 2000\nid: 1361572294000-42\n\n");
+        assert_eq!(opening(2000, None), "retry: 2000\n\n");
+        assert_eq!(as_text(entry(id, "", "{}")), "id: 1361572294000-42\ndata: {}\n\n");
+        assert_eq!(as_text(entry(id, "message", "{}")), "id: 1361572294000-42\ndata: {}\n\n");
+        assert_eq!(as_text(entry(id, "note", "{}")), "id: 1361572294000-42\nevent: note\ndata: {}\n\n");
+        assert_eq!(as_text(heartbeat()), "event: heartbeat\ndata: OK\n\n");
+        assert_eq!(
+            as_text(status(true, "chat-2", 15)),
+            "event: status\ndata: {\"live\":true,\"node\":\"chat-2\",\"heartbeat\":15}\n\n"
+        );
+        assert_eq!(
+            as_text(gap("x", Some(id), GapReason::Trimmed, Id::ZERO)),
+            "event: gap\ndata: {\"asked\":\"x\",\"resumed\":\"1361572294000-42\",\"reason\":\"trimmed\"}\n\nid: 0-0\n\n"
+        );
+    }
+
+    #[test]
+    fn whoever_is_sent_away_gets_a_delay_a_reason_and_no_id() {
+        for (reason, range) in [
+            (BackoffReason::Full, 5_000..=30_000),
+            (BackoffReason::Slow, 1_000..=5_000),
+            (BackoffReason::Draining, 1_000..=5_000),
+        ] {
+            let text = String::from_utf8(backoff(reason).into()).unwrap();
+            let delay: u32 = text.lines().next().unwrap().strip_prefix("retry: ").unwrap().parse().unwrap();
+            assert!(range.contains(&delay) && !text.contains("id:"), "{text}");
+            assert!(text.contains("event: backoff\ndata: {\"reason\":"), "{text}");
+        }
+    }
+}

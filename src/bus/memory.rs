@@ -194,12 +194,8 @@ impl Store {
         for (_, known) in self.keys.extract_if(|_, known| known.expires <= now) {
             self.bytes -= known.size();
         }
-        let expired: Vec<_> = self
-            .logs
-            .iter()
-            .filter(|(_, log)| log.expires <= now)
-            .map(|(room, _)| room.clone())
-            .collect();
+        let expired: Vec<_> =
+            self.logs.iter().filter(|(_, log)| log.expires <= now).map(|(room, _)| room.clone()).collect();
         expired.iter().for_each(|room| self.forget(room));
     }
 }

@@ -171,10 +171,7 @@ mod tests {
             r#"{"sender":"&lt;i&gt;&#x27;m&#x27;&lt;&#x2F;i&gt;","message":"a &amp; &quot;b&quot; &amp;amp; &lt;&#x2F;script&gt;\r\n"}"#
         );
         let read = Message::parse(draft.data()).unwrap().decoded();
-        assert_eq!(
-            (read.sender.as_str(), read.message.as_str()),
-            ("<i>'m'</i>", "a & \"b\" &amp; </script>\r\n")
-        );
+        assert_eq!((read.sender.as_str(), read.message.as_str()), ("<i>'m'</i>", "a & \"b\" &amp; </script>\r\n"));
     }
 
     #[test]

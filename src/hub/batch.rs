@@ -89,10 +89,7 @@ impl Batch {
             tally.delivered.inc();
             if stamp.position >= joined {
                 tally.delivery.observe(seconds(now - stamp.arrived));
-                stamp
-                    .posted
-                    .into_iter()
-                    .for_each(|posted| tally.post_to_socket.observe(seconds(now - posted)));
+                stamp.posted.into_iter().for_each(|posted| tally.post_to_socket.observe(seconds(now - posted)));
             }
         }
     }

@@ -43,9 +43,7 @@ pub fn judge(asked: Id, reading: Reading) -> Continuation {
     let shown = anchor == Some(asked)
         || asked == last
         || first.is_some_and(|first| asked.directly_precedes(first))
-        || anchor
-            .zip(next)
-            .is_some_and(|(before, after)| before.precedes(asked) && asked.precedes(after));
+        || anchor.zip(next).is_some_and(|(before, after)| before.precedes(asked) && asked.precedes(after));
     let older_than_all = asked.precedes(first.unwrap_or(last));
     let gap = match (shown, older_than_all) {
         (true, _) => None,
@@ -137,9 +135,6 @@ mod tests {
     #[test]
     fn a_younger_log_is_replayed_from_where_its_ids_are_later() {
         assert_eq!(ask((5, 500), &[(10, 1), (11, 2)], (11, 2)), (Some(Reset), vec![1, 2], Id::ZERO));
-        assert_eq!(
-            ask((15, 50), &[(10, 40), (20, 41)], (20, 41)),
-            (Some(Reset), vec![41], Id { ms: 10, n: 40 })
-        );
+        assert_eq!(ask((15, 50), &[(10, 40), (20, 41)], (20, 41)), (Some(Reset), vec![41], Id { ms: 10, n: 40 }));
     }
 }

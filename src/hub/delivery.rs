@@ -153,10 +153,8 @@ impl Delivery {
                 break;
             }
             from = batch.end;
-            each(&self.worker, &mut self.readers, |reader| {
-                reader.deliver(&batch, Instant::now(), &mut self.tally)
-            })
-            .await;
+            each(&self.worker, &mut self.readers, |reader| reader.deliver(&batch, Instant::now(), &mut self.tally))
+                .await;
         }
         self.tally.flush();
     }
@@ -164,12 +162,7 @@ impl Delivery {
     /// One step of sending everybody away.
     async fn draw(&mut self) {
         let drain = &self.worker.hub.drain;
-        each(
-            &self.worker,
-            &mut self.readers,
-            |_| if drain.draw() { Err(End::Draining) } else { Ok(true) },
-        )
-        .await;
+        each(&self.worker, &mut self.readers, |_| if drain.draw() { Err(End::Draining) } else { Ok(true) }).await;
     }
 }
 

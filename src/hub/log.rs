@@ -259,9 +259,7 @@ impl Log {
     /// The position of the oldest of the newest `count` messages, and the place before it, where so
     /// many are held.
     pub fn newest(&self, count: usize) -> Option<(Id, Position)> {
-        let held = (self.epoch.max(self.base)..self.end())
-            .rev()
-            .filter_map(|at| self.at(at)?.id.map(|id| (id, at)));
+        let held = (self.epoch.max(self.base)..self.end()).rev().filter_map(|at| self.at(at)?.id.map(|id| (id, at)));
         let mut held = held.take_while(|(id, _)| self.first.is_some_and(|first| first <= *id));
         let (_, position) = held.nth(count.checked_sub(1)?)?;
         Some((held.next()?.0, position))

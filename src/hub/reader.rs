@@ -179,8 +179,7 @@ impl Reader {
             let continuation = judge(after, reading);
             if let Some(reason) = continuation.gap {
                 self.room().count_gap(reason);
-                self.send(sse::gap(&after.to_string(), continuation.resumed(), reason, continuation.place))
-                    .await?;
+                self.send(sse::gap(&after.to_string(), continuation.resumed(), reason, continuation.place)).await?;
             }
             self.replay(&continuation.entries).await?;
             after = match continuation.entries.last() {

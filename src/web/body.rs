@@ -119,9 +119,7 @@ async fn multipart(body: Bytes, boundary: String) -> Result<Fields, Problem> {
     while let Some(part) = parts.next_field().await.map_err(|_| malformed("it is no multipart/form-data"))? {
         let name = part.name().unwrap_or_default().to_owned();
         let content = part.bytes().await.map_err(|_| malformed("a part breaks off"))?;
-        set(&mut fields, &name, || {
-            String::from_utf8(content.into()).map_err(|_| malformed("it is not UTF-8"))
-        })?;
+        set(&mut fields, &name, || String::from_utf8(content.into()).map_err(|_| malformed("it is not UTF-8")))?;
     }
     Ok(fields)
 }

@@ -151,9 +151,7 @@ fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
         let (range_kind, range_subtype) = parts.next()?.split_once('/')?;
         let matches = |range: &str, wanted: &str| range == "*" || range.eq_ignore_ascii_case(wanted);
         let specific = usize::from(range_kind != "*") + usize::from(range_subtype != "*");
-        let weight = parts
-            .find_map(|parameter| parameter.strip_prefix("q="))
-            .map_or(1.0, |q| q.parse().unwrap_or(0.0));
+        let weight = parts.find_map(|parameter| parameter.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
         (matches(range_kind, kind) && matches(range_subtype, subtype)).then_some((specific, weight))
     });
     ranges.max_by_key(|(specific, _)| *specific).map_or(0.0, |(_, weight)| weight)

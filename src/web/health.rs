@@ -16,10 +16,7 @@ pub async fn readyz(site: web::Data<Site>) -> Result<HttpResponse, Problem> {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "This node is draining."));
     }
     if !site.hub.is_ready() {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The bus has not been reached since the start.",
-        ));
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The bus has not been reached since the start."));
     }
     Ok(plain(if site.hub.is_connected() { "ready\n" } else { "ready, but the bus is lost\n" }))
 }

@@ -55,8 +55,7 @@ impl Limits {
         if self.posts.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1 {
             rate.retain_recent();
         }
-        rate.check_key(&address)
-            .map_err(|early| early.wait_time_from(DefaultClock::default().now()))
+        rate.check_key(&address).map_err(|early| early.wait_time_from(DefaultClock::default().now()))
     }
 
     /// A place for one more stream of an address, held until it is dropped; `None` when there is

@@ -73,9 +73,7 @@ impl Origins {
 /// The host that the client asked for; a trusted proxy may have asked us for another.
 fn asked_host(req: &HttpRequest, client: Client) -> String {
     let header = |name: &str| req.headers().get(name).and_then(|value| value.to_str().ok());
-    let forwarded = header("x-forwarded-host")
-        .filter(|_| client.proxied)
-        .and_then(|hosts| hosts.rsplit(',').next());
+    let forwarded = header("x-forwarded-host").filter(|_| client.proxied).and_then(|hosts| hosts.rsplit(',').next());
     forwarded.or_else(|| header("host")).unwrap_or_default().trim().to_owned()
 }
 

@@ -79,9 +79,7 @@ pub async fn room(room: RoomName, site: web::Data<Site>) -> HttpResponse {
 /// `/{room}/`: the same room, by its one address.
 pub async fn without_slash(req: HttpRequest, room: RoomName) -> HttpResponse {
     let query = req.uri().query().map_or(String::new(), |query| format!("?{query}"));
-    HttpResponse::PermanentRedirect()
-        .insert_header((header::LOCATION, room.path() + &query))
-        .finish()
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, room.path() + &query)).finish()
 }
 
 /// A failure as a page; what was typed into a form stands in it.

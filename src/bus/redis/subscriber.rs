@@ -222,11 +222,7 @@ impl Channels {
     /// The channels to let go of and those to ask for.
     fn take_changes(&mut self) -> (Vec<String>, Vec<String>) {
         let with = |states: &HashMap<String, State>, wished: State| -> Vec<String> {
-            states
-                .iter()
-                .filter(|(_, state)| **state == wished)
-                .map(|(channel, _)| channel.clone())
-                .collect()
+            states.iter().filter(|(_, state)| **state == wished).map(|(channel, _)| channel.clone()).collect()
         };
         let unwanted = with(&self.states, State::Unwanted);
         let wanted = with(&self.states, State::Wanted);
