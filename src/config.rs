@@ -1,7 +1,7 @@
 //! Every option, once. Each is a flag and an environment variable; a bad value ends the start with
 //! a message that names it.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
@@ -13,7 +13,7 @@ use crate::chat::RoomName;
 #[command(version, about, max_term_width = 100)]
 pub struct Config {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080, or 0.0.0.0:PORT if only PORT is set]
-    #[arg(long, env = "BIND", value_name = "BIND")]
+    #[arg(long, env = "BIND", value_name = "BIND", value_parser = address)]
     pub bind: Option<SocketAddr>,
 
     /// Port to listen on at all addresses, where BIND is not set
@@ -171,6 +171,12 @@ impl Item for Origin {
     fn item(text: &str) -> Result<Self, String> {
         text.parse()
     }
+}
+
+/// An address, or a name that stands for one.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let mut found = text.to_socket_addrs().map_err(|error| format!("{error}; write it as 127.0.0.1:8080"))?;
+    found.next().ok_or_else(|| "this name has no address".to_owned())
 }
 
 fn room(text: &str) -> Result<RoomName, String> {

@@ -14,7 +14,7 @@ mod reader;
 mod room;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,8 @@ pub struct Hub {
     metrics: Arc<Metrics>,
     rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
     node_bytes: Arc<AtomicUsize>,
-    connected: AtomicBool,
+    /// Since when the bus has not been heard, if so.
+    lost: Mutex<Option<Instant>>,
     drain: Drain,
 }
 
@@ -64,7 +65,7 @@ impl Hub {
             metrics,
             rooms: Mutex::default(),
             node_bytes: Arc::default(),
-            connected: AtomicBool::new(true),
+            lost: Mutex::default(),
             drain: Drain::default(),
         })
     }
@@ -74,8 +75,9 @@ impl Hub {
     /// # Errors
     /// As [`Bus::publish`].
     pub async fn publish(&self, room: &RoomName, draft: &Draft, since: Instant) -> Result<Receipt, Refusal> {
-        let here = self.room(room.as_str());
-        let _posting = here.map(|room| room.posting(draft.data(), since));
+        if let Some(here) = self.room(room.as_str()) {
+            here.posting(draft.data(), since);
+        }
         let receipt = self.bus.publish(room, draft).await?;
         if !receipt.duplicate {
             self.metrics.published.inc();
@@ -99,7 +101,16 @@ impl Hub {
 
     /// Whether the bus is heard now.
     pub fn is_connected(&self) -> bool {
-        self.connected.load(Ordering::SeqCst)
+        self.lost_since().is_none()
+    }
+
+    /// Whether the bus is heard, or was a moment ago: what new readers are told.
+    fn is_live(&self) -> bool {
+        self.lost_since().is_none_or(|since| since.elapsed() < PATIENCE)
+    }
+
+    fn lost_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the bus was ever reached and the node goes on.
@@ -143,7 +154,7 @@ impl Hub {
             return room.clone().enter();
         }
         let (bus, metrics) = (self.bus.clone(), self.metrics.clone());
-        let room = Arc::new(Room::new(name.clone(), bus, metrics, self.is_connected(), self.node_bytes.clone()));
+        let room = Arc::new(Room::new(name.clone(), bus, metrics, self.is_live(), self.node_bytes.clone()));
         rooms.insert(name.clone(), room.clone());
         self.metrics.rooms.set(rooms.len() as i64);
         let presence = room.enter();
@@ -201,11 +212,11 @@ impl Listener for Hub {
     }
 
     fn lost(&self, since: Instant) {
-        self.connected.store(false, Ordering::SeqCst);
+        *self.lost_since() = Some(since);
         self.all_rooms().iter().for_each(|room| room.lost(since));
     }
 
     fn found(&self) {
-        self.connected.store(true, Ordering::SeqCst);
+        *self.lost_since() = None;
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ use crate::sse::GapReason;
 /// Entries per reading of a log: as many as a reader may fall behind, so that most who come back
 /// find their place in memory.
 const PAGE: usize = 1000;
+
+/// Posts that wait to be heard again; where more are under way, the oldest are not timed.
+const TIMED_POSTS: usize = 256;
 
 /// After how long a reading that failed is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -34,8 +38,8 @@ pub struct Room {
     readings: AtomicU64,
     /// The number of the latest reading that succeeded. Whoever holds it reads.
     turn: tokio::sync::Mutex<u64>,
-    /// Posts of this node to this room that are under way.
-    posts: Mutex<Vec<(String, Instant)>>,
+    /// Posts of this node to this room that were not announced yet.
+    posts: Mutex<VecDeque<(String, Instant)>>,
     readers: AtomicUsize,
     left: Mutex<Instant>,
 }
@@ -151,12 +155,12 @@ impl Room {
         self.metrics.resumes.with_label_values(&[from]).inc();
     }
 
-    /// Notes a post that is under way, until the guard is dropped.
-    pub fn posting(self: Arc<Self>, data: &str, since: Instant) -> Posting {
-        self.posts().push((data.to_owned(), since));
-        Posting {
-            room: self,
-            data: data.to_owned(),
+    /// Notes when a message was posted here, so that its way to the sockets can be timed.
+    pub fn posting(&self, data: &str, since: Instant) {
+        let mut posts = self.posts();
+        posts.push_back((data.to_owned(), since));
+        if posts.len() > TIMED_POSTS {
+            posts.pop_front();
         }
     }
 
@@ -234,28 +238,16 @@ impl Room {
         self.changed.send_replace(());
     }
 
+    /// When this was posted, if it was posted here. A repeated key is never announced; its note goes
+    /// with the next ones.
     fn posted(&self, data: &str) -> Option<Instant> {
-        let posts = self.posts();
-        posts.iter().find(|(posted, _)| posted == data).map(|(_, since)| *since)
+        let mut posts = self.posts();
+        let at = posts.iter().position(|(posted, _)| posted == data)?;
+        posts.remove(at).map(|(_, since)| since)
     }
 
-    fn posts(&self) -> MutexGuard<'_, Vec<(String, Instant)>> {
+    fn posts(&self) -> MutexGuard<'_, VecDeque<(String, Instant)>> {
         self.posts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A post that is under way.
-pub struct Posting {
-    room: Arc<Room>,
-    data: String,
-}
-
-impl Drop for Posting {
-    fn drop(&mut self) {
-        let mut posts = self.room.posts();
-        if let Some(at) = posts.iter().position(|(data, _)| *data == self.data) {
-            posts.swap_remove(at);
-        }
     }
 }
 
