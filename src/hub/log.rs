@@ -300,6 +300,7 @@ impl Log {
 
     fn append(&mut self, entry: &Entry, posted: Option<Instant>) {
         self.last = Some(entry.id);
+        self.first.get_or_insert(entry.id);
         let bytes = sse::entry(entry.id, &entry.kind, &entry.data);
         self.push(Frame {
             id: Some(entry.id),
@@ -350,3 +351,6 @@ impl Drop for Log {
         self.node_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;
