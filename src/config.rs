@@ -73,7 +73,7 @@ pub struct Config {
     #[arg(long, env = "TRUSTED_PROXIES", value_name = "TRUSTED_PROXIES", value_parser = list::<IpNet>)]
     pub trusted_proxies: Option<List<IpNet>>,
 
-    /// Origins that may subscribe and publish from another site, separated by commas: https://app.example
+    /// Origins that may subscribe and publish from another site, separated by commas, such as `https://app.example`
     #[arg(long, env = "ALLOWED_ORIGINS", value_name = "ALLOWED_ORIGINS", value_parser = list::<Origin>)]
     pub allowed_origins: Option<List<Origin>>,
 

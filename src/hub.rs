@@ -1,8 +1,9 @@
 //! The rooms of this node, and the readers in them.
 //!
-//! A room on a node is a short [`log`](log::Log) of ready-made frames, and a reader is only a socket
-//! and a place in it. A reader that has caught up waits in its worker's [`delivery`] for the room; a
-//! reader that has not is on its own, at its place ([`reader`]). There is no queue per reader.
+//! A room on a node is a short log of ready-made frames (`hub/log.rs`), and a reader is only a socket
+//! and a place in it (`hub/reader.rs`). A reader that has caught up waits in its worker's delivery for
+//! the room (`hub/delivery.rs`); one that has not is on its own, at its place. There is no queue per
+//! reader.
 
 mod arrival;
 mod batch;

@@ -155,6 +155,7 @@ impl Delivery {
             from = batch.end;
             each(&self.worker, &mut self.readers, |reader| reader.deliver(&batch, Instant::now(), &mut self.tally))
                 .await;
+            yield_now().await;
         }
         self.tally.flush();
     }
