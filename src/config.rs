@@ -121,10 +121,10 @@ impl Config {
         }
     }
 
-    /// The Redis to use, if any.
-    pub fn redis(&self) -> Option<&str> {
-        let urls = [&self.redis_url, &self.redistogo_url];
-        urls.into_iter().flatten().map(String::as_str).find(|url| !url.is_empty())
+    /// The Redis to use, if any, and the variable that names it.
+    pub fn redis(&self) -> Option<(&'static str, &str)> {
+        let urls = [("REDIS_URL", &self.redis_url), ("REDISTOGO_URL", &self.redistogo_url)];
+        urls.into_iter().find_map(|(name, url)| Some((name, url.as_deref().filter(|url| !url.is_empty())?)))
     }
 
     /// This node's name.

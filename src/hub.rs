@@ -184,6 +184,11 @@ impl Hub {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How often readers are looked after: heartbeats and leaving are as exact as this.
+    fn round(&self) -> Duration {
+        self.heartbeat / 20
+    }
+
     fn status(&self, live: bool) -> bytes::Bytes {
         sse::status(live, &self.node, self.heartbeat.as_secs())
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
+use tokio::time::timeout;
 
 use crate::bus::{self, Retention};
 use crate::config::Config;
@@ -102,16 +103,22 @@ impl Server {
         .client_request_timeout(HEAD_DEADLINE)
         .keep_alive(KEEP_ALIVE)
         .max_connections(usize::MAX >> 8)
-        .shutdown_timeout(1)
+        .shutdown_timeout(u64::from(u16::MAX))
         .disable_signals()
         .listen(self.listener)?
         .run();
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
-        let Stop { drain } = stop.await;
+        let Stop { drain } = tokio::select! {
+            stop = stop => stop,
+            ended = serving => return ended.map_err(io::Error::other)?,
+        };
         hub.drain(drain.mul_f64(1.0 - LAST_REQUESTS)).await;
-        handle.stop(true).await;
-        serving.await.map_err(io::Error::other)?
+        let last_requests = timeout(drain.mul_f64(LAST_REQUESTS), handle.stop(true)).await;
+        if last_requests.is_err() {
+            tracing::warn!("requests were still under way at the end of the draining time");
+        }
+        Ok(())
     }
 }
 
@@ -123,7 +130,9 @@ fn hub(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Hub>, String> {
         seconds: u64::from(config.history_ttl),
     };
     let heartbeat = Duration::from_secs(u64::from(config.heartbeat));
-    let bus = bus::open(config.redis(), &config.redis_prefix, &node, retention, metrics.clone())?;
+    let (variable, url) = config.redis().unzip();
+    let bus = bus::open(url, &config.redis_prefix, &node, retention, metrics.clone())
+        .map_err(|error| format!("{}: {error}", variable.unwrap_or_default()))?;
     let hub = Hub::new(bus.clone(), &node, heartbeat, metrics);
     let listener: Arc<dyn bus::Listener> = hub.clone();
     bus.attach(Arc::downgrade(&listener));

@@ -87,7 +87,7 @@ impl Bus for Memory {
                 Err(Refusal::KeyReused)
             };
         }
-        if store.bytes + draft.data().len() > CAPACITY {
+        if store.bytes + draft.data().len() + OVERHEAD > CAPACITY {
             tracing::error!("the in-process bus is full; messages are refused until logs expire");
             return Err(Refusal::Unreachable);
         }

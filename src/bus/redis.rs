@@ -20,7 +20,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
+use deadpool_redis::{Manager, Pool, PoolError, Runtime, Timeouts};
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, Script};
 use tokio::time::timeout;
 
@@ -122,7 +122,7 @@ impl Redis {
             Span::From(id) => ("from", id),
         };
         let reading = async {
-            let mut connection = self.pool.get().await.map_err(|error| Trouble::Failed(error.to_string()))?;
+            let mut connection = self.pool.get().await?;
             let mut call = self.read.key(self.names.log(room));
             Ok::<_, Trouble>(call.arg(kind).arg(id.to_string()).arg(limit).invoke_async(&mut connection).await?)
         };
@@ -221,7 +221,18 @@ enum Trouble {
 
 impl From<RedisError> for Trouble {
     fn from(error: RedisError) -> Self {
-        Trouble::Failed(error.to_string())
+        // Not the whole error: it may quote the command, and with it a message.
+        Trouble::Failed(format!("{} {}", error.category(), error.code().unwrap_or_default()))
+    }
+}
+
+impl From<PoolError> for Trouble {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => error.into(),
+            PoolError::Timeout(_) => Trouble::Late,
+            error => Trouble::Failed(error.to_string()),
+        }
     }
 }
 

@@ -115,7 +115,7 @@ impl Delivery {
     async fn run(mut self) {
         let mut changes = self.room.changes();
         let mut drain = self.worker.hub.drain.changes();
-        let mut rounds = every(self.worker.hub.heartbeat / 10);
+        let mut rounds = every(self.worker.hub.round());
         let mut draws = every(drain::STEP);
         while self.welcome() {
             self.deliver().await;

@@ -135,10 +135,12 @@ impl Reader {
             self.tell(false).await?;
         }
         loop {
-            if let Ok(done) = timeout(self.hub.heartbeat, &mut bus).await {
+            if let Ok(done) = timeout(self.hub.round(), &mut bus).await {
                 return Ok(done);
             }
-            self.send(sse::heartbeat()).await?;
+            if !self.look_after(Instant::now())? {
+                self.flush().await?;
+            }
         }
     }
 
@@ -288,6 +290,7 @@ impl Reader {
             if let Ok(ready) = timeout(LOOK, self.socket.writable()).await {
                 return ready.map_err(|_| End::Left);
             }
+            self.notice_leaving()?;
         }
         Err(End::Slow)
     }

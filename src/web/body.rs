@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use percent_encoding::percent_decode;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::Problem;
@@ -98,18 +99,27 @@ fn url_encoded(body: &[u8]) -> Result<Fields, Problem> {
 }
 
 fn json(body: &[u8]) -> Result<Fields, Problem> {
-    let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
-        return Err(malformed("it is no JSON object"));
-    };
-    let mut fields = Fields::default();
-    for (name, value) in members.into_iter().filter(|(_, value)| !value.is_null()) {
-        let text = || match value {
-            Value::String(text) => Ok(text),
-            _ => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{name}: This has to be a text."))),
-        };
-        set(&mut fields, &name, text)?;
+    /// Members that are not ours are passed over, and none of ours may come twice.
+    #[derive(Deserialize)]
+    struct Members {
+        sender: Option<Value>,
+        message: Option<Value>,
+        key: Option<Value>,
     }
-    Ok(fields)
+    // The parser would take an array for the members in turn.
+    let object = body.trim_ascii_start().starts_with(b"{");
+    let members = serde_json::from_slice(body).ok().filter(|_: &Members| object);
+    let members = members.ok_or_else(|| malformed("it is no JSON object, or one with a member twice"))?;
+    let text = |name, member| match member {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{name}: This has to be a text."))),
+    };
+    Ok(Fields {
+        sender: text("sender", members.sender)?,
+        message: text("message", members.message)?,
+        key: text("key", members.key)?,
+    })
 }
 
 async fn multipart(body: Bytes, boundary: String) -> Result<Fields, Problem> {

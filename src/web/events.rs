@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::client::Client;
 use super::error::Problem;
-use super::path::query;
+use super::path::{number, query};
 use super::{Site, handover};
 use crate::chat::RoomName;
 use crate::hub::{Arrival, Start, Worker};
@@ -73,10 +73,7 @@ fn start(req: &HttpRequest) -> Result<Start, Problem> {
         .filter(|id| !id.is_empty())
         .or_else(|| query(req, &["lastEventId", "last_event_id"]))
         .filter(|id| !id.is_empty());
-    let history = query(req, &["history"]).map(|text| text.parse().ok().filter(|count| (1..=MOST).contains(count)));
-    let history = history
-        .map(|count| count.ok_or_else(|| Problem::malformed("history is a number from 1 to 1000.")))
-        .transpose()?;
+    let history = number(req, "history", 1..=MOST)?;
     Ok(match (asked, history) {
         (Some(asked), _) => asked.parse().map_or(Start::Invalid(asked), Start::After),
         (None, Some(count)) => Start::Newest(count),

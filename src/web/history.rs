@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Site;
 use super::error::Problem;
-use super::path::query;
+use super::path::{number, query};
 use crate::bus::{Entry, Reading, Span};
 use crate::chat::{Id, Message, RoomName};
 
@@ -33,7 +33,7 @@ struct Line {
 
 /// `GET /history/{room}`: the newest messages, those before an id, or those after one.
 pub async fn list(req: HttpRequest, room: RoomName, site: web::Data<Site>) -> Result<HttpResponse, Problem> {
-    let limit = limit(&req)?;
+    let limit = number(&req, "limit", 1..=MOST)?.unwrap_or(LIMIT);
     let span = match (id(&req, "before")?, id(&req, "after")?) {
         (Some(_), Some(_)) => return Err(Problem::malformed("Ask for messages either before or after an id.")),
         (Some(before), None) => Span::Before(before),
@@ -91,14 +91,6 @@ fn line(entry: &Entry) -> Option<Line> {
         message: message.message,
         node: None,
     })
-}
-
-fn limit(req: &HttpRequest) -> Result<usize, Problem> {
-    let Some(text) = query(req, &["limit"]) else {
-        return Ok(LIMIT);
-    };
-    let limit = text.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-    limit.ok_or_else(|| Problem::malformed("limit is a number from 1 to 200."))
 }
 
 fn id(req: &HttpRequest, name: &str) -> Result<Option<Id>, Problem> {

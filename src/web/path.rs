@@ -1,4 +1,5 @@
 use std::future::{Ready, ready};
+use std::ops::RangeInclusive;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
@@ -30,4 +31,16 @@ pub fn query(req: &HttpRequest, names: &[&str]) -> Option<String> {
         .into_iter()
         .find(|(name, _)| names.contains(&name.as_ref()))
         .map(|(_, value)| value.into_owned())
+}
+
+/// A query parameter that is a number in a range, written in digits only.
+pub fn number(req: &HttpRequest, name: &str, range: RangeInclusive<usize>) -> Result<Option<usize>, Problem> {
+    let Some(text) = query(req, &[name]) else {
+        return Ok(None);
+    };
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if digits && range.contains(&number) => Ok(Some(number)),
+        _ => Err(Problem::malformed(format!("{name} is a number from {} to {}.", range.start(), range.end()))),
+    }
 }
