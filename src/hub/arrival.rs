@@ -66,10 +66,42 @@ struct Plan {
 
 /// Where a reader goes on after what the plan holds.
 enum Next {
-    /// At a position among the room's frames; the second is their end when it was found.
-    At(Position, Position),
+    /// At a position among the room's frames, which is the place after an id; `end` was their end when
+    /// it was found.
+    At {
+        position: Position,
+        end: Position,
+        after: Id,
+    },
     /// After an id that is not among them.
     After(Id),
+}
+
+impl Plan {
+    /// Goes on among the room's frames, after an id.
+    fn held(log: &Log, position: Position, after: Id) -> Self {
+        let next = Next::At {
+            position,
+            end: log.end(),
+            after,
+        };
+        Self {
+            place: Some(after),
+            gap: None,
+            replay: Vec::new(),
+            next,
+        }
+    }
+
+    /// Reads the log, beginning after an id.
+    fn read(replay: Vec<Entry>, place: Id, after: Id) -> Self {
+        Self {
+            place: Some(place),
+            gap: None,
+            replay,
+            next: Next::After(after),
+        }
+    }
 }
 
 /// Opens a stream and brings the reader to its place. The opening goes out at once; where the log
@@ -111,7 +143,7 @@ async fn go_on(reader: &mut Reader, plan: Plan) -> Result<(), End> {
         reader.replay(&plan.replay).await?;
     }
     match plan.next {
-        Next::At(at, end) => reader.place_at(at, end),
+        Next::At { position, end, after } => reader.place_at(position, end, after),
         Next::After(id) => reader.find_place(id).await?,
     }
     Ok(())
@@ -137,46 +169,25 @@ async fn plan(room: &Arc<Room>, start: &Start) -> Plan {
 
 fn live(room: &Room) -> Option<Plan> {
     let log = room.log();
-    let next = Next::At(log.end(), log.end());
-    log.last().map(|last| Plan {
-        place: Some(last),
-        gap: None,
-        replay: Vec::new(),
-        next,
-    })
+    Some(Plan::held(&log, log.end(), log.last()?))
 }
 
 fn resume(room: &Room, id: Id) -> Plan {
     let log = room.log();
-    let next = log.position_after(id).map_or(Next::After(id), |at| Next::At(at, log.end()));
-    room.count_resume(matches!(next, Next::At(..)));
-    Plan {
-        place: Some(id),
-        gap: None,
-        replay: Vec::new(),
-        next,
-    }
+    let position = log.position_after(id);
+    room.count_resume(position.is_some());
+    position.map_or_else(|| Plan::read(Vec::new(), id, id), |position| Plan::held(&log, position, id))
 }
 
 fn invalid(room: &Room, asked: &str) -> Option<Plan> {
     room.count_gap(GapReason::Invalid);
     let log = room.log();
-    let gap = sse::gap(asked, None, GapReason::Invalid, log.last()?);
+    let last = log.last()?;
+    let gap = sse::gap(asked, None, GapReason::Invalid, last);
     Some(Plan {
         place: None,
         gap: Some(gap),
-        replay: Vec::new(),
-        next: Next::At(log.end(), log.end()),
-    })
-}
-
-fn newest_held(log: &Log, count: usize) -> Option<Plan> {
-    let (place, at) = log.newest(count)?;
-    Some(Plan {
-        place: Some(place),
-        gap: None,
-        replay: Vec::new(),
-        next: Next::At(at, log.end()),
+        ..Plan::held(&log, log.end(), last)
     })
 }
 
@@ -193,11 +204,11 @@ async fn newest(room: &Room, count: usize) -> Option<Plan> {
         true => replay.remove(0).id,
         false => replay.first().map_or(reading.last, |first| first.id.place_before()),
     };
-    let next = Next::After(replay.last().map_or(reading.last, |last| last.id));
-    Some(Plan {
-        place: Some(place),
-        gap: None,
-        replay,
-        next,
-    })
+    let after = replay.last().map_or(reading.last, |last| last.id);
+    Some(Plan::read(replay, place, after))
+}
+
+fn newest_held(log: &Log, count: usize) -> Option<Plan> {
+    let (place, position) = log.newest(count)?;
+    Some(Plan::held(log, position, place))
 }

@@ -103,10 +103,10 @@ impl Reader {
         &self.hub
     }
 
-    /// Sets its place: the next frame, and the frame from which on it gets everything.
-    pub fn place_at(&mut self, at: Position, joined: Position) {
-        self.at = at;
-        self.joined = joined;
+    /// Sets its place: the next frame, the frame from which on it gets everything, and the id that
+    /// it has.
+    pub fn place_at(&mut self, at: Position, joined: Position, last: Id) {
+        (self.at, self.joined, self.last) = (at, joined, last);
     }
 
     /// Sends, and waits for as long as the socket takes bytes.
@@ -172,7 +172,6 @@ impl Reader {
     /// judged: the log may be trimmed or lost on the way.
     pub async fn find_place(&mut self, mut after: Id) -> Result<(), End> {
         loop {
-            self.last = after;
             if self.is_placed_after(after) {
                 return Ok(());
             }
@@ -268,7 +267,7 @@ impl Reader {
         let room = self.room().clone();
         let log = room.log();
         let found = log.position_after(id);
-        found.inspect(|at| self.place_at(*at, log.end())).is_some()
+        found.inspect(|at| self.place_at(*at, log.end(), id)).is_some()
     }
 
     /// Writes the rest of what was begun.
