@@ -32,7 +32,7 @@ use subscriber::Subscriber;
 
 /// How long a call waits for Redis. A publish may first have waited for a connection, see
 /// [`link::PATIENCE`]; both together stay below 2 s.
-const DEADLINE: Duration = Duration::from_millis(1200);
+const DEADLINE: Duration = Duration::from_secs(1);
 
 /// Connections for reading logs.
 const READERS: usize = 8;
