@@ -81,7 +81,7 @@ fn what_does_not_follow_the_reading_makes_the_log_be_read_once_more() {
 fn more_than_can_wait_makes_the_log_be_read_once_more() {
     let mut log = log(0);
     log.fall_behind(Instant::now());
-    (1..=WAITING as u64 + 1).for_each(|n| drop(log.hear(entry(10, n), None)));
+    (1..=WAITING as u64 + 1).for_each(|n| assert_eq!(log.hear(entry(10, n), None), Heard::Kept));
     assert_eq!(log.settle(), Heard::Behind);
     assert_eq!(
         log.last(),

@@ -1,0 +1,115 @@
+//! The body of a publish: its types, its size, its form (contract 4, "Publish").
+
+use reqwest::{Body, Method, multipart};
+use serde_json::json;
+
+use crate::support::{Answer, Node, raw};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const LIMIT: usize = 64 * 1024;
+
+/// A body under a content type, to one room.
+async fn send(node: &Node, content_type: &str, body: impl Into<Body>) -> Answer {
+    node.send(node.request(Method::POST, "/lobby").header("Content-Type", content_type).body(body))
+        .await
+}
+
+/// A JSON body of exactly so many bytes; an unknown field fills it up.
+fn body_of(bytes: usize) -> String {
+    let frame = r#"{"message":"hi","filling":""}"#.len();
+    format!(r#"{{"message":"hi","filling":"{}"}}"#, "x".repeat(bytes - frame))
+}
+
+#[tokio::test]
+async fn a_form_json_and_multipart_are_taken_with_or_without_a_charset() {
+    let node = Node::start(&[]).await;
+    let form = "sender=J%C3%B6rg+M&message=caf%C3%A9+%26+more&unknown=x";
+    let json = r#"{"sender":"Jörg M","message":"café & more","unknown":{"x":[1]}}"#;
+    for (content_type, body) in [
+        (FORM, form),
+        ("application/x-www-form-urlencoded; charset=UTF-8", form),
+        ("Application/X-WWW-Form-URLEncoded", form),
+        ("application/json", json),
+        ("application/json; charset=utf-8", json),
+        ("APPLICATION/JSON", json),
+    ] {
+        let id = send(&node, content_type, body).await.id();
+        let expected = json!({ "id": id, "sender": "Jörg M", "message": "café &amp; more" });
+        assert_eq!(node.newest("lobby").await, expected, "{content_type}");
+    }
+    let parts = multipart::Form::new()
+        .text("sender", "Jörg M")
+        .text("message", "café & more")
+        .part("unknown", multipart::Part::bytes(vec![0xFF]).file_name("cat.png"));
+    let id = node.send(node.request(Method::POST, "/lobby").multipart(parts)).await.id();
+    assert_eq!(node.newest("lobby").await, json!({ "id": id, "sender": "Jörg M", "message": "café &amp; more" }));
+}
+
+#[tokio::test]
+async fn other_content_types_and_none_are_415() {
+    let node = Node::start(&[]).await;
+    for content_type in [
+        "text/plain",
+        "application/xml",
+        "application/jsonp",
+        "text/json",
+        "multipart/mixed; boundary=x",
+        "nonsense",
+    ] {
+        send(&node, content_type, r#"{"message":"hi"}"#).await.problem(415);
+    }
+    let untyped = node.request(Method::POST, "/lobby").body(r#"{"message":"hi"}"#);
+    node.send(untyped).await.problem(415);
+}
+
+#[tokio::test]
+async fn a_body_of_64_kib_passes_and_one_byte_more_is_413() {
+    let node = Node::start(&[]).await;
+    send(&node, "application/json", body_of(LIMIT)).await.expect(200);
+    send(&node, "application/json", body_of(LIMIT + 1)).await.problem(413);
+    let form = |bytes: usize| format!("message=hi&filling={}", "x".repeat(bytes - "message=hi&filling=".len()));
+    send(&node, FORM, form(LIMIT)).await.expect(200);
+    send(&node, FORM, form(LIMIT + 1)).await.problem(413);
+    let multipart = |bytes: usize| {
+        let empty = "--x\r\nContent-Disposition: form-data; name=\"message\"\r\n\r\nhi\r\n--x\r\nContent-Disposition: form-data; name=\"filling\"\r\n\r\n\r\n--x--\r\n";
+        empty.replace("\r\n\r\n\r\n", &format!("\r\n\r\n{}\r\n", "x".repeat(bytes - empty.len())))
+    };
+    send(&node, "multipart/form-data; boundary=x", multipart(LIMIT)).await.expect(200);
+    send(&node, "multipart/form-data; boundary=x", multipart(LIMIT + 1)).await.problem(413);
+}
+
+/// A body whose length is not announced is held to the same limit.
+#[tokio::test]
+async fn a_chunked_body_is_counted_while_it_comes() {
+    let node = Node::start(&[]).await;
+    let chunked = |body: &str| {
+        let head = "POST /lobby HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked";
+        format!("{head}\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+    };
+    assert!(raw(&node, chunked(&body_of(LIMIT))).await.starts_with("HTTP/1.1 200 "));
+    assert!(raw(&node, chunked(&body_of(LIMIT + 1))).await.starts_with("HTTP/1.1 413 "));
+}
+
+#[tokio::test]
+async fn a_malformed_body_is_400() {
+    let node = Node::start(&[]).await;
+    let truncated = "--x\r\nContent-Disposition: form-data; name=\"message\"\r\n\r\nhi";
+    let bad_utf8 = b"--x\r\nContent-Disposition: form-data; name=\"message\"\r\n\r\n\xFF\r\n--x--\r\n";
+    for (content_type, body) in [
+        ("application/json", b"".as_slice()),
+        ("application/json", b"{\"message\":\"hi\""),
+        ("application/json", b"{\"message\":\"hi\"} and more"),
+        ("application/json", b"{\"message\":\"\xFF\"}"),
+        ("application/json", br#"{"message":"\ud800"}"#),
+        (FORM, b"message=%FF"),
+        (FORM, b"message=\xFF"),
+        (FORM, b"message=hi&sender=%C3%28"),
+        ("multipart/form-data", b"--x--\r\n"),
+        ("multipart/form-data; boundary=x", truncated.as_bytes()),
+        ("multipart/form-data; boundary=x", bad_utf8),
+    ] {
+        let answer = send(&node, content_type, body).await;
+        assert_eq!(answer.status, 400, "{content_type}: {:?}", String::from_utf8_lossy(body));
+        answer.problem(400);
+    }
+}

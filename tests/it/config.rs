@@ -1,0 +1,213 @@
+//! Every option is a flag and an environment variable; a bad value ends the start and is named (contract 8).
+
+use std::process::Command;
+
+use tokio::net::TcpStream;
+
+use crate::support::{Node, Redis, Stream, eventually, free_port, halves, key};
+
+/// Values that no reading of contract 8 allows.
+const BAD: &[(&str, &[&str])] = &[
+    ("BIND", &["nonsense", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:65536"]),
+    ("REDIS_URL", &["nonsense", "http://127.0.0.1:6379"]),
+    ("ROOMS", &["admin", "lobby,a b", "-x"]),
+    ("HISTORY", &["0", "-1", "x", "1.5"]),
+    ("HISTORY_TTL", &["0", "-1", "x"]),
+    ("HEARTBEAT", &["0", "61", "-1", "x"]),
+    ("RATE_LIMIT", &["-1", "x"]),
+    ("RATE_BURST", &["-1", "x"]),
+    ("MAX_STREAMS", &["-1", "x"]),
+    ("MAX_STREAMS_PER_ADDRESS", &["-1", "x"]),
+    ("TRUSTED_PROXIES", &["nonsense", "10.0.0.0/33", "10.0.0.0/8,x"]),
+    ("ALLOWED_ORIGINS", &["nonsense", "https://a.example/path", "https://a.example,x"]),
+    ("DRAIN", &["-1", "x"]),
+    ("LOG", &["info,tiny_chat=nonsense"]),
+    ("LOG_FORMAT", &["xml", "JSON5"]),
+];
+
+const ALL: [&str; 17] = [
+    "BIND",
+    "REDIS_URL",
+    "REDIS_PREFIX",
+    "ROOMS",
+    "HISTORY",
+    "HISTORY_TTL",
+    "HEARTBEAT",
+    "RATE_LIMIT",
+    "RATE_BURST",
+    "MAX_STREAMS",
+    "MAX_STREAMS_PER_ADDRESS",
+    "TRUSTED_PROXIES",
+    "ALLOWED_ORIGINS",
+    "NODE",
+    "DRAIN",
+    "LOG",
+    "LOG_FORMAT",
+];
+
+fn flag(variable: &str) -> String {
+    format!("--{}", variable.to_lowercase().replace('_', "-"))
+}
+
+#[tokio::test]
+async fn a_bad_value_in_the_environment_ends_the_start_and_is_named() {
+    for (variable, values) in BAD {
+        for value in *values {
+            let refusal = Node::refused(&[(variable, value)], &[]).await;
+            assert!(!refusal.status.success(), "{variable}={value:?} was taken");
+            let said = refusal.output.replace('-', "_").to_uppercase();
+            assert!(said.contains(variable), "{variable}={value:?} is not named in {:?}", refusal.output);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bad_port_ends_the_start_and_is_named() {
+    for value in ["x", "65536", "-1"] {
+        let refusal = Node::refused(&[("PORT", value)], &[]).await;
+        assert!(!refusal.status.success() && refusal.output.contains("PORT"), "PORT={value}: {:?}", refusal.output);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_flag_ends_the_start_and_is_named() {
+    for (variable, values) in BAD {
+        let flag = flag(variable);
+        let refusal = Node::refused(&[], &[&format!("{flag}={}", values[0])]).await;
+        assert!(!refusal.status.success(), "{flag}={} was taken", values[0]);
+        let said = refusal.output.replace('-', "_").to_uppercase();
+        assert!(said.contains(variable) && !said.contains("UNEXPECTED ARGUMENT"), "{flag}: {:?}", refusal.output);
+    }
+    assert!(!Node::refused(&[], &["--no-such-flag"]).await.status.success());
+}
+
+#[tokio::test]
+async fn help_names_every_flag_and_variable() {
+    let help = Node::refused(&[], &["--help"]).await;
+    assert!(help.status.success());
+    for variable in ALL {
+        assert!(
+            help.output.contains(variable) && help.output.contains(&flag(variable)),
+            "{variable} is missing in {}",
+            help.output
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_occupied_address_ends_the_start() {
+    let node = Node::start(&[]).await;
+    let address = node.address().to_string();
+    let refusal = Node::refused(&[("BIND", &address)], &[]).await;
+    assert!(!refusal.status.success());
+    assert!(refusal.output.contains(&address), "{:?}", refusal.output);
+}
+
+/// "if only `PORT` is set, `0.0.0.0:$PORT`": every loopback address reaches it.
+#[tokio::test]
+async fn port_alone_listens_on_all_addresses() {
+    let port = free_port();
+    let _node = Node::spawn(&[("PORT", &port.to_string())]);
+    for address in ["127.0.0.1", "127.0.0.2"] {
+        eventually("a listener", async || TcpStream::connect((address, port)).await.ok()).await;
+    }
+}
+
+#[tokio::test]
+async fn bind_goes_before_port() {
+    let (port, other) = (free_port(), free_port());
+    let _node = Node::spawn(&[("PORT", &other.to_string()), ("BIND", &format!("127.0.0.1:{port}"))]);
+    eventually("a listener", async || TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
+    assert!(TcpStream::connect(("127.0.0.1", other)).await.is_err());
+}
+
+#[tokio::test]
+async fn redistogo_url_is_taken_where_redis_url_is_missing() {
+    let (redis, other) = (Redis::start().await, Redis::start().await);
+    let node = Node::start(&[("REDISTOGO_URL", &redis.url())]).await;
+    node.post("lobby", "mason", "hi").await;
+    let both = Node::start(&[("REDIS_URL", &other.url()), ("REDISTOGO_URL", &redis.url())]).await;
+    both.post("garden", "mason", "hi").await;
+    let keys: Vec<String> = redis.cmd(&["KEYS", "*"]).await;
+    assert_eq!(keys, [key("lobby")]);
+    let keys: Vec<String> = other.cmd(&["KEYS", "*"]).await;
+    assert_eq!(keys, [key("garden")]);
+}
+
+/// "`chat` is `REDIS_PREFIX`, because pub/sub ignores the database number".
+#[tokio::test]
+async fn nodes_of_two_prefixes_on_one_redis_share_nothing() {
+    let redis = Redis::start().await;
+    let (ours, theirs) = (Node::on(&redis, &[]).await, Node::on(&redis, &[("REDIS_PREFIX", "staging")]).await);
+    let mut reader = Stream::live(&ours, "lobby").await;
+    theirs.post("lobby", "mason", "over there").await;
+    let id = ours.post("lobby", "mason", "here").await;
+    assert_eq!(reader.next_message().await.id, id);
+    assert_eq!(halves(&id).1, 1);
+    let mut keys: Vec<String> = redis.cmd(&["KEYS", "*"]).await;
+    keys.sort();
+    assert_eq!(keys, ["chat:{lobby}", "staging:{lobby}"]);
+}
+
+#[tokio::test]
+async fn the_start_says_where_to_open_the_page() {
+    let node = Node::start(&[]).await;
+    node.logged(&node.url("/")).await;
+    node.page("/").await.html(200);
+}
+
+/// "The in-process bus forgets at restart and says so at start-up" (guarantee 5).
+#[tokio::test]
+async fn memory_only_is_said_with_the_option_that_changes_it() {
+    let node = Node::start(&[]).await;
+    node.logged("REDIS_URL").await;
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    assert!(!node.log().contains("REDIS_URL"), "{}", node.log());
+}
+
+#[tokio::test]
+async fn a_redis_that_may_evict_logs_is_warned_of() {
+    let evicting = Redis::with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]).await;
+    Node::on(&evicting, &[]).await.logged("maxmemory-policy").await;
+    let keeping = Redis::with(&["--maxmemory", "100mb", "--maxmemory-policy", "noeviction"]).await;
+    let node = Node::on(&keeping, &[]).await;
+    node.post("lobby", "mason", "hi").await;
+    assert!(!node.log().contains("maxmemory-policy"), "{}", node.log());
+}
+
+/// "the soft open-file limit is raised to the hard one, and a `MAX_STREAMS` that does not fit is said".
+#[tokio::test]
+async fn the_open_file_limit_is_raised_and_too_many_streams_are_said() {
+    let node = Node::limited("100:4000", &[("MAX_STREAMS", "1000")]).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", node.pid())).expect("limits of the node");
+    let open_files = limits.lines().find(|line| line.starts_with("Max open files")).expect("the limit");
+    let numbers: Vec<&str> = open_files.split_whitespace().filter(|word| word.starts_with(char::is_numeric)).collect();
+    assert_eq!(numbers, ["4000", "4000"]);
+    assert!(!node.log().contains("MAX_STREAMS"), "{}", node.log());
+    let node = Node::limited("100:4000", &[("MAX_STREAMS", "20000")]).await;
+    node.logged("MAX_STREAMS").await;
+}
+
+#[tokio::test]
+async fn log_lines_are_json_where_that_is_asked_for() {
+    let mut node = Node::start(&[("LOG_FORMAT", "json"), ("LOG", "debug")]).await;
+    node.post("lobby", "mason", "hi").await;
+    node.terminate();
+    node.exit().await;
+    let log = node.log();
+    assert!(log.lines().count() > 1);
+    for line in log.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok_and(|value| value.is_object()), "{line}");
+    }
+}
+
+/// Without a `NODE` the node has the name of its host.
+#[tokio::test]
+async fn a_node_is_named_after_its_host() {
+    let node = Node::start(&[]).await;
+    let mut stream = Stream::open(&node, "/subscribe/lobby", &[]).await;
+    stream.first().await;
+    let host = Command::new("hostname").output().expect("hostname").stdout;
+    assert_eq!(stream.event("status").await["node"], String::from_utf8_lossy(&host).trim());
+}

@@ -1,0 +1,147 @@
+//! Who may publish and subscribe from where: Fetch Metadata, Origin, and the allowed origins
+//! (contract 4, "Cross-site"; contract 8, `ALLOWED_ORIGINS`).
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use crate::support::{Answer, Node, Stream};
+
+const FRIEND: (&str, &str) = ("ALLOWED_ORIGINS", "https://friend.example,http://localhost:3000");
+
+/// A message with these headers, to one room.
+fn message(node: &Node, headers: &[(&str, &str)]) -> RequestBuilder {
+    let request = node.request(Method::POST, "/lobby").json(&json!({ "message": "hi" }));
+    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+}
+
+async fn status(node: &Node, headers: &[(&str, &str)]) -> u16 {
+    node.send(message(node, headers)).await.status
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_may_not_publish() {
+    let node = Node::start(&[]).await;
+    for site in ["cross-site", "same-site", "something-new"] {
+        node.send(message(&node, &[("Sec-Fetch-Site", site)])).await.problem(403);
+    }
+    for site in ["same-origin", "none"] {
+        assert_eq!(status(&node, &[("Sec-Fetch-Site", site)]).await, 200, "{site}");
+    }
+    assert_eq!(node.stored("lobby").await.len(), 2);
+}
+
+/// Where `Sec-Fetch-Site` is present it decides alone.
+#[tokio::test]
+async fn fetch_metadata_goes_before_the_origin() {
+    let node = Node::start(&[]).await;
+    assert_eq!(status(&node, &[("Sec-Fetch-Site", "same-origin"), ("Origin", "https://evil.example")]).await, 200);
+    let own = node.url("");
+    assert_eq!(status(&node, &[("Sec-Fetch-Site", "cross-site"), ("Origin", &own)]).await, 403);
+}
+
+#[tokio::test]
+async fn without_fetch_metadata_the_origin_must_be_the_host() {
+    let node = Node::start(&[]).await;
+    let chat = ("Host", "chat.example:8443");
+    assert_eq!(status(&node, &[chat]).await, 200, "no origin at all: not a browser");
+    assert_eq!(status(&node, &[chat, ("Origin", "https://chat.example:8443")]).await, 200);
+    assert_eq!(
+        status(&node, &[chat, ("Origin", "http://chat.example:8443")]).await,
+        200,
+        "TLS may end before the node"
+    );
+    for foreign in [
+        "https://evil.example:8443",
+        "https://chat.example",
+        "https://chat.example:8444",
+        "https://chat.example:8443.evil.example",
+        "https://evil.chat.example:8443",
+        "null",
+        "nonsense",
+    ] {
+        assert_eq!(status(&node, &[chat, ("Origin", foreign)]).await, 403, "{foreign:?}");
+    }
+    assert_eq!(status(&node, &[("Host", "chat.example"), ("Origin", "https://chat.example")]).await, 200);
+}
+
+#[tokio::test]
+async fn a_forwarded_host_counts_only_from_a_trusted_proxy() {
+    let headers = [("X-Forwarded-Host", "chat.example"), ("Origin", "https://chat.example")];
+    let behind = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1/32")]).await;
+    assert_eq!(status(&behind, &headers).await, 200);
+    assert_eq!(status(&behind, &[headers[0], ("Origin", "https://evil.example")]).await, 403);
+    let bare = Node::start(&[("TRUSTED_PROXIES", "10.0.0.0/8")]).await;
+    assert_eq!(status(&bare, &headers).await, 403);
+}
+
+#[tokio::test]
+async fn an_allowed_origin_may_publish_and_read_the_answer() {
+    let node = Node::start(&[FRIEND]).await;
+    for origin in ["https://friend.example", "http://localhost:3000"] {
+        let headers = [("Sec-Fetch-Site", "cross-site"), ("Origin", origin)];
+        let answer = node.send(message(&node, &headers)).await.expect(200);
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+        assert_eq!(status(&node, &headers[1..]).await, 200, "without fetch metadata too");
+        let refused = node.send(message(&node, &headers).json(&json!({ "message": "" }))).await.expect(422);
+        assert_eq!(refused.header("access-control-allow-origin"), origin, "it may read why it was refused");
+    }
+    for origin in [
+        "https://evil.example",
+        "http://friend.example",
+        "https://friend.example:444",
+        "https://sub.friend.example",
+        "null",
+    ] {
+        let answer =
+            node.send(message(&node, &[("Sec-Fetch-Site", "cross-site"), ("Origin", origin)])).await.expect(403);
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn an_allowed_origin_may_subscribe_and_others_may_not_read() {
+    let node = Node::start(&[FRIEND]).await;
+    let stream = Stream::open(&node, "/subscribe/lobby", &[("Origin", "https://friend.example")]).await;
+    assert_eq!(stream.head.status, 200);
+    assert_eq!(stream.head.header("access-control-allow-origin"), "https://friend.example");
+    let stream = Stream::open(&node, "/subscribe/lobby", &[("Origin", "https://evil.example")]).await;
+    assert_eq!(stream.head.header("access-control-allow-origin"), "");
+    let closed = Node::start(&[]).await;
+    let stream = Stream::open(&closed, "/subscribe/lobby", &[("Origin", "https://friend.example")]).await;
+    assert_eq!(stream.head.header("access-control-allow-origin"), "");
+}
+
+/// A preflight as a browser sends it before a request that is not simple.
+async fn preflight(node: &Node, path: &str, origin: &str, method: &str) -> Answer {
+    let request = node
+        .request(Method::OPTIONS, path)
+        .header("Origin", origin)
+        .header("Access-Control-Request-Method", method)
+        .header("Access-Control-Request-Headers", "content-type,idempotency-key,last-event-id,authorization");
+    node.send(request).await
+}
+
+#[tokio::test]
+async fn a_preflight_allows_an_allowed_origin_what_it_needs() {
+    let node = Node::start(&[FRIEND]).await;
+    for (path, method) in [("/lobby", "POST"), ("/subscribe/lobby", "GET")] {
+        let answer = preflight(&node, path, "https://friend.example", method).await;
+        assert!((200..300).contains(&answer.status), "{answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), "https://friend.example");
+        let methods = answer.header("access-control-allow-methods").to_ascii_uppercase();
+        assert!(methods.contains(method), "{path}: {methods:?}");
+        let allowed = answer.header("access-control-allow-headers").to_ascii_lowercase();
+        for name in ["content-type", "idempotency-key", "last-event-id", "authorization"] {
+            assert!(allowed.split(',').any(|header| header.trim() == name), "{path}: {name} is not in {allowed:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_of_another_origin_allows_nothing() {
+    let node = Node::start(&[FRIEND]).await;
+    for path in ["/lobby", "/subscribe/lobby"] {
+        let answer = preflight(&node, path, "https://evil.example", "POST").await;
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+    }
+}

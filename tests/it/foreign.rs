@@ -1,0 +1,111 @@
+//! What another program PUBLISHes on a room's channel: passed on, and nothing more (contract 5, "Foreign publishes"; 6).
+
+use crate::support::{Node, Redis, Stream, halves};
+
+/// A node with one live reader of the room.
+async fn listening(redis: &Redis) -> (Node, Stream) {
+    let node = Node::on(redis, &[]).await;
+    let stream = Stream::live(&node, "lobby").await;
+    (node, stream)
+}
+
+#[tokio::test]
+async fn a_foreign_publish_is_passed_on_without_an_id_to_the_readers_of_every_node() {
+    let redis = Redis::start().await;
+    let (_first, mut here) = listening(&redis).await;
+    let (_second, mut there) = listening(&redis).await;
+    let payload = r#"{"sender":"cron","message":"backup done"}"#;
+    assert_eq!(redis.publish("lobby", payload).await, 2, "each node holds one subscription");
+    for stream in [&mut here, &mut there] {
+        assert_eq!(stream.next().await.raw, format!("data: {payload}\n\n"));
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_line_break_ends_a_line() {
+    let redis = Redis::start().await;
+    let (_node, mut stream) = listening(&redis).await;
+    redis.publish("lobby", "a\rb\nc\r\nd\n\ne").await;
+    assert_eq!(stream.next().await.raw, "data: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: e\n\n");
+}
+
+#[tokio::test]
+async fn no_payload_can_forge_a_frame() {
+    let redis = Redis::start().await;
+    let (_node, mut stream) = listening(&redis).await;
+    for payload in [
+        "id: 9-9\nevent: gap\n\ndata: x",
+        "\n\nid: 9-9",
+        "x\r\rid: 9-9\r\r",
+        "\revent: backoff\rretry: 1",
+        ": comment",
+        "retry: 1",
+    ] {
+        redis.publish("lobby", payload).await;
+        let block = stream.next().await;
+        assert_eq!((&block.id, &block.event, &block.retry), (&None, &None, &None), "{payload:?}");
+        assert!(block.raw.lines().all(|line| line.is_empty() || line.starts_with("data: ")), "{block:?}");
+    }
+}
+
+#[tokio::test]
+async fn nul_bom_and_separators_pass_as_they_are() {
+    let redis = Redis::start().await;
+    let (_node, mut stream) = listening(&redis).await;
+    for payload in ["a\0b", "\u{feff}a", "\u{2028}a\u{2029}b\u{85}c", "  spaces ", "ünï"] {
+        redis.publish("lobby", payload).await;
+        assert_eq!(stream.next().await.data.as_deref(), Some(payload));
+    }
+}
+
+/// A stream is UTF-8, whatever is published: the parser of these tests panics otherwise.
+#[tokio::test]
+async fn invalid_utf_8_does_not_break_the_stream() {
+    let redis = Redis::start().await;
+    let (node, mut stream) = listening(&redis).await;
+    redis.publish("lobby", b"one\xff\xfe two\xc3").await;
+    let block = stream.next().await;
+    let data = block.data.as_deref().unwrap_or_default();
+    assert!(block.id.is_none() && data.starts_with("one") && data.contains(" two"), "{block:?}");
+    let id = node.post("lobby", "mason", "hi").await;
+    assert_eq!(stream.next().await.message().id, id);
+}
+
+/// "anything else on the channel is foreign", the byte 0x1E in front or not.
+#[tokio::test]
+async fn what_only_begins_like_an_announcement_is_foreign() {
+    let redis = Redis::start().await;
+    let (node, mut stream) = listening(&redis).await;
+    for payload in [
+        "\x1e",
+        "\x1ehello",
+        "\x1e1-1",
+        "\x1e1-1 deploy",
+        "\x1ex-1  {}",
+        "\x1e1-9007199254740992  {}",
+        "\x1e 1-1  {}",
+        " \x1e1-1  {}",
+    ] {
+        redis.publish("lobby", payload).await;
+        let block = stream.next().await;
+        assert_eq!((&block.id, &block.event, block.data.as_deref()), (&None, &None, Some(payload)));
+    }
+    let id = node.post("lobby", "mason", "hi").await;
+    assert_eq!((stream.next().await.message().id, halves(&id).1), (id, 1));
+}
+
+#[tokio::test]
+async fn a_foreign_publish_is_not_stored_replayed_or_counted() {
+    let redis = Redis::start().await;
+    let (node, mut stream) = listening(&redis).await;
+    let first = node.post("lobby", "mason", "one").await;
+    redis.publish("lobby", "between").await;
+    let second = node.post("lobby", "mason", "two").await;
+    assert_eq!(stream.next().await.message().id, first);
+    assert_eq!(stream.next().await.data.as_deref(), Some("between"));
+    assert_eq!(stream.next().await.message().id, second);
+    assert_eq!((halves(&first).1, halves(&second).1), (1, 2));
+    assert_eq!(node.stored("lobby").await.len(), 2);
+    let mut resumed = Stream::resume(&node, "lobby", &first).await;
+    assert_eq!(resumed.next().await.message().id, second);
+}

@@ -1,0 +1,87 @@
+//! The form of a browser without JavaScript: where it leads, and what an error keeps (contract 4, "Publish").
+
+use html_escape::decode_html_entities;
+use reqwest::{Method, multipart};
+
+use crate::rates::until_too_fast;
+use crate::support::{Answer, BROWSER, Node, Redis};
+
+/// A form a browser submits without JavaScript.
+async fn submit(node: &Node, fields: &[(&str, &str)]) -> Answer {
+    node.send(node.request(Method::POST, "/lobby").header("Accept", BROWSER).form(fields)).await
+}
+
+#[tokio::test]
+async fn a_browser_form_is_sent_back_to_its_room() {
+    let node = Node::start(&[]).await;
+    let answer = submit(&node, &[("sender", "mason"), ("message", "hi")]).await.expect(303);
+    assert_eq!(answer.header("location"), "/lobby");
+    let parts = multipart::Form::new().text("message", "hi");
+    let request = node.request(Method::POST, "/caf%C3%A9").header("Accept", BROWSER).multipart(parts);
+    let answer = node.send(request).await.expect(303);
+    assert_eq!(answer.header("location").to_uppercase(), "/CAF%C3%A9");
+    assert_eq!(node.newest("lobby").await["message"], "hi");
+}
+
+/// "Every error is `application/problem+json`, or an HTML page where the client prefers HTML".
+#[tokio::test]
+async fn an_error_is_html_exactly_where_the_client_prefers_html() {
+    let node = Node::start(&[]).await;
+    let refused = async |accept: &str| {
+        node.send(node.request(Method::POST, "/lobby").header("Accept", accept).form(&[("message", "")]))
+            .await
+    };
+    for accept in [
+        BROWSER,
+        "text/html",
+        "application/json;q=0.5, text/html",
+        "text/*, application/json;q=0.1",
+    ] {
+        refused(accept).await.html(422);
+    }
+    for accept in [
+        "*/*",
+        "application/json",
+        "application/problem+json, text/html;q=0.9",
+        "application/json, text/html;q=0.5",
+    ] {
+        refused(accept).await.problem(422);
+    }
+}
+
+/// "for a form it still holds what was typed, ready to send again".
+#[tokio::test]
+async fn a_refused_form_still_holds_what_was_typed() {
+    let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
+    let sender = r#"mason "<i>" & sons"#;
+    let message = "  <b>two</b> lines & \"quotes\"\nsecond </textarea><script>alert(1)</script>";
+    let holds = |page: String| {
+        assert!(
+            !page.contains("<b>two") && !page.contains("<script>alert") && !page.contains("\"<i>\""),
+            "unescaped: {page}"
+        );
+        let text = decode_html_entities(&page).replace("\r\n", "\n");
+        assert!(text.contains(sender) && text.contains(message), "typed text is missing: {page}");
+        assert!(
+            page.contains("<form") && page.contains("name=\"sender\"") && page.contains("name=\"message\""),
+            "no form: {page}"
+        );
+    };
+    holds(submit(&node, &[("sender", sender), ("message", message), ("key", "a bad key")]).await.html(422));
+    let (_, too_fast) = until_too_fast(async || submit(&node, &[("sender", sender), ("message", message)]).await).await;
+    holds(too_fast.html(429));
+    let foreign = node
+        .request(Method::POST, "/lobby")
+        .header("Accept", BROWSER)
+        .header("Sec-Fetch-Site", "cross-site");
+    node.send(foreign.form(&[("sender", sender), ("message", message)])).await.html(403);
+}
+
+#[tokio::test]
+async fn a_form_sent_in_an_outage_keeps_what_was_typed() {
+    let mut redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    redis.kill();
+    let page = submit(&node, &[("sender", "mason"), ("message", "typed in an outage")]).await.html(503);
+    assert!(page.contains("mason") && page.contains("typed in an outage"), "{page}");
+}

@@ -1,0 +1,64 @@
+//! What operators and their machines ask: health, readiness, metrics, robots (contract 4).
+
+use serde_json::json;
+
+use crate::support::{Node, Redis, Stream};
+
+#[tokio::test]
+async fn a_living_process_is_healthy() {
+    let mut redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    node.get("/healthz").await.expect(200);
+    redis.kill();
+    node.get("/healthz").await.expect(200);
+}
+
+#[tokio::test]
+async fn robots_are_disallowed_everywhere() {
+    let node = Node::start(&[]).await;
+    let answer = node.get("/robots.txt").await.expect(200);
+    assert_eq!(answer.media_type(), "text/plain");
+    let rules: Vec<&str> =
+        answer.text().lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).collect();
+    assert_eq!(rules, ["User-agent: *", "Disallow: /"]);
+}
+
+/// Prometheus text, version 0.0.4: every sample belongs to a type, and every value is a number.
+#[tokio::test]
+async fn metrics_are_prometheus_text_that_counts() {
+    let node = Node::start(&[]).await;
+    let before = node.get("/metrics").await.expect(200);
+    assert_eq!(before.media_type(), "text/plain");
+    let _reader = Stream::live(&node, "lobby").await;
+    node.publish("lobby", json!({ "message": "hi" })).await.expect(200);
+    let after = node.get("/metrics").await.expect(200);
+    let mut types = Vec::new();
+    for line in after.text().lines().filter(|line| !line.is_empty()) {
+        if let Some(name) = line.strip_prefix("# TYPE ") {
+            types.push(name.split(' ').next().unwrap_or_default().to_owned());
+        } else if !line.starts_with("# HELP ") {
+            let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line:?} is no sample"));
+            assert!(types.iter().any(|family| name.starts_with(family.as_str())), "{line:?} has no type");
+            assert!(value.parse::<f64>().is_ok(), "{line:?} has no value");
+        }
+    }
+    assert!(types.len() > 3, "{types:?}");
+    assert!(grew(before.text(), after.text(), "published"), "no counter of published messages grew");
+    assert!(grew(before.text(), after.text(), "stream"), "no number of streams grew");
+}
+
+/// Whether a sample whose name holds `word` is 1 higher than before.
+fn grew(before: &str, after: &str, word: &str) -> bool {
+    let samples = |text: &str| -> Vec<(String, f64)> {
+        let lines = text.lines().filter(|line| !line.starts_with('#') && line.contains(word));
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+            .collect()
+    };
+    let before = samples(before);
+    samples(after).iter().any(|(name, value)| {
+        let earlier = before.iter().find(|(other, _)| other == name).map_or(0.0, |(_, value)| *value);
+        *value == earlier + 1.0
+    })
+}

@@ -1,0 +1,208 @@
+//! `/history`: pages of the log, and the cursor of exactly that reading (contract 4).
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Bus, Node, Redis, Stream, halves, key, on_both_buses};
+
+on_both_buses!(
+    history_gives_the_newest_messages_oldest_first,
+    before_and_after_choose_a_part_of_the_log,
+    walking_after_last_visits_the_whole_log,
+    last_continues_any_reading_without_hole_or_double,
+    an_empty_room_ends_at_0_0,
+    at_least_history_messages_are_kept,
+    a_log_that_is_written_to_outlives_history_ttl,
+    one_message_tells_the_node_that_took_it,
+);
+
+fn ids(history: &Value) -> Vec<String> {
+    let messages = history["messages"].as_array().expect("messages");
+    messages.iter().map(|message| message["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+fn last(history: &Value) -> &str {
+    history["last"].as_str().expect("last")
+}
+
+async fn history_gives_the_newest_messages_oldest_first(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let all = node.fill("lobby", 210).await;
+    let newest = |count: usize| &all[all.len() - count..];
+    assert_eq!(ids(&node.history("lobby", "").await), newest(50), "50 is the default");
+    for limit in [1, 7, 50, 200] {
+        let history = node.history("lobby", &format!("?limit={limit}")).await;
+        assert_eq!(ids(&history), newest(limit));
+        assert_eq!(last(&history), all[209]);
+    }
+    let expected = json!({ "id": all[209], "sender": "mason", "message": "message 210" });
+    assert_eq!(node.history("lobby", "?limit=1").await["messages"], json!([expected]));
+}
+
+async fn before_and_after_choose_a_part_of_the_log(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let all = node.fill("lobby", 10).await;
+    let page = async |query: String| ids(&node.history("lobby", &query).await);
+    assert_eq!(page(format!("?before={}&limit=3", all[7])).await, all[4..7], "the newest ones before it");
+    assert_eq!(page(format!("?after={}&limit=3", all[2])).await, all[3..6], "the oldest ones after it");
+    assert_eq!(page(format!("?before={}", all[2])).await, all[..2]);
+    assert_eq!(page(format!("?after={}", all[7])).await, all[8..]);
+    assert_eq!(page("?after=0-0".to_owned()).await, all);
+    assert_eq!(page(format!("?before={}", all[0])).await, [""; 0]);
+    assert_eq!(page(format!("?after={}", all[9])).await, [""; 0]);
+}
+
+/// "`?lastEventId=` with it continues without hole or double".
+async fn last_continues_any_reading_without_hole_or_double(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let mut all = node.fill("lobby", 10).await;
+    for query in [
+        format!("?after={}", all[9]),
+        String::new(),
+        "?limit=1".to_owned(),
+        "?after=0-0&limit=4".to_owned(),
+        format!("?after={}&limit=2", all[4]),
+        format!("?before={}&limit=2", all[4]),
+    ] {
+        let history = node.history("lobby", &query).await;
+        let following = match ids(&history).last() {
+            Some(id) => all.iter().position(|other| other == id).expect("a known id") + 1,
+            None => all.len(),
+        };
+        let mut reader = Stream::resume(&node, "lobby", last(&history)).await;
+        all.push(node.post("lobby", "mason", "live").await);
+        assert_eq!(reader.ids(all.len() - following).await, all[following..], "{query:?}");
+    }
+}
+
+async fn walking_after_last_visits_the_whole_log(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let all = node.fill("lobby", 10).await;
+    let mut walked = Vec::new();
+    let mut place = "0-0".to_owned();
+    loop {
+        let history = node.history("lobby", &format!("?after={place}&limit=3")).await;
+        if ids(&history).is_empty() {
+            break;
+        }
+        walked.extend(ids(&history));
+        last(&history).clone_into(&mut place);
+    }
+    assert_eq!(walked, all);
+}
+
+async fn an_empty_room_ends_at_0_0(bus: Bus) {
+    let node = bus.node(&[]).await;
+    assert_eq!(node.history("lobby", "").await, json!({ "messages": [], "last": "0-0" }));
+    let mut reader = Stream::resume(&node, "lobby", "0-0").await;
+    let first = node.post("lobby", "mason", "hi").await;
+    assert_eq!(reader.next_message().await.id, first);
+}
+
+/// `HISTORY`: "messages kept per room, at least that many"; what is more may go.
+async fn at_least_history_messages_are_kept(bus: Bus) {
+    let node = bus.node(&[("HISTORY", "5")]).await;
+    let all = node.fill("lobby", 250).await;
+    let kept = ids(&node.history("lobby", "?limit=200").await);
+    assert!(kept.len() >= 5, "{kept:?}");
+    assert!(kept.len() < 200, "nothing was trimmed: {} of 250 are there", kept.len());
+    assert_eq!(kept, all[250 - kept.len()..]);
+}
+
+/// `HISTORY_TTL`: "seconds after its last message that a room's log is kept".
+async fn a_log_that_is_written_to_outlives_history_ttl(bus: Bus) {
+    let node = bus.node(&[("HISTORY_TTL", "1")]).await;
+    let begun = Instant::now();
+    let mut all = Vec::new();
+    while begun.elapsed() < Duration::from_millis(2500) {
+        all.push(node.post("lobby", "mason", "hi").await);
+        tokio::time::sleep(Duration::from_millis(50)).await; // the pace of the writer
+    }
+    assert_eq!(ids(&node.history("lobby", "?limit=200").await), all);
+}
+
+async fn one_message_tells_the_node_that_took_it(bus: Bus) {
+    let first = bus.node(&[("NODE", "chat-1")]).await;
+    let second = if matches!(bus, Bus::Redis(_)) {
+        Some(bus.node(&[("NODE", "chat-2")]).await)
+    } else {
+        None
+    };
+    let id = first.post("lobby", "mason", "<hi>").await;
+    for node in [Some(&first), second.as_ref()].into_iter().flatten() {
+        let message = node.get(&format!("/history/lobby/{id}")).await.expect(200).json();
+        let expected = json!({ "id": id, "sender": "mason", "message": "&lt;hi&gt;", "node": "chat-1" });
+        assert_eq!(message, expected);
+    }
+    let (ms, n) = halves(&id);
+    for absent in [
+        format!("{ms}-{}", n + 1),
+        format!("{}-{n}", ms + 1),
+        "0-0".to_owned(),
+        "1-1".to_owned(),
+    ] {
+        first.get(&format!("/history/lobby/{absent}")).await.problem(404);
+    }
+    first.get(&format!("/history/garden/{id}")).await.problem(404);
+}
+
+#[tokio::test]
+async fn a_deleted_message_is_404_and_its_place_still_continues() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let all = node.fill("lobby", 3).await;
+    let _: u64 = redis.cmd(&["XDEL", &key("lobby"), &all[2]]).await;
+    node.get(&format!("/history/lobby/{}", all[2])).await.problem(404);
+    let history = node.history("lobby", "").await;
+    assert_eq!(ids(&history), all[..2]);
+    let mut reader = Stream::resume(&node, "lobby", last(&history)).await;
+    let next = node.post("lobby", "mason", "next").await;
+    assert_eq!(reader.next_message().await.id, next);
+}
+
+#[tokio::test]
+async fn a_bad_limit_a_bad_id_and_both_directions_are_400() {
+    let node = Node::start(&[]).await;
+    let id = node.post("lobby", "mason", "hi").await;
+    for query in [
+        "limit=0",
+        "limit=201",
+        "limit=-1",
+        "limit=x",
+        "limit=",
+        "limit=1.5",
+        "limit=99999999999999999999",
+    ] {
+        node.get(&format!("/history/lobby?{query}")).await.problem(400);
+    }
+    for bad in [
+        "x",
+        "1",
+        "1-",
+        "-1",
+        "1-1-1",
+        "1-x",
+        "0x1-1",
+        "%2B1-1",
+        "1%201-1",
+        "9007199254740992-1",
+        "1-9007199254740992",
+    ] {
+        node.get(&format!("/history/lobby?before={bad}")).await.problem(400);
+        node.get(&format!("/history/lobby?after={bad}")).await.problem(400);
+        node.get(&format!("/history/lobby/{bad}")).await.problem(400);
+    }
+    node.get(&format!("/history/lobby?before={id}&after={id}")).await.problem(400);
+}
+
+#[tokio::test]
+async fn history_is_not_cached() {
+    let node = Node::start(&[]).await;
+    let id = node.post("lobby", "mason", "hi").await;
+    for path in ["/history/lobby".to_owned(), format!("/history/lobby/{id}")] {
+        let answer = node.get(&path).await.expect(200);
+        assert_eq!(answer.media_type(), "application/json");
+        assert!(answer.header("cache-control").contains("no-store"), "{answer:?}");
+    }
+}

@@ -1,0 +1,206 @@
+//! Input that was made to break something: no text can become anything but text (contract 4, "Escaping"; 5; 6).
+
+use html_escape::decode_html_entities;
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestCaseError, TestRunner},
+};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::support::{Bus, Node, Redis, Stream, key, on_both_buses, raw};
+
+on_both_buses!(no_message_can_forge_a_frame, no_asked_id_can_forge_a_frame);
+
+/// Texts that end a line, a frame, a string or a tag somewhere.
+const FORGED: &[&str] = &[
+    "x\n\nid: 9-9\n\n",
+    "x\r\rid: 9-9\r\r",
+    "x\r\n\r\nevent: gap\r\ndata: {}\r\n\r\n",
+    "\u{feff}id: 9-9",
+    "\0",
+    "a\0b",
+    "\u{2028}\u{2029}\u{85}\u{b}\u{c}x",
+    "\"},{\"sender\":\"x",
+    "\\\"\\u0022\\",
+    "data: x",
+    "</script><script>alert(1)</script>",
+    "\u{1e}9-9  {}",
+    "😀\u{fffd}\u{ffff}\u{10ffff}",
+];
+
+async fn no_message_can_forge_a_frame(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let mut reader = Stream::live(&node, "lobby").await;
+    for text in FORGED {
+        let id = node.post("lobby", "mason", text).await;
+        let frame = reader.next().await;
+        let lines: Vec<&str> = frame.raw.split('\n').collect();
+        assert_eq!(lines.len(), 4, "one id line, one data line, a blank line: {frame:?}");
+        assert!(
+            lines[0] == format!("id: {id}") && lines[1].starts_with("data: {\"sender\":\"mason\",\"message\":\""),
+            "{frame:?}"
+        );
+        assert_eq!(decode_html_entities(&frame.message().message), *text);
+        assert!(!frame.raw.contains(['\0', '<', '>']), "{frame:?}");
+    }
+    let replayed = node.history("lobby", "").await;
+    let texts: Vec<&str> = replayed["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|message| message["message"].as_str())
+        .collect();
+    assert!(texts.iter().map(|text| decode_html_entities(text)).eq(FORGED.iter().copied()));
+}
+
+/// What no sender may hold is refused; what one may hold stays inside its JSON string.
+#[tokio::test]
+async fn no_sender_can_forge_a_frame() {
+    let node = Node::start(&[]).await;
+    let mut reader = Stream::live(&node, "lobby").await;
+    for text in FORGED {
+        let answer = node.publish("lobby", json!({ "sender": text, "message": "hi" })).await;
+        if text.chars().any(|c| c.is_control() || c == '\u{feff}') {
+            answer.problem(422);
+        } else {
+            answer.expect(200);
+            let frame = reader.next().await;
+            assert_eq!(frame.raw.lines().count(), 3, "{frame:?}");
+            assert_eq!(decode_html_entities(&frame.message().sender), *text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_key_can_forge_a_frame() {
+    let node = Node::start(&[]).await;
+    for text in FORGED {
+        node.publish("lobby", json!({ "message": "hi", "key": text })).await.problem(422);
+    }
+}
+
+/// The asked id is the one thing a stream repeats to its reader.
+async fn no_asked_id_can_forge_a_frame(bus: Bus) {
+    let node = bus.node(&[]).await;
+    for text in FORGED {
+        let asked = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
+        let mut stream = Stream::open(&node, &format!("/subscribe/lobby?lastEventId={asked}"), &[]).await;
+        let first = stream.first().await;
+        assert!(first.id.is_none_or(|id| id == "0-0"), "an invalid id became a place");
+        let gap = stream.said().await;
+        assert_eq!(gap.event.as_deref(), Some("gap"));
+        let expected: String = text.chars().take(64).collect();
+        assert_eq!(gap.json(), json!({ "asked": expected, "resumed": null, "reason": "invalid" }));
+        assert_eq!(gap.raw.lines().count(), 3, "{gap:?}");
+        assert_eq!(stream.said().await.raw, "id: 0-0\n\n");
+    }
+}
+
+/// Any text at all comes out as it went in: through JSON, escaping, the bus, the frame and the parser.
+#[test]
+fn any_text_arrives_as_it_was_sent() {
+    let runtime = Runtime::new().expect("a runtime");
+    let node = runtime.block_on(Node::start(&[]));
+    let reader = std::cell::RefCell::new(runtime.block_on(Stream::live(&node, "lobby")));
+    let text = proptest::collection::vec(any::<char>(), 1..200).prop_map(String::from_iter);
+    let texts = text.prop_filter("white space only is refused", |text| !text.trim().is_empty());
+    let config = Config {
+        cases: 200,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let holds = |text: String| {
+        runtime.block_on(node.post("lobby", "mason", &text));
+        let message = runtime.block_on(reader.borrow_mut().next_message()).message;
+        let plain = |message: &str| !message.contains(['<', '>', '"', '\'', '/']);
+        prop_assert!(plain(&message), "not escaped: {message}");
+        prop_assert_eq!(decode_html_entities(&message), text);
+        Ok::<(), TestCaseError>(())
+    };
+    TestRunner::new(config).run(&texts, holds).unwrap();
+}
+
+/// Who may write to Redis may write anything; the stream stays well-formed and goes on.
+#[tokio::test]
+async fn no_entry_in_redis_can_break_a_stream() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let mut id = 0;
+    for (kind, data) in [
+        ("", "x\n\nid: 9-9"),
+        ("", "not json"),
+        ("a\nid: 9-9", "{}"),
+        ("deploy", "a\rb\r\n\r\nc"),
+        ("a\0b", "{}"),
+        ("", "\u{feff}"),
+    ] {
+        id += 1;
+        let entry = [
+            "XADD",
+            &key("lobby"),
+            &format!("1700000000000-{id}"),
+            "type",
+            kind,
+            "data",
+            data,
+        ];
+        let _: String = redis.cmd(&entry).await;
+    }
+    let _: String = redis.cmd(&["XADD", &key("lobby"), "1700000000000-7", "nothing", "known"]).await;
+    let last = node.post("lobby", "mason", "hi").await;
+    let mut reader = Stream::resume(&node, "lobby", "0-0").await;
+    loop {
+        let block = reader.said().await;
+        let known = |id: &str| id == last || id.starts_with("1700000000000-");
+        assert!(block.id.as_deref().is_none_or(known), "a forged id: {block:?}");
+        if block.id.as_ref() == Some(&last) {
+            break;
+        }
+    }
+    node.get("/history/lobby").await.expect(200);
+    node.page("/lobby").await.html(200);
+}
+
+#[tokio::test]
+async fn deep_json_is_an_error_and_not_the_end() {
+    let node = Node::start(&[]).await;
+    let deep = format!("{{\"message\":\"hi\",\"x\":{}{}}}", "[".repeat(30_000), "]".repeat(30_000));
+    let request = node.request(reqwest::Method::POST, "/lobby").header("Content-Type", "application/json");
+    let answer = node.send(request.body(deep)).await;
+    assert!(matches!(answer.status, 200 | 400), "{answer:?}");
+    node.get("/healthz").await.expect(200);
+}
+
+/// A request that is not HTTP ends its own connection and nothing else; what it says tells nothing of the inside.
+#[tokio::test]
+async fn nonsense_on_the_socket_harms_nobody() {
+    let node = Node::start(&[]).await;
+    let mut reader = Stream::live(&node, "lobby").await;
+    for request in [
+        "\r\n\r\n",
+        "GARBAGE\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+        "GET /lobby HTTP/1.1\r\nHost\r\n\r\n",
+        "GET \0 HTTP/1.1\r\nHost: x\r\n\r\n",
+    ] {
+        let answer = raw(&node, format!("{request}GET / HTTP/1.0\r\n\r\n")).await;
+        assert!(!answer.contains("panicked") && !answer.contains("src/"), "{answer}");
+    }
+    let id = node.post("lobby", "mason", "hi").await;
+    assert_eq!(reader.next_message().await.id, id);
+}
+
+/// Data in JSON that is not what a field is: refused, never taken for something else.
+#[tokio::test]
+async fn a_field_of_another_type_is_refused() {
+    let node = Node::start(&[]).await;
+    for value in [json!(5), json!(["hi"]), json!({ "a": "b" }), json!(true)] {
+        for field in ["message", "sender", "key"] {
+            let mut fields = json!({ "message": "hi" });
+            fields[field] = Value::clone(&value);
+            let answer = node.publish("lobby", fields).await;
+            assert!(matches!(answer.status, 400 | 422), "{field}={value}: {answer:?}");
+        }
+    }
+}

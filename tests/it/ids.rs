@@ -1,0 +1,99 @@
+//! Ids: a timestamp and a total order, assigned once by the bus (contract 3).
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::support::{Bus, Node, Redis, Stream, eventually, halves, key, on_both_buses};
+
+on_both_buses!(
+    an_id_is_the_time_and_the_number_of_the_message_in_its_room,
+    ids_of_one_room_are_consecutive_however_many_write_at_once,
+    a_log_that_expired_counts_from_1_again,
+);
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
+}
+
+async fn an_id_is_the_time_and_the_number_of_the_message_in_its_room(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let before = now();
+    let ids = node.fill("lobby", 5).await;
+    for (id, number) in ids.iter().zip(1..) {
+        let (ms, n) = halves(id);
+        assert_eq!((id.as_str(), n), (format!("{ms}-{number}").as_str(), number));
+        assert!((before..=now()).contains(&ms), "{id} is not a time between {before} and {}", now());
+    }
+    assert!(ids.is_sorted_by_key(|id| halves(id).0), "{ids:?}");
+    assert_eq!(halves(&node.post("garden", "mason", "hi").await).1, 1, "every room counts on its own");
+}
+
+async fn ids_of_one_room_are_consecutive_however_many_write_at_once(bus: Bus) {
+    let nodes = [bus.node(&[]).await, bus.node(&[]).await];
+    let nodes = if matches!(bus, Bus::InProcess) {
+        [&nodes[0], &nodes[0]]
+    } else {
+        [&nodes[0], &nodes[1]]
+    };
+    let mut readers = [
+        Stream::live(nodes[0], "lobby").await,
+        Stream::live(nodes[1], "lobby").await,
+    ];
+    let (a, b, c, d) = tokio::join!(
+        nodes[0].fill("lobby", 50),
+        nodes[0].fill("lobby", 50),
+        nodes[1].fill("lobby", 50),
+        nodes[1].fill("lobby", 50),
+    );
+    let mut ids = [a, b, c, d].concat();
+    ids.sort_by_key(|id| halves(id).1);
+    assert!(ids.iter().map(|id| halves(id).1).eq(1..=200), "numbers are missing or double: {ids:?}");
+    assert!(ids.is_sorted_by_key(|id| halves(id).0), "time runs backwards: {ids:?}");
+    for reader in &mut readers {
+        assert_eq!(reader.ids(200).await, ids, "every reader sees the one order");
+    }
+}
+
+async fn a_log_that_expired_counts_from_1_again(bus: Bus) {
+    let node = bus.node(&[("HISTORY_TTL", "1")]).await;
+    let first = node.fill("lobby", 3).await;
+    forgotten(&node).await;
+    let again = node.post("lobby", "mason", "hi").await;
+    assert_eq!(halves(&again).1, 1);
+    assert!(halves(&again).0 > halves(&first[2]).0);
+}
+
+async fn forgotten(node: &Node) {
+    eventually("the end of the log", async || (node.history("lobby", "").await["last"] == "0-0").then_some(())).await
+}
+
+/// `ms = max(now, last ms)`.
+#[tokio::test]
+async fn a_clock_that_went_back_does_not_take_the_ids_with_it() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let ahead = now() + 3_600_000;
+    let _: String = redis
+        .cmd(&[
+            "XADD",
+            &key("lobby"),
+            &format!("{ahead}-7"),
+            "data",
+            r#"{"sender":"a","message":"b"}"#,
+        ])
+        .await;
+    assert_eq!(node.fill("lobby", 2).await, [format!("{ahead}-8"), format!("{ahead}-9")]);
+}
+
+/// The next id counts from `last-generated-id`, "never from its last entry": a number given twice is a message lost.
+#[tokio::test]
+async fn the_number_of_a_deleted_message_is_not_given_again() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let ids = node.fill("lobby", 3).await;
+    let deleted: u64 = redis.cmd(&["XDEL", &key("lobby"), &ids[1], &ids[2]]).await;
+    assert_eq!(deleted, 2);
+    assert_eq!(halves(&node.post("lobby", "mason", "hi").await).1, 4);
+    let trimmed: u64 = redis.cmd(&["XTRIM", &key("lobby"), "MAXLEN", "0"]).await;
+    assert_eq!(trimmed, 2);
+    assert_eq!(halves(&node.post("lobby", "mason", "hi").await).1, 5);
+}

@@ -1,0 +1,65 @@
+//! "no log line holds a message's text or a query string" (contract 8).
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::rates::until_too_fast;
+use crate::support::{Bus, Node, Stream, on_both_buses};
+
+on_both_buses!(no_log_line_holds_a_text_or_a_query);
+
+/// Words that stand nowhere but in what the test sends.
+const TEXT: &str = "Xylophon-Kirschkern";
+const QUERY: &str = "quastenflosser";
+
+async fn no_log_line_holds_a_text_or_a_query(bus: Bus) {
+    let mut node = bus
+        .node(&[
+            ("LOG", "trace"),
+            ("RATE_LIMIT", "1"),
+            ("RATE_BURST", "3"),
+            ("DRAIN", "1"),
+        ])
+        .await;
+    let mut reader = Stream::live(&node, "lobby").await;
+    node.post("lobby", "mason", TEXT).await;
+    reader.next_message().await;
+    refused(&node).await;
+    for path in [
+        "/history/lobby?before=",
+        "/history/lobby?limit=",
+        "/subscribe/lobby?history=",
+        "/lobby?x=",
+        "/-no-room?x=",
+        "/healthz?x=",
+    ] {
+        node.get(&format!("{path}{QUERY}")).await;
+    }
+    Stream::open(&node, &format!("/subscribe/lobby?lastEventId={QUERY}"), &[]).await.first().await;
+    node.get("/history/lobby").await.expect(200);
+    node.page("/lobby").await.html(200);
+    node.terminate();
+    node.exit().await;
+    let log = node.log();
+    assert!(log.lines().count() > 10, "the log is not verbose: {log}");
+    for line in log.lines() {
+        assert!(!line.contains(TEXT), "a message in the log: {line}");
+        assert!(!line.contains(QUERY), "a query in the log: {line}");
+    }
+}
+
+/// The same text in every refusal there is.
+async fn refused(node: &Node) {
+    node.publish("lobby", json!({ "message": TEXT.repeat(300) })).await.problem(422);
+    node.publish("lobby", json!({ "message": "hi", "sender": TEXT.repeat(5) })).await.problem(422);
+    node.publish("lobby", json!({ "message": TEXT, "key": "a b" })).await.problem(422);
+    node.publish("lobby", json!(TEXT)).await;
+    let broken = format!("{{\"message\":\"{TEXT}\",}}");
+    let request = || node.request(Method::POST, "/lobby");
+    node.send(request().header("Content-Type", "application/json").body(broken)).await.problem(400);
+    node.send(request().header("Content-Type", "text/plain").body(TEXT)).await.problem(415);
+    node.send(request().header("Sec-Fetch-Site", "cross-site").form(&[("message", TEXT)]))
+        .await
+        .problem(403);
+    until_too_fast(async || node.publish("lobby", json!({ "message": TEXT })).await).await;
+}

@@ -1,0 +1,157 @@
+//! A reader that does not read is ended; it loses nothing, and nobody waits for it. A reader that has gone leaves
+//! nothing behind (contract 5).
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use tokio::{io::AsyncWriteExt, net::TcpSocket};
+
+use crate::support::{Bus, Node, Redis, Stream, eventually, key, on_both_buses, within};
+
+const ENDED_AS_SLOW: &str = "tinychat_streams_ended_total{reason=\"slow\"}";
+const NO_LIMIT: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "0");
+const MIB: u64 = 1 << 20;
+
+/// How long a message may take to those who read, on a busy machine.
+const PROMPT: Duration = Duration::from_secs(2);
+
+/// A connection that asks for a stream, takes as little as it can and reads nothing of it.
+struct Stalled {
+    _socket: tokio::net::TcpStream,
+}
+
+impl Stalled {
+    async fn in_room(node: &Node, room: &str) -> Stalled {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        let mut socket = socket.connect(node.address()).await.expect("the node accepts");
+        let request = format!("GET /subscribe/{room} HTTP/1.1\r\nHost: x\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.expect("the node reads");
+        socket.readable().await.expect("an answer begins");
+        Stalled { _socket: socket }
+    }
+
+    async fn many(node: &Node, room: &str, count: usize) -> Vec<Stalled> {
+        join_all((0..count).map(|_| Stalled::in_room(node, room))).await
+    }
+}
+
+async fn streams_open(node: &Node, count: usize) {
+    eventually(&format!("{count} open streams"), async || {
+        (node.metric("tinychat_streams_open").await == Some(count as f64)).then_some(())
+    })
+    .await
+}
+
+/// Posts texts of 4 kB, each of which a reader must get promptly.
+async fn flood(node: &Node, reader: &mut Stream, count: usize) {
+    let text = "x".repeat(4000);
+    for _ in 0..count {
+        let id = node.post("lobby", "mason", &text).await;
+        let seen = within(PROMPT, "a message beside stalled readers", reader.next_message()).await;
+        assert_eq!(seen.id, id);
+    }
+}
+
+/// The most memory the node has had resident, in bytes.
+fn most_memory(node: &Node) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", node.pid())).expect("the node lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+    let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB");
+    kib * 1024
+}
+
+fn open_files(node: &Node) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", node.pid())).expect("the node lives").count()
+}
+
+on_both_buses!(a_stalled_reader_is_ended_resumes_and_has_lost_nothing);
+
+async fn a_stalled_reader_is_ended_resumes_and_has_lost_nothing(bus: Bus) {
+    let node = bus.node(&[("HISTORY", "2000")]).await;
+    let mut stalled = Stream::live(&node, "lobby").await;
+    let mut quick = Stream::live(&node, "lobby").await;
+    let text = "x".repeat(4000);
+    let mut ids = Vec::new();
+    for _ in 0..1200 {
+        ids.push(node.post("lobby", "mason", &text).await);
+        assert_eq!(quick.next_message().await.id, *ids.last().unwrap());
+    }
+    let seen = stalled.until_cut().await;
+    let got: Vec<String> = seen.iter().filter(|block| block.id.is_some()).map(|block| block.message().id).collect();
+    assert!(got.len() < ids.len(), "4.8 MB were kept for a reader that did not read");
+    assert_eq!(got, ids[..got.len()]);
+    let rest = &ids[got.len()..];
+    let mut resumed = Stream::resume(&node, "lobby", &ids[got.len() - 1]).await;
+    assert_eq!(resumed.ids(rest.len()).await, rest);
+}
+
+/// 20 MB pass by 50 readers who take none of it: a node keeps neither the messages nor a copy for each reader.
+#[tokio::test]
+async fn memory_stays_flat_beside_stalled_readers() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let mut quick = Stream::live(&node, "lobby").await;
+    flood(&node, &mut quick, 1500).await;
+    let before = most_memory(&node);
+    let _stalled = Stalled::many(&node, "lobby", 50).await;
+    streams_open(&node, 51).await;
+    flood(&node, &mut quick, 5000).await;
+    let growth = most_memory(&node) - before;
+    assert!(growth < 12 * MIB, "{growth} bytes more for 50 readers who do not read");
+    eventually("the end of all stalled readers", async || {
+        (node.metric(ENDED_AS_SLOW).await == Some(50.0)).then_some(())
+    })
+    .await;
+    streams_open(&node, 1).await;
+}
+
+/// "or any that takes no byte for 30 s": though it is behind by less than a reader may be.
+#[tokio::test]
+async fn a_reader_that_takes_no_byte_for_30_seconds_is_ended() {
+    let node = Node::start(&[]).await;
+    let mut quick = Stream::live(&node, "lobby").await;
+    let _stalled = Stalled::in_room(&node, "lobby").await;
+    streams_open(&node, 2).await;
+    flood(&node, &mut quick, 200).await;
+    let stalled = Instant::now();
+    let ended = async {
+        while node.metric("tinychat_streams_open").await != Some(1.0) {
+            quick.next().await;
+        }
+    };
+    within(Duration::from_secs(50), "the end of the stalled reader", ended).await;
+    assert!(stalled.elapsed() > Duration::from_secs(25), "ended after {:?}", stalled.elapsed());
+}
+
+/// "A reader that closed is noticed within one heartbeat …; the room's subscription goes with its last reader".
+#[tokio::test]
+async fn readers_that_leave_leave_nothing_behind() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[("HEARTBEAT", "3"), NO_LIMIT]).await;
+    come_and_leave(&node, &redis).await;
+    let files = open_files(&node);
+    come_and_leave(&node, &redis).await;
+    eventually("the open files of before", async || (open_files(&node) <= files).then_some(())).await;
+}
+
+async fn come_and_leave(node: &Node, redis: &Redis) {
+    let rooms: Vec<String> = (0..10).map(|number| format!("room-{number}")).collect();
+    let readers = join_all((0..500).map(|number| Stream::live(node, &rooms[number % 10]))).await;
+    streams_open(node, 500).await;
+    assert_eq!(node.metric("tinychat_rooms").await, Some(10.0));
+    assert!(open_files(node) > 500);
+    drop(readers);
+    let left = Instant::now();
+    streams_open(node, 0).await;
+    assert!(left.elapsed() < Duration::from_secs(3) + PROMPT, "noticed after {:?}", left.elapsed());
+    eventually("the end of all rooms", async || (node.metric("tinychat_rooms").await == Some(0.0)).then_some(())).await;
+    eventually("the end of all subscriptions", async || {
+        let channels: Vec<String> = redis.cmd(&["PUBSUB", "CHANNELS", &key("*")]).await;
+        channels.is_empty().then_some(())
+    })
+    .await;
+}

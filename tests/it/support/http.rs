@@ -1,0 +1,146 @@
+//! Answers of a node: read whole, then asked by tests.
+
+use reqwest::Response;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{DEADLINE, Node, within};
+
+/// An answer, body included.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub async fn read(response: Response) -> Answer {
+        let status = response.status().as_u16();
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect();
+        let body = response.bytes().await.expect("the body comes whole").to_vec();
+        Answer { status, headers, body }
+    }
+
+    /// The value of a header; several of one name are a comma list, as HTTP has it. Empty when there is none.
+    pub fn header(&self, name: &str) -> String {
+        join(&self.headers, name)
+    }
+
+    /// The content type without its parameters.
+    pub fn media_type(&self) -> String {
+        let content_type = self.header("content-type");
+        content_type.split(';').next().unwrap_or_default().trim().to_owned()
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the body is UTF-8")
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// This answer, if it has the status; a panic that shows it, if not.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Answer {
+        assert_eq!(self.status, status, "{}: {}", self.header("content-type"), String::from_utf8_lossy(&self.body));
+        self
+    }
+
+    /// The id in the answer to a message that was taken.
+    #[track_caller]
+    pub fn id(self) -> String {
+        let answer = self.expect(200);
+        answer.json()["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// An error as contract 4 wants it for programs: RFC 9457, with all four members. Gives its `detail`.
+    #[track_caller]
+    pub fn problem(self, status: u16) -> String {
+        let answer = self.expect(status);
+        assert_eq!(answer.media_type(), "application/problem+json");
+        let problem = answer.json();
+        assert_eq!(problem["status"], status);
+        for member in ["type", "title", "detail"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "no {member} in {problem}");
+        }
+        problem["detail"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// An error or page as a browser gets it.
+    #[track_caller]
+    pub fn html(self, status: u16) -> String {
+        let answer = self.expect(status);
+        assert_eq!(answer.media_type(), "text/html");
+        answer.text().to_owned()
+    }
+}
+
+/// The head of an answer, as its bytes came.
+#[derive(Debug)]
+pub struct Head {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+}
+
+impl Head {
+    /// Reads up to the blank line, and not one byte further.
+    pub async fn read(socket: &mut TcpStream) -> Head {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            let byte = socket.read_u8().await.unwrap_or_else(|error| {
+                panic!("{error} in the head {:?}", String::from_utf8_lossy(&bytes));
+            });
+            bytes.push(byte);
+        }
+        let text = String::from_utf8(bytes).expect("the head is text");
+        let mut lines = text.trim_end().split("\r\n");
+        let status_line = lines.next().unwrap_or_default();
+        let status = status_line
+            .strip_prefix("HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3)?.parse().ok())
+            .unwrap_or_else(|| panic!("{status_line:?} is no status line"));
+        let headers = lines
+            .map(|line| line.split_once(": ").unwrap_or_else(|| panic!("{line:?} is no header")))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        Head { status, headers }
+    }
+
+    pub fn header(&self, name: &str) -> String {
+        join(&self.headers, name)
+    }
+}
+
+/// Everything a node answers to these bytes until it closes; for requests no well-behaved client can send.
+pub async fn raw(node: &Node, request: impl AsRef<[u8]>) -> String {
+    let mut socket = TcpStream::connect(node.address()).await.expect("the node accepts");
+    socket.write_all(request.as_ref()).await.expect("the node reads");
+    let mut answer = Vec::new();
+    within(DEADLINE, "the end of the answer", socket.read_to_end(&mut answer)).await.expect("an answer");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The answer to a GET of exactly this path, which no client tidies up first.
+pub async fn raw_get(node: &Node, path: impl AsRef<[u8]>) -> String {
+    let request = [
+        b"GET ",
+        path.as_ref(),
+        b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    ];
+    raw(node, request.concat()).await
+}
+
+fn join(headers: &[(String, String)], name: &str) -> String {
+    let values: Vec<&str> =
+        headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_str()).collect();
+    values.join(", ")
+}
