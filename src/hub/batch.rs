@@ -68,13 +68,22 @@ impl Batch {
         self.bytes.slice(skipped.map_or(0, |stamp| stamp.end)..)
     }
 
-    /// The place of a reader of whose rest only `unwritten` bytes are left to write: the position of
-    /// the next whole frame, and the rest of the frame that it is in.
-    pub fn place_within(&self, unwritten: usize) -> (Position, Bytes) {
+    /// The place of a reader of whose rest only `unwritten` bytes are left to write.
+    pub fn place_within(&self, unwritten: usize) -> PlaceWithin {
         let written = self.bytes.len() - unwritten;
-        match self.stamps.iter().find(|stamp| stamp.end >= written) {
-            Some(stamp) => (stamp.position + 1, self.bytes.slice(written..stamp.end)),
-            None => (self.end, Bytes::new()),
+        let begun = self.stamps.partition_point(|stamp| stamp.end < written);
+        let last = self.stamps.iter().take(begun + 1).rev().find_map(|stamp| stamp.id);
+        match self.stamps.get(begun) {
+            Some(stamp) => PlaceWithin {
+                at: stamp.position + 1,
+                unsent: self.bytes.slice(written..stamp.end),
+                last,
+            },
+            None => PlaceWithin {
+                at: self.end,
+                unsent: Bytes::new(),
+                last,
+            },
         }
     }
 
@@ -93,6 +102,17 @@ impl Batch {
             }
         }
     }
+}
+
+/// Where a reader is that took a part of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PlaceWithin {
+    /// The position of the next whole frame.
+    pub at: Position,
+    /// The rest of the frame that it is in.
+    pub unsent: Bytes,
+    /// The last id that it has, or will have with that rest.
+    pub last: Option<Id>,
 }
 
 /// Counts of one task, added to the node's now and then: a delivery costs no shared write.
@@ -134,6 +154,58 @@ fn joined_bytes(frames: &[&Frame], size: usize) -> Bytes {
             let mut all = Vec::with_capacity(size);
             many.iter().for_each(|frame| all.extend_from_slice(&frame.bytes));
             all.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::bus::{Entry, Reading};
+
+    /// A room with the messages 1 to 3 and something foreign in between.
+    fn log() -> Log {
+        let entry = |n| Entry {
+            id: Id { ms: 1, n },
+            kind: String::new(),
+            data: n.to_string(),
+            node: None,
+        };
+        let mut log = Log::new(true, Arc::default());
+        log.begin(Reading {
+            first: None,
+            last: Id::ZERO,
+            entries: vec![],
+            more: false,
+        });
+        log.settle();
+        log.hear(entry(1), None);
+        log.hear_foreign(Bytes::from_static(b"data: f\n\n"));
+        log.hear(entry(2), None);
+        log.hear(entry(3), None);
+        log
+    }
+
+    #[test]
+    fn a_batch_holds_whole_frames_and_replays_only_what_is_in_the_log() {
+        let all = Batch::next(&log(), 0, 0).unwrap();
+        assert_eq!(&all.bytes[..], b"id: 1-1\ndata: 1\n\ndata: f\n\nid: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
+        assert_eq!((all.end, all.live, all.last_id()), (4, Some(true), Some(Id { ms: 1, n: 3 })));
+        let replayed = Batch::next(&log(), 0, 2).unwrap();
+        assert_eq!(&replayed.bytes[..], b"id: 1-1\ndata: 1\n\nid: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
+        assert_eq!(&replayed.after(2)[..], b"id: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
+    }
+
+    #[test]
+    fn wherever_a_write_stops_the_rest_of_the_frame_and_the_next_position_make_the_whole() {
+        let log = log();
+        let all = Batch::next(&log, 0, 0).unwrap();
+        for written in 1..=all.bytes.len() {
+            let place = all.place_within(all.bytes.len() - written);
+            let rest = Batch::next(&log, place.at, 0).unwrap();
+            assert_eq!([&all.bytes[..written], &place.unsent, &rest.bytes].concat(), all.bytes);
         }
     }
 }

@@ -80,6 +80,8 @@ pub struct Log {
     /// The last id of the log as far as it is known; `None` before the first reading.
     last: Option<Id>,
     sync: Sync,
+    /// The position up to which frames came at once, when the log was known again.
+    leap: Position,
     /// Whether readers are told that the node hears its bus.
     live: bool,
     bytes: usize,
@@ -104,6 +106,7 @@ impl Log {
             first: None,
             last: None,
             sync,
+            leap: 0,
             live,
             bytes: 0,
             node_bytes,
@@ -240,6 +243,7 @@ impl Log {
             return Heard::Behind;
         }
         self.live = true;
+        self.leap = self.end();
         Heard::Appended
     }
 
@@ -263,6 +267,12 @@ impl Log {
         let mut held = held.take_while(|(id, _)| self.first.is_some_and(|first| first <= *id));
         let (_, position) = held.nth(count.checked_sub(1)?)?;
         Some((held.next()?.0, position))
+    }
+
+    /// Whether a reader at this position is behind through no fault of its own: a node that catches up
+    /// with its bus has more at once than any socket takes.
+    pub fn excuses(&self, position: Position) -> bool {
+        position < self.leap || !self.is_current()
     }
 
     /// The frames from a position on, at least one and then as many as fit into `limit` bytes, each

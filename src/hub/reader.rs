@@ -41,7 +41,7 @@ pub struct Reader {
     pub at: Position,
     /// The position from which on it gets what is not in the log, too.
     joined: Position,
-    /// The last id that was sent while it was catching up.
+    /// The last id that it was sent.
     last: Id,
     /// What it was told last about the bus.
     pub told: bool,
@@ -151,7 +151,7 @@ impl Reader {
         loop {
             let batch = Batch::next(&self.room().log(), self.at, self.joined);
             match batch {
-                None if self.caught_up => return Err(End::Slow),
+                None if self.is_to_blame() => return Err(End::Slow),
                 None => self.find_place(self.last).await?,
                 Some(batch) if batch.end > self.at => {
                     self.send(batch.bytes.clone()).await?;
@@ -209,11 +209,12 @@ impl Reader {
         let written = self.try_write(&rest, now)?;
         if written < rest.len() {
             if written > 0 {
-                (self.at, self.unsent) = batch.place_within(rest.len() - written);
+                self.go_on_within(batch, rest.len() - written);
             }
             return Ok(false);
         }
         batch.count(self.at, self.joined, now, tally);
+        self.last = batch.last_id().unwrap_or(self.last);
         self.at = batch.end;
         match batch.live {
             Some(live) if live != self.told => {
@@ -222,6 +223,13 @@ impl Reader {
             }
             _ => Ok(true),
         }
+    }
+
+    /// Its place is in the middle of a batch, of which so many bytes are not written.
+    fn go_on_within(&mut self, batch: &Batch, unwritten: usize) {
+        let place = batch.place_within(unwritten);
+        self.last = place.last.unwrap_or(self.last);
+        (self.at, self.unsent) = (place.at, place.unsent);
     }
 
     /// Says the heartbeat where it is due, and notices who has left. `false` as in
@@ -296,7 +304,12 @@ impl Reader {
 
     fn is_too_far_behind(&self) -> bool {
         let (frames, bytes) = self.room().log().lag(self.at);
-        self.caught_up && (frames > LAG.0 || bytes > LAG.1)
+        (frames > LAG.0 || bytes > LAG.1) && self.is_to_blame()
+    }
+
+    /// Whether it had all there was, and has been too slow for what came since.
+    fn is_to_blame(&self) -> bool {
+        self.caught_up && !self.room().log().excuses(self.at)
     }
 
     /// Writes something small that does not belong to the log.

@@ -212,14 +212,7 @@ async fn the_same_number_under_another_time_is_a_gap() {
     let (ms, _) = halves(&lost[1]);
     let later = |n: u64| format!("{}-{n}", ms + 60_000);
     for n in 1..=4 {
-        let entry = [
-            "XADD",
-            &key("lobby"),
-            &later(n),
-            "data",
-            r#"{"sender":"a","message":"b"}"#,
-        ];
-        let _: String = redis.cmd(&entry).await;
+        redis.store("lobby", &later(n)).await;
     }
     let mut gapped = Gapped::open(&node, &lost[1]).await;
     gapped.says(&lost[1], Some(&later(1)), "reset");

@@ -3,7 +3,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on says so by panicking"
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so by panicking, and shows what its processes said"
 )]
 
 mod support;
@@ -35,6 +36,7 @@ mod stream;
 mod subscriptions;
 
 // what goes wrong
+mod by_hand;
 mod faults;
 mod soak;
 

@@ -25,7 +25,7 @@ pub use http::{Answer, Head, raw, raw_get};
 pub use node::{BROWSER, Node};
 pub use proxy::Proxy;
 pub use redis::{Redis, key};
-pub use sse::{Block, Stream};
+pub use sse::{Block, Gap, Stream};
 
 /// How long anything that must happen may take on a busy machine before it counts as not happening.
 pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -110,18 +110,18 @@ impl Shared {
     /// Lives as long as the listener.
     async fn supervise(self: Arc<Self>) {
         let mut first = true;
-        let mut heard = Instant::now();
+        let mut lost = Instant::now();
         while self.listener.get().is_some_and(|listener| listener.strong_count() > 0) {
-            self.tell(|listener| listener.lost(heard));
+            self.tell(|listener| listener.lost(lost));
             let broken = Arc::new(Notify::new());
             let mut connection = self.connect(first, &broken).await;
             first = false;
-            let why = tokio::select! {
-                why = self.listen_while_it_lives(&mut connection, &mut heard) => why,
-                () = broken.notified() => (redis::ErrorKind::Io, "the connection was closed").into(),
+            lost = tokio::select! {
+                heard = self.listen_while_it_lives(&mut connection) => heard,
+                () = broken.notified() => Instant::now(),
             };
             self.metrics.bus_connected.set(0);
-            tracing::warn!(%why, "lost Redis; looking for it");
+            tracing::warn!("lost Redis; looking for it");
         }
     }
 
@@ -144,22 +144,20 @@ impl Shared {
         connection
     }
 
-    /// Asks for what is wanted and pings, until one of the two fails.
-    async fn listen_while_it_lives(&self, connection: &mut MultiplexedConnection, heard: &mut Instant) -> RedisError {
-        let mut pinged = Instant::now();
-        loop {
-            if let Err(error) = self.ask(connection).await {
-                return error;
-            }
-            let _ = timeout(link::PING.saturating_sub(pinged.elapsed()), self.changed.notified()).await;
-            if pinged.elapsed() >= link::PING {
-                if let Err(error) = link::ping(connection).await {
-                    return error;
+    /// Asks for what is wanted and pings, until one of the two fails; gives when the server was heard
+    /// last. A hung server takes what it is sent, so it was lost before that is noticed.
+    async fn listen_while_it_lives(&self, connection: &mut MultiplexedConnection) -> Instant {
+        let mut heard = Instant::now();
+        while self.ask(connection).await.is_ok() {
+            let _ = timeout(link::PING.saturating_sub(heard.elapsed()), self.changed.notified()).await;
+            if heard.elapsed() >= link::PING {
+                if link::ping(connection).await.is_err() {
+                    break;
                 }
-                pinged = Instant::now();
-                *heard = pinged;
+                heard = Instant::now();
             }
         }
+        heard
     }
 
     async fn ask(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {

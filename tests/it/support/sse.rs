@@ -226,3 +226,31 @@ impl Block {
 fn set<T>(field: &mut Option<T>, value: T, raw: &str) {
     assert!(field.replace(value).is_none(), "a field twice in {raw:?}");
 }
+
+/// A gap and the place after it.
+#[derive(Debug, PartialEq)]
+pub struct Gap {
+    pub asked: String,
+    pub resumed: Option<String>,
+    pub reason: String,
+    pub place: String,
+}
+
+impl Gap {
+    /// The gap that must be the next thing the stream says.
+    pub async fn next(stream: &mut Stream) -> Gap {
+        let block = stream.said().await;
+        assert_eq!((block.event.as_deref(), &block.id), (Some("gap"), &None), "{block:?}");
+        let gap = block.json();
+        let place = stream.said().await;
+        let id = place.id.unwrap_or_default();
+        assert_eq!(place.raw, format!("id: {id}\n\n"), "a block with only an id follows the gap");
+        let text = |member: &str| gap[member].as_str().map(str::to_owned);
+        Gap {
+            asked: text("asked").expect("asked"),
+            resumed: text("resumed"),
+            reason: text("reason").expect("reason"),
+            place: id,
+        }
+    }
+}
