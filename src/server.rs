@@ -72,10 +72,7 @@ impl Server {
             trusted_proxies: config.trusted_proxies.iter().flat_map(|list| list.0.clone()).collect(),
             origins: Origins::new(list(&config.allowed_origins)),
         };
-        Ok(Self {
-            listener,
-            site: web::Data::new(site),
-        })
+        Ok(Self { listener, site: web::Data::new(site) })
     }
 
     /// Where it listens.
@@ -125,10 +122,7 @@ impl Server {
 /// The hub and its bus, joined.
 fn hub(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Hub>, String> {
     let node = config.node();
-    let retention = Retention {
-        messages: config.history as usize,
-        seconds: u64::from(config.history_ttl),
-    };
+    let retention = Retention { messages: config.history as usize, seconds: u64::from(config.history_ttl) };
     let heartbeat = Duration::from_secs(u64::from(config.heartbeat));
     let (variable, url) = config.redis().unzip();
     let bus = bus::open(url, &config.redis_prefix, &node, retention, metrics.clone())

@@ -93,14 +93,7 @@ pub fn gap(asked: &str, resumed: Option<Id>, reason: GapReason, place_before: Id
         reason: GapReason,
     }
     let cut = asked.char_indices().nth(64).map_or(asked, |(end, _)| &asked[..end]);
-    let said = named(
-        "gap",
-        &Gap {
-            asked: cut,
-            resumed: resumed.map(|id| id.to_string()),
-            reason,
-        },
-    );
+    let said = named("gap", &Gap { asked: cut, resumed: resumed.map(|id| id.to_string()), reason });
     [said, place(place_before).into()].concat().into()
 }
 
@@ -192,11 +185,7 @@ mod tests {
                     let event = std::mem::take(&mut event);
                     if let Some(data) = data.strip_suffix('\n') {
                         let event = if event.is_empty() { "message".to_owned() } else { event };
-                        events.push(Dispatched {
-                            event,
-                            data: data.to_owned(),
-                            last_event_id: id.clone(),
-                        });
+                        events.push(Dispatched { event, data: data.to_owned(), last_event_id: id.clone() });
                     }
                 }
                 "event" => event = value.to_owned(),
@@ -223,10 +212,7 @@ mod tests {
             Just(": "),
             Just("é😀"),
         ];
-        prop_oneof![
-            prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat()),
-            any::<String>()
-        ]
+        prop_oneof![prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat()), any::<String>()]
     }
 
     fn with_one_kind_of_line_end(text: &str) -> String {
@@ -272,10 +258,7 @@ mod tests {
 
     #[test]
     fn frames_are_written_byte_for_byte_as_the_contract_has_them() {
-        let id = Id {
-            ms: 1_361_572_294_000,
-            n: 42,
-        };
+        let id = Id { ms: 1_361_572_294_000, n: 42 };
         let as_text = |bytes: Bytes| String::from_utf8(bytes.into()).unwrap();
         assert_eq!(opening(2000, Some(id)), "retry: 2000\nid: 1361572294000-42\n\n");
         assert_eq!(opening(2000, None), "retry: 2000\n\n");

@@ -53,12 +53,7 @@ impl Memory {
     /// An empty bus whose entries name `node`.
     pub fn new(node: &str, retention: Retention, metrics: &Metrics) -> Self {
         metrics.bus_connected.set(1);
-        Self {
-            node: node.into(),
-            retention,
-            store: Mutex::default(),
-            listener: OnceLock::new(),
-        }
+        Self { node: node.into(), retention, store: Mutex::default(), listener: OnceLock::new() }
     }
 
     fn listener(&self) -> Option<Arc<dyn Listener>> {
@@ -79,10 +74,7 @@ impl Bus for Memory {
         if let Some(known) = draft.key().and_then(|key| store.known(room, key, now)) {
             let same = known.data == draft.data();
             return if same {
-                Ok(Receipt {
-                    id: known.id,
-                    duplicate: true,
-                })
+                Ok(Receipt { id: known.id, duplicate: true })
             } else {
                 Err(Refusal::KeyReused)
             };
@@ -104,12 +96,7 @@ impl Bus for Memory {
         let mut store = self.store();
         Ok(match store.living(room, Instant::now()) {
             Some(log) => log.read(span, limit),
-            None => Reading {
-                first: None,
-                last: Id::ZERO,
-                entries: Vec::new(),
-                more: false,
-            },
+            None => Reading { first: None, last: Id::ZERO, entries: Vec::new(), more: false },
         })
     }
 
@@ -158,11 +145,7 @@ impl Store {
             node: Some(node.into()),
         };
         let expires = now + Duration::from_secs(retention.seconds);
-        let log = self.logs.entry(room.clone()).or_insert_with(|| Log {
-            entries: VecDeque::new(),
-            last,
-            expires,
-        });
+        let log = self.logs.entry(room.clone()).or_insert_with(|| Log { entries: VecDeque::new(), last, expires });
         log.entries.push_back(entry.clone());
         log.last = entry.id;
         log.expires = expires;

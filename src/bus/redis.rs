@@ -139,10 +139,7 @@ impl Bus for Redis {
         })?;
         match (id.parse(), outcome.as_str()) {
             (_, "reused") => Err(Refusal::KeyReused),
-            (Ok(id), outcome) => Ok(Receipt {
-                id,
-                duplicate: outcome == "duplicate",
-            }),
+            (Ok(id), outcome) => Ok(Receipt { id, duplicate: outcome == "duplicate" }),
             (Err(_), _) => Err(Refusal::Unreachable),
         }
     }
@@ -190,12 +187,7 @@ fn reading((first, last, raw): RawReading, span: Span, limit: usize) -> Option<R
             Span::After(_) | Span::From(_) => entries.truncate(limit + anchor),
         }
     }
-    Some(Reading {
-        first: first.parse().ok(),
-        last: last.parse().ok()?,
-        entries,
-        more,
-    })
+    Some(Reading { first: first.parse().ok(), last: last.parse().ok()?, entries, more })
 }
 
 /// An entry of a stream; fields that are not ours are passed over.
@@ -267,11 +259,7 @@ fn pool(client: &Client) -> Result<Pool, RedisError> {
     let limit = Some(Duration::from_secs(1));
     Pool::builder(manager)
         .max_size(READERS)
-        .timeouts(Timeouts {
-            wait: limit,
-            create: limit,
-            recycle: limit,
-        })
+        .timeouts(Timeouts { wait: limit, create: limit, recycle: limit })
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|error| RedisError::from((redis::ErrorKind::Client, "pool", error.to_string())))

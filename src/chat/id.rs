@@ -24,10 +24,7 @@ impl Id {
     /// The id of the message after this one, taken at `now` (Unix milliseconds). Time never runs
     /// backwards in a room.
     pub fn next(self, now: u64) -> Id {
-        Id {
-            ms: now.max(self.ms),
-            n: self.n + 1,
-        }
+        Id { ms: now.max(self.ms), n: self.n + 1 }
     }
 
     /// The place directly before this message, where no earlier message is known.
@@ -71,10 +68,7 @@ impl FromStr for Id {
 
     fn from_str(text: &str) -> Result<Self, NotAnId> {
         let (ms, n) = text.split_once('-').ok_or(NotAnId)?;
-        Ok(Id {
-            ms: half(ms)?,
-            n: half(n)?,
-        })
+        Ok(Id { ms: half(ms)?, n: half(n)? })
     }
 }
 

@@ -156,11 +156,7 @@ mod tests {
     use super::*;
 
     fn draft(sender: &str, message: &str) -> Result<Draft, Invalid> {
-        Draft::new(&Fields {
-            sender: Some(sender.into()),
-            message: Some(message.into()),
-            key: None,
-        })
+        Draft::new(&Fields { sender: Some(sender.into()), message: Some(message.into()), key: None })
     }
 
     #[test]
@@ -178,11 +174,7 @@ mod tests {
     fn a_missing_or_blank_sender_is_anonymous() {
         assert_eq!(draft("  \u{3000}", "x").unwrap().data(), r#"{"sender":"Anonymous","message":"x"}"#);
         assert_eq!(
-            Draft::new(&Fields {
-                message: Some("x".into()),
-                ..Fields::default()
-            })
-            .unwrap(),
+            Draft::new(&Fields { message: Some("x".into()), ..Fields::default() }).unwrap(),
             draft("", "x").unwrap()
         );
     }

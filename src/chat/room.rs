@@ -147,20 +147,7 @@ mod tests {
     #[test]
     fn a_name_has_at_most_64_characters_and_starts_with_a_letter_or_digit() {
         assert!(RoomName::parse(&"é".repeat(64)).is_ok());
-        for name in [
-            "",
-            ".",
-            "..",
-            "-a",
-            "_a",
-            "~a",
-            "\u{301}a",
-            "a b",
-            "a/b",
-            "a{b}",
-            "a\u{200b}",
-            "😀",
-        ] {
+        for name in ["", ".", "..", "-a", "_a", "~a", "\u{301}a", "a b", "a/b", "a{b}", "a\u{200b}", "😀"] {
             assert_eq!(RoomName::parse(name), Err(NotARoom::Malformed), "{name:?}");
         }
         assert_eq!(RoomName::parse(&"é".repeat(65)), Err(NotARoom::Malformed));

@@ -80,27 +80,13 @@ enum Next {
 impl Plan {
     /// Goes on among the room's frames, after an id.
     fn held(log: &Log, position: Position, after: Id) -> Self {
-        let next = Next::At {
-            position,
-            end: log.end(),
-            after,
-        };
-        Self {
-            place: Some(after),
-            gap: None,
-            replay: Vec::new(),
-            next,
-        }
+        let next = Next::At { position, end: log.end(), after };
+        Self { place: Some(after), gap: None, replay: Vec::new(), next }
     }
 
     /// Reads the log, beginning after an id.
     fn read(replay: Vec<Entry>, place: Id, after: Id) -> Self {
-        Self {
-            place: Some(place),
-            gap: None,
-            replay,
-            next: Next::After(after),
-        }
+        Self { place: Some(place), gap: None, replay, next: Next::After(after) }
     }
 }
 
@@ -121,11 +107,7 @@ pub async fn arrive(reader: &mut Reader, start: &Start) -> Result<(), End> {
 }
 
 async fn open_without_the_log(reader: &mut Reader, start: &Start, plan: impl Future<Output = Plan>) -> Result<(), End> {
-    let opening = [
-        sse::opening(sse::retry(), start.place()).into(),
-        reader.hub().status(false),
-    ]
-    .concat();
+    let opening = [sse::opening(sse::retry(), start.place()).into(), reader.hub().status(false)].concat();
     reader.told = false;
     reader.send(opening).await?;
     let plan = reader.wait_for(plan).await?;
@@ -184,11 +166,7 @@ fn invalid(room: &Room, asked: &str) -> Option<Plan> {
     let log = room.log();
     let last = log.last()?;
     let gap = sse::gap(asked, None, GapReason::Invalid, last);
-    Some(Plan {
-        place: None,
-        gap: Some(gap),
-        ..Plan::held(&log, log.end(), last)
-    })
+    Some(Plan { place: None, gap: Some(gap), ..Plan::held(&log, log.end(), last) })
 }
 
 /// The place before the first replayed message is that of a message, where one is retained: a

@@ -43,23 +43,12 @@ impl Batch {
             end = position + 1;
             if position >= joined || frame.id.is_some() {
                 size += frame.bytes.len();
-                stamps.push(Stamp {
-                    position,
-                    end: size,
-                    id: frame.id,
-                    arrived: frame.arrived,
-                    posted: frame.posted,
-                });
+                stamps.push(Stamp { position, end: size, id: frame.id, arrived: frame.arrived, posted: frame.posted });
                 frames.push(frame);
             }
         }
         let live = (end == log.end()).then_some(log.live());
-        Some(Self {
-            bytes: joined_bytes(&frames, size),
-            end,
-            live,
-            stamps,
-        })
+        Some(Self { bytes: joined_bytes(&frames, size), end, live, stamps })
     }
 
     /// What a reader at this position still lacks of the batch.
@@ -74,16 +63,8 @@ impl Batch {
         let begun = self.stamps.partition_point(|stamp| stamp.end < written);
         let last = self.stamps.iter().take(begun + 1).rev().find_map(|stamp| stamp.id);
         match self.stamps.get(begun) {
-            Some(stamp) => PlaceWithin {
-                at: stamp.position + 1,
-                unsent: self.bytes.slice(written..stamp.end),
-                last,
-            },
-            None => PlaceWithin {
-                at: self.end,
-                unsent: Bytes::new(),
-                last,
-            },
+            Some(stamp) => PlaceWithin { at: stamp.position + 1, unsent: self.bytes.slice(written..stamp.end), last },
+            None => PlaceWithin { at: self.end, unsent: Bytes::new(), last },
         }
     }
 
@@ -167,19 +148,9 @@ mod tests {
 
     /// A room with the messages 1 to 3 and something foreign in between.
     fn log() -> Log {
-        let entry = |n| Entry {
-            id: Id { ms: 1, n },
-            kind: String::new(),
-            data: n.to_string(),
-            node: None,
-        };
+        let entry = |n| Entry { id: Id { ms: 1, n }, kind: String::new(), data: n.to_string(), node: None };
         let mut log = Log::new(true, Arc::default());
-        log.begin(Reading {
-            first: None,
-            last: Id::ZERO,
-            entries: vec![],
-            more: false,
-        });
+        log.begin(Reading { first: None, last: Id::ZERO, entries: vec![], more: false });
         log.settle();
         log.hear(entry(1), None);
         log.hear_foreign(Bytes::from_static(b"data: f\n\n"));

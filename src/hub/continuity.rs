@@ -29,12 +29,7 @@ impl Continuation {
 /// deleted). An id that is older in both halves than all that is retained was trimmed; any other
 /// does not belong to this log.
 pub fn judge(asked: Id, reading: Reading) -> Continuation {
-    let Reading {
-        first,
-        last,
-        mut entries,
-        ..
-    } = reading;
+    let Reading { first, last, mut entries, .. } = reading;
     let anchor = entries.first().filter(|entry| entry.id <= asked).map(|entry| entry.id);
     if anchor.is_some() {
         entries.remove(0);
@@ -68,21 +63,11 @@ mod tests {
         let id = |(ms, n)| Id { ms, n };
         let all: Vec<Entry> = log
             .iter()
-            .map(|at| Entry {
-                id: id(*at),
-                kind: String::new(),
-                data: String::new(),
-                node: None,
-            })
+            .map(|at| Entry { id: id(*at), kind: String::new(), data: String::new(), node: None })
             .collect();
         let after = all.partition_point(|entry| entry.id <= id(asked));
         let entries = all[after.saturating_sub(1)..].to_vec();
-        let reading = Reading {
-            first: all.first().map(|entry| entry.id),
-            last: id(last),
-            entries,
-            more: false,
-        };
+        let reading = Reading { first: all.first().map(|entry| entry.id), last: id(last), entries, more: false };
         let answer = judge(id(asked), reading);
         (answer.gap, answer.entries.iter().map(|entry| entry.id.n).collect(), answer.place)
     }

@@ -36,10 +36,7 @@ struct Waiting {
 impl Worker {
     /// A worker without readers.
     pub fn new(hub: Arc<Hub>) -> Rc<Self> {
-        Rc::new(Self {
-            hub,
-            deliveries: RefCell::default(),
-        })
+        Rc::new(Self { hub, deliveries: RefCell::default() })
     }
 
     /// The node's hub.
@@ -103,13 +100,7 @@ struct Delivery {
 impl Delivery {
     fn new(worker: Rc<Worker>, room: Arc<Room>, waiting: Rc<Waiting>) -> Self {
         let tally = Tally::new(&worker.hub.metrics);
-        Self {
-            worker,
-            room,
-            waiting,
-            readers: Vec::new(),
-            tally,
-        }
+        Self { worker, room, waiting, readers: Vec::new(), tally }
     }
 
     async fn run(mut self) {

@@ -92,11 +92,7 @@ impl Log {
     /// The log of a room that nobody has read yet. `live` is what its readers are told until then,
     /// `node_bytes` counts the frames of all rooms.
     pub fn new(live: bool, node_bytes: Arc<AtomicUsize>) -> Self {
-        let sync = Sync::Behind {
-            since: Instant::now(),
-            waiting: Vec::new(),
-            overflowed: false,
-        };
+        let sync = Sync::Behind { since: Instant::now(), waiting: Vec::new(), overflowed: false };
         let frames = VecDeque::new();
         Self {
             frames,
@@ -136,11 +132,7 @@ impl Log {
     /// Announcements may have been missed since then.
     pub fn fall_behind(&mut self, since: Instant) {
         if self.is_current() {
-            self.sync = Sync::Behind {
-                since,
-                waiting: Vec::new(),
-                overflowed: false,
-            };
+            self.sync = Sync::Behind { since, waiting: Vec::new(), overflowed: false };
         }
     }
 
@@ -156,9 +148,7 @@ impl Log {
     /// Takes an announcement. The log is the truth: what does not follow directly is not believed.
     pub fn hear(&mut self, entry: Entry, posted: Option<Instant>) -> Heard {
         match &mut self.sync {
-            Sync::Behind {
-                waiting, overflowed, ..
-            } => {
+            Sync::Behind { waiting, overflowed, .. } => {
                 match waiting.len() < WAITING {
                     true => waiting.push(entry),
                     false => *overflowed = true,
@@ -180,12 +170,7 @@ impl Log {
 
     /// Takes what another program published. It has no place and is not replayed.
     pub fn hear_foreign(&mut self, bytes: Bytes) {
-        self.push(Frame {
-            id: None,
-            bytes,
-            arrived: Instant::now(),
-            posted: None,
-        });
+        self.push(Frame { id: None, bytes, arrived: Instant::now(), posted: None });
     }
 
     /// Takes the first reading, of the newest entries.
@@ -222,12 +207,7 @@ impl Log {
     /// The log was read to its end, after announcements began to arrive: it is known again. What
     /// waited follows; where it does not, the log has to be read once more, and will have it.
     pub fn settle(&mut self) -> Heard {
-        let Sync::Behind {
-            since,
-            waiting,
-            overflowed,
-        } = std::mem::replace(&mut self.sync, Sync::Current)
-        else {
+        let Sync::Behind { since, waiting, overflowed } = std::mem::replace(&mut self.sync, Sync::Current) else {
             return Heard::Kept;
         };
         let mut behind = overflowed;
@@ -312,22 +292,12 @@ impl Log {
         self.last = Some(entry.id);
         self.first.get_or_insert(entry.id);
         let bytes = sse::entry(entry.id, &entry.kind, &entry.data);
-        self.push(Frame {
-            id: Some(entry.id),
-            bytes,
-            arrived: Instant::now(),
-            posted,
-        });
+        self.push(Frame { id: Some(entry.id), bytes, arrived: Instant::now(), posted });
     }
 
     fn tell_gap(&mut self, asked: Id, continuation: &Continuation, reason: sse::GapReason) {
         let bytes = sse::gap(&asked.to_string(), continuation.resumed(), reason, continuation.place);
-        self.push(Frame {
-            id: None,
-            bytes,
-            arrived: Instant::now(),
-            posted: None,
-        });
+        self.push(Frame { id: None, bytes, arrived: Instant::now(), posted: None });
         self.epoch = self.end();
         self.floor = Some(continuation.place);
         self.last = Some(continuation.place);

@@ -74,10 +74,7 @@ impl Reader {
     /// back when its stream ends.
     pub fn new(hub: Arc<Hub>, presence: Presence, socket: TcpStream, head: Bytes, seat: Box<dyn Send>) -> Self {
         hub.metrics.streams.inc();
-        let open = Open {
-            hub: hub.clone(),
-            _seat: seat,
-        };
+        let open = Open { hub: hub.clone(), _seat: seat };
         Self {
             socket,
             presence,

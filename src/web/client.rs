@@ -23,10 +23,7 @@ impl Client {
         let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
         if !is_trusted(&peer) {
             warn_of_a_proxy(req.headers(), peer);
-            return Self {
-                address: counted(peer),
-                proxied: false,
-            };
+            return Self { address: counted(peer), proxied: false };
         }
         let mut address = peer;
         for hop in forwarded_for(req.headers()) {
@@ -36,10 +33,7 @@ impl Client {
                 break;
             }
         }
-        Self {
-            address: counted(address),
-            proxied: true,
-        }
+        Self { address: counted(address), proxied: true }
     }
 }
 

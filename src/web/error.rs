@@ -29,13 +29,7 @@ pub struct Problem {
 impl Problem {
     /// A failure with what there is to say about it.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            detail: detail.into(),
-            retry_after: None,
-            allow: None,
-            typed: None,
-        }
+        Self { status, detail: detail.into(), retry_after: None, allow: None, typed: None }
     }
 
     /// A request that cannot be understood.
@@ -51,10 +45,7 @@ impl Problem {
     /// Another method than those allowed.
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let detail = format!("This address takes only {allow}.");
-        Self {
-            allow: Some(allow),
-            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, detail)
-        }
+        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
     }
 
     /// A publish from another site.
@@ -68,27 +59,18 @@ impl Problem {
     /// Too many messages from one address.
     pub fn too_fast(seconds: u64) -> Self {
         let detail = "Too many messages from this address in a short time. Wait a moment and send it again.";
-        Self {
-            retry_after: Some(seconds),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
-        }
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
     /// The store of messages is out of reach.
     pub fn unavailable() -> Self {
         let detail = "The message store is out of reach. Try again; with the same key a message appears only once.";
-        Self {
-            retry_after: Some(2),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-        }
+        Self { retry_after: Some(2), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
     /// The same failure, with what was typed.
     pub fn with_typed(self, typed: Fields) -> Self {
-        Self {
-            typed: Some(Box::new(typed)),
-            ..self
-        }
+        Self { typed: Some(Box::new(typed)), ..self }
     }
 
     /// The answer to this request.
@@ -215,13 +197,9 @@ mod tests {
         };
         assert!(prefers("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
         assert!(prefers("text/html"));
-        for accept in [
-            "*/*",
-            "application/json",
-            "text/event-stream",
-            "application/json, text/html;q=0.5",
-            "text/html;q=0",
-        ] {
+        for accept in
+            ["*/*", "application/json", "text/event-stream", "application/json, text/html;q=0.5", "text/html;q=0"]
+        {
             assert!(!prefers(accept), "{accept}");
         }
         assert!(!prefers_html(&HeaderMap::new()));

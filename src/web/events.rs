@@ -35,13 +35,7 @@ pub async fn subscribe(
         return Ok(send_away(&site, BackoffReason::Full, "full"));
     };
     let head = handover::head(&stream().finish(), &site.origins.cors(req.headers()));
-    worker.take(Arrival {
-        room,
-        start,
-        socket,
-        head,
-        seat: Box::new(seat),
-    });
+    worker.take(Arrival { room, start, socket, head, seat: Box::new(seat) });
     Ok(handover::let_go())
 }
 

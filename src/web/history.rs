@@ -55,12 +55,9 @@ pub async fn one(
     let id: Id = path.1.parse().map_err(|why| Problem::malformed(format!("{why}.")))?;
     let reading = site.hub.history(&room, Span::From(id), 1).await?;
     let entry = reading.entries.into_iter().find(|entry| entry.id == id);
-    let line = entry.as_ref().and_then(|entry| {
-        Some(Line {
-            node: Some(entry.node.clone().unwrap_or_default()),
-            ..line(entry)?
-        })
-    });
+    let line = entry
+        .as_ref()
+        .and_then(|entry| Some(Line { node: Some(entry.node.clone().unwrap_or_default()), ..line(entry)? }));
     let line = line.ok_or_else(|| Problem::not_found("No message with this id is retained."))?;
     Ok(no_store().json(line))
 }
@@ -85,12 +82,7 @@ fn cursor(span: Span, reading: &Reading) -> Id {
 
 fn line(entry: &Entry) -> Option<Line> {
     let message = Message::parse(&entry.data).filter(|_| entry.kind.is_empty())?;
-    Some(Line {
-        id: entry.id.to_string(),
-        sender: message.sender,
-        message: message.message,
-        node: None,
-    })
+    Some(Line { id: entry.id.to_string(), sender: message.sender, message: message.message, node: None })
 }
 
 fn id(req: &HttpRequest, name: &str) -> Result<Option<Id>, Problem> {

@@ -68,10 +68,7 @@ impl Limits {
         }
         open.total += 1;
         open.per_address.insert(address, of_address + 1);
-        Some(Seat {
-            streams: self.streams.clone(),
-            address,
-        })
+        Some(Seat { streams: self.streams.clone(), address })
     }
 }
 

@@ -48,10 +48,7 @@ async fn store(
     let draft = Draft::new(fields)?;
     site.limits.post(client.address).map_err(|wait| Problem::too_fast(whole_seconds(wait)))?;
     let receipt = site.hub.publish(room, &draft, since).await?;
-    Ok(Stored {
-        id: receipt.id.to_string(),
-        duplicate: receipt.duplicate,
-    })
+    Ok(Stored { id: receipt.id.to_string(), duplicate: receipt.duplicate })
 }
 
 /// The idempotency key: a field or a header, and where both are there they are the same.

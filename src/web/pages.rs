@@ -98,17 +98,7 @@ pub fn problem(
         message: typed.message.unwrap_or_default(),
     });
     let back = if draft.is_some() { path.into() } else { "/".into() };
-    html(
-        answer,
-        &ErrorPage {
-            status,
-            title,
-            detail,
-            assets: assets::folder(),
-            draft,
-            back,
-        },
-    )
+    html(answer, &ErrorPage { status, title, detail, assets: assets::folder(), draft, back })
 }
 
 /// Without the bus a page comes without history, and says so: people can still write, and the
@@ -146,24 +136,14 @@ fn html(mut answer: HttpResponseBuilder, page: &impl Template) -> HttpResponse {
 fn links(configured: &[RoomName], open: &RoomName) -> Vec<RoomLink> {
     let other = (!configured.contains(open)).then_some(open);
     let all = configured.iter().chain(other);
-    all.map(|room| RoomLink {
-        name: room.to_string(),
-        path: room.path(),
-        current: room == open,
-    })
-    .collect()
+    all.map(|room| RoomLink { name: room.to_string(), path: room.path(), current: room == open })
+        .collect()
 }
 
 fn line(entry: &Entry) -> Option<Line> {
     let message = Message::parse(&entry.data).filter(|_| entry.kind.is_empty())?.decoded();
     let (iso, clock) = (at(entry.id, ISO), at(entry.id, CLOCK));
-    Some(Line {
-        id: entry.id.to_string(),
-        sender: message.sender,
-        text: message.message,
-        iso,
-        clock,
-    })
+    Some(Line { id: entry.id.to_string(), sender: message.sender, text: message.message, iso, clock })
 }
 
 /// The time of an id; empty for one that no calendar holds.

@@ -27,15 +27,7 @@ impl Room {
         let mut connected = Stream::live(&warm, "lobby").await;
         let ids = warm.fill("lobby", 5).await;
         assert_eq!(connected.ids(5).await, ids);
-        Room {
-            redis,
-            warm,
-            cold: Vec::new(),
-            connected,
-            returned: Vec::new(),
-            ids,
-            deleted: Vec::new(),
-        }
+        Room { redis, warm, cold: Vec::new(), connected, returned: Vec::new(), ids, deleted: Vec::new() }
     }
 
     async fn change(&self, words: &[&str]) {
@@ -50,10 +42,7 @@ impl Room {
     /// Returns with an id, on the node that has the room in memory and on one that has not.
     async fn returning(&mut self, asked: &str) -> [Stream; 2] {
         let cold = Node::on(&self.redis, &[]).await;
-        let streams = [
-            Stream::resume(&self.warm, "lobby", asked).await,
-            Stream::resume(&cold, "lobby", asked).await,
-        ];
+        let streams = [Stream::resume(&self.warm, "lobby", asked).await, Stream::resume(&cold, "lobby", asked).await];
         self.cold.push(cold);
         streams
     }

@@ -190,14 +190,8 @@ async fn a_post_that_was_not_acknowledged_appears_once_when_it_is_sent_again_wit
 #[tokio::test]
 async fn a_redis_that_comes_back_with_its_log_has_cost_the_readers_nothing() {
     let mut redis = Redis::durable().await;
-    let nodes = [
-        Node::on(&redis, &[HEARTBEAT]).await,
-        Node::on(&redis, &[HEARTBEAT]).await,
-    ];
-    let mut readers = [
-        Stream::live(&nodes[0], "lobby").await,
-        Stream::live(&nodes[1], "lobby").await,
-    ];
+    let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
+    let mut readers = [Stream::live(&nodes[0], "lobby").await, Stream::live(&nodes[1], "lobby").await];
     for round in 0..3 {
         let ids = nodes[round % 2].fill("lobby", 5).await;
         for reader in &mut readers {
@@ -225,12 +219,7 @@ async fn a_redis_that_comes_back_empty_is_a_gap_to_the_connected_and_to_the_retu
     redis.kill();
     told(&mut connected, false).await;
     redis.restart().await;
-    let lost = Gap {
-        asked: last.clone(),
-        resumed: None,
-        reason: "reset".into(),
-        place: "0-0".into(),
-    };
+    let lost = Gap { asked: last.clone(), resumed: None, reason: "reset".into(), place: "0-0".into() };
     assert_eq!(Gap::next(&mut connected).await, lost, "the gap comes before the status");
     let mut returning = Stream::resume(&node, "lobby", &last).await;
     assert_eq!(Gap::next(&mut returning).await, lost);

@@ -23,15 +23,7 @@ async fn a_message_of_white_space_or_none_is_422() {
     for fields in [json!({}), json!({ "sender": "mason" })] {
         node.publish("lobby", fields).await.problem(422);
     }
-    for text in [
-        "",
-        " ",
-        "\n",
-        " \t\r\n ",
-        "\u{A0}",
-        "\u{3000}\u{2003}",
-        "\u{2028}\u{2029}\u{85}",
-    ] {
+    for text in ["", " ", "\n", " \t\r\n ", "\u{A0}", "\u{3000}\u{2003}", "\u{2028}\u{2029}\u{85}"] {
         node.publish("lobby", json!({ "message": text })).await.problem(422);
     }
 }

@@ -31,12 +31,7 @@ async fn an_error_is_html_exactly_where_the_client_prefers_html() {
         node.send(node.request(Method::POST, "/lobby").header("Accept", accept).form(&[("message", "")]))
             .await
     };
-    for accept in [
-        BROWSER,
-        "text/html",
-        "application/json;q=0.5, text/html",
-        "text/*, application/json;q=0.1",
-    ] {
+    for accept in [BROWSER, "text/html", "application/json;q=0.5, text/html", "text/*, application/json;q=0.1"] {
         refused(accept).await.html(422);
     }
     for accept in [

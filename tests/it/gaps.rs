@@ -36,11 +36,7 @@ impl Gapped {
         let place = stream.said().await;
         let id = place.id.clone().unwrap_or_default();
         assert_eq!(place.raw, format!("id: {id}\n\n"), "a block with only an id follows the gap");
-        Gapped {
-            gap: gap.json(),
-            stream,
-            place: id,
-        }
+        Gapped { gap: gap.json(), stream, place: id }
     }
 
     #[track_caller]
@@ -139,11 +135,7 @@ async fn an_id_ahead_of_the_log_is_a_reset_gap_and_later_messages_come(bus: Bus)
     }
     let ids = node.fill("lobby", 3).await;
     let (ms, n) = halves(&ids[2]);
-    for asked in [
-        format!("{}-{n}", ms + 1),
-        format!("{}-{}", ms + 3_600_000, n + 5),
-        format!("{}-1", ms + 3_600_000),
-    ] {
+    for asked in [format!("{}-{n}", ms + 1), format!("{}-{}", ms + 3_600_000, n + 5), format!("{}-1", ms + 3_600_000)] {
         let gapped = Gapped::open(&node, &asked).await;
         gapped.says(&asked, None, "reset");
         gapped.goes_on_with(&node, &[]).await;

@@ -136,12 +136,7 @@ async fn one_message_tells_the_node_that_took_it(bus: Bus) {
         assert_eq!(message, expected);
     }
     let (ms, n) = halves(&id);
-    for absent in [
-        format!("{ms}-{}", n + 1),
-        format!("{}-{n}", ms + 1),
-        "0-0".to_owned(),
-        "1-1".to_owned(),
-    ] {
+    for absent in [format!("{ms}-{}", n + 1), format!("{}-{n}", ms + 1), "0-0".to_owned(), "1-1".to_owned()] {
         first.get(&format!("/history/lobby/{absent}")).await.problem(404);
     }
     first.get(&format!("/history/garden/{id}")).await.problem(404);
@@ -165,15 +160,7 @@ async fn a_deleted_message_is_404_and_its_place_still_continues() {
 async fn a_bad_limit_a_bad_id_and_both_directions_are_400() {
     let node = Node::start(&[]).await;
     let id = node.post("lobby", "mason", "hi").await;
-    for query in [
-        "limit=0",
-        "limit=201",
-        "limit=-1",
-        "limit=x",
-        "limit=",
-        "limit=1.5",
-        "limit=99999999999999999999",
-    ] {
+    for query in ["limit=0", "limit=201", "limit=-1", "limit=x", "limit=", "limit=1.5", "limit=99999999999999999999"] {
         node.get(&format!("/history/lobby?{query}")).await.problem(400);
     }
     for bad in [

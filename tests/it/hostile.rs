@@ -105,11 +105,7 @@ fn any_text_arrives_as_it_was_sent() {
     let reader = std::cell::RefCell::new(runtime.block_on(Stream::live(&node, "lobby")));
     let text = proptest::collection::vec(any::<char>(), 1..200).prop_map(String::from_iter);
     let texts = text.prop_filter("white space only is refused", |text| !text.trim().is_empty());
-    let config = Config {
-        cases: 200,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
     let holds = |text: String| {
         runtime.block_on(node.post("lobby", "mason", &text));
         let message = runtime.block_on(reader.borrow_mut().next_message()).message;
@@ -136,15 +132,7 @@ async fn no_entry_in_redis_can_break_a_stream() {
         ("", "\u{feff}"),
     ] {
         id += 1;
-        let entry = [
-            "XADD",
-            &key("lobby"),
-            &format!("1700000000000-{id}"),
-            "type",
-            kind,
-            "data",
-            data,
-        ];
+        let entry = ["XADD", &key("lobby"), &format!("1700000000000-{id}"), "type", kind, "data", data];
         let _: String = redis.cmd(&entry).await;
     }
     let _: String = redis.cmd(&["XADD", &key("lobby"), "1700000000000-7", "nothing", "known"]).await;

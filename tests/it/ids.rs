@@ -34,10 +34,7 @@ async fn ids_of_one_room_are_consecutive_however_many_write_at_once(bus: Bus) {
     } else {
         [&nodes[0], &nodes[1]]
     };
-    let mut readers = [
-        Stream::live(nodes[0], "lobby").await,
-        Stream::live(nodes[1], "lobby").await,
-    ];
+    let mut readers = [Stream::live(nodes[0], "lobby").await, Stream::live(nodes[1], "lobby").await];
     let (a, b, c, d) = tokio::join!(
         nodes[0].fill("lobby", 50),
         nodes[0].fill("lobby", 50),

@@ -71,13 +71,7 @@ async fn messages_sent_at_once_with_one_key_appear_once(bus: Bus) {
     let node = bus.node(&[]).await;
     let send = || keyed(&node, "mason", "hi", "k");
     let answers = tokio::join!(send(), send(), send(), send(), send());
-    let ids = [
-        answers.0.id(),
-        answers.1.id(),
-        answers.2.id(),
-        answers.3.id(),
-        answers.4.id(),
-    ];
+    let ids = [answers.0.id(), answers.1.id(), answers.2.id(), answers.3.id(), answers.4.id()];
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     assert_eq!(node.stored("lobby").await.len(), 1);
 }

@@ -13,14 +13,7 @@ const TEXT: &str = "Xylophon-Kirschkern";
 const QUERY: &str = "quastenflosser";
 
 async fn no_log_line_holds_a_text_or_a_query(bus: Bus) {
-    let mut node = bus
-        .node(&[
-            ("LOG", "trace"),
-            ("RATE_LIMIT", "1"),
-            ("RATE_BURST", "3"),
-            ("DRAIN", "1"),
-        ])
-        .await;
+    let mut node = bus.node(&[("LOG", "trace"), ("RATE_LIMIT", "1"), ("RATE_BURST", "3"), ("DRAIN", "1")]).await;
     let mut reader = Stream::live(&node, "lobby").await;
     node.post("lobby", "mason", TEXT).await;
     reader.next_message().await;

@@ -24,12 +24,7 @@ enum Arrival {
     FromTheBeginning,
 }
 
-const ARRIVALS: [Arrival; 4] = [
-    Arrival::Fresh,
-    Arrival::WithHistory,
-    Arrival::AfterHistory,
-    Arrival::FromTheBeginning,
-];
+const ARRIVALS: [Arrival; 4] = [Arrival::Fresh, Arrival::WithHistory, Arrival::AfterHistory, Arrival::FromTheBeginning];
 
 impl Arrival {
     /// Joins, and gives the stream with the number of the message before its first.

@@ -33,12 +33,7 @@ async fn too_fast_is_429_with_retry_after_until_it_has_passed() {
 
 #[tokio::test]
 async fn each_address_has_its_own_rate() {
-    let node = Node::start(&[
-        ("RATE_LIMIT", "1"),
-        ("RATE_BURST", "1"),
-        ("TRUSTED_PROXIES", "127.0.0.0/8"),
-    ])
-    .await;
+    let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "1"), ("TRUSTED_PROXIES", "127.0.0.0/8")]).await;
     let post = async |address: &str| {
         let request = node.request(Method::POST, "/lobby").header("X-Forwarded-For", address);
         node.send(request.json(&json!({ "message": "hi" }))).await

@@ -75,12 +75,7 @@ async fn a_long_log_is_replayed_whole(bus: Bus) {
     let node = bus.node(&[("HISTORY", "3000")]).await;
     let mut ids = Vec::new();
     for _ in 0..10 {
-        let writers = [
-            node.fill("lobby", 50),
-            node.fill("lobby", 50),
-            node.fill("lobby", 50),
-            node.fill("lobby", 50),
-        ];
+        let writers = [node.fill("lobby", 50), node.fill("lobby", 50), node.fill("lobby", 50), node.fill("lobby", 50)];
         let [a, b, c, d] = writers;
         let (a, b, c, d) = tokio::join!(a, b, c, d);
         ids.extend([a, b, c, d].concat());

@@ -144,11 +144,7 @@ async fn a_bad_history_is_400() {
 #[tokio::test]
 async fn a_message_posted_to_one_node_reaches_the_readers_of_every_node() {
     let redis = Redis::start().await;
-    let nodes = [
-        Node::on(&redis, &[]).await,
-        Node::on(&redis, &[]).await,
-        Node::on(&redis, &[]).await,
-    ];
+    let nodes = [Node::on(&redis, &[]).await, Node::on(&redis, &[]).await, Node::on(&redis, &[]).await];
     let mut readers = Vec::new();
     for node in &nodes {
         readers.push(Stream::live(node, "lobby").await);
@@ -164,19 +160,7 @@ async fn a_message_posted_to_one_node_reaches_the_readers_of_every_node() {
 
 /// An entry of another type, as a later version may write it: XADD, then the announcement of contract 6.
 async fn write(redis: &Redis, id: &str, kind: &str, data: &str) {
-    let entry = [
-        "XADD",
-        &key("lobby"),
-        id,
-        "type",
-        kind,
-        "data",
-        data,
-        "node",
-        "other",
-        "extra",
-        "passed over",
-    ];
+    let entry = ["XADD", &key("lobby"), id, "type", kind, "data", data, "node", "other", "extra", "passed over"];
     let _: String = redis.cmd(&entry).await;
     redis.publish("lobby", format!("\x1e{id} {kind} {data}")).await;
 }

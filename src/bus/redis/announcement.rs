@@ -9,12 +9,7 @@ pub fn parse(payload: &[u8]) -> Option<Entry> {
     let text = std::str::from_utf8(payload.strip_prefix(b"\x1e")?).ok()?;
     let (id, rest) = text.split_once(' ')?;
     let (kind, data) = rest.split_once(' ')?;
-    Some(Entry {
-        id: id.parse().ok()?,
-        kind: kind.into(),
-        data: data.into(),
-        node: None,
-    })
+    Some(Entry { id: id.parse().ok()?, kind: kind.into(), data: data.into(), node: None })
 }
 
 #[cfg(test)]
@@ -27,30 +22,16 @@ mod tests {
         let entry = parse(b"\x1e1361572294000-42  {\"a\": 1 }").unwrap();
         assert_eq!(
             (entry.id, entry.kind.as_str(), entry.data.as_str()),
-            (
-                Id {
-                    ms: 1_361_572_294_000,
-                    n: 42
-                },
-                "",
-                "{\"a\": 1 }"
-            )
+            (Id { ms: 1_361_572_294_000, n: 42 }, "", "{\"a\": 1 }")
         );
         assert_eq!(parse(b"\x1e1-1 note x y").unwrap().kind, "note");
     }
 
     #[test]
     fn anything_else_is_foreign() {
-        for payload in [
-            &b""[..],
-            b"hello",
-            b"1-1  x",
-            b"\x1e",
-            b"\x1e1-1",
-            b"\x1e1-1 x",
-            b"\x1eone  x",
-            b"\x1e1-1  \xff",
-        ] {
+        for payload in
+            [&b""[..], b"hello", b"1-1  x", b"\x1e", b"\x1e1-1", b"\x1e1-1 x", b"\x1eone  x", b"\x1e1-1  \xff"]
+        {
             assert_eq!(parse(payload), None, "{payload:?}");
         }
     }

@@ -2,12 +2,7 @@ use super::*;
 use crate::sse::GapReason;
 
 fn entry(ms: u64, n: u64) -> Entry {
-    Entry {
-        id: Id { ms, n },
-        kind: String::new(),
-        data: format!("message {n}"),
-        node: None,
-    }
+    Entry { id: Id { ms, n }, kind: String::new(), data: format!("message {n}"), node: None }
 }
 
 fn reading(entries: Vec<Entry>, last: (u64, u64)) -> Reading {
@@ -83,13 +78,7 @@ fn more_than_can_wait_makes_the_log_be_read_once_more() {
     log.fall_behind(Instant::now());
     (1..=WAITING as u64 + 1).for_each(|n| assert_eq!(log.hear(entry(10, n), None), Heard::Kept));
     assert_eq!(log.settle(), Heard::Behind);
-    assert_eq!(
-        log.last(),
-        Some(Id {
-            ms: 10,
-            n: WAITING as u64
-        })
-    );
+    assert_eq!(log.last(), Some(Id { ms: 10, n: WAITING as u64 }));
 }
 
 #[test]
@@ -123,10 +112,7 @@ fn frames_of_what_the_log_has_trimmed_are_not_replayed() {
     let mut log = log(5);
     log.catch_up(
         Id { ms: 10, n: 5 },
-        Reading {
-            first: Some(Id { ms: 10, n: 4 }),
-            ..reading(vec![entry(10, 5)], (10, 5))
-        },
+        Reading { first: Some(Id { ms: 10, n: 4 }), ..reading(vec![entry(10, 5)], (10, 5)) },
     );
     assert_eq!(after(&log, 10, 2), None);
     assert_eq!(after(&log, 10, 3), Some(vec![4, 5]));
@@ -140,10 +126,7 @@ fn memory_is_bounded_and_the_newest_frames_stay() {
     let mut log = Log::new(true, node_bytes.clone());
     log.begin(reading(vec![], (0, 0)));
     log.settle();
-    let big = |n| Entry {
-        data: "x".repeat(1 << 20),
-        ..entry(10, n)
-    };
+    let big = |n| Entry { data: "x".repeat(1 << 20), ..entry(10, n) };
     (1..=20).for_each(|n| assert_eq!(log.hear(big(n), None), Heard::Appended));
     assert!(node_bytes.load(Ordering::Relaxed) <= ROOM_CAPACITY);
     assert_eq!(after(&log, 10, 18), Some(vec![19, 20]));

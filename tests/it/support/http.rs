@@ -131,11 +131,7 @@ pub async fn raw(node: &Node, request: impl AsRef<[u8]>) -> String {
 
 /// The answer to a GET of exactly this path, which no client tidies up first.
 pub async fn raw_get(node: &Node, path: impl AsRef<[u8]>) -> String {
-    let request = [
-        b"GET ",
-        path.as_ref(),
-        b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    ];
+    let request = [b"GET ", path.as_ref(), b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"];
     raw(node, request.concat()).await
 }
 

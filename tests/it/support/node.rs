@@ -69,21 +69,14 @@ impl Node {
             .no_proxy()
             .build()
             .expect("a client");
-        Node {
-            process,
-            address,
-            client,
-        }
+        Node { process, address, client }
     }
 
     /// Starts the binary where it must refuse to: how it ended and what it said.
     pub async fn refused(environment: &[(&str, &str)], flags: &[&str]) -> Refusal {
         let mut process = Process::spawn(command(BINARY, environment).args(flags));
         let status = process.exit().await;
-        Refusal {
-            status,
-            output: process.output(),
-        }
+        Refusal { status, output: process.output() }
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -33,12 +33,7 @@ impl Redis {
             let port = free_port();
             let directory = tempfile::tempdir().expect("a directory for redis");
             let server = launch(port, &directory, &options);
-            let mut redis = Redis {
-                port,
-                directory,
-                server,
-                options: options.clone(),
-            };
+            let mut redis = Redis { port, directory, server, options: options.clone() };
             if redis.answers_or_ends().await {
                 return redis;
             } // the port was taken: try the next
@@ -138,16 +133,7 @@ pub fn key(room: &str) -> String {
 fn launch(port: u16, directory: &TempDir, options: &[String]) -> Process {
     let mut command = Command::new("redis-server");
     command
-        .args([
-            "--port",
-            &port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--loglevel",
-            "warning",
-        ])
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"])
         .arg("--dir")
         .arg(directory.path())
         .args(options);

@@ -49,11 +49,7 @@ impl Stream {
         let mut socket = TcpStream::connect(node.address()).await.expect("the node accepts");
         socket.write_all(format!("{request}\r\n").as_bytes()).await.expect("the node reads");
         let head = within(DEADLINE, "the head of the stream", Head::read(&mut socket)).await;
-        Stream {
-            head,
-            socket,
-            unread: Vec::new(),
-        }
+        Stream { head, socket, unread: Vec::new() }
     }
 
     /// A fresh reader that is live: what is published from now on, it gets.
