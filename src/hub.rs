@@ -38,7 +38,7 @@ const LINGER: Duration = Duration::from_secs(3);
 /// How often rooms are looked after.
 const ROUND: Duration = Duration::from_millis(250);
 
-/// A foreign payload of more bytes is not passed on: one frame must not put every reader of a room
+/// A foreign publish whose frame has more bytes is not passed on: it must not put every reader of a room
 /// over the limit of how far it may fall behind.
 const LONGEST_FOREIGN: usize = 1 << 20;
 
@@ -209,8 +209,9 @@ impl Listener for Hub {
 
     fn foreign(&self, room: &str, payload: &[u8]) {
         let Some(room) = self.room(room) else { return };
-        match payload.len() <= LONGEST_FOREIGN {
-            true => room.foreign(sse::foreign(payload)),
+        let frame = sse::foreign(payload);
+        match frame.len() <= LONGEST_FOREIGN {
+            true => room.foreign(frame),
             false => {
                 tracing::warn!(room = %room.name(), bytes = payload.len(), "a foreign publish is too long to be passed on")
             }

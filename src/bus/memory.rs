@@ -101,6 +101,8 @@ impl Bus for Memory {
     }
 
     fn listen(&self, room: &RoomName) {
+        // The calls to a listener never overlap.
+        let _store = self.store();
         if let Some(listener) = self.listener() {
             listener.joined(room.as_str());
         }

@@ -109,7 +109,10 @@ impl Delivery {
         let mut rounds = every(self.worker.hub.round());
         let mut draws = every(drain::STEP);
         while self.welcome() {
-            self.deliver().await;
+            let more = self.deliver().await;
+            if self.readers.is_empty() {
+                continue;
+            }
             let draining = drain.borrow_and_update().is_some();
             tokio::select! {
                 _ = changes.changed() => {}
@@ -117,6 +120,7 @@ impl Delivery {
                 _ = drain.changed() => {}
                 _ = rounds.tick() => each(&self.worker, &mut self.readers, |reader| reader.look_after(Instant::now())).await,
                 _ = draws.tick(), if draining => self.draw().await,
+                () = yield_now(), if more => {}
             }
         }
     }
@@ -130,25 +134,23 @@ impl Delivery {
         !self.readers.is_empty()
     }
 
-    /// Brings everybody to the end of the room's frames.
-    async fn deliver(&mut self) {
-        let mut from = self.readers.iter().map(|reader| reader.at).min().unwrap_or(Position::MAX);
-        loop {
-            let batch = Batch::next(&self.room.log(), from, from);
-            let Some(batch) = batch else {
-                // Somebody's place was lost: that reader finds out by itself.
-                return each(&self.worker, &mut self.readers, |_| Ok(false)).await;
-            };
-            let told = self.readers.iter().all(|reader| batch.live == Some(reader.told));
-            if batch.bytes.is_empty() && told {
-                break;
-            }
-            from = batch.end;
-            each(&self.worker, &mut self.readers, |reader| reader.deliver(&batch, Instant::now(), &mut self.tally))
-                .await;
-            yield_now().await;
+    /// Writes one batch, from where the last of the readers is; says whether there may be more. A busy
+    /// room always has more, so that heartbeats, newcomers and a drain get their turn in between.
+    async fn deliver(&mut self) -> bool {
+        let from = self.readers.iter().map(|reader| reader.at).min().unwrap_or(Position::MAX);
+        let batch = Batch::next(&self.room.log(), from, from);
+        let Some(batch) = batch else {
+            // This place is not held any more: who is there finds out by itself.
+            each(&self.worker, &mut self.readers, |reader| Ok(reader.at > from)).await;
+            return true;
+        };
+        let told = self.readers.iter().all(|reader| batch.live == Some(reader.told));
+        if batch.bytes.is_empty() && told {
+            return false;
         }
+        each(&self.worker, &mut self.readers, |reader| reader.deliver(&batch, Instant::now(), &mut self.tally)).await;
         self.tally.flush();
+        true
     }
 
     /// One step of sending everybody away.

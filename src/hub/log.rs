@@ -50,6 +50,10 @@ pub enum Heard {
     Behind,
 }
 
+/// A reading that is older than what has been announced since.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outdated;
+
 /// Whether the frames are what the log has.
 #[derive(Debug)]
 enum Sync {
@@ -165,6 +169,9 @@ impl Log {
             return Heard::Kept;
         }
         self.fall_behind(Instant::now());
+        if let Sync::Behind { waiting, .. } = &mut self.sync {
+            waiting.push(entry);
+        }
         Heard::Behind
     }
 
@@ -184,13 +191,20 @@ impl Log {
     /// Takes a reading from `asked`, which was the last id when the reading began. Where that does
     /// not belong to the log any more, all readers of now are told of the gap, and its reason is
     /// the answer.
-    pub fn catch_up(&mut self, asked: Id, reading: Reading) -> Option<sse::GapReason> {
-        let (more, log_last) = (reading.more, reading.last);
-        self.first = reading.first;
+    ///
+    /// # Errors
+    /// When announcements came meanwhile: then a gap after `asked` is none for the readers of now, and
+    /// the log has to be read from where they are.
+    pub fn catch_up(&mut self, asked: Id, reading: Reading) -> Result<Option<sse::GapReason>, Outdated> {
+        let (more, first, log_last) = (reading.more, reading.first, reading.last);
         let continuation = judge(asked, reading);
         if let Some(reason) = continuation.gap {
+            if self.last != Some(asked) {
+                return Err(Outdated);
+            }
             self.tell_gap(asked, &continuation, reason);
         }
+        self.first = first;
         let known = self.last.unwrap_or(Id::ZERO);
         continuation
             .entries
@@ -201,7 +215,7 @@ impl Log {
             // The newest message may have been deleted: its number is taken all the same.
             self.last = self.last.max(Some(log_last));
         }
-        continuation.gap
+        Ok(continuation.gap)
     }
 
     /// The log was read to its end, after announcements began to arrive: it is known again. What
@@ -214,7 +228,7 @@ impl Log {
         for entry in waiting {
             match self.last {
                 Some(last) if last.directly_precedes(entry.id) => self.append(&entry, None),
-                Some(last) if entry.id <= last => {}
+                Some(last) if entry.id == last || self.position_of(entry.id).is_some() => {}
                 _ => behind = true,
             }
         }

@@ -148,7 +148,7 @@ impl Reader {
         loop {
             let batch = Batch::next(&self.room().log(), self.at, self.joined);
             match batch {
-                None if self.is_to_blame() => return Err(End::Slow),
+                None if self.is_too_far_behind() => return Err(End::Slow),
                 None => self.find_place(self.last).await?,
                 Some(batch) if batch.end > self.at => {
                     self.send(batch.bytes.clone()).await?;
@@ -239,7 +239,8 @@ impl Reader {
         }
     }
 
-    /// Ends the stream: with a word, where no half frame stands before it.
+    /// Ends the stream: with the rest of what was begun and then a word, as far as the socket takes
+    /// them now.
     pub fn end(mut self, end: End) {
         let (label, reason) = match end {
             End::Left => ("left", None),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::log::{Heard, Log};
+use super::log::{Heard, Log, Outdated};
 use crate::bus::{Bus, Entry, Reading, Span, Unreachable};
 use crate::chat::{Id, RoomName};
 use crate::metrics::Metrics;
@@ -218,20 +218,24 @@ impl Room {
         self.metrics.log_reads.with_label_values(&["room"]).inc();
         let reading = self.bus.read(&self.name, last.map_or(Span::Newest, Span::From), PAGE).await?;
         let more = last.is_some() && reading.more;
-        match last {
-            None => self.log().begin(reading),
-            Some(asked) => self.catch_up(asked, reading),
-        }
+        let outdated = match last {
+            None => {
+                self.log().begin(reading);
+                false
+            }
+            Some(asked) => self.catch_up(asked, reading).is_err(),
+        };
         self.wake();
-        Ok(more)
+        Ok(more || outdated)
     }
 
-    fn catch_up(&self, asked: Id, reading: Reading) {
-        let gap = self.log().catch_up(asked, reading);
+    fn catch_up(&self, asked: Id, reading: Reading) -> Result<(), Outdated> {
+        let gap = self.log().catch_up(asked, reading)?;
         if let Some(reason) = gap {
             self.count_gap(reason);
             tracing::warn!(room = %self.name, reason = reason.as_str(), "a log was lost under its readers; they are told of the gap");
         }
+        Ok(())
     }
 
     fn wake(&self) {

@@ -19,7 +19,7 @@ const LIMIT: usize = 64 << 10;
 
 /// What goes beyond the limit is read and thrown away up to here, so that a client that still
 /// writes gets to read the answer.
-const PATIENCE: usize = 1 << 20;
+const DISCARDED: usize = 1 << 20;
 
 /// How long a body may take to arrive.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -75,7 +75,7 @@ async fn receive(mut payload: web::Payload) -> Result<Bytes, Problem> {
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| malformed("it broke off"))?;
         received += chunk.len();
-        if received > PATIENCE {
+        if received > DISCARDED {
             break;
         }
         if received <= LIMIT {

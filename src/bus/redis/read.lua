@@ -29,7 +29,8 @@ local entries
 if span == 'newest' then
   entries = newest_first('+')
 elseif span == 'before' then
-  entries = newest_first('(' .. id)
+  -- Redis has no range that ends before 0-0, where nothing stands.
+  entries = id == '0-0' and {} or newest_first('(' .. id)
 else
   entries = redis.call('XRANGE', log, '(' .. id, '+', 'COUNT', limit)
   if span == 'from' then

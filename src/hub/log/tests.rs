@@ -55,7 +55,7 @@ fn what_is_announced_while_the_log_is_read_follows_the_reading_once() {
         assert_eq!(log.hear(entry(12, n), None), Heard::Kept);
     }
     let missed = vec![entry(10, 2), entry(11, 3), entry(12, 4)];
-    assert_eq!(log.catch_up(Id { ms: 10, n: 2 }, reading(missed, (12, 4))), None);
+    assert_eq!(log.catch_up(Id { ms: 10, n: 2 }, reading(missed, (12, 4))), Ok(None));
     assert_eq!(log.settle(), Heard::Appended);
     assert_eq!(after(&log, 10, 1), Some(vec![2, 3, 4, 5, 6]));
 }
@@ -65,9 +65,10 @@ fn what_does_not_follow_the_reading_makes_the_log_be_read_once_more() {
     let mut log = log(2);
     log.fall_behind(Instant::now());
     log.hear(entry(12, 5), None);
-    log.catch_up(Id { ms: 10, n: 2 }, reading(vec![entry(10, 2)], (10, 2)));
+    assert_eq!(log.catch_up(Id { ms: 10, n: 2 }, reading(vec![entry(10, 2)], (10, 2))), Ok(None));
     assert_eq!(log.settle(), Heard::Behind);
-    log.catch_up(Id { ms: 10, n: 2 }, reading(vec![entry(10, 2), entry(12, 3), entry(12, 4), entry(12, 5)], (12, 5)));
+    let whole = vec![entry(10, 2), entry(12, 3), entry(12, 4), entry(12, 5)];
+    assert_eq!(log.catch_up(Id { ms: 10, n: 2 }, reading(whole, (12, 5))), Ok(None));
     assert_eq!(log.settle(), Heard::Appended);
     assert_eq!(after(&log, 10, 2), Some(vec![3, 4, 5]));
 }
@@ -86,7 +87,7 @@ fn a_lost_log_is_told_to_all_and_its_ids_lead_nowhere_any_more() {
     let mut log = log(5);
     log.fall_behind(Instant::now());
     let gap = log.catch_up(Id { ms: 10, n: 5 }, reading(vec![entry(20, 1), entry(20, 2)], (20, 2)));
-    assert_eq!(gap, Some(GapReason::Reset));
+    assert_eq!(gap, Ok(Some(GapReason::Reset)));
     log.settle();
     let told = log.since(5, 1).unwrap().next().unwrap().1.bytes.clone();
     let expected = sse::gap("10-5", Some(Id { ms: 20, n: 1 }), GapReason::Reset, Id::ZERO);
@@ -100,7 +101,7 @@ fn a_lost_log_is_told_to_all_and_its_ids_lead_nowhere_any_more() {
 fn a_deleted_newest_message_keeps_its_number() {
     let mut log = log(2);
     log.fall_behind(Instant::now());
-    assert_eq!(log.catch_up(Id { ms: 10, n: 2 }, reading(vec![entry(10, 2)], (11, 3))), None);
+    assert_eq!(log.catch_up(Id { ms: 10, n: 2 }, reading(vec![entry(10, 2)], (11, 3))), Ok(None));
     log.settle();
     assert_eq!(log.hear(entry(12, 4), None), Heard::Appended);
     assert_eq!(after(&log, 11, 3), None);
@@ -110,10 +111,8 @@ fn a_deleted_newest_message_keeps_its_number() {
 #[test]
 fn frames_of_what_the_log_has_trimmed_are_not_replayed() {
     let mut log = log(5);
-    log.catch_up(
-        Id { ms: 10, n: 5 },
-        Reading { first: Some(Id { ms: 10, n: 4 }), ..reading(vec![entry(10, 5)], (10, 5)) },
-    );
+    let trimmed = Reading { first: Some(Id { ms: 10, n: 4 }), ..reading(vec![entry(10, 5)], (10, 5)) };
+    assert_eq!(log.catch_up(Id { ms: 10, n: 5 }, trimmed), Ok(None));
     assert_eq!(after(&log, 10, 2), None);
     assert_eq!(after(&log, 10, 3), Some(vec![4, 5]));
     assert_eq!(log.newest(1), Some((Id { ms: 10, n: 4 }, 4)));
@@ -156,4 +155,22 @@ fn a_loss_is_admitted_once_and_taken_back_when_the_log_is_known() {
     assert!(!log.admit_loss(since));
     log.settle();
     assert!(log.live());
+}
+
+#[test]
+fn a_gap_after_an_id_that_readers_have_left_behind_is_none() {
+    let mut log = log(5);
+    assert_eq!(log.hear(entry(11, 6), None), Heard::Appended);
+    assert_eq!(log.hear(entry(11, 7), None), Heard::Appended);
+    assert_eq!(log.catch_up(Id { ms: 10, n: 5 }, reading(vec![entry(11, 7)], (11, 7))), Err(Outdated));
+    assert_eq!(log.catch_up(Id { ms: 11, n: 7 }, reading(vec![entry(11, 7)], (11, 7))), Ok(None));
+    assert_eq!(log.end(), 7);
+}
+
+#[test]
+fn a_skip_is_not_forgotten_when_an_older_reading_settles() {
+    let mut log = log(2);
+    assert_eq!(log.hear(entry(11, 4), None), Heard::Behind);
+    assert_eq!(log.settle(), Heard::Behind);
+    assert!(!log.is_current());
 }
