@@ -49,6 +49,7 @@ async fn before_and_after_choose_a_part_of_the_log(bus: Bus) {
     assert_eq!(page(format!("?before={}", all[2])).await, all[..2]);
     assert_eq!(page(format!("?after={}", all[7])).await, all[8..]);
     assert_eq!(page("?after=0-0".to_owned()).await, all);
+    assert_eq!(page("?before=0-0".to_owned()).await, [""; 0]);
     assert_eq!(page(format!("?before={}", all[0])).await, [""; 0]);
     assert_eq!(page(format!("?after={}", all[9])).await, [""; 0]);
 }
