@@ -56,9 +56,7 @@ impl Server {
         let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
         let hub = hub(config, metrics.clone())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("REDIS_URL: {error}")))?;
-        let list = |list: &Option<crate::config::List<crate::config::Origin>>| {
-            list.iter().flat_map(|list| &list.0).map(|origin| origin.0.clone()).collect()
-        };
+        let origins = config.allowed_origins.iter().flat_map(|list| &list.0).map(|origin| origin.0.clone());
         let site = Site {
             hub,
             metrics,
@@ -70,7 +68,7 @@ impl Server {
                 config.max_streams_per_address as usize,
             ),
             trusted_proxies: config.trusted_proxies.iter().flat_map(|list| list.0.clone()).collect(),
-            origins: Origins::new(list(&config.allowed_origins)),
+            origins: Origins::new(origins.collect()),
         };
         Ok(Self { listener, site: web::Data::new(site) })
     }

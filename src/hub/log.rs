@@ -67,6 +67,12 @@ enum Sync {
     },
 }
 
+impl Sync {
+    fn behind(since: Instant, waiting: Vec<Entry>) -> Self {
+        Sync::Behind { since, waiting, overflowed: false }
+    }
+}
+
 /// A room's retained frames on this node: the tail of its log, and what came by beside it.
 ///
 /// Nothing here waits or does I/O; [`Room`](super::room::Room) brings readings and announcements.
@@ -96,7 +102,7 @@ impl Log {
     /// The log of a room that nobody has read yet. `live` is what its readers are told until then,
     /// `node_bytes` counts the frames of all rooms.
     pub fn new(live: bool, node_bytes: Arc<AtomicUsize>) -> Self {
-        let sync = Sync::Behind { since: Instant::now(), waiting: Vec::new(), overflowed: false };
+        let sync = Sync::behind(Instant::now(), Vec::new());
         let frames = VecDeque::new();
         Self {
             frames,
@@ -136,7 +142,7 @@ impl Log {
     /// Announcements may have been missed since then.
     pub fn fall_behind(&mut self, since: Instant) {
         if self.is_current() {
-            self.sync = Sync::Behind { since, waiting: Vec::new(), overflowed: false };
+            self.sync = Sync::behind(since, Vec::new());
         }
     }
 
@@ -151,15 +157,12 @@ impl Log {
 
     /// Takes an announcement. The log is the truth: what does not follow directly is not believed.
     pub fn hear(&mut self, entry: Entry, posted: Option<Instant>) -> Heard {
-        match &mut self.sync {
-            Sync::Behind { waiting, overflowed, .. } => {
-                match waiting.len() < WAITING {
-                    true => waiting.push(entry),
-                    false => *overflowed = true,
-                }
-                return Heard::Kept;
+        if let Sync::Behind { waiting, overflowed, .. } = &mut self.sync {
+            match waiting.len() < WAITING {
+                true => waiting.push(entry),
+                false => *overflowed = true,
             }
-            Sync::Current => {}
+            return Heard::Kept;
         }
         if self.last.is_some_and(|last| last.directly_precedes(entry.id)) {
             self.append(&entry, posted);
@@ -168,16 +171,13 @@ impl Log {
         if Some(entry.id) == self.last || self.position_of(entry.id).is_some() {
             return Heard::Kept;
         }
-        self.fall_behind(Instant::now());
-        if let Sync::Behind { waiting, .. } = &mut self.sync {
-            waiting.push(entry);
-        }
+        self.sync = Sync::behind(Instant::now(), vec![entry]);
         Heard::Behind
     }
 
     /// Takes what another program published. It has no place and is not replayed.
     pub fn hear_foreign(&mut self, bytes: Bytes) {
-        self.push(Frame { id: None, bytes, arrived: Instant::now(), posted: None });
+        self.push_beside(bytes);
     }
 
     /// Takes the first reading, of the newest entries.
@@ -311,10 +311,15 @@ impl Log {
 
     fn tell_gap(&mut self, asked: Id, continuation: &Continuation, reason: sse::GapReason) {
         let bytes = sse::gap(&asked.to_string(), continuation.resumed(), reason, continuation.place);
-        self.push(Frame { id: None, bytes, arrived: Instant::now(), posted: None });
+        self.push_beside(bytes);
         self.epoch = self.end();
         self.floor = Some(continuation.place);
         self.last = Some(continuation.place);
+    }
+
+    /// Adds what is not in the log and has no place.
+    fn push_beside(&mut self, bytes: Bytes) {
+        self.push(Frame { id: None, bytes, arrived: Instant::now(), posted: None });
     }
 
     fn push(&mut self, frame: Frame) {
