@@ -16,9 +16,10 @@ mod memory;
 mod redis;
 
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
@@ -83,6 +84,22 @@ pub enum Refusal {
     Unreachable,
 }
 
+/// How long it is believed who is in a room: a crashed node's readers are gone after that.
+pub const ATTENDANCE_MEMORY: Duration = Duration::from_secs(24);
+
+/// The readers of one process in a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attendance {
+    /// Whose readers they are; unique among all that share the bus.
+    pub process: String,
+    /// Grows with each change.
+    pub version: u64,
+    /// How many there are; none where the process has left the room.
+    pub count: usize,
+    /// Their names, escaped, each once; where there are too many, the first of them.
+    pub names: Vec<String>,
+}
+
 /// The bus did not answer in time, or answered with an error. Details are in the node's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreachable;
@@ -96,6 +113,13 @@ pub trait Bus: Send + Sync {
     /// Reads at most `limit` entries of a room's log, always where it is written, never a replica.
     /// The anchor of [`Span::From`] does not count.
     async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable>;
+
+    /// Says who is in a room by way of this process, to all that listen to the room, and gives who is
+    /// there by way of any. It is forgotten after [`ATTENDANCE_MEMORY`] unless it is said again.
+    async fn attend(&self, room: &RoomName, attendance: &Attendance) -> Result<Vec<Attendance>, Unreachable>;
+
+    /// Gives who is in a room by way of any process.
+    async fn attendance(&self, room: &RoomName) -> Result<Vec<Attendance>, Unreachable>;
 
     /// Asks for the announcements of a room. The listener hears `joined` when they begin to come,
     /// and again whenever they begin anew.
@@ -119,6 +143,8 @@ pub trait Listener: Send + Sync {
     fn announced(&self, room: &str, entry: Entry);
     /// Another program published on the room's channel.
     fn foreign(&self, room: &str, payload: &[u8]);
+    /// A process has said who is in the room.
+    fn attending(&self, room: &str, attendance: Attendance);
     /// No announcement comes any more; `since` is when the bus was last heard.
     fn lost(&self, since: Instant);
     /// The bus is heard again. The rooms hear `joined` one by one.

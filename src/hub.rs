@@ -3,31 +3,41 @@
 //! A room on a node is a short log of ready-made frames (`hub/log.rs`), and a reader is only a socket
 //! and a place in it (`hub/reader.rs`). A reader that has caught up waits in its worker's delivery for
 //! the room (`hub/delivery.rs`); one that has not is on its own, at its place. There is no queue per
-//! reader.
+//! reader. Several rooms in one stream are merged once for all who read them (`hub/several.rs`); a
+//! reader knows only its feed (`hub/feed.rs`), be it one room or several.
 
 mod arrival;
 mod batch;
 mod continuity;
 mod delivery;
 mod drain;
+mod feed;
 mod log;
+mod presence;
 mod reader;
 mod room;
+mod several;
+mod tape;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::bus::{Bus, Entry, Listener, Reading, Receipt, Refusal, Span, Unreachable};
-use crate::chat::{Draft, RoomName};
+use futures_util::future::join_all;
+
+use crate::bus::{Attendance, Bus, Entry, Listener, Reading, Receipt, Refusal, Span, Unreachable};
+use crate::chat::{Draft, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse;
 use drain::Drain;
-use room::{Presence, Room};
+use feed::Feed;
+use room::{Room, Stay};
+use several::Several;
 
-pub use arrival::{Arrival, Start};
+pub use arrival::{Arrival, Asked, Start};
 pub use delivery::Worker;
+pub use presence::{Guest, Roster};
 
 /// How long the bus may be lost before readers are told.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -46,9 +56,12 @@ const LONGEST_FOREIGN: usize = 1 << 20;
 pub struct Hub {
     bus: Arc<dyn Bus>,
     node: String,
+    /// This process among all that share the bus: two may have the same node name.
+    process: Arc<str>,
     heartbeat: Duration,
     metrics: Arc<Metrics>,
     rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
+    several: Mutex<HashMap<Rooms, Weak<Several>>>,
     node_bytes: Arc<AtomicUsize>,
     /// Since when the bus has not been heard, if so.
     lost: Mutex<Option<Instant>>,
@@ -62,9 +75,11 @@ impl Hub {
         Arc::new(Self {
             bus,
             node: node.into(),
+            process: format!("{node}~{:016x}", rand::random::<u64>()).into(),
             heartbeat,
             metrics,
             rooms: Mutex::default(),
+            several: Mutex::default(),
             node_bytes: Arc::default(),
             lost: Mutex::default(),
             drain: Drain::default(),
@@ -93,6 +108,18 @@ impl Hub {
     pub async fn history(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable> {
         self.metrics.log_reads.with_label_values(&["history"]).inc();
         self.bus.read(room, span, limit).await
+    }
+
+    /// Who is in a room, on all nodes.
+    ///
+    /// # Errors
+    /// When the bus is out of reach.
+    pub async fn roster(&self, room: &RoomName) -> Result<Roster, Unreachable> {
+        let all = self.bus.attendance(room).await?;
+        Ok(match self.room(room.as_str()) {
+            Some(here) => here.presence().roster(all),
+            None => Roster::of(all.iter()),
+        })
     }
 
     /// What the node's name is.
@@ -130,6 +157,7 @@ impl Hub {
         while self.metrics.streams.get() > 0 && !self.drain.is_over() {
             tokio::time::sleep(drain::STEP).await;
         }
+        join_all(self.all_rooms().iter().map(|room| room.say_farewell())).await;
     }
 
     /// Looks after the rooms for as long as there is a hub: tells of a lost bus and forgets rooms
@@ -143,25 +171,43 @@ impl Hub {
             hub.forget_empty_rooms(now - LINGER);
             for room in hub.all_rooms() {
                 room.admit_loss(now - PATIENCE);
+                room.look_who_is_here(now);
             }
             hub.metrics.cached_bytes.set(hub.node_bytes.load(Ordering::Relaxed) as i64);
         }
     }
 
-    /// Enters a room, which is made if it is not there. The first reader makes the bus listen.
-    fn enter(&self, name: &RoomName) -> Presence {
+    /// Enters one room, or several merged into one.
+    fn enter(&self, names: &Rooms) -> Feed {
+        if !names.are_several() {
+            return Feed::One(self.enter_one(&names[0]));
+        }
+        let mut several = self.several.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(merged) = several.get(names).and_then(Weak::upgrade) {
+            return Feed::Several(merged);
+        }
+        several.retain(|_, merged| merged.strong_count() > 0);
+        let rooms = names.iter().map(|name| self.enter_one(name)).collect();
+        let merged = Several::new(names.clone(), rooms, self.node_bytes.clone());
+        several.insert(names.clone(), Arc::downgrade(&merged));
+        Feed::Several(merged)
+    }
+
+    /// Enters a room, which is made if it is not there. The first to come makes the bus listen.
+    fn enter_one(&self, name: &RoomName) -> Stay {
         let mut rooms = self.rooms();
         if let Some(room) = rooms.get(name) {
             return room.clone().enter();
         }
-        let (bus, metrics) = (self.bus.clone(), self.metrics.clone());
-        let room = Arc::new(Room::new(name.clone(), bus, metrics, self.is_live(), self.node_bytes.clone()));
+        let (bus, metrics, process) = (self.bus.clone(), self.metrics.clone(), self.process.clone());
+        let room = Room::new(name.clone(), bus, metrics, self.is_live(), self.node_bytes.clone(), process);
+        let room = Arc::new(room);
         rooms.insert(name.clone(), room.clone());
         self.metrics.rooms.set(rooms.len() as i64);
-        let presence = room.enter();
+        let stay = room.enter();
         drop(rooms);
         self.bus.listen(name);
-        presence
+        stay
     }
 
     fn forget_empty_rooms(&self, since: Instant) {
@@ -211,10 +257,16 @@ impl Listener for Hub {
         let Some(room) = self.room(room) else { return };
         let frame = sse::foreign(payload);
         match frame.len() <= LONGEST_FOREIGN {
-            true => room.foreign(frame),
+            true => room.beside(frame),
             false => {
                 tracing::warn!(room = %room.name(), bytes = payload.len(), "a foreign publish is too long to be passed on")
             }
+        }
+    }
+
+    fn attending(&self, room: &str, attendance: Attendance) {
+        if let Some(room) = self.room(room) {
+            room.presence().hear(attendance);
         }
     }
 

@@ -8,21 +8,25 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
-use crate::chat::Id;
+use crate::chat::{Cursor, Id, RoomName};
+
+/// What each line of data begins with.
+const DATA: &str = "data: ";
 
 /// A stream's opening: the delay in milliseconds after which the reader comes back when the
 /// connection ends, and its place, where that is known.
-pub fn opening(retry: u32, place: Option<Id>) -> String {
+pub fn opening(retry: u32, place: Option<&Cursor>) -> String {
     match place {
-        Some(id) => format!("retry: {retry}\nid: {id}\n\n"),
+        Some(place) => format!("retry: {retry}\nid: {place}\n\n"),
         None => format!("retry: {retry}\n\n"),
     }
 }
 
 /// Moves the reader's cursor and dispatches nothing: an event without data is none.
-pub fn place(id: Id) -> String {
-    format!("id: {id}\n\n")
+pub fn place(place: &Cursor) -> String {
+    format!("id: {place}\n\n")
 }
 
 /// An entry of the log. A message has no `event:` line, and `event: message` is never written,
@@ -46,6 +50,29 @@ pub fn foreign(payload: &[u8]) -> Bytes {
     let mut frame = String::with_capacity(text.len() + 16);
     push_data(&mut frame, &text);
     frame.into()
+}
+
+/// A frame of one room as it stands in a stream of several: its id becomes the place in all of them,
+/// and the room is the last member of its data, where that is an object of JSON.
+pub fn of_several(frame: &[u8], room: &RoomName, place: &Cursor) -> Bytes {
+    let text = String::from_utf8_lossy(frame);
+    let mut several = String::with_capacity(frame.len() + 128);
+    for block in text.split_terminator("\n\n") {
+        let (data, fields): (Vec<&str>, Vec<&str>) = block.split('\n').partition(|line| line.starts_with(DATA));
+        for field in fields {
+            // Writing to a String cannot fail.
+            let _ = match field.starts_with("id: ") {
+                true => writeln!(several, "id: {place}"),
+                false => writeln!(several, "{field}"),
+            };
+        }
+        let lines: Vec<&str> = data.iter().map(|line| &line[DATA.len()..]).collect();
+        match lines.is_empty() {
+            true => several.push('\n'),
+            false => push_data(&mut several, &naming(&lines.join("\n"), room)),
+        }
+    }
+    several.into()
 }
 
 /// Whether the node hears its bus, which node it is, and after how many seconds of silence it says
@@ -94,12 +121,38 @@ pub fn gap(asked: &str, resumed: Option<Id>, reason: GapReason, place_before: Id
     }
     let cut = asked.char_indices().nth(64).map_or(asked, |(end, _)| &asked[..end]);
     let said = named("gap", &Gap { asked: cut, resumed: resumed.map(|id| id.to_string()), reason });
-    [said, place(place_before).into()].concat().into()
+    [said, place(&place_before.into()).into()].concat().into()
 }
 
 /// Proof of life that a page can see. It has no id: it must not move the cursor.
 pub fn heartbeat() -> Bytes {
     Bytes::from_static(b"event: heartbeat\ndata: OK\n\n")
+}
+
+/// Who is in the room: how many readers, and their names where there are not too many.
+pub fn presence(count: usize, names: Option<&[String]>) -> Bytes {
+    #[derive(Serialize)]
+    struct Presence<'a> {
+        count: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        names: Option<&'a [String]>,
+    }
+    named("presence", &Presence { count, names })
+}
+
+/// The first reader of this name has come.
+pub fn user_joined(name: &str) -> Bytes {
+    named("userJoined", &User { username: name })
+}
+
+/// The last reader of this name has been away for a while.
+pub fn user_left(name: &str) -> Bytes {
+    named("userLeft", &User { username: name })
+}
+
+#[derive(Serialize)]
+struct User<'a> {
+    username: &'a str,
 }
 
 /// Why a reader is sent away.
@@ -141,6 +194,16 @@ fn named(event: &str, data: &impl Serialize) -> Bytes {
     format!("event: {event}\ndata: {data}\n\n").into()
 }
 
+/// Adds the room to an object, as its last member: whoever wrote another of this name is overruled.
+fn naming<'a>(data: &'a str, room: &RoomName) -> Cow<'a, str> {
+    let is_object = data.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(data).is_ok();
+    let Some((members, end)) = data.rsplit_once('}').filter(|_| is_object) else {
+        return data.into();
+    };
+    let comma = if members.trim_end().ends_with('{') { "" } else { "," };
+    format!("{members}{comma}\"room\":\"{room}\"}}{end}").into()
+}
+
 /// One `data:` line for each line of the text and the blank line that ends the frame. CR, LF and
 /// CRLF all end a line for a reader, so all of them end one here.
 fn push_data(frame: &mut String, text: &str) {
@@ -149,7 +212,7 @@ fn push_data(frame: &mut String, text: &str) {
         false => Cow::Borrowed(text),
     };
     for line in text.split('\n') {
-        frame.push_str("data: ");
+        frame.push_str(DATA);
         frame.push_str(line);
         frame.push('\n');
     }
@@ -236,10 +299,18 @@ mod tests {
 
         #[test]
         fn a_foreign_payload_is_read_back_as_one_event_without_an_id(payload in hostile()) {
-            let before = place(Id { ms: 5, n: 7 });
+            let before = place(&Id { ms: 5, n: 7 }.into());
             let events = read(&[before.as_bytes(), &foreign(payload.as_bytes())].concat());
             let expected = Dispatched { event: "message".into(), data: with_one_kind_of_line_end(&payload), last_event_id: "5-7".into() };
             prop_assert_eq!(events, [expected]);
+        }
+
+        #[test]
+        fn among_several_rooms_it_is_still_one_event(payload in hostile()) {
+            let room = RoomName::parse("a").unwrap();
+            let told = of_several(&foreign(payload.as_bytes()), &room, &Cursor::zero(2));
+            let expected = naming(&with_one_kind_of_line_end(&payload), &room).into_owned();
+            prop_assert_eq!(read(&told), [Dispatched { event: "message".into(), data: expected, last_event_id: String::new() }]);
         }
 
         #[test]
@@ -257,10 +328,28 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_among_several_rooms_has_all_places_and_names_its_room() {
+        let room = RoomName::parse("caf\u{e9}").unwrap();
+        let all: Cursor = [Id { ms: 3, n: 4 }, Id::ZERO].into_iter().collect();
+        let told = |frame: Bytes| String::from_utf8(of_several(&frame, &room, &all).into()).unwrap();
+        let id = Id { ms: 3, n: 4 };
+        assert_eq!(told(entry(id, "", r#"{"a":{}}"#)), "id: 3-4,0-0\ndata: {\"a\":{},\"room\":\"café\"}\n\n");
+        assert_eq!(told(entry(id, "note", "{ }")), "id: 3-4,0-0\nevent: note\ndata: { \"room\":\"café\"}\n\n");
+        assert_eq!(told(foreign(b"{\n\"a\":1}\n")), "data: {\ndata: \"a\":1,\"room\":\"café\"}\ndata: \n\n");
+        for text in ["plain", "[{}]", "{not json}", "{} {}", ""] {
+            assert_eq!(told(foreign(text.as_bytes())), format!("data: {text}\n\n"));
+        }
+        assert_eq!(
+            told(gap("1-1", None, GapReason::Reset, id)),
+            "event: gap\ndata: {\"asked\":\"1-1\",\"resumed\":null,\"reason\":\"reset\",\"room\":\"café\"}\n\nid: 3-4,0-0\n\n"
+        );
+    }
+
+    #[test]
     fn frames_are_written_byte_for_byte_as_the_contract_has_them() {
         let id = Id { ms: 1_361_572_294_000, n: 42 };
         let as_text = |bytes: Bytes| String::from_utf8(bytes.into()).unwrap();
-        assert_eq!(opening(2000, Some(id)), "retry: 2000\nid: 1361572294000-42\n\n");
+        assert_eq!(opening(2000, Some(&id.into())), "retry: 2000\nid: 1361572294000-42\n\n");
         assert_eq!(opening(2000, None), "retry: 2000\n\n");
         assert_eq!(as_text(entry(id, "", "{}")), "id: 1361572294000-42\ndata: {}\n\n");
         assert_eq!(as_text(entry(id, "message", "{}")), "id: 1361572294000-42\ndata: {}\n\n");

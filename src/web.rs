@@ -13,6 +13,7 @@ mod messages;
 mod origin;
 mod pages;
 mod path;
+mod presence;
 
 use std::sync::Arc;
 
@@ -62,6 +63,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(at("/subscribe/{room}", "GET, HEAD").route(get().to(events::subscribe)))
         .service(at("/history/{room}", "GET, HEAD").route(get().to(history::list)))
         .service(at("/history/{room}/{id}", "GET, HEAD").route(get().to(history::one)))
+        .service(at("/presence/{room}", "GET, HEAD").route(get().to(presence::list)))
         .service(
             at("/{room}", "GET, HEAD, POST")
                 .route(get().to(pages::room))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
-use super::{Bus, Entry, KEY_MEMORY_MS, Listener, Reading, Receipt, Refusal, Retention, Span, Unreachable};
+use super::{Attendance, Bus, Entry, KEY_MEMORY_MS, Listener, Reading, Receipt, Refusal, Retention, Span, Unreachable};
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 
@@ -98,6 +98,15 @@ impl Bus for Memory {
             Some(log) => log.read(span, limit),
             None => Reading { first: None, last: Id::ZERO, entries: Vec::new(), more: false },
         })
+    }
+
+    async fn attend(&self, _: &RoomName, _: &Attendance) -> Result<Vec<Attendance>, Unreachable> {
+        // There is nobody else.
+        Ok(Vec::new())
+    }
+
+    async fn attendance(&self, _: &RoomName) -> Result<Vec<Attendance>, Unreachable> {
+        Ok(Vec::new())
     }
 
     fn listen(&self, room: &RoomName) {

@@ -4,10 +4,11 @@
 //! |---|---|---|
 //! | `chat:{room}` | stream | the room's log; an entry has `data`, `node`, and `type` where it is no message |
 //! | `chat:{room}` | channel | announcements (see [`announcement`]); anything else on it is foreign |
+//! | `chat:{room}:present` | hash, 24 s after the last word | who is in the room, by process |
 //! | `chat:{room}:key:KEY` | string, 10 min | `ID SHA1`: what was published under an idempotency key |
 //!
 //! `chat` is the prefix, and the braces are a cluster's hash tag: all keys of a room live together.
-//! Only `publish.lua` writes. Publishes go over one shared pipelined connection ([`link`]), reads
+//! Only `publish.lua` writes to a log. Publishes go over one shared pipelined connection ([`link`]), reads
 //! over a pool, since a large reply must not stand in front of a publish; announcements come over a
 //! connection of their own ([`subscriber`]).
 
@@ -24,7 +25,10 @@ use deadpool_redis::{Manager, Pool, PoolError, Runtime, Timeouts};
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, Script};
 use tokio::time::timeout;
 
-use super::{Bus, Entry, KEY_MEMORY_MS, Listener, Reading, Receipt, Refusal, Retention, Span, Unreachable};
+use super::{
+    ATTENDANCE_MEMORY, Attendance, Bus, Entry, KEY_MEMORY_MS, Listener, Reading, Receipt, Refusal, Retention, Span,
+    Unreachable,
+};
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 use link::Link;
@@ -44,6 +48,7 @@ pub struct Redis {
     retention: Retention,
     publish: Script,
     read: Script,
+    attend: Script,
     commands: Link,
     pool: Pool,
     subscriber: Subscriber,
@@ -63,6 +68,10 @@ impl Names {
 
     fn key(&self, room: &RoomName, key: &str) -> String {
         format!("{}:{{{room}}}:key:{key}", self.prefix)
+    }
+
+    fn present(&self, room: &RoomName) -> String {
+        format!("{}:{{{room}}}:present", self.prefix)
     }
 
     fn room<'a>(&self, channel: &'a str) -> Option<&'a str> {
@@ -92,6 +101,7 @@ impl Redis {
             retention,
             publish: Script::new(include_str!("redis/publish.lua")),
             read: Script::new(include_str!("redis/read.lua")),
+            attend: Script::new(include_str!("redis/attend.lua")),
             commands: Link::keep(client.clone()),
             pool,
             subscriber: Subscriber::new(client, names, reached.clone(), metrics),
@@ -111,6 +121,18 @@ impl Redis {
             .arg(self.retention.messages)
             .arg(self.retention.seconds)
             .arg(KEY_MEMORY_MS);
+        Ok(timeout(DEADLINE, call.invoke_async(&mut connection)).await.map_err(|_| Trouble::Late)??)
+    }
+
+    async fn run_attend(&self, room: &RoomName, said: Option<&Attendance>) -> Result<Vec<String>, Trouble> {
+        let mut connection = self.commands.connection().await.ok_or(Trouble::Away)?;
+        let mut call = self.attend.key(self.names.present(room));
+        call.key(self.names.log(room)).arg(ATTENDANCE_MEMORY.as_millis() as u64);
+        if let Some(said) = said {
+            let attendance = announcement::attendance(said);
+            let kept = if said.count > 0 { attendance.as_str() } else { "" };
+            call.arg(&said.process).arg(kept).arg(announcement::announce(&attendance));
+        }
         Ok(timeout(DEADLINE, call.invoke_async(&mut connection)).await.map_err(|_| Trouble::Late)??)
     }
 
@@ -152,6 +174,14 @@ impl Bus for Redis {
         reading(raw, span, limit).ok_or(Unreachable)
     }
 
+    async fn attend(&self, room: &RoomName, attendance: &Attendance) -> Result<Vec<Attendance>, Unreachable> {
+        attendances(self.run_attend(room, Some(attendance)).await)
+    }
+
+    async fn attendance(&self, room: &RoomName) -> Result<Vec<Attendance>, Unreachable> {
+        attendances(self.run_attend(room, None).await)
+    }
+
     fn listen(&self, room: &RoomName) {
         self.subscriber.listen(self.names.log(room));
     }
@@ -188,6 +218,14 @@ fn reading((first, last, raw): RawReading, span: Span, limit: usize) -> Option<R
         }
     }
     Some(Reading { first: first.parse().ok(), last: last.parse().ok()?, entries, more })
+}
+
+fn attendances(answer: Result<Vec<String>, Trouble>) -> Result<Vec<Attendance>, Unreachable> {
+    let all = answer.map_err(|trouble| {
+        trouble.log("attend");
+        Unreachable
+    })?;
+    Ok(all.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
 }
 
 /// An entry of a stream; fields that are not ours are passed over.

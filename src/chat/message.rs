@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
@@ -41,6 +42,11 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
+
+/// The name under which a reader is present: keeps the rule of a sender, and is escaped for HTML.
+/// Many may have the same, and it is no identity.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
 
 /// The field of a draft that breaks its rule; displayed, it names the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +97,19 @@ impl Message {
             message: html_escape::decode_html_entities(&self.message).into_owned(),
             key: self.key.clone(),
         }
+    }
+}
+
+impl Name {
+    /// Reads a name as a person writes it; a blank one is none.
+    pub fn parse(text: &str) -> Result<Option<Self>, Invalid> {
+        let name = escape(sender(text)?);
+        Ok((!text.trim().is_empty()).then(|| Self(name.into())))
+    }
+
+    /// The name, escaped.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -1,26 +1,30 @@
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::PATIENCE;
-use super::log::{Log, Position};
+use super::feed::{Feed, Found};
+use super::log::Log;
+use super::presence::Guest;
 use super::reader::{End, Reader};
 use super::room::Room;
 use crate::bus::{Entry, Span};
-use crate::chat::{Id, RoomName};
+use crate::chat::{Cursor, Id, Rooms};
 use crate::sse::{self, GapReason};
 
 /// A reader whose request has been decided upon: what the hub needs to take it over.
 pub struct Arrival {
-    /// The room it asked for.
-    pub room: RoomName,
+    /// The rooms it asked for.
+    pub rooms: Rooms,
     /// Where it wants to begin.
     pub start: Start,
+    /// As whom it comes.
+    pub guest: Guest,
     /// Its connection, which nobody else writes to any more.
     pub socket: TcpStream,
     /// The head of the response, which goes out before the first frame.
@@ -34,26 +38,42 @@ pub struct Arrival {
 pub enum Start {
     /// With what comes from now on.
     Live,
-    /// With the newest messages, so many.
+    /// With the newest messages of each room, so many.
     Newest(usize),
+    /// After a place in each room.
+    After(Vec<Asked>),
+}
+
+/// The place in one room that a reader asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
     /// After an id.
-    After(Id),
+    Id(Id),
     /// After something that is no id.
     Invalid(String),
 }
 
 impl Start {
-    /// The place that is known before the log was read.
-    fn place(&self) -> Option<Id> {
-        match self {
-            Start::After(id) => Some(*id),
-            _ => None,
-        }
+    /// The place that is known before the logs were read.
+    fn place(&self) -> Option<Cursor> {
+        let Start::After(asked) = self else { return None };
+        let id = |asked: &Asked| match asked {
+            Asked::Id(id) => Some(*id),
+            Asked::Invalid(_) => None,
+        };
+        asked.iter().map(id).collect()
     }
 }
 
-/// How a reader begins, decided when the room's frames are true to the log.
+/// How a reader begins, decided when the frames of all its rooms are true to their logs.
 struct Plan {
+    beginnings: Vec<Beginning>,
+    /// Where it goes on after these, if that is held.
+    found: Option<Found>,
+}
+
+/// How a reader begins in one room.
+struct Beginning {
     /// The place for the stream's opening. Unknown for an invalid id: a reader that is cut off
     /// before it heard of the gap must ask for it again.
     place: Option<Id>,
@@ -61,44 +81,33 @@ struct Plan {
     gap: Option<Bytes>,
     /// Messages that are read from the log, oldest first.
     replay: Vec<Entry>,
-    next: Next,
+    /// The place after these.
+    after: Id,
 }
 
-/// Where a reader goes on after what the plan holds.
-enum Next {
-    /// At a position among the room's frames, which is the place after an id; `end` was their end when
-    /// it was found.
-    At {
-        position: Position,
-        end: Position,
-        after: Id,
-    },
-    /// After an id that is not among them.
-    After(Id),
+impl Beginning {
+    fn after(id: Id) -> Self {
+        Self { place: Some(id), gap: None, replay: Vec::new(), after: id }
+    }
 }
 
 impl Plan {
-    /// Goes on among the room's frames, after an id.
-    fn held(log: &Log, position: Position, after: Id) -> Self {
-        let next = Next::At { position, end: log.end(), after };
-        Self { place: Some(after), gap: None, replay: Vec::new(), next }
-    }
-
-    /// Reads the log, beginning after an id.
-    fn read(replay: Vec<Entry>, place: Id, after: Id) -> Self {
-        Self { place: Some(place), gap: None, replay, next: Next::After(after) }
+    /// The place for the stream's opening.
+    fn place(&self) -> Option<Cursor> {
+        self.beginnings.iter().map(|beginning| beginning.place).collect()
     }
 }
 
-/// Opens a stream and brings the reader to its place. The opening goes out at once; where the log
+/// Opens a stream and brings the reader to its place. The opening goes out at once; where a log
 /// cannot be read within a second, it goes out without what only the log knows.
 pub async fn arrive(reader: &mut Reader, start: &Start) -> Result<(), End> {
-    let room = reader.room().clone();
-    let patience = if room.log().live() { PATIENCE } else { Duration::ZERO };
-    let mut plan = pin!(plan(&room, start));
+    let feed = reader.feed().clone();
+    let patience = if feed.tape(|tape| tape.live) { PATIENCE } else { Duration::ZERO };
+    let mut plan = pin!(plan(&feed, start));
     match timeout(patience, &mut plan).await {
         Ok(plan) => {
-            let opening = [sse::opening(sse::retry(), plan.place).into(), reader.hub().status(true)].concat();
+            let opening =
+                [sse::opening(sse::retry(), plan.place().as_ref()).into(), reader.hub().status(true)].concat();
             reader.send(opening).await?;
             go_on(reader, plan).await
         }
@@ -107,71 +116,83 @@ pub async fn arrive(reader: &mut Reader, start: &Start) -> Result<(), End> {
 }
 
 async fn open_without_the_log(reader: &mut Reader, start: &Start, plan: impl Future<Output = Plan>) -> Result<(), End> {
-    let opening = [sse::opening(sse::retry(), start.place()).into(), reader.hub().status(false)].concat();
+    let known = start.place();
+    let opening = [sse::opening(sse::retry(), known.as_ref()).into(), reader.hub().status(false)].concat();
     reader.told = false;
     reader.send(opening).await?;
     let plan = reader.wait_for(plan).await?;
-    if let (None, Some(place)) = (start.place(), plan.place) {
-        reader.send(sse::place(place)).await?;
+    if let (None, Some(place)) = (known, plan.place()) {
+        reader.send(sse::place(&place)).await?;
     }
     go_on(reader, plan).await
 }
 
+/// Gaps are told before anything else: what follows moves the place in all rooms.
 async fn go_on(reader: &mut Reader, plan: Plan) -> Result<(), End> {
-    if let Some(gap) = plan.gap {
-        reader.send(gap).await?;
+    let begin = |beginning: &Beginning| beginning.place.unwrap_or(beginning.after);
+    let place: Cursor = plan.beginnings.iter().map(begin).collect();
+    let gaps = plan.beginnings.iter().enumerate().filter_map(|(member, beginning)| {
+        let gap = beginning.gap.clone()?;
+        Some(reader.feed().frame(member, gap, &place))
+    });
+    let gaps = gaps.collect::<Vec<_>>().concat();
+    reader.begin_after(place);
+    reader.send(gaps).await?;
+    for (member, beginning) in plan.beginnings.iter().enumerate() {
+        reader.replay(member, &beginning.replay).await?;
     }
-    if !plan.replay.is_empty() {
-        reader.replay(&plan.replay).await?;
-    }
-    match plan.next {
-        Next::At { position, end, after } => reader.place_at(position, end, after),
-        Next::After(id) => reader.find_place(id).await?,
-    }
-    Ok(())
+    let is_there = match plan.found {
+        Some(found) => reader.go_to(found).await?,
+        None => {
+            reader.begin_after(plan.beginnings.iter().map(|beginning| beginning.after).collect());
+            false
+        }
+    };
+    if is_there { Ok(()) } else { reader.find_place().await }
 }
 
-/// Joins first, reads second: the room's frames are made true to the log as of now, and then the
-/// reader's place is looked for among them.
-async fn plan(room: &Arc<Room>, start: &Start) -> Plan {
+/// Joins first, reads second: the frames are made true to the logs as of now, and then the reader's
+/// place is looked for among them, before it is told anything.
+async fn plan(feed: &Feed, start: &Start) -> Plan {
+    let rooms = feed.rooms().iter().enumerate();
+    let beginnings = join_all(rooms.map(|(member, room)| begin(room, start, member))).await;
+    let after = beginnings.iter().map(|beginning| beginning.after).collect();
+    Plan { beginnings, found: feed.find(&after).ok() }
+}
+
+async fn begin(room: &Room, start: &Start, member: usize) -> Beginning {
     loop {
         room.current_since(room.ticket()).await;
-        let planned = match start {
-            Start::Live => live(room),
-            Start::After(id) => Some(resume(room, *id)),
-            Start::Invalid(asked) => invalid(room, asked),
+        let begun = match start {
+            Start::Live => room.log().last().map(Beginning::after),
             Start::Newest(count) => newest(room, *count).await,
+            Start::After(asked) => match &asked[member] {
+                Asked::Id(id) => Some(resume(room, *id)),
+                Asked::Invalid(asked) => invalid(room, asked),
+            },
         };
-        match planned {
-            Some(plan) => return plan,
+        match begun {
+            Some(beginning) => return beginning,
             None => sleep(PATIENCE / 10).await,
         }
     }
 }
 
-fn live(room: &Room) -> Option<Plan> {
-    let log = room.log();
-    Some(Plan::held(&log, log.end(), log.last()?))
+fn resume(room: &Room, id: Id) -> Beginning {
+    room.count_resume(room.log().position_after(id).is_some());
+    Beginning::after(id)
 }
 
-fn resume(room: &Room, id: Id) -> Plan {
-    let log = room.log();
-    let position = log.position_after(id);
-    room.count_resume(position.is_some());
-    position.map_or_else(|| Plan::read(Vec::new(), id, id), |position| Plan::held(&log, position, id))
-}
-
-fn invalid(room: &Room, asked: &str) -> Option<Plan> {
+fn invalid(room: &Room, asked: &str) -> Option<Beginning> {
+    let last = room.log().last()?;
     room.count_gap(GapReason::Invalid);
-    let log = room.log();
-    let last = log.last()?;
     let gap = sse::gap(asked, None, GapReason::Invalid, last);
-    Some(Plan { place: None, gap: Some(gap), ..Plan::held(&log, log.end(), last) })
+    Some(Beginning { place: None, gap: Some(gap), ..Beginning::after(last) })
 }
 
 /// The place before the first replayed message is that of a message, where one is retained: a
 /// reader that comes back with it has to find it in the log.
-async fn newest(room: &Room, count: usize) -> Option<Plan> {
+async fn newest(room: &Room, count: usize) -> Option<Beginning> {
     let held = newest_held(&room.log(), count);
     if held.is_some() {
         return held;
@@ -183,10 +204,9 @@ async fn newest(room: &Room, count: usize) -> Option<Plan> {
         false => replay.first().map_or(reading.last, |first| first.id.place_before()),
     };
     let after = replay.last().map_or(reading.last, |last| last.id);
-    Some(Plan::read(replay, place, after))
+    Some(Beginning { place: Some(place), gap: None, replay, after })
 }
 
-fn newest_held(log: &Log, count: usize) -> Option<Plan> {
-    let (place, position) = log.newest(count)?;
-    Some(Plan::held(log, position, place))
+fn newest_held(log: &Log, count: usize) -> Option<Beginning> {
+    log.newest(count).map(Beginning::after)
 }

@@ -3,8 +3,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use prometheus::local::{LocalHistogram, LocalIntCounter};
 
-use super::log::{Frame, Log, Position};
-use crate::chat::Id;
+use super::tape::{Frame, Position, Tape};
+use crate::chat::Cursor;
 use crate::metrics::{Metrics, seconds};
 
 /// A batch has at most about this many bytes: what a socket's buffer may take at once.
@@ -29,7 +29,7 @@ struct Stamp {
     position: Position,
     /// Where the frame ends in the batch.
     end: usize,
-    id: Option<Id>,
+    place: Option<Cursor>,
     arrived: Instant,
     posted: Option<Instant>,
 }
@@ -37,17 +37,18 @@ struct Stamp {
 impl Batch {
     /// The frames from a position on; empty where there is none yet, `None` where the position is
     /// not held any more. Before `joined`, only what is in the log is replayed.
-    pub fn next(log: &Log, from: Position, joined: Position) -> Option<Self> {
+    pub fn next(tape: &Tape, from: Position, joined: Position) -> Option<Self> {
         let (mut frames, mut stamps, mut size, mut end) = (Vec::new(), Vec::new(), 0, from);
-        for (position, frame) in log.since(from, LIMIT)? {
+        for (position, frame) in tape.since(from, LIMIT)? {
             end = position + 1;
-            if position >= joined || frame.id.is_some() {
+            if position >= joined || frame.logged {
                 size += frame.bytes.len();
-                stamps.push(Stamp { position, end: size, id: frame.id, arrived: frame.arrived, posted: frame.posted });
+                let (place, arrived, posted) = (frame.place.clone(), frame.arrived, frame.posted);
+                stamps.push(Stamp { position, end: size, place, arrived, posted });
                 frames.push(frame);
             }
         }
-        let live = (end == log.end()).then_some(log.live());
+        let live = (end == tape.end()).then_some(tape.live);
         Some(Self { bytes: joined_bytes(&frames, size), end, live, stamps })
     }
 
@@ -61,16 +62,16 @@ impl Batch {
     pub fn place_within(&self, unwritten: usize) -> PlaceWithin {
         let written = self.bytes.len() - unwritten;
         let begun = self.stamps.partition_point(|stamp| stamp.end < written);
-        let last = self.stamps.iter().take(begun + 1).rev().find_map(|stamp| stamp.id);
+        let last = self.stamps.iter().take(begun + 1).rev().find_map(|stamp| stamp.place.clone());
         match self.stamps.get(begun) {
             Some(stamp) => PlaceWithin { at: stamp.position + 1, unsent: self.bytes.slice(written..stamp.end), last },
             None => PlaceWithin { at: self.end, unsent: Bytes::new(), last },
         }
     }
 
-    /// The last id in the batch.
-    pub fn last_id(&self) -> Option<Id> {
-        self.stamps.iter().rev().find_map(|stamp| stamp.id)
+    /// The place after the batch, where it moves it.
+    pub fn place(&self) -> Option<&Cursor> {
+        self.stamps.iter().rev().find_map(|stamp| stamp.place.as_ref())
     }
 
     /// Counts the batch as delivered to a reader that came from `position` and joined at `joined`.
@@ -92,8 +93,8 @@ pub struct PlaceWithin {
     pub at: Position,
     /// The rest of the frame that it is in.
     pub unsent: Bytes,
-    /// The last id that it has, or will have with that rest.
-    pub last: Option<Id>,
+    /// The place that it has, or will have with that rest.
+    pub last: Option<Cursor>,
 }
 
 /// Counts of one task, added to the node's now and then: a delivery costs no shared write.
@@ -145,6 +146,8 @@ mod tests {
 
     use super::*;
     use crate::bus::{Entry, Reading};
+    use crate::chat::Id;
+    use crate::hub::log::Log;
 
     /// A room with the messages 1 to 3 and something foreign in between.
     fn log() -> Log {
@@ -153,7 +156,7 @@ mod tests {
         log.begin(Reading { first: None, last: Id::ZERO, entries: vec![], more: false });
         log.settle();
         log.hear(entry(1), None);
-        log.hear_foreign(Bytes::from_static(b"data: f\n\n"));
+        log.hear_beside(Bytes::from_static(b"data: f\n\n"));
         log.hear(entry(2), None);
         log.hear(entry(3), None);
         log
@@ -161,10 +164,10 @@ mod tests {
 
     #[test]
     fn a_batch_holds_whole_frames_and_replays_only_what_is_in_the_log() {
-        let all = Batch::next(&log(), 0, 0).unwrap();
+        let all = Batch::next(log().tape(), 0, 0).unwrap();
         assert_eq!(&all.bytes[..], b"id: 1-1\ndata: 1\n\ndata: f\n\nid: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
-        assert_eq!((all.end, all.live, all.last_id()), (4, Some(true), Some(Id { ms: 1, n: 3 })));
-        let replayed = Batch::next(&log(), 0, 2).unwrap();
+        assert_eq!((all.end, all.live, all.place()), (4, Some(true), Some(&Id { ms: 1, n: 3 }.into())));
+        let replayed = Batch::next(log().tape(), 0, 2).unwrap();
         assert_eq!(&replayed.bytes[..], b"id: 1-1\ndata: 1\n\nid: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
         assert_eq!(&replayed.after(2)[..], b"id: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
     }
@@ -172,10 +175,10 @@ mod tests {
     #[test]
     fn wherever_a_write_stops_the_rest_of_the_frame_and_the_next_position_make_the_whole() {
         let log = log();
-        let all = Batch::next(&log, 0, 0).unwrap();
+        let all = Batch::next(log.tape(), 0, 0).unwrap();
         for written in 1..=all.bytes.len() {
             let place = all.place_within(all.bytes.len() - written);
-            let rest = Batch::next(&log, place.at, 0).unwrap();
+            let rest = Batch::next(log.tape(), place.at, 0).unwrap();
             assert_eq!([&all.bytes[..written], &place.unsent, &rest.bytes].concat(), all.bytes);
         }
     }

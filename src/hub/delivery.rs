@@ -12,9 +12,9 @@ use super::arrival::{Arrival, Start, arrive};
 use super::batch::{Batch, Tally};
 use super::drain;
 use super::reader::{End, Reader};
-use super::room::Room;
-use super::{Hub, log::Position};
-use crate::chat::RoomName;
+use super::tape::Position;
+use super::{Hub, feed::Feed};
+use crate::chat::Rooms;
 
 /// After so many readers the worker looks whether there is other work, such as a POST.
 const FAIR_SHARE: usize = 256;
@@ -23,10 +23,10 @@ const FAIR_SHARE: usize = 256;
 /// thread.
 pub struct Worker {
     hub: Arc<Hub>,
-    deliveries: RefCell<HashMap<RoomName, Rc<Waiting>>>,
+    deliveries: RefCell<HashMap<Rooms, Rc<Waiting>>>,
 }
 
-/// Readers that have caught up, on their way into the delivery of their room.
+/// Readers that have caught up, on their way into the delivery of their feed.
 #[derive(Default)]
 struct Waiting {
     readers: RefCell<Vec<Reader>>,
@@ -46,12 +46,13 @@ impl Worker {
 
     /// Takes a reader over, until its stream ends.
     pub fn take(self: &Rc<Self>, arrival: Arrival) {
-        let presence = self.hub.enter(&arrival.room);
-        let reader = Reader::new(self.hub.clone(), presence, arrival.socket, arrival.head, arrival.seat);
+        let feed = self.hub.enter(&arrival.rooms);
+        let here = arrival.guest.enter(feed.rooms());
+        let reader = Reader::new(self.hub.clone(), feed, here, arrival.socket, arrival.head, arrival.seat);
         self.bring_up(reader, Some(arrival.start));
     }
 
-    /// Leaves a reader alone until it has caught up; then it waits with the others of its room.
+    /// Leaves a reader alone until it has caught up; then it waits with the others of its feed.
     fn bring_up(self: &Rc<Self>, mut reader: Reader, start: Option<Start>) {
         let worker = self.clone();
         spawn_local(async move {
@@ -68,11 +69,11 @@ impl Worker {
     }
 
     fn seat(self: &Rc<Self>, reader: Reader) {
-        let room = reader.room().clone();
+        let feed = reader.feed().clone();
         let mut deliveries = self.deliveries.borrow_mut();
-        let waiting = deliveries.entry(room.name().clone()).or_insert_with(|| {
+        let waiting = deliveries.entry(feed.names().clone()).or_insert_with(|| {
             let waiting = Rc::new(Waiting::default());
-            spawn_local(Delivery::new(self.clone(), room, waiting.clone()).run());
+            spawn_local(Delivery::new(self.clone(), feed, waiting.clone()).run());
             waiting
         });
         waiting.readers.borrow_mut().push(reader);
@@ -87,24 +88,24 @@ async fn until_caught_up(reader: &mut Reader, start: Option<Start>) -> Result<()
     reader.catch_up().await
 }
 
-/// The readers of one room on one worker that have caught up: whatever comes is written to all of
+/// The readers of one feed on one worker that have caught up: whatever comes is written to all of
 /// them in turn, with one call each. One whose socket is full goes on by itself; nobody waits for it.
 struct Delivery {
     worker: Rc<Worker>,
-    room: Arc<Room>,
+    feed: Feed,
     waiting: Rc<Waiting>,
     readers: Vec<Reader>,
     tally: Tally,
 }
 
 impl Delivery {
-    fn new(worker: Rc<Worker>, room: Arc<Room>, waiting: Rc<Waiting>) -> Self {
+    fn new(worker: Rc<Worker>, feed: Feed, waiting: Rc<Waiting>) -> Self {
         let tally = Tally::new(&worker.hub.metrics);
-        Self { worker, room, waiting, readers: Vec::new(), tally }
+        Self { worker, feed, waiting, readers: Vec::new(), tally }
     }
 
     async fn run(mut self) {
-        let mut changes = self.room.changes();
+        let mut changes = self.feed.changes();
         let mut drain = self.worker.hub.drain.changes();
         let mut rounds = every(self.worker.hub.round());
         let mut draws = every(drain::STEP);
@@ -129,7 +130,7 @@ impl Delivery {
     fn welcome(&mut self) -> bool {
         self.readers.append(&mut self.waiting.readers.borrow_mut());
         if self.readers.is_empty() {
-            self.worker.deliveries.borrow_mut().remove(self.room.name());
+            self.worker.deliveries.borrow_mut().remove(self.feed.names());
         }
         !self.readers.is_empty()
     }
@@ -138,7 +139,7 @@ impl Delivery {
     /// room always has more, so that heartbeats, newcomers and a drain get their turn in between.
     async fn deliver(&mut self) -> bool {
         let from = self.readers.iter().map(|reader| reader.at).min().unwrap_or(Position::MAX);
-        let batch = Batch::next(&self.room.log(), from, from);
+        let batch = self.feed.tape(|tape| Batch::next(tape, from, from));
         let Some(batch) = batch else {
             // This place is not held any more: who is there finds out by itself.
             each(&self.worker, &mut self.readers, |reader| Ok(reader.at > from)).await;

@@ -1,43 +1,17 @@
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::continuity::{Continuation, judge};
+use super::tape::{Frame, Position, Tape};
 use crate::bus::{Entry, Reading};
 use crate::chat::Id;
 use crate::sse;
 
-/// A room's frames on this node take at most this many bytes. It is more than a reader may fall
-/// behind, so that only one who is too slow loses its place.
-const ROOM_CAPACITY: usize = 4 << 20;
-
-/// All rooms' frames on this node take at most this many bytes, and the newest frame of each.
-const NODE_CAPACITY: usize = 256 << 20;
-
-/// What a frame costs beside its bytes.
-const OVERHEAD: usize = 128;
-
 /// Announcements that wait while the log is read; where more come, the log is read once more.
 const WAITING: usize = 1000;
-
-/// A counter of position: the frames of a room on a node are numbered from 0 as they come.
-pub type Position = u64;
-
-/// A part of the stream that is the same for every reader of the room, encoded once.
-#[derive(Clone, Debug)]
-pub struct Frame {
-    /// Its place; `None` for what is not in the log and so not replayed.
-    pub id: Option<Id>,
-    /// As it goes over the wire.
-    pub bytes: Bytes,
-    /// When it arrived here.
-    pub arrived: Instant,
-    /// When it was posted, if it was posted here.
-    pub posted: Option<Instant>,
-}
 
 /// What became of an announcement.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,9 +52,7 @@ impl Sync {
 /// Nothing here waits or does I/O; [`Room`](super::room::Room) brings readings and announcements.
 #[derive(Debug)]
 pub struct Log {
-    frames: VecDeque<Frame>,
-    /// The position of the first frame that is held.
-    base: Position,
+    tape: Tape,
     /// The position after the last gap: ids of frames before it say nothing about the log of now.
     epoch: Position,
     /// The place directly before the first frame of this epoch that is held, where it is known.
@@ -90,12 +62,6 @@ pub struct Log {
     /// The last id of the log as far as it is known; `None` before the first reading.
     last: Option<Id>,
     sync: Sync,
-    /// The position up to which frames came at once, when the log was known again.
-    leap: Position,
-    /// Whether readers are told that the node hears its bus.
-    live: bool,
-    bytes: usize,
-    node_bytes: Arc<AtomicUsize>,
 }
 
 impl Log {
@@ -103,35 +69,17 @@ impl Log {
     /// `node_bytes` counts the frames of all rooms.
     pub fn new(live: bool, node_bytes: Arc<AtomicUsize>) -> Self {
         let sync = Sync::behind(Instant::now(), Vec::new());
-        let frames = VecDeque::new();
-        Self {
-            frames,
-            base: 0,
-            epoch: 0,
-            floor: None,
-            first: None,
-            last: None,
-            sync,
-            leap: 0,
-            live,
-            bytes: 0,
-            node_bytes,
-        }
+        Self { tape: Tape::new(live, node_bytes), epoch: 0, floor: None, first: None, last: None, sync }
+    }
+
+    /// The frames.
+    pub fn tape(&self) -> &Tape {
+        &self.tape
     }
 
     /// The last id, if the log was ever read.
     pub fn last(&self) -> Option<Id> {
         self.last
-    }
-
-    /// The position after the last frame.
-    pub fn end(&self) -> Position {
-        self.base + self.frames.len() as Position
-    }
-
-    /// Whether readers are told that the node hears its bus.
-    pub fn live(&self) -> bool {
-        self.live
     }
 
     /// Whether the frames are what the log has.
@@ -150,8 +98,8 @@ impl Log {
     /// whether that is news.
     pub fn admit_loss(&mut self, limit: Instant) -> bool {
         let lost = matches!(self.sync, Sync::Behind { since, .. } if since <= limit);
-        let news = lost && self.live;
-        self.live &= !lost;
+        let news = lost && self.tape.live;
+        self.tape.live &= !lost;
         news
     }
 
@@ -175,9 +123,9 @@ impl Log {
         Heard::Behind
     }
 
-    /// Takes what another program published. It has no place and is not replayed.
-    pub fn hear_foreign(&mut self, bytes: Bytes) {
-        self.push_beside(bytes);
+    /// Takes what is not in the log. It has no place and is not replayed.
+    pub fn hear_beside(&mut self, bytes: Bytes) {
+        self.push(Frame::new(None, false, bytes));
     }
 
     /// Takes the first reading, of the newest entries.
@@ -236,118 +184,79 @@ impl Log {
             self.fall_behind(since);
             return Heard::Behind;
         }
-        self.live = true;
-        self.leap = self.end();
+        self.tape.live = true;
+        self.tape.leap();
         Heard::Appended
     }
 
     /// The position after an id, where going on from there is all that the log has after it.
     pub fn position_after(&self, id: Id) -> Option<Position> {
         if Some(id) == self.last {
-            return Some(self.end());
+            return Some(self.tape.end());
         }
         let after = match Some(id) == self.floor {
-            true => self.epoch.max(self.base),
+            true => self.held().start,
             false => self.position_of(id)? + 1,
         };
         let still_retained = self.first.is_some_and(|first| first <= id || id.directly_precedes(first));
         still_retained.then_some(after)
     }
 
-    /// The position of the oldest of the newest `count` messages, and the place before it, where so
-    /// many are held.
-    pub fn newest(&self, count: usize) -> Option<(Id, Position)> {
-        let held = (self.epoch.max(self.base)..self.end()).rev().filter_map(|at| self.at(at)?.id.map(|id| (id, at)));
-        let mut held = held.take_while(|(id, _)| self.first.is_some_and(|first| first <= *id));
-        let (_, position) = held.nth(count.checked_sub(1)?)?;
-        Some((held.next()?.0, position))
+    /// The place before the newest `count` messages, where so many are held.
+    pub fn newest(&self, count: usize) -> Option<Id> {
+        let held = self.held().rev().filter_map(|at| self.id_at(at));
+        let mut held = held.take_while(|id| self.first.is_some_and(|first| first <= *id));
+        held.nth(count)
     }
 
     /// Whether a reader at this position is behind through no fault of its own: a node that catches up
     /// with its bus has more at once than any socket takes.
     pub fn excuses(&self, position: Position) -> bool {
-        position < self.leap || !self.is_current()
+        self.tape.leaps_over(position) || !self.is_current()
     }
 
-    /// The frames from a position on, at least one and then as many as fit into `limit` bytes, each
-    /// with its position. `None` where the position is no longer held.
-    pub fn since(&self, position: Position, limit: usize) -> Option<impl Iterator<Item = (Position, &Frame)>> {
-        let skip = position.checked_sub(self.base)? as usize;
-        let mut room = Some(limit);
-        let frames = self.frames.iter().skip(skip).take_while(move |frame| {
-            let fits = room.is_some();
-            room = room.and_then(|room| room.checked_sub(frame.bytes.len()));
-            fits
-        });
-        Some((position..).zip(frames))
+    /// The positions of this epoch.
+    fn held(&self) -> std::ops::Range<Position> {
+        self.epoch.max(self.tape.base())..self.tape.end()
     }
 
-    /// How many frames, and bytes after the next frame, a reader at this position is behind.
-    pub fn lag(&self, position: Position) -> (usize, usize) {
-        let behind = self.frames.iter().skip(position.saturating_sub(self.base) as usize);
-        let frames = self.end().saturating_sub(position) as usize;
-        (frames, behind.skip(1).map(|frame| frame.bytes.len()).sum())
-    }
-
-    fn at(&self, position: Position) -> Option<&Frame> {
-        self.frames.get(position.checked_sub(self.base)? as usize)
+    /// The id of the message at a position.
+    fn id_at(&self, position: Position) -> Option<Id> {
+        let frame = self.tape.at(position).filter(|frame| frame.logged)?;
+        frame.place.as_ref().map(|place| place.of(0))
     }
 
     /// The position of a frame of this epoch by its id. Frames without ids have no order of their
     /// own, so the search goes from the newest.
     fn position_of(&self, id: Id) -> Option<Position> {
-        let held = self.epoch.max(self.base)..self.end();
-        held.rev()
-            .take_while(|at| self.at(*at).is_some_and(|frame| frame.id.is_none_or(|held| held >= id)))
-            .find(|at| self.at(*at).is_some_and(|frame| frame.id == Some(id)))
+        self.held()
+            .rev()
+            .take_while(|at| self.id_at(*at).is_none_or(|held| held >= id))
+            .find(|at| self.id_at(*at) == Some(id))
     }
 
     fn append(&mut self, entry: &Entry, posted: Option<Instant>) {
         self.last = Some(entry.id);
         self.first.get_or_insert(entry.id);
         let bytes = sse::entry(entry.id, &entry.kind, &entry.data);
-        self.push(Frame { id: Some(entry.id), bytes, arrived: Instant::now(), posted });
+        self.push(Frame { posted, ..Frame::new(Some(entry.id.into()), true, bytes) });
     }
 
     fn tell_gap(&mut self, asked: Id, continuation: &Continuation, reason: sse::GapReason) {
         let bytes = sse::gap(&asked.to_string(), continuation.resumed(), reason, continuation.place);
-        self.push_beside(bytes);
-        self.epoch = self.end();
+        self.push(Frame::new(Some(continuation.place.into()), false, bytes));
+        self.epoch = self.tape.end();
         self.floor = Some(continuation.place);
         self.last = Some(continuation.place);
     }
 
-    /// Adds what is not in the log and has no place.
-    fn push_beside(&mut self, bytes: Bytes) {
-        self.push(Frame { id: None, bytes, arrived: Instant::now(), posted: None });
-    }
-
     fn push(&mut self, frame: Frame) {
-        let size = frame.bytes.len() + OVERHEAD;
-        self.frames.push_back(frame);
-        self.bytes += size;
-        let mut node_bytes = self.node_bytes.fetch_add(size, Ordering::Relaxed) + size;
-        while self.frames.len() > 1 && (self.bytes > ROOM_CAPACITY || node_bytes > NODE_CAPACITY) {
-            node_bytes -= self.evict();
+        self.tape.push(frame);
+        while let Some((position, frame)) = self.tape.forget() {
+            if position >= self.epoch {
+                self.floor = frame.place.map(|place| place.of(0)).or(self.floor);
+            }
         }
-    }
-
-    fn evict(&mut self) -> usize {
-        let Some(frame) = self.frames.pop_front() else { return 0 };
-        let size = frame.bytes.len() + OVERHEAD;
-        self.bytes -= size;
-        self.node_bytes.fetch_sub(size, Ordering::Relaxed);
-        if self.base >= self.epoch {
-            self.floor = frame.id.or(self.floor);
-        }
-        self.base += 1;
-        size
-    }
-}
-
-impl Drop for Log {
-    fn drop(&mut self) {
-        self.node_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

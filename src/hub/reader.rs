@@ -11,11 +11,12 @@ use tokio::time::timeout;
 
 use super::batch::{Batch, Tally};
 use super::continuity::judge;
-use super::log::Position;
-use super::room::{Presence, Room};
+use super::feed::{Feed, Found, NotHeld};
+use super::presence::Here;
+use super::tape::Position;
 use super::{Hub, PATIENCE};
 use crate::bus::{Entry, Reading, Span};
-use crate::chat::Id;
+use crate::chat::{Cursor, Id};
 use crate::sse::{self, BackoffReason};
 
 /// A reader that has caught up may fall behind by so many frames, and by so many bytes.
@@ -30,10 +31,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Entries per reading for one reader. Few, since each of many readers may hold as many.
 const PAGE: usize = 250;
 
-/// One subscriber: a socket and a place in a room.
+/// One subscriber: a socket and a place in a feed.
 pub struct Reader {
     socket: TcpStream,
-    presence: Presence,
+    feed: Feed,
     hub: Arc<Hub>,
     /// What goes before anything else: the rest of a frame of which the socket took a part.
     unsent: Bytes,
@@ -41,8 +42,8 @@ pub struct Reader {
     pub at: Position,
     /// The position from which on it gets what is not in the log, too.
     joined: Position,
-    /// The last id that it was sent.
-    last: Id,
+    /// The place that it has with what it was sent.
+    place: Cursor,
     /// What it was told last about the bus.
     pub told: bool,
     /// Whether it ever came to the end of the log: only then it can be too slow.
@@ -50,6 +51,7 @@ pub struct Reader {
     /// When the socket last took a byte.
     wrote: Instant,
     _open: Open,
+    _here: Box<[Here]>,
 }
 
 /// Why a stream ends.
@@ -71,28 +73,36 @@ struct Open {
 
 impl Reader {
     /// A reader that has been sent nothing yet; the head of the response goes first. `seat` is given
-    /// back when its stream ends.
-    pub fn new(hub: Arc<Hub>, presence: Presence, socket: TcpStream, head: Bytes, seat: Box<dyn Send>) -> Self {
+    /// back when its stream ends, and it is `here` for as long.
+    pub fn new(
+        hub: Arc<Hub>,
+        feed: Feed,
+        here: Box<[Here]>,
+        socket: TcpStream,
+        head: Bytes,
+        seat: Box<dyn Send>,
+    ) -> Self {
         hub.metrics.streams.inc();
         let open = Open { hub: hub.clone(), _seat: seat };
         Self {
             socket,
-            presence,
+            place: Cursor::zero(feed.names().len()),
+            feed,
             hub,
             unsent: head,
             at: 0,
             joined: 0,
-            last: Id::ZERO,
             told: true,
             caught_up: false,
             wrote: Instant::now(),
             _open: open,
+            _here: here,
         }
     }
 
-    /// The room it reads.
-    pub fn room(&self) -> &Arc<Room> {
-        &self.presence
+    /// What it reads.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// The node's hub.
@@ -100,10 +110,9 @@ impl Reader {
         &self.hub
     }
 
-    /// Sets its place: the next frame, the frame from which on it gets everything, and the id that
-    /// it has.
-    pub fn place_at(&mut self, at: Position, joined: Position, last: Id) {
-        (self.at, self.joined, self.last) = (at, joined, last);
+    /// Sets the place from which it goes on.
+    pub fn begin_after(&mut self, place: Cursor) {
+        self.place = place;
     }
 
     /// Sends, and waits for as long as the socket takes bytes.
@@ -146,15 +155,14 @@ impl Reader {
         let mut tally = Tally::new(&self.hub.metrics);
         self.flush().await?;
         loop {
-            let batch = Batch::next(&self.room().log(), self.at, self.joined);
+            let batch = self.feed.tape(|tape| Batch::next(tape, self.at, self.joined));
             match batch {
                 None if self.is_too_far_behind() => return Err(End::Slow),
-                None => self.find_place(self.last).await?,
+                None => self.find_place().await?,
                 Some(batch) if batch.end > self.at => {
                     self.send(batch.bytes.clone()).await?;
                     batch.count(self.at, self.joined, self.wrote, &mut tally);
-                    self.last = batch.last_id().unwrap_or(self.last);
-                    self.at = batch.end;
+                    self.come_to(&batch);
                 }
                 Some(Batch { live: Some(live), .. }) if live != self.told => self.tell(live).await?,
                 Some(_) => {
@@ -165,33 +173,61 @@ impl Reader {
         }
     }
 
-    /// Replays from the log until the reader's place is among the room's frames. Each reading is
-    /// judged: the log may be trimmed or lost on the way.
-    pub async fn find_place(&mut self, mut after: Id) -> Result<(), End> {
+    /// Looks for its place among the frames; where they do not reach back to it, the log is read
+    /// first.
+    pub async fn find_place(&mut self) -> Result<(), End> {
         loop {
-            if self.is_placed_after(after) {
-                return Ok(());
+            match self.feed.find(&self.place) {
+                Err(NotHeld(member)) => self.read_on(member).await?,
+                Ok(found) => {
+                    if self.go_to(found).await? {
+                        return Ok(());
+                    }
+                }
             }
-            let reading = self.read(after).await?;
-            let (more, end) = (reading.more, reading.last);
-            let continuation = judge(after, reading);
-            if let Some(reason) = continuation.gap {
-                self.room().count_gap(reason);
-                self.send(sse::gap(&after.to_string(), continuation.resumed(), reason, continuation.place)).await?;
-            }
-            self.replay(&continuation.entries).await?;
-            after = match continuation.entries.last() {
-                Some(entry) if more => entry.id,
-                _ => end,
-            };
-            let room = self.room().clone();
-            self.wait_for(async move { room.current_since(room.ticket()).await }).await?;
         }
     }
 
-    /// Sends entries that were read from the log.
-    pub async fn replay(&mut self, entries: &[Entry]) -> Result<(), End> {
-        let frames: Vec<Bytes> = entries.iter().map(|entry| sse::entry(entry.id, &entry.kind, &entry.data)).collect();
+    /// Sends what is lacking before a place, and goes there. `false` where even more is lacking.
+    pub async fn go_to(&mut self, found: Found) -> Result<bool, End> {
+        self.hub.metrics.delivered.inc_by(found.lacking.len() as u64);
+        self.place = found.place;
+        if let Some(at) = found.at {
+            (self.at, self.joined) = (at, found.joined);
+        }
+        self.send(found.lacking.concat()).await?;
+        Ok(found.at.is_some())
+    }
+
+    /// Replays what one room's log has after its place, a page of it. Each reading is judged: the log
+    /// may be trimmed or lost on the way.
+    async fn read_on(&mut self, member: usize) -> Result<(), End> {
+        let asked = self.place.of(member);
+        let reading = self.read(member, asked).await?;
+        let (more, end) = (reading.more, reading.last);
+        let continuation = judge(asked, reading);
+        if let Some(reason) = continuation.gap {
+            self.feed.room(member).count_gap(reason);
+            let gap = sse::gap(&asked.to_string(), continuation.resumed(), reason, continuation.place);
+            self.place.set(member, continuation.place);
+            self.send(self.feed.frame(member, gap, &self.place)).await?;
+        }
+        self.replay(member, &continuation.entries).await?;
+        if !more || continuation.entries.is_empty() {
+            self.place.set(member, end);
+        }
+        let room = self.feed.room(member).clone();
+        self.wait_for(async move { room.current_since(room.ticket()).await }).await
+    }
+
+    /// Sends entries that were read from a room's log.
+    pub async fn replay(&mut self, member: usize, entries: &[Entry]) -> Result<(), End> {
+        let mut frames = Vec::with_capacity(entries.len());
+        for entry in entries {
+            self.place.set(member, entry.id);
+            let frame = sse::entry(entry.id, &entry.kind, &entry.data);
+            frames.push(self.feed.frame(member, frame, &self.place));
+        }
         self.hub.metrics.delivered.inc_by(frames.len() as u64);
         self.send(frames.concat()).await
     }
@@ -211,8 +247,7 @@ impl Reader {
             return Ok(false);
         }
         batch.count(self.at, self.joined, now, tally);
-        self.last = batch.last_id().unwrap_or(self.last);
-        self.at = batch.end;
+        self.come_to(batch);
         match batch.live {
             Some(live) if live != self.told => {
                 self.told = live;
@@ -224,9 +259,14 @@ impl Reader {
 
     /// Its place is in the middle of a batch, of which so many bytes are not written.
     fn go_on_within(&mut self, batch: &Batch, unwritten: usize) {
-        let place = batch.place_within(unwritten);
-        self.last = place.last.unwrap_or(self.last);
-        (self.at, self.unsent) = (place.at, place.unsent);
+        let within = batch.place_within(unwritten);
+        within.last.into_iter().for_each(|place| self.place = place);
+        (self.at, self.unsent) = (within.at, within.unsent);
+    }
+
+    fn come_to(&mut self, batch: &Batch) {
+        batch.place().into_iter().for_each(|place| self.place.clone_from(place));
+        self.at = batch.end;
     }
 
     /// Says the heartbeat where it is due, and notices who has left. `false` as in
@@ -255,9 +295,9 @@ impl Reader {
         let _ = SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write);
     }
 
-    /// Reads from the log after an id, for as long as it takes.
-    async fn read(&mut self, after: Id) -> Result<Reading, End> {
-        let room = self.room().clone();
+    /// Reads from a room's log after an id, for as long as it takes.
+    async fn read(&mut self, member: usize, after: Id) -> Result<Reading, End> {
+        let room = self.feed.room(member).clone();
         self.wait_for(async move {
             loop {
                 match room.read(Span::From(after), PAGE).await {
@@ -267,13 +307,6 @@ impl Reader {
             }
         })
         .await
-    }
-
-    fn is_placed_after(&mut self, id: Id) -> bool {
-        let room = self.room().clone();
-        let log = room.log();
-        let found = log.position_after(id);
-        found.inspect(|at| self.place_at(*at, log.end(), id)).is_some()
     }
 
     /// Writes the rest of what was begun.
@@ -301,13 +334,13 @@ impl Reader {
     }
 
     fn is_too_far_behind(&self) -> bool {
-        let (frames, bytes) = self.room().log().lag(self.at);
+        let (frames, bytes) = self.feed.tape(|tape| tape.lag(self.at));
         (frames > LAG.0 || bytes > LAG.1) && self.is_to_blame()
     }
 
     /// Whether it had all there was, and has been too slow for what came since.
     fn is_to_blame(&self) -> bool {
-        self.caught_up && !self.room().log().excuses(self.at)
+        self.caught_up && !self.feed.excuses(self.at)
     }
 
     /// Writes something small that does not belong to the log.

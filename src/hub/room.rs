@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::log::{Heard, Log, Outdated};
+use super::presence::Presence;
 use crate::bus::{Bus, Entry, Reading, Span, Unreachable};
-use crate::chat::{Id, RoomName};
+use crate::chat::{Id, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse::GapReason;
 
@@ -25,7 +26,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// A room on this node: its log, shared by the readers of all workers, and how it stays true.
 pub struct Room {
-    name: RoomName,
+    names: Rooms,
     bus: Arc<dyn Bus>,
     metrics: Arc<Metrics>,
     log: Mutex<Log>,
@@ -40,21 +41,25 @@ pub struct Room {
     turn: tokio::sync::Mutex<u64>,
     /// Posts of this node to this room that were not announced yet.
     posts: Mutex<VecDeque<(String, Instant)>>,
-    readers: AtomicUsize,
+    presence: Presence,
+    /// How often it is held in memory.
+    stays: AtomicUsize,
     left: Mutex<Instant>,
 }
 
 impl Room {
-    /// A room that is not yet known. `live` is what its readers are told until then.
+    /// A room that is not yet known. `live` is what its readers are told until then; `process` names
+    /// this process among all that share the bus.
     pub fn new(
         name: RoomName,
         bus: Arc<dyn Bus>,
         metrics: Arc<Metrics>,
         live: bool,
         node_bytes: Arc<AtomicUsize>,
+        process: Arc<str>,
     ) -> Self {
         Self {
-            name,
+            names: name.into(),
             bus,
             metrics,
             log: Mutex::new(Log::new(live, node_bytes)),
@@ -64,19 +69,30 @@ impl Room {
             readings: AtomicU64::new(0),
             turn: tokio::sync::Mutex::new(0),
             posts: Mutex::default(),
-            readers: AtomicUsize::new(0),
+            presence: Presence::new(process),
+            stays: AtomicUsize::new(0),
             left: Mutex::new(Instant::now()),
         }
     }
 
     /// The room's name.
     pub fn name(&self) -> &RoomName {
-        &self.name
+        &self.names[0]
+    }
+
+    /// The room's name, as a list of rooms.
+    pub fn names(&self) -> &Rooms {
+        &self.names
     }
 
     /// The frames. Held for moments only, and never across an await.
     pub fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who is here.
+    pub fn presence(&self) -> &Presence {
+        &self.presence
     }
 
     /// Wakes whenever there may be new frames or a new status.
@@ -104,13 +120,14 @@ impl Room {
     /// Reads part of the log for one reader.
     pub async fn read(&self, span: Span, limit: usize) -> Result<Reading, Unreachable> {
         self.metrics.log_reads.with_label_values(&["reader"]).inc();
-        self.bus.read(&self.name, span, limit).await
+        self.bus.read(self.name(), span, limit).await
     }
 
     /// The announcements begin to come. The answer says that the log has to be read.
     pub fn joined(self: Arc<Self>) {
         self.log().fall_behind(Instant::now());
         self.join.store(self.joins.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        self.presence.begin_anew();
         tokio::spawn(self.recover());
     }
 
@@ -131,9 +148,9 @@ impl Room {
         }
     }
 
-    /// Takes what another program published.
-    pub fn foreign(&self, bytes: Bytes) {
-        self.log().hear_foreign(bytes);
+    /// Takes what is not in the log.
+    pub fn beside(&self, bytes: Bytes) {
+        self.log().hear_beside(bytes);
         self.wake();
     }
 
@@ -141,6 +158,23 @@ impl Room {
     pub fn admit_loss(&self, limit: Instant) {
         if self.log().admit_loss(limit) {
             self.wake();
+        }
+    }
+
+    /// Tells other nodes and the readers who is here, where it is time.
+    pub fn look_who_is_here(self: &Arc<Self>, now: Instant) {
+        if let Some(attendance) = self.presence.say(now) {
+            let room = self.clone();
+            tokio::spawn(async move { room.presence.said(room.bus.attend(room.name(), &attendance).await.ok()) });
+        }
+        let bus_is_heard = self.join.load(Ordering::SeqCst) > 0;
+        self.presence.tell(now, bus_is_heard).into_iter().for_each(|event| self.beside(event));
+    }
+
+    /// Tells other nodes that nobody is here any more.
+    pub async fn say_farewell(&self) {
+        if let Some(attendance) = self.presence.farewell() {
+            let _ = self.bus.attend(self.name(), &attendance).await;
         }
     }
 
@@ -164,15 +198,15 @@ impl Room {
         }
     }
 
-    /// One more reader, until the guard is dropped.
-    pub fn enter(self: Arc<Self>) -> Presence {
-        self.readers.fetch_add(1, Ordering::SeqCst);
-        Presence(self)
+    /// Keeps the room in memory until the guard is dropped.
+    pub fn enter(self: Arc<Self>) -> Stay {
+        self.stays.fetch_add(1, Ordering::SeqCst);
+        Stay(self)
     }
 
     /// Whether nobody has been here since then.
     pub fn is_empty_since(&self, limit: Instant) -> bool {
-        self.readers.load(Ordering::SeqCst) == 0 && *self.left.lock().unwrap_or_else(PoisonError::into_inner) <= limit
+        self.stays.load(Ordering::SeqCst) == 0 && *self.left.lock().unwrap_or_else(PoisonError::into_inner) <= limit
     }
 
     /// Reads the log until it is known again. Ends when it is, or when the bus is lost: then the
@@ -216,7 +250,7 @@ impl Room {
     async fn read_page(&self) -> Result<bool, Unreachable> {
         let last = self.log().last();
         self.metrics.log_reads.with_label_values(&["room"]).inc();
-        let reading = self.bus.read(&self.name, last.map_or(Span::Newest, Span::From), PAGE).await?;
+        let reading = self.bus.read(self.name(), last.map_or(Span::Newest, Span::From), PAGE).await?;
         let more = last.is_some() && reading.more;
         let outdated = match last {
             None => {
@@ -233,7 +267,7 @@ impl Room {
         let gap = self.log().catch_up(asked, reading)?;
         if let Some(reason) = gap {
             self.count_gap(reason);
-            tracing::warn!(room = %self.name, reason = reason.as_str(), "a log was lost under its readers; they are told of the gap");
+            tracing::warn!(room = %self.name(), reason = reason.as_str(), "a log was lost under its readers; they are told of the gap");
         }
         Ok(())
     }
@@ -255,10 +289,16 @@ impl Room {
     }
 }
 
-/// A reader's presence in a room: the room stays in memory for as long, and a little longer.
-pub struct Presence(Arc<Room>);
+/// Keeps a room in memory, and a little longer.
+pub struct Stay(Arc<Room>);
 
-impl std::ops::Deref for Presence {
+impl Clone for Stay {
+    fn clone(&self) -> Self {
+        self.0.clone().enter()
+    }
+}
+
+impl std::ops::Deref for Stay {
     type Target = Arc<Room>;
 
     fn deref(&self) -> &Arc<Room> {
@@ -266,9 +306,9 @@ impl std::ops::Deref for Presence {
     }
 }
 
-impl Drop for Presence {
+impl Drop for Stay {
     fn drop(&mut self) {
         *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        self.0.readers.fetch_sub(1, Ordering::SeqCst);
+        self.0.stays.fetch_sub(1, Ordering::SeqCst);
     }
 }

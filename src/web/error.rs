@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::pages;
 use crate::bus::{Refusal, Unreachable};
-use crate::chat::{Fields, Invalid, NotARoom};
+use crate::chat::{Fields, Invalid, NotARoom, NotRooms};
 
 /// A failure, as the client gets to know it.
 #[derive(Clone, Debug)]
@@ -156,6 +156,15 @@ impl ResponseError for Problem {
 impl From<NotARoom> for Problem {
     fn from(why: NotARoom) -> Self {
         Problem::not_found(why.to_string())
+    }
+}
+
+impl From<NotRooms> for Problem {
+    fn from(why: NotRooms) -> Self {
+        match why {
+            NotRooms::NotARoom(why) => why.into(),
+            NotRooms::Number => Problem::malformed(why.to_string()),
+        }
     }
 }
 

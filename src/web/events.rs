@@ -5,24 +5,24 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::client::Client;
 use super::error::Problem;
-use super::path::{number, query};
+use super::path::{number, queries, query};
 use super::{Site, handover};
-use crate::chat::RoomName;
-use crate::hub::{Arrival, Start, Worker};
+use crate::chat::{Name, RoomName, Rooms};
+use crate::hub::{Arrival, Asked, Guest, Start, Worker};
 use crate::sse::{self, BackoffReason};
 
 /// The most messages that a fresh reader may have first.
 const MOST: usize = 1000;
 
-/// `GET /subscribe/{room}`: the room's stream. What is decided here is who gets one and from where;
-/// then the connection goes over to the hub.
+/// `GET /subscribe/{room}`, or up to 16 rooms separated by commas: their stream. What is decided here
+/// is who gets one, as whom and from where; then the connection goes over to the hub.
 pub async fn subscribe(
     req: HttpRequest,
-    room: RoomName,
+    rooms: Rooms,
     site: web::Data<Site>,
     worker: web::Data<Rc<Worker>>,
 ) -> Result<HttpResponse, Problem> {
-    let start = start(&req)?;
+    let (start, guest) = (start(&req, &rooms)?, guest(&req, &rooms)?);
     if req.method() == Method::HEAD {
         return Ok(stream().finish());
     }
@@ -35,7 +35,7 @@ pub async fn subscribe(
         return Ok(send_away(&site, BackoffReason::Full, "full"));
     };
     let head = handover::head(&stream().finish(), &site.origins.cors(req.headers()));
-    worker.take(Arrival { room, start, socket, head, seat: Box::new(seat) });
+    worker.take(Arrival { rooms, start, guest, socket, head, seat: Box::new(seat) });
     Ok(handover::let_go())
 }
 
@@ -58,7 +58,7 @@ fn send_away(site: &Site, reason: BackoffReason, label: &str) -> HttpResponse {
 
 /// Where the reader wants to begin: the header is what a browser knows by itself and wins over the
 /// query, an id wins over `history`. What is empty was not said.
-fn start(req: &HttpRequest) -> Result<Start, Problem> {
+fn start(req: &HttpRequest, rooms: &Rooms) -> Result<Start, Problem> {
     let header = req
         .headers()
         .get("last-event-id")
@@ -69,8 +69,29 @@ fn start(req: &HttpRequest) -> Result<Start, Problem> {
         .filter(|id| !id.is_empty());
     let history = number(req, "history", 1..=MOST)?;
     Ok(match (asked, history) {
-        (Some(asked), _) => asked.parse().map_or(Start::Invalid(asked), Start::After),
+        (Some(asked), _) => Start::After(places(&asked, rooms.len())),
         (None, Some(count)) => Start::Newest(count),
         (None, None) => Start::Live,
     })
+}
+
+/// The place in each room; a list of another length is none for any.
+fn places(asked: &str, rooms: usize) -> Vec<Asked> {
+    let invalid = |asked: &str| Asked::Invalid(asked.to_owned());
+    match asked.split(',').count() == rooms {
+        true => asked.split(',').map(|id| id.parse().map_or_else(|_| invalid(id), Asked::Id)).collect(),
+        false => vec![invalid(asked); rooms],
+    }
+}
+
+/// As whom the reader comes: `name` keeps the rule of a sender, `in` names rooms of this stream, once
+/// or several times or separated by commas; none where it is empty.
+fn guest(req: &HttpRequest, rooms: &Rooms) -> Result<Guest, Problem> {
+    let name = Name::parse(&query(req, &["name"]).unwrap_or_default())?;
+    let asked: Vec<String> = queries(req, &["in"]).collect();
+    let named = asked.iter().flat_map(|list| list.split(',')).filter(|room| !room.is_empty());
+    let present: Option<Vec<RoomName>> =
+        named.map(|room| RoomName::parse(room).ok().filter(|room| rooms.contains(room))).collect();
+    let present = present.ok_or_else(|| Problem::malformed("in names rooms of this stream."))?;
+    Ok(Guest { name, rooms: (!asked.is_empty()).then_some(present) })
 }

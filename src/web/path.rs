@@ -5,7 +5,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 
 use super::error::Problem;
-use crate::chat::RoomName;
+use crate::chat::{RoomName, Rooms};
 
 /// The room that a path names. It is read from the path as it was sent: actix would decode bytes
 /// that are not UTF-8 to U+FFFD, and then two names would be one room.
@@ -14,23 +14,38 @@ impl FromRequest for RoomName {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let mut segments = req.uri().path().split('/').skip(1);
-        let first = segments.next().unwrap_or_default();
-        let room = match first {
-            "subscribe" | "history" => segments.next().unwrap_or_default(),
-            _ => first,
-        };
-        ready(RoomName::from_path(room).map_err(Problem::from))
+        ready(RoomName::from_path(segment(req)).map_err(Problem::from))
+    }
+}
+
+/// The rooms that a path names, read in the same way.
+impl FromRequest for Rooms {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Rooms::from_path(segment(req)).map_err(Problem::from))
+    }
+}
+
+/// The segment of a path that names rooms.
+fn segment(req: &HttpRequest) -> &str {
+    let mut segments = req.uri().path().split('/').skip(1);
+    match segments.next().unwrap_or_default() {
+        "subscribe" | "history" | "presence" => segments.next().unwrap_or_default(),
+        room => room,
     }
 }
 
 /// The value of a query parameter, the first of these names that is there.
 pub fn query(req: &HttpRequest, names: &[&str]) -> Option<String> {
+    queries(req, names).next()
+}
+
+/// The values of a query parameter that may stand there several times.
+pub fn queries(req: &HttpRequest, names: &[&str]) -> impl Iterator<Item = String> {
     let pairs = form_urlencoded::parse(req.query_string().as_bytes());
-    pairs
-        .into_iter()
-        .find(|(name, _)| names.contains(&name.as_ref()))
-        .map(|(_, value)| value.into_owned())
+    pairs.filter(|(name, _)| names.contains(&name.as_ref())).map(|(_, value)| value.into_owned())
 }
 
 /// A query parameter that is a number in a range, written in digits only.

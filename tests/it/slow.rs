@@ -117,6 +117,7 @@ async fn a_reader_that_takes_no_byte_for_30_seconds_is_ended() {
     let _stalled = Stalled::in_room(&node, "lobby").await;
     streams_open(&node, 2).await;
     flood(&node, &mut quick, 200).await;
+    let mut quick = quick.seeing();
     let stalled = Instant::now();
     let ended = async {
         while node.metric("tinychat_streams_open").await != Some(1.0) {

@@ -15,7 +15,8 @@ use redis::{Client, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::{Names, announcement, link};
+use super::announcement::{self, Announcement};
+use super::{Names, link};
 use crate::bus::Listener;
 use crate::metrics::Metrics;
 
@@ -190,7 +191,8 @@ impl Shared {
             return;
         };
         self.tell(|listener| match announcement::parse(payload) {
-            Some(entry) => listener.announced(room, entry),
+            Some(Announcement::Entry(entry)) => listener.announced(room, entry),
+            Some(Announcement::Attendance(attendance)) => listener.attending(room, attendance),
             None => listener.foreign(room, payload),
         });
     }

@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::sse::GapReason;
 
@@ -24,8 +26,9 @@ fn log(count: u64) -> Log {
 
 /// The numbers of the frames that are replayed after an id; `None` where its place is not held.
 fn after(log: &Log, ms: u64, n: u64) -> Option<Vec<u64>> {
-    let frames = log.since(log.position_after(Id { ms, n })?, usize::MAX)?;
-    Some(frames.filter_map(|(_, frame)| frame.id.map(|id| id.n)).collect())
+    let frames = log.tape().since(log.position_after(Id { ms, n })?, usize::MAX)?;
+    let logged = frames.filter(|(_, frame)| frame.logged);
+    Some(logged.filter_map(|(_, frame)| frame.place.as_ref().map(|place| place.of(0).n)).collect())
 }
 
 #[test]
@@ -89,7 +92,7 @@ fn a_lost_log_is_told_to_all_and_its_ids_lead_nowhere_any_more() {
     let gap = log.catch_up(Id { ms: 10, n: 5 }, reading(vec![entry(20, 1), entry(20, 2)], (20, 2)));
     assert_eq!(gap, Ok(Some(GapReason::Reset)));
     log.settle();
-    let told = log.since(5, 1).unwrap().next().unwrap().1.bytes.clone();
+    let told = log.tape().since(5, 1).unwrap().next().unwrap().1.bytes.clone();
     let expected = sse::gap("10-5", Some(Id { ms: 20, n: 1 }), GapReason::Reset, Id::ZERO);
     assert_eq!(told, expected);
     assert_eq!(after(&log, 10, 4), None);
@@ -115,7 +118,7 @@ fn frames_of_what_the_log_has_trimmed_are_not_replayed() {
     assert_eq!(log.catch_up(Id { ms: 10, n: 5 }, trimmed), Ok(None));
     assert_eq!(after(&log, 10, 2), None);
     assert_eq!(after(&log, 10, 3), Some(vec![4, 5]));
-    assert_eq!(log.newest(1), Some((Id { ms: 10, n: 4 }, 4)));
+    assert_eq!(log.newest(1), Some(Id { ms: 10, n: 4 }));
     assert_eq!(log.newest(2), None);
 }
 
@@ -127,10 +130,10 @@ fn memory_is_bounded_and_the_newest_frames_stay() {
     log.settle();
     let big = |n| Entry { data: "x".repeat(1 << 20), ..entry(10, n) };
     (1..=20).for_each(|n| assert_eq!(log.hear(big(n), None), Heard::Appended));
-    assert!(node_bytes.load(Ordering::Relaxed) <= ROOM_CAPACITY);
+    assert!(node_bytes.load(Ordering::Relaxed) <= crate::hub::tape::CAPACITY);
     assert_eq!(after(&log, 10, 18), Some(vec![19, 20]));
     assert_eq!(after(&log, 10, 10), None);
-    assert!(log.since(0, 1).is_none());
+    assert!(log.tape().since(0, 1).is_none());
     drop(log);
     assert_eq!(node_bytes.load(Ordering::Relaxed), 0);
 }
@@ -138,10 +141,10 @@ fn memory_is_bounded_and_the_newest_frames_stay() {
 #[test]
 fn what_is_not_in_the_log_is_sent_to_who_is_there_and_not_replayed() {
     let mut log = log(2);
-    log.hear_foreign(Bytes::from_static(b"data: x\n\n"));
+    log.hear_beside(Bytes::from_static(b"data: x\n\n"));
     assert_eq!(log.hear(entry(11, 3), None), Heard::Appended);
     assert_eq!(after(&log, 10, 1), Some(vec![2, 3]));
-    assert_eq!(log.since(0, usize::MAX).unwrap().count(), 4);
+    assert_eq!(log.tape().since(0, usize::MAX).unwrap().count(), 4);
 }
 
 #[test]
@@ -151,10 +154,10 @@ fn a_loss_is_admitted_once_and_taken_back_when_the_log_is_known() {
     assert!(!log.admit_loss(since));
     log.fall_behind(since);
     assert!(!log.admit_loss(since - std::time::Duration::from_secs(1)));
-    assert!(log.admit_loss(since) && !log.live());
+    assert!(log.admit_loss(since) && !log.tape().live);
     assert!(!log.admit_loss(since));
     log.settle();
-    assert!(log.live());
+    assert!(log.tape().live);
 }
 
 #[test]
@@ -164,7 +167,7 @@ fn a_gap_after_an_id_that_readers_have_left_behind_is_none() {
     assert_eq!(log.hear(entry(11, 7), None), Heard::Appended);
     assert_eq!(log.catch_up(Id { ms: 10, n: 5 }, reading(vec![entry(11, 7)], (11, 7))), Err(Outdated));
     assert_eq!(log.catch_up(Id { ms: 11, n: 7 }, reading(vec![entry(11, 7)], (11, 7))), Ok(None));
-    assert_eq!(log.end(), 7);
+    assert_eq!(log.tape().end(), 7);
 }
 
 #[test]

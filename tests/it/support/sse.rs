@@ -16,7 +16,12 @@ pub struct Stream {
     pub head: Head,
     socket: TcpStream,
     unread: Vec<u8>,
+    /// Whether it passes over who is here: most tests are about something else, and it comes at any time.
+    blind: bool,
 }
+
+/// Events about who is in the room.
+const PRESENCE: [&str; 3] = ["presence", "userJoined", "userLeft"];
 
 /// One frame: what stands between two blank lines.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -49,7 +54,7 @@ impl Stream {
         let mut socket = TcpStream::connect(node.address()).await.expect("the node accepts");
         socket.write_all(format!("{request}\r\n").as_bytes()).await.expect("the node reads");
         let head = within(DEADLINE, "the head of the stream", Head::read(&mut socket)).await;
-        Stream { head, socket, unread: Vec::new() }
+        Stream { head, socket, unread: Vec::new(), blind: true }
     }
 
     /// A fresh reader that is live: what is published from now on, it gets.
@@ -69,6 +74,12 @@ impl Stream {
         let status = stream.event("status").await;
         assert_eq!(status["live"], true);
         stream
+    }
+
+    /// The same stream, which from now on says who is here, too.
+    pub fn seeing(mut self) -> Stream {
+        self.blind = false;
+        self
     }
 
     /// The next block; a panic when none comes in time or the stream ends.
@@ -169,8 +180,13 @@ impl Stream {
 
     /// The next block that has come whole.
     fn take(&mut self) -> Option<Block> {
-        let end = self.unread.windows(2).position(|pair| pair == b"\n\n")?;
-        Some(Block::parse(self.unread.drain(..end + 2).collect()))
+        loop {
+            let end = self.unread.windows(2).position(|pair| pair == b"\n\n")?;
+            let block = Block::parse(self.unread.drain(..end + 2).collect());
+            if !(self.blind && block.event.as_deref().is_some_and(|event| PRESENCE.contains(&event))) {
+                return Some(block);
+            }
+        }
     }
 }
 
