@@ -3,6 +3,7 @@
 mod assets;
 mod body;
 mod client;
+mod compression;
 mod error;
 mod events;
 mod handover;
@@ -104,6 +105,7 @@ pub async fn finish(
         let with_body = problem.answer(answer.request());
         answer = answer.into_response(with_body);
     }
+    let mut answer = compression::compress_pages(answer);
     let cors = answer
         .request()
         .app_data::<web::Data<Site>>()

@@ -1,10 +1,14 @@
-use std::sync::LazyLock;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
 
-use actix_web::http::header;
-use actix_web::{HttpResponse, web};
-use rust_embed::RustEmbed;
+use actix_web::http::header::{self, ContentEncoding};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest, Sha256};
 
+use super::compression::{self, Effort};
 use super::error::Problem;
 
 /// The page's files, in the binary.
@@ -12,14 +16,26 @@ use super::error::Problem;
 #[folder = "assets/"]
 struct Files;
 
+/// A file as it is served, and in each coding once somebody has asked for it.
+struct Asset {
+    kind: String,
+    plain: Bytes,
+    brotli: OnceLock<Bytes>,
+    gzip: OnceLock<Bytes>,
+}
+
+static ASSETS: LazyLock<BTreeMap<Cow<'static, str>, Asset>> = LazyLock::new(|| {
+    let assets = Files::iter().filter_map(|name| Some((name.clone(), Asset::new(&name, Files::get(&name)?))));
+    assets.collect()
+});
+
 /// The content address of all files together. They stand in one folder named by it, so that a
 /// module finds the others beside it without a build step.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut all = Sha256::new();
-    for name in Files::iter() {
-        let hash = Files::get(&name).map(|file| file.metadata.sha256_hash());
+    for (name, asset) in ASSETS.iter() {
         all.update(name.as_bytes());
-        all.update(hash.unwrap_or_default());
+        all.update(Sha256::digest(&asset.plain));
     }
     all.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 });
@@ -31,16 +47,64 @@ pub fn folder() -> String {
 
 /// `GET /assets/{version}/{file}`. Nodes of two versions run side by side in a deploy: asked for
 /// under another version, this version's file is better than none, but must not be kept.
-pub async fn file(path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
+pub async fn file(req: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
     let (version, name) = path.into_inner();
-    let file = Files::get(&name).ok_or_else(|| Problem::not_found("There is no such file."))?;
+    let asset = ASSETS.get(name.as_str()).ok_or_else(|| Problem::not_found("There is no such file."))?;
     let caching = match version == *VERSION {
         true => "public, max-age=31536000, immutable",
         false => "no-store",
     };
-    let answer = HttpResponse::Ok()
-        .content_type(file.metadata.mimetype())
+    let coding = compression::negotiate(&req);
+    let mut answer = HttpResponse::Ok()
+        .content_type(asset.kind.as_str())
         .insert_header((header::CACHE_CONTROL, caching))
-        .body(file.data);
+        .body(asset.bytes(coding));
+    compression::declare(answer.headers_mut(), coding);
     Ok(answer)
+}
+
+impl Asset {
+    fn new(name: &str, file: EmbeddedFile) -> Self {
+        let kind = file.metadata.mimetype().to_owned();
+        let is_source = name.ends_with(".js") || name.ends_with(".css");
+        let plain = match String::from_utf8(file.data.into_owned()) {
+            Ok(text) if is_source => without_comments(&text).into(),
+            Ok(text) => text.into(),
+            Err(binary) => binary.into_bytes().into(),
+        };
+        Self { kind, plain, brotli: OnceLock::new(), gzip: OnceLock::new() }
+    }
+
+    fn bytes(&self, coding: Option<ContentEncoding>) -> Bytes {
+        let Some(coding) = coding else {
+            return self.plain.clone();
+        };
+        let kept = if coding == ContentEncoding::Brotli { &self.brotli } else { &self.gzip };
+        kept.get_or_init(|| compression::compress(coding, &self.plain, Effort::Kept).into()).clone()
+    }
+}
+
+/// A script or style sheet without its comments and indentation: they are for those who read the
+/// repository, and weigh a fifth of the whole. Only comments that have their lines for themselves are
+/// taken out, so that no string or pattern is ever mistaken for one.
+fn without_comments(source: &str) -> String {
+    let mut in_comment = false;
+    let lines = source.lines().map(str::trim).filter(|line| {
+        let begins = line.starts_with("/*");
+        let is_comment = in_comment || begins || line.starts_with("//");
+        in_comment = (in_comment || begins) && !line.ends_with("*/");
+        !line.is_empty() && !is_comment
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_stay_in_the_repository_and_code_is_served() {
+        let source = "/**\n * Rule.\n */\nexport const A = '/* x */'; // rest\n\n  // why\n  /* one line */\n  const B = /\\/\\*/;\n/* two\n lines */\nf();\n";
+        assert_eq!(without_comments(source), "export const A = '/* x */'; // rest\nconst B = /\\/\\*/;\nf();");
+    }
 }

@@ -42,6 +42,7 @@ mod soak;
 
 // what people see
 mod browser;
+mod weight;
 
 // what stands around it
 mod config;
