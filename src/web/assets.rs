@@ -66,12 +66,8 @@ pub async fn file(req: HttpRequest, path: web::Path<(String, String)>) -> Result
 impl Asset {
     fn new(name: &str, file: EmbeddedFile) -> Self {
         let kind = file.metadata.mimetype().to_owned();
-        let is_source = name.ends_with(".js") || name.ends_with(".css");
-        let plain = match String::from_utf8(file.data.into_owned()) {
-            Ok(text) if is_source => without_comments(&text).into(),
-            Ok(text) => text.into(),
-            Err(binary) => binary.into_bytes().into(),
-        };
+        let smaller = std::str::from_utf8(&file.data).ok().and_then(|source| smaller(name, source));
+        let plain = smaller.map_or_else(|| Bytes::from(file.data.into_owned()), Bytes::from);
         Self { kind, plain, brotli: OnceLock::new(), gzip: OnceLock::new() }
     }
 
@@ -84,18 +80,14 @@ impl Asset {
     }
 }
 
-/// A script or style sheet without its comments and indentation: they are for those who read the
-/// repository, and weigh a fifth of the whole. Only comments that have their lines for themselves are
-/// taken out, so that no string or pattern is ever mistaken for one.
-fn without_comments(source: &str) -> String {
-    let mut in_comment = false;
-    let lines = source.lines().map(str::trim).filter(|line| {
-        let begins = line.starts_with("/*");
-        let is_comment = in_comment || begins || line.starts_with("//");
-        in_comment = (in_comment || begins) && !line.ends_with("*/");
-        !line.is_empty() && !is_comment
-    });
-    lines.collect::<Vec<_>>().join("\n")
+/// A script or style sheet as it goes out: comments and indentation are for those who read the
+/// repository, and weigh a third of the whole. What cannot be understood goes out as it is.
+fn smaller(name: &str, source: &str) -> Option<String> {
+    match name.rsplit_once('.')?.1 {
+        "js" => Some(minifier::js::minify(source).to_string()),
+        "css" => Some(minifier::css::minify(source).ok()?.to_string()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -104,7 +96,9 @@ mod tests {
 
     #[test]
     fn comments_stay_in_the_repository_and_code_is_served() {
-        let source = "/**\n * Rule.\n */\nexport const A = '/* x */'; // rest\n\n  // why\n  /* one line */\n  const B = /\\/\\*/;\n/* two\n lines */\nf();\n";
-        assert_eq!(without_comments(source), "export const A = '/* x */'; // rest\nconst B = /\\/\\*/;\nf();");
+        let source = "/**\n * Rule.\n */\nexport const A = '/* x */'; // rest\n\n  // why\n  const B = /\\/\\*/;\n";
+        assert_eq!(smaller("a.js", source).as_deref(), Some("export const A='/* x */';const B=/\\/\\*/;"));
+        assert_eq!(smaller("a.css", "/* why */\na { color: red; }\n").as_deref(), Some(" a{color:red;}"));
+        assert_eq!(smaller("a.svg", "<svg/>"), None);
     }
 }
