@@ -1,32 +1,79 @@
 /**
- * The chat page: joins the stream to the log, the status line and the forms.
+ * The chat page: joins the session to the log, the status line and the box. The rest of it comes when somebody is
+ * there, or soon: when it is needed, the page may be offline.
  */
 
+import { Composer } from './compose.js';
 import { Log } from './log.js';
-import { offerRooms } from './rooms.js';
-import { Composer } from './send.js';
+import { recall, remember } from './memory.js';
+import { openSession } from './session.js';
 import { Status } from './status.js';
-import { Stream } from './stream.js';
-import { spoken } from './text.js';
 
 const one = (selector) => document.querySelector(selector);
+const [form, messages, sender, line] = ['.composer', '.messages', '#sender', '.status'].map(one);
+const room = one('h1').textContent;
+const offered = [...document.querySelectorAll('nav bdi')].map(({ textContent }) => textContent);
+const name = () => sender.value;
 
-const messages = one('.messages');
-const log = new Log(messages, one('.newer'));
-const status = new Status(one('.status'));
+sender.value ||= recall('name');
 
-const stream = new Stream(messages.dataset.stream, messages.dataset.cursor, {
-  message: (data, id) => log.append({ ...spoken(data), id }),
-  gap: (gap) => log.gap(gap),
-  state(name, details) {
-    status.show(name, details);
-    if (name === 'live') log.readable();
+/** What the rest needs to know, and what it changes. */
+const page = { one, name, who: {}, rooms: [], items: [], heard() {}, changed() {}, goTo() {} };
+page.settle = (key, message) => log.add(message);
+
+const session = openSession(
+  { room, offered, name, cursor: messages.dataset.cursor, node: line.dataset.node },
+  {
+    message: (message) => log.add(message),
+    gap: (gap) => log.gap(gap),
+    state(now, details) {
+      status.show(now, details);
+      if (now === 'live') one('.empty')?.classList.remove('storeless');
+    },
+    presence: (who) => page.changed((page.who = who)),
+    rooms: (rooms) => page.changed((page.rooms = rooms)),
+    async outbox(items) {
+      page.items = items;
+      if (items.length) await rest();
+      page.changed();
+    },
+    settled: async (...what) => (await rest(), page.settle(...what)),
   },
+);
+
+const status = new Status(line, () => session.reconnect());
+const log = new Log(messages, one('.newer'), {
+  name,
+  room,
+  path: form.getAttribute('action'),
+  mine: (id) => session.mine(id),
+  seen: (id) => session.read(id),
+  heard: () => page.heard(),
+});
+const composer = new Composer(form, one('#send-error'), room, (text) => {
+  session.send(text);
+  log.follow();
 });
 
-new Composer(one('.composer'), one('#send-error'), () => log.follow());
-offerRooms(one('.elsewhere'), one('#elsewhere'), one('#room-error'));
+one('#elsewhere').onsubmit = async (event) => {
+  event.preventDefault();
+  await rest();
+  page.goTo();
+};
+sender.oninput = () => {
+  remember('name', sender.value);
+  session.renamed();
+};
 
-addEventListener('online', () => stream.wake());
-addEventListener('pageshow', (event) => event.persisted && stream.wake());
-document.addEventListener('visibilitychange', () => document.hidden || stream.wake());
+Object.assign(page, { session, log, composer });
+
+let coming;
+function rest(event) {
+  coming ??= import('./rest.js').then(
+    ({ open }) => open(page, event),
+    () => (coming = null),
+  );
+  return coming;
+}
+for (const sign of ['keydown', 'pointermove', 'focusin']) addEventListener(sign, rest, { once: true });
+setTimeout(rest, 1500);

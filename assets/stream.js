@@ -1,119 +1,137 @@
 /**
- * The connection: one EventSource at a time, and the cursor that outlives it.
+ * The connection: one EventSource at a time for all rooms of this browser, and the places that outlive it.
  *
- * The browser reconnects by itself after a broken stream, but not after an answer other than 200, and it does not
- * notice a stream that went silent. In both cases a new EventSource is built that resumes from the cursor.
+ * Left to itself a browser does not reconnect after an answer other than 200, does not notice a stream that went silent,
+ * and does not say when it will try again. So a source that fails is closed, and the next one built here.
  */
 
+import { START } from './places.js';
 import { members } from './text.js';
 
-const HISTORY = 50; // messages asked for when no cursor is known
-const HEARTBEAT = 15; // seconds, until the server says
-const LONGEST_RETRY = 30; // seconds; neither the server's `retry:` nor our back-off is longer
+const TYPES = ['message', 'gap', 'status', 'backoff', 'heartbeat', 'presence', 'userJoined', 'userLeft'];
+const NAME = /^(?=.*\S)(?:[^\p{Cc}\p{Cf}]|[\u200c\u200d]){1,64}$/u; // with another there would be no stream
+const OPENING = 20; // seconds for the first word of a stream
 const SLACK = 5; // seconds allowed to the network on top of any wait
 
 /** Seconds before attempt number `attempt` (from 0): anywhere from 1 to 5, to 10, to 20, and then to 30. */
 export function backOff(attempt, random = Math.random()) {
-  const ceiling = Math.min(LONGEST_RETRY, 5 * 2 ** attempt);
-  return 1 + random * (ceiling - 1);
+  return 1 + random * (Math.min(30, 5 * 2 ** attempt) - 1);
 }
 
 export class Stream {
-  #path;
-  #cursor;
+  rooms = [];
+  places = Object.create(null); // a room may be called `constructor`
+  present = [];
+  name = '';
+  live = false;
+  #world;
   #listener;
   #source;
   #timer;
-  #deadline;
-  #silence = 2.5 * HEARTBEAT + SLACK;
+  #deadline = 0;
+  #silence = 45;
   #attempt = 0;
   #lost = false;
 
   /**
-   * `listener` is told of `message(data, id)` (the id is null for a foreign publish), of `gap({ asked, reason })` and of
-   * `state(name, { node, reason })`, where the name is connecting, live, storeless or reconnecting.
+   * `listener` is told of `state(name, { node, reason, until })`, where the name is live, storeless, reconnecting or
+   * offline; of `moved(room, { id, after })`, when a place changed without a message; and of
+   * `event(type, room, data, { id, after })`, where the last is undefined for a foreign publish.
    */
-  constructor(path, cursor, listener) {
-    this.#path = path;
-    this.#cursor = cursor;
+  constructor(world, listener) {
+    this.#world = world;
     this.#listener = listener;
-    listener.state('connecting', {});
-    this.#connect();
+  }
+
+  /** Reads `rooms` from their `places` from now on, present in some of them under `name`. While it waits after a failure, it goes on waiting. */
+  change(rooms, present, name) {
+    Object.assign(this, { rooms, present, name });
+    if (!this.#lost) this.connect();
   }
 
   /** The page or the network woke up: waste no time on a lost or overdue stream. */
   wake() {
-    if (this.#lost || Date.now() > this.#deadline) this.#connect();
+    if (this.#lost || Date.now() > this.#deadline) this.connect();
   }
 
-  #connect() {
+  connect() {
+    this.close();
+    this.#lost = false;
+    const source = new this.#world.EventSource(this.#address());
+    this.#source = source;
+    for (const type of TYPES) source.addEventListener(type, (event) => this.#heard(type, event));
+    source.onerror = () => this.lose();
+    this.#expect(OPENING);
+  }
+
+  close() {
+    clearTimeout(this.#timer);
     this.#source?.close();
-    this.#source = new EventSource(this.#address());
-    this.#source.onopen = () => this.#opened();
-    this.#source.onerror = () => this.#failed();
-    this.#on('message', (event, id) => this.#listener.message(event.data, id));
-    this.#on('gap', (event) => this.#listener.gap(members(event.data)));
-    this.#on('status', (event) => this.#status(members(event.data)));
-    this.#on('backoff', (event) => this.#lose(members(event.data).reason));
-    this.#on('heartbeat', () => {});
-    this.#connectAfter(this.#patience());
+    this.#source = null;
+  }
+
+  /** The connection failed, or the server sent us away for `reason`. */
+  lose(reason) {
+    if (this.#lost) return;
+    this.close();
+    this.#lost = true;
+    this.live = false;
+    const random = Math.random();
+    const wait = 1000 * (reason === 'full' ? 5 + random * 25 : backOff(reason ? 0 : this.#attempt, random));
+    const cut = this.#world.navigator?.onLine === false || this.#attempt > 0;
+    this.#attempt += 1;
+    this.#timer = setTimeout(() => this.connect(), wait);
+    this.#listener.state(cut && !reason ? 'offline' : 'reconnecting', { reason, until: Date.now() + wait });
   }
 
   #address() {
-    const place = this.#cursor ? { lastEventId: this.#cursor } : { history: HISTORY };
-    return `${this.#path}?${new URLSearchParams(place)}`;
+    const query = new URLSearchParams();
+    const vector = this.rooms.map((room) => this.places[room]);
+    if (vector.every(Boolean)) query.set('lastEventId', vector);
+    if (NAME.test(this.name)) query.set('name', this.name);
+    if (this.present.length < this.rooms.length) query.set('in', this.present);
+    return `/subscribe/${this.rooms.map(encodeURIComponent)}?${query}`;
   }
 
-  /** Every event, of whatever type, shows that the stream lives and tells where the cursor stands. */
-  #on(type, react) {
-    this.#source.addEventListener(type, (event) => {
-      this.#connectAfter(this.#silence);
-      react(event, this.#advance(event.lastEventId));
-    });
-  }
-
-  /** Moves the cursor. Returns the event's own id; null when it had none and repeats the one before it. */
-  #advance(id) {
-    if (!id || id === this.#cursor) return null;
-    this.#cursor = id;
-    return id;
-  }
-
-  #opened() {
-    this.#lost = false;
-    this.#connectAfter(this.#silence);
+  /** Every event shows that the stream lives, and tells where the places are. */
+  #heard(type, event) {
+    const data = members(event.data);
+    const room = this.rooms.length > 1 ? data.room : this.rooms[0];
+    const moved = move(this.places, this.rooms, event.lastEventId);
+    for (const name in moved) {
+      if (name !== room || type !== 'message') this.#listener.moved(name, moved[name]);
+    }
+    if (type === 'backoff') return this.lose(data.reason ?? 'slow');
+    if (type === 'status') this.#status(data);
+    this.#expect(this.#silence);
+    if (type === 'gap') this.places[room] = START;
+    if (room) this.#listener.event(type, room, type === 'message' ? event.data : data, moved[room]);
   }
 
   #status({ live, node, heartbeat }) {
     this.#attempt = 0;
     if (heartbeat > 0) this.#silence = 2.5 * heartbeat + SLACK;
-    this.#connectAfter(this.#silence);
-    this.#listener.state(live === false ? 'storeless' : 'live', { node });
+    this.live = live !== false;
+    this.#listener.state(this.live ? 'live' : 'storeless', { node });
   }
 
-  #failed() {
-    const abandoned = this.#source.readyState === EventSource.CLOSED;
-    if (!this.#lost) this.#lose();
-    this.#connectAfter(abandoned ? backOff(this.#attempt++) : this.#patience());
-  }
-
-  #lose(reason) {
-    this.#lost = true;
-    this.#listener.state('reconnecting', { reason });
-  }
-
-  /** The browser may be waiting as long as the server told it to: give it that before we build anew. */
-  #patience() {
-    return Math.max(this.#silence, LONGEST_RETRY + SLACK);
-  }
-
-  /** The one timer: a watchdog or a back-off, it ends in a new connection unless something is heard first. */
-  #connectAfter(seconds) {
+  #expect(seconds) {
     clearTimeout(this.#timer);
     this.#deadline = Date.now() + seconds * 1000;
-    this.#timer = setTimeout(() => {
-      if (!this.#lost) this.#lose();
-      this.#connect();
-    }, seconds * 1000);
+    this.#timer = setTimeout(() => this.lose(), seconds * 1000);
   }
+}
+
+/** Moves `places` of `rooms` to what an event's `id:` says; returns who moved: `{ room: { id, after } }`. */
+export function move(places, rooms, vector) {
+  const ids = vector.split(',');
+  const moved = {};
+  if (ids.length !== rooms.length) return moved;
+  rooms.forEach((room, index) => {
+    const [id, after] = [ids[index], places[room]];
+    if (!id || id === after) return;
+    places[room] = id;
+    moved[room] = { id, after };
+  });
+  return moved;
 }

@@ -115,8 +115,13 @@ pub trait Bus: Send + Sync {
     async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable>;
 
     /// Says who is in a room by way of this process, to all that listen to the room, and gives who is
-    /// there by way of any. It is forgotten after [`ATTENDANCE_MEMORY`] unless it is said again.
-    async fn attend(&self, room: &RoomName, attendance: &Attendance) -> Result<Vec<Attendance>, Unreachable>;
+    /// there by way of any, each with how long it is believed yet. It is forgotten after
+    /// [`ATTENDANCE_MEMORY`] unless it is said again.
+    async fn attend(
+        &self,
+        room: &RoomName,
+        attendance: &Attendance,
+    ) -> Result<Vec<(Attendance, Duration)>, Unreachable>;
 
     /// Gives who is in a room by way of any process.
     async fn attendance(&self, room: &RoomName) -> Result<Vec<Attendance>, Unreachable>;

@@ -100,7 +100,7 @@ impl Bus for Memory {
         })
     }
 
-    async fn attend(&self, _: &RoomName, _: &Attendance) -> Result<Vec<Attendance>, Unreachable> {
+    async fn attend(&self, _: &RoomName, _: &Attendance) -> Result<Vec<(Attendance, Duration)>, Unreachable> {
         // There is nobody else.
         Ok(Vec::new())
     }

@@ -174,12 +174,17 @@ impl Bus for Redis {
         reading(raw, span, limit).ok_or(Unreachable)
     }
 
-    async fn attend(&self, room: &RoomName, attendance: &Attendance) -> Result<Vec<Attendance>, Unreachable> {
+    async fn attend(
+        &self,
+        room: &RoomName,
+        attendance: &Attendance,
+    ) -> Result<Vec<(Attendance, Duration)>, Unreachable> {
         attendances(self.run_attend(room, Some(attendance)).await)
     }
 
     async fn attendance(&self, room: &RoomName) -> Result<Vec<Attendance>, Unreachable> {
-        attendances(self.run_attend(room, None).await)
+        let all = attendances(self.run_attend(room, None).await)?;
+        Ok(all.into_iter().map(|(attendance, _)| attendance).collect())
     }
 
     fn listen(&self, room: &RoomName) {
@@ -220,12 +225,17 @@ fn reading((first, last, raw): RawReading, span: Span, limit: usize) -> Option<R
     Some(Reading { first: first.parse().ok(), last: last.parse().ok()?, entries, more })
 }
 
-fn attendances(answer: Result<Vec<String>, Trouble>) -> Result<Vec<Attendance>, Unreachable> {
+/// What `attend.lua` answers: milliseconds for which it is believed yet, a space, the attendance.
+fn attendances(answer: Result<Vec<String>, Trouble>) -> Result<Vec<(Attendance, Duration)>, Unreachable> {
     let all = answer.map_err(|trouble| {
         trouble.log("attend");
         Unreachable
     })?;
-    Ok(all.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
+    let attendance = |text: &String| {
+        let (left, said) = text.split_once(' ')?;
+        Some((serde_json::from_str(said).ok()?, Duration::from_millis(left.parse().ok()?)))
+    };
+    Ok(all.iter().filter_map(attendance).collect())
 }
 
 /// An entry of a stream; fields that are not ours are passed over.

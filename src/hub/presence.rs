@@ -111,7 +111,6 @@ impl Guest {
     /// Enters those of a feed's rooms in which the reader is to be present.
     pub fn enter(&self, rooms: &[Stay]) -> Box<[Here]> {
         let is_in = |room: &&Stay| self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room.name()));
-        rooms.iter().for_each(|room| room.presence().state().ask());
         rooms.iter().filter(is_in).map(|room| Here::new(Arc::clone(room), self.name.clone())).collect()
     }
 }
@@ -144,6 +143,11 @@ impl Presence {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Somebody has come who was not told who is here.
+    pub fn ask(&self) {
+        self.state().ask();
+    }
+
     /// Another node says who it has.
     pub fn hear(&self, attendance: Attendance) {
         if *attendance.process != *self.process {
@@ -165,15 +169,16 @@ impl Presence {
         state.own.is_due(now).then(|| state.own.say(now, &self.process))
     }
 
-    /// What the bus knows after something was said to it; `None` where it could not be reached.
-    pub fn said(&self, all: Option<Vec<Attendance>>) {
+    /// What the bus knows after something was said to it, and for how long each of these is believed; `None`
+    /// where it could not be reached.
+    pub fn said(&self, all: Option<Vec<(Attendance, Duration)>>) {
         let mut state = self.state();
         state.own.saying = false;
         state.own.changed |= all.is_none();
         state.known |= all.is_some();
-        let until = Instant::now() + ATTENDANCE_MEMORY;
-        let others = all.into_iter().flatten().filter(|attendance| *attendance.process != *self.process);
-        others.for_each(|attendance| state.hear(attendance, until));
+        let now = Instant::now();
+        let others = all.into_iter().flatten().filter(|(attendance, _)| *attendance.process != *self.process);
+        others.for_each(|(attendance, left)| state.hear(attendance, now + left));
     }
 
     /// What the bus has to be told at the end of the process, where there is something.
@@ -220,14 +225,17 @@ impl Roster {
 }
 
 impl State {
+    /// Who is there on other nodes is learned by saying something, be it that nobody is here.
     fn ask(&mut self) {
         (self.asked, self.stirred) = (true, true);
+        self.own.changed |= !self.known;
     }
 
     fn hear(&mut self, attendance: Attendance, until: Instant) {
-        let known = self.others.get(&attendance.process).map(|other| &other.attendance);
-        if known.is_none_or(|known| known.version <= attendance.version) {
-            self.stirred |= known != Some(&attendance);
+        let known = self.others.get(&attendance.process);
+        if known.is_none_or(|known| known.attendance.version <= attendance.version) {
+            let until = known.map_or(until, |known| known.until.max(until));
+            self.stirred |= known.is_none_or(|known| known.attendance != attendance);
             self.others.insert(attendance.process.clone(), Other { attendance, until });
         }
     }

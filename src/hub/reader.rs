@@ -194,6 +194,8 @@ impl Reader {
         self.place = found.place;
         if let Some(at) = found.at {
             (self.at, self.joined) = (at, found.joined);
+            // What was told before of who is here is in no log.
+            self.feed.rooms().iter().for_each(|room| room.presence().ask());
         }
         self.send(found.lacking.concat()).await?;
         Ok(found.at.is_some())

@@ -126,8 +126,8 @@ impl Room {
     /// The announcements begin to come. The answer says that the log has to be read.
     pub fn joined(self: Arc<Self>) {
         self.log().fall_behind(Instant::now());
-        self.join.store(self.joins.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         self.presence.begin_anew();
+        self.join.store(self.joins.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         tokio::spawn(self.recover());
     }
 

@@ -5,7 +5,8 @@
 -- ARGV     milliseconds to remember; then, unless it is only asked: process, attendance, or '' where
 --          the process leaves, and what to announce
 --
--- Answers the attendances that are not too old, and forgets the others.
+-- Answers the attendances that are not too old, each after the milliseconds until it is, and a space;
+-- and forgets the others.
 
 local known, channel = KEYS[1], KEYS[2]
 local memory, process, attendance, announcement = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
@@ -28,7 +29,7 @@ local all = redis.call('HGETALL', known)
 for i = 1, #all, 2 do
   local expires, said = string.match(all[i + 1], '^(%d+) (.*)$')
   if expires and tonumber(expires) > now then
-    answer[#answer + 1] = said
+    answer[#answer + 1] = string.format('%.0f ', tonumber(expires) - now) .. said
   else
     redis.call('HDEL', known, all[i])
   end

@@ -1,0 +1,72 @@
+/**
+ * A clock that stands until it is told to tick. Of our own, because Debian's Node (18) has no mock of `Date`.
+ */
+
+import { webcrypto } from 'node:crypto';
+
+globalThis.crypto ??= webcrypto; // nor has it this
+
+const real = { Date, setTimeout, clearTimeout, setInterval, clearInterval };
+
+let now = 0;
+let alarms = new Map();
+let last = 0;
+
+class StandingDate extends real.Date {
+  constructor(...given) {
+    super(...(given.length ? given : [now]));
+  }
+
+  static now() {
+    return now;
+  }
+}
+
+function alarm(work, wait = 0, again = false, given = []) {
+  const pause = Math.max(1, wait);
+  alarms.set((last += 1), { at: now + pause, work: () => work(...given), pause: again && pause });
+  return last;
+}
+
+const cancel = (id) => alarms.delete(id);
+
+export const clock = {
+  /** Stops time at this moment, Unix milliseconds. */
+  stop(at) {
+    now = at;
+    alarms = new Map();
+    Object.assign(globalThis, {
+      Date: StandingDate,
+      setTimeout: (work, wait, ...given) => alarm(work, wait, false, given),
+      setInterval: (work, wait, ...given) => alarm(work, wait, true, given),
+      clearTimeout: cancel,
+      clearInterval: cancel,
+    });
+  },
+
+  /** Lets so many milliseconds pass, and rings what is due, each at its moment. */
+  tick(ms) {
+    const end = now + ms;
+    for (;;) {
+      const due = [...alarms].filter(([, { at }]) => at <= end);
+      const [id, next] = due.reduce((first, other) => (first && first[1].at <= other[1].at ? first : other), null) ?? [];
+      if (!next) break;
+      now = Math.max(now, next.at);
+      if (next.pause) next.at = now + next.pause;
+      else alarms.delete(id);
+      next.work();
+    }
+    now = end;
+  },
+
+  /** Puts the clock to another time; what is due stays as far away as it was. */
+  put(at) {
+    for (const one of alarms.values()) one.at += at - now;
+    now = at;
+  },
+
+  /** Lets real time pass again. */
+  release() {
+    Object.assign(globalThis, real);
+  },
+};

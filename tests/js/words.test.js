@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { roomPath, tokens } from '../../assets/words.js';
+
+const links = (text) => tokens(text).filter(({ kind }) => kind === 'link').map(({ href }) => href);
+const kinds = (text, name) => tokens(text, name).map(({ kind, text: part }) => [kind, part]);
+const shown = (text, name) => tokens(text, name).map((token) => token.text).join('');
+
+test('plain text is one token', () => {
+  assert.deepEqual(kinds('hello <b>you</b>'), [['text', 'hello <b>you</b>']]);
+});
+
+test('an empty text has no tokens', () => {
+  assert.deepEqual(tokens(''), []);
+});
+
+test('only http, https and mailto become links', () => {
+  assert.deepEqual(links('http://a.example https://b.example/x mailto:a@b.example'), [
+    'http://a.example',
+    'https://b.example/x',
+    'mailto:a@b.example',
+  ]);
+  for (const other of ['javascript:alert(1)', 'data:text/html,x', 'ftp://a.example', 'file:///etc', 'vbscript:x', 'blob:x']) {
+    assert.deepEqual(links(other), [], other);
+  }
+});
+
+test('a scheme in capitals is a scheme', () => {
+  assert.deepEqual(links('HTTPS://A.example'), ['HTTPS://A.example']);
+});
+
+test('a scheme in the middle of a word is none', () => {
+  assert.deepEqual(links('xhttp://a.example'), []);
+});
+
+test('an address that leads nowhere is text', () => {
+  for (const text of ['http://', 'http://.', 'https://)', 'mailto:', 'mailto:nobody', 'http://[']) {
+    assert.deepEqual(kinds(text), [['text', text]]);
+  }
+});
+
+test('punctuation after an address is not of it', () => {
+  for (const end of ['.', ',', ';', ':', '!', '?', '…', '?!', '."', "'.", '**', '’']) {
+    assert.deepEqual(links(`see https://a.example/b${end}`), ['https://a.example/b'], end);
+    assert.equal(shown(`see https://a.example/b${end}`), `see https://a.example/b${end}`);
+  }
+});
+
+test('punctuation within an address stays', () => {
+  const address = 'https://a.example/b,c;d:e!f?g=h.i&j=k#l-m_';
+  assert.deepEqual(links(`${address}.`), [address]);
+});
+
+test('a bracket belongs to an address that opened it', () => {
+  assert.deepEqual(links('(https://en.example/wiki/Rust_(language))'), ['https://en.example/wiki/Rust_(language)']);
+  assert.deepEqual(links('[https://a.example/x]'), ['https://a.example/x']);
+  assert.deepEqual(links('[here](https://a.example/x).'), ['https://a.example/x']);
+  assert.deepEqual(links('{https://a.example/{x}}'), ['https://a.example/{x}']);
+});
+
+test('angle brackets and quotes end an address', () => {
+  assert.deepEqual(links('<https://a.example/x> "https://b.example" “https://c.example”'), [
+    'https://a.example/x',
+    'https://b.example',
+    'https://c.example',
+  ]);
+});
+
+test('an address ends at punctuation of Chinese and Japanese, and may follow their letters at once', () => {
+  assert.deepEqual(links('看https://a.example/路。谢谢'), ['https://a.example/路']);
+  assert.deepEqual(links('（https://a.example）'), ['https://a.example']);
+});
+
+test('a room is linked by its name', () => {
+  const [, room, rest] = tokens('come to #café-2, please');
+  assert.deepEqual(room, { kind: 'room', text: '#café-2', href: '/caf%C3%A9-2' });
+  assert.equal(rest.text, ', please');
+});
+
+test('a full stop after a room ends the sentence', () => {
+  assert.deepEqual(kinds('in #random.'), [['text', 'in '], ['room', '#random'], ['text', '.']]);
+});
+
+test('numbers, fragments and entities are no rooms', () => {
+  for (const text of ['we are #1', 'a#b', 'x/#b', '##b', '&#x27;', '#', '# title']) assert.equal(tokens(text).length, 1, text);
+});
+
+test('the fragment of an address is not a room', () => {
+  assert.deepEqual(kinds('https://a.example/#top'), [['link', 'https://a.example/#top']]);
+});
+
+test('code is taken out of its ticks and nothing in it means anything', () => {
+  assert.deepEqual(kinds('run `curl https://a.example #x ada` now', 'ada'), [
+    ['text', 'run '],
+    ['code', 'curl https://a.example #x ada'],
+    ['text', ' now'],
+  ]);
+});
+
+test('a lone tick is a tick', () => {
+  assert.deepEqual(kinds('it`s'), [['text', 'it`s']]);
+  assert.deepEqual(kinds('a `b\nc` d'), [['text', 'a `b\nc` d']]);
+});
+
+test('a fence keeps its lines and loses its language and its frame', () => {
+  assert.deepEqual(kinds('see\n```rust\nfn main() {\n  `x`\n}\n```\nok'), [
+    ['text', 'see'],
+    ['fence', 'fn main() {\n  `x`\n}'],
+    ['text', 'ok'],
+  ]);
+});
+
+test('a fence in one line is a fence, and an open one is text', () => {
+  assert.deepEqual(kinds('```a b```'), [['fence', 'a b']]);
+  assert.deepEqual(kinds('```\nopen'), [['text', '```\nopen']]);
+});
+
+test('line breaks are kept', () => {
+  assert.deepEqual(kinds('a\n\n  b'), [['text', 'a\n\n  b']]);
+});
+
+test('my name is a mention as a word, in any case, with or without @', () => {
+  assert.deepEqual(kinds('Ada, @ada: hi', 'ada'), [['me', 'Ada'], ['text', ', '], ['me', '@ada'], ['text', ': hi']]);
+});
+
+test('my name within a word or a link is no mention', () => {
+  assert.deepEqual(kinds('adabas canada ada_1', 'ada'), [['text', 'adabas canada ada_1']]);
+  assert.deepEqual(kinds('https://ada.example/ada', 'ada'), [['link', 'https://ada.example/ada']]);
+});
+
+test('names of any letters and signs are found literally', () => {
+  for (const name of ['c++', 'a.b', '[x]', 'Zoë', 'لیلی', 'Ada Lovelace', '(*)', 'a\\b', 'x-y', '🦀', 'a/b^$|']) {
+    assert.deepEqual(kinds(`hi ${name} there`, name), [['text', 'hi '], ['me', name], ['text', ' there']], name);
+  }
+  assert.equal(tokens('aXb', 'a.b').length, 1);
+});
+
+test('no name is mentioned when there is none', () => {
+  assert.deepEqual(kinds('anything @ all', '  '), [['text', 'anything @ all']]);
+});
+
+test('nothing of a long hostile text takes long', () => {
+  const started = performance.now();
+  for (const part of ['`', '```', '#a', 'http://a(', '[', '@', 'http://', ')', '\n```\n']) tokens(part.repeat(4000 / part.length), 'a');
+  assert.ok(performance.now() - started < 1000);
+});
+
+test('a room’s path is normalised and encoded, and a bad name has none', () => {
+  assert.equal(roomPath(' cafe\u0301 '), '/caf%C3%A9');
+  for (const bad of ['', '-a', 'a b', 'a/b', '<b>', 'x'.repeat(65)]) assert.equal(roomPath(bad), null, bad);
+});
