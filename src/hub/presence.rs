@@ -342,3 +342,6 @@ impl Names {
         matches!(self, Names::Followed(followed) if followed.values().any(Option::is_some))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,3 +199,6 @@ async fn follow(several: Weak<Several>, member: usize, mut changes: watch::Recei
         several.merge(member);
     }
 }
+
+#[cfg(test)]
+mod tests;
