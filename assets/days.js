@@ -6,7 +6,7 @@ const FIVE_MINUTES = 300_000;
 
 const format = (options) => new Intl.DateTimeFormat(undefined, options).format;
 
-export const clock = format({ hour: '2-digit', minute: '2-digit' });
+export const clock = format({ timeStyle: 'short' });
 export const full = format({ dateStyle: 'full', timeStyle: 'medium' });
 const near = format({ weekday: 'long', day: 'numeric', month: 'long' });
 const far = format({ dateStyle: 'long' });

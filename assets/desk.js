@@ -3,9 +3,8 @@
  * what is unread, and tells everything to every tab.
  */
 
-import { START, newer } from './places.js';
 import { Stream } from './stream.js';
-import { decode, members, spoken } from './text.js';
+import { START, decode, members, newer, spoken } from './text.js';
 import { Unread, mentions } from './unread.js';
 
 const MOST = 16; // rooms on one stream
@@ -71,6 +70,7 @@ export class Desk {
         places[room] = place;
         this.#wanted = ''; // read again from there
       }
+      this.#unread.read(room, this.#memory.recall(`read:${room}`)); // before its tab could say so
       this.#name ||= name;
       this.#tell({ tell: 'state', ...this.#state });
       for (const presence of this.#presence.values()) this.#tell(presence);
@@ -105,7 +105,8 @@ export class Desk {
     const open = tabs.map(({ room }) => room);
     const sending = this.#outbox?.items.map(({ room }) => room) ?? [];
     const all = [...new Set([...open, ...sending, ...tabs.flatMap((tab) => tab.rooms ?? [])])].slice(0, MOST);
-    for (const room of all) if (!places[room]) this.#place(room, open.includes(room));
+    const bare = tabs.filter(({ place }) => place === '').map(({ room }) => room); // came while the store was lost
+    for (const room of all) if (!places[room] || bare.includes(room)) this.#place(room, open.includes(room));
     const placed = all.filter((room) => places[room]).sort();
     const rooms = placed.length ? placed : open.slice(0, 1);
     const present = rooms.filter((room) => open.includes(room));
@@ -232,7 +233,9 @@ export class Desk {
   }
 
   #own(room, id) {
-    if (!this.#isMine(room, id)) this.#memory.remember(`mine:${room}`, [...this.#mine(room), id].slice(-MINE).join(' '));
+    if (this.#isMine(room, id)) return;
+    this.#memory.remember(`mine:${room}`, [...this.#mine(room), id].slice(-MINE).join(' '));
+    this.#tell({ tell: 'mine', room, data: id });
   }
 
   #isMine(room, id) {

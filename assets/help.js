@@ -7,11 +7,11 @@ import { CHOICES, choose, chosen, offered } from './notice.js';
 
 const KEYS = [
   ['Enter', 'send; on a touch screen, the button sends'],
-  ['Shift Enter', 'break the line'],
+  ['Shift+Enter', 'break the line'],
   ['↑', 'in the empty box: what you said last, and before that'],
   ['@ or Tab', 'complete a name'],
   ['/', 'go to the message box'],
-  ['Alt ↑ or ↓', 'go to the room above or below'],
+  ['Alt+↑ or Alt+↓', 'go to the room above or below'],
   ['Esc', 'close a list or this window; what you typed stays'],
   ['?', 'this help'],
 ];
@@ -20,16 +20,19 @@ const FORMS = [
   ['`code`', 'code; ``` on lines of their own frame more of it'],
   ['#room', 'a link to that room'],
   ['@name', 'calls somebody'],
-  ['the time of a message', 'is a link to that message'],
+  ['the time', 'a link to its message'],
 ];
 
 let dialog;
+
+/** What names a key looks like one. */
+const keys = (term) => term.split(/( or )/).map((part) => (part === ' or ' ? part : element('kbd', '', part)));
 
 function table(rows, of) {
   const list = element('dl');
   for (const [term, meaning] of rows) {
     const name = element('dt');
-    name.append(element(of, '', term));
+    name.append(...of(term));
     list.append(name, element('dd', '', meaning));
   }
   return list;
@@ -51,19 +54,18 @@ export function help() {
   if (!dialog) {
     dialog = element('dialog', 'help');
     dialog.ariaLabel = 'Help';
-    const close = element('button', '', 'Close');
-    const form = element('form');
+    const form = element('form'); // first, so that opening it scrolls nothing
     form.method = 'dialog';
-    form.append(close);
+    form.append(element('h2', '', 'Help'), element('button', '', 'Close'));
     const about = 'A room is its address: share it, and whoever opens it is in. Names are free; nobody signs in.';
     dialog.append(
-      element('h2', '', 'Keys'),
-      table(KEYS, 'kbd'),
-      element('h2', '', 'In a message'),
-      table(FORMS, 'span'),
+      form,
+      element('h3', '', 'Keys'),
+      table(KEYS, keys),
+      element('h3', '', 'In a message'),
+      table(FORMS, (term) => [term]),
       element('p', '', about),
       notices(),
-      form,
     );
     dialog.onclick = ({ target }) => target === dialog && dialog.close();
     document.body.append(dialog);

@@ -4,8 +4,7 @@
  */
 
 import { clock, continues, dayName, full, sameDay } from './days.js';
-import { newer } from './places.js';
-import { takenAt } from './text.js';
+import { newer, takenAt } from './text.js';
 
 export const CAP = 500; // lines on the page
 const NEAR_END = 80; // pixels that still count as the end
@@ -35,6 +34,7 @@ export class Log {
       this.follow();
     };
     document.addEventListener('visibilitychange', () => this.#look());
+    onhashchange = () => this.open();
     new ResizeObserver(() => this.settle()).observe(scroller);
     if (!this.open()) this.follow();
   }
@@ -104,7 +104,7 @@ export class Log {
     return line;
   }
 
-  /** The same shape as in page.html. */
+  /** The same shape as in page.html; only the time is a link, too. */
   draw(line, message) {
     const { id, sender, mine, at } = message;
     const body = element('p', 'text');

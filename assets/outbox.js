@@ -6,8 +6,8 @@
  * fast), failed (it will never be taken), or unsure (sent without an answer, and the log was lost since).
  */
 
-import { newer } from './places.js';
 import { backOff } from './stream.js';
+import { newer } from './text.js';
 
 const PATIENCE = 10_000; // milliseconds; an answer later than that counts as none
 

@@ -37,7 +37,11 @@ const session = openSession(
       if (items.length) await rest();
       page.changed();
     },
-    settled: async (...what) => (await rest(), page.settle(...what)),
+    settled: (...what) => page.settle(...what), // at once: the pending line goes next
+    mine(id) {
+      const line = document.getElementById(id);
+      if (line) log.draw(line, { ...log.said.get(line), mine: true });
+    },
   },
 );
 
@@ -68,12 +72,14 @@ sender.oninput = () => {
 Object.assign(page, { session, log, composer });
 
 let coming;
+let pressed; // the last key before the rest was here
 function rest(event) {
+  if (event?.type === 'keydown') pressed = event;
   coming ??= import('./rest.js').then(
-    ({ open }) => open(page, event),
+    ({ open }) => open(page, pressed),
     () => (coming = null),
   );
   return coming;
 }
-for (const sign of ['keydown', 'pointermove', 'focusin']) addEventListener(sign, rest, { once: true });
+for (const sign of ['keydown', 'pointermove', 'focusin']) addEventListener(sign, rest);
 setTimeout(rest, 1500);

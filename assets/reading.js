@@ -5,8 +5,7 @@
 
 import { dayName, midnight } from './days.js';
 import { CAP, element } from './log.js';
-import { newer as isAfter } from './places.js';
-import { spoken, takenAt } from './text.js';
+import { newer as isAfter, spoken, takenAt } from './text.js';
 
 const SOME = 100; // messages at a time
 const FEW = 50;
@@ -34,8 +33,8 @@ async function ask(log, query) {
   }));
 }
 
-/** Changes the log around the line that the reader looks at, which stays where it is. */
-function still(log, change) {
+/** Changes the log around the line that the reader looks at, which stays where it is; nothing of it is read out. */
+export function still(log, change) {
   const { scroller, messages } = log;
   const edge = scroller.getBoundingClientRect().top;
   const top = (kept) => kept.getBoundingClientRect().top;
@@ -47,7 +46,7 @@ function still(log, change) {
   if (kept?.isConnected) scroller.scrollTop += top(kept) - before;
   setTimeout(() => {
     scroller.classList.remove('held');
-    scroller.ariaLive = 'polite';
+    if (log.host.tell) scroller.ariaLive = 'polite'; // the page reads out by then
   }, 100);
 }
 

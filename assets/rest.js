@@ -7,13 +7,13 @@ import { element } from './log.js';
 import { recall, remember } from './memory.js';
 import { settle, showPending } from './pending.js';
 import { showPeople } from './people.js';
-import { nights, older, unread, walk } from './reading.js';
+import { nights, older, still, unread, walk } from './reading.js';
 import { goTo, showRooms } from './rooms.js';
 import { writeOn } from './writing.js';
 
 const BURST = 4; // messages a second that are read out one by one
 
-/** `event` is the one that called for it, if any. */
+/** `event` is the key that was pressed before, if any. */
 export function open(page, event) {
   const { one, log, composer, session } = page;
   const { box } = composer;
@@ -24,7 +24,7 @@ export function open(page, event) {
   style.rel = 'stylesheet';
   style.href = new URL('rest.css', import.meta.url);
   document.head.append(style);
-  const word = () => log.messages.forEach((line) => log.word(line));
+  const word = () => still(log, () => log.messages.forEach((line) => log.word(line)));
   log.gaps = GAPS;
   log.parts = (text, mine) => parts(text, mine ? '' : page.name());
   word();
@@ -45,11 +45,11 @@ export function open(page, event) {
     showRooms(nav, page.rooms);
   };
   page.changed();
+  nav.querySelector('[aria-current]').scrollIntoView({ block: 'nearest', inline: 'nearest' }); // on a phone it may lie outside
 
   const read = session.unread();
   if (read) unread(log, read);
   nights(log);
-  onhashchange = () => log.open();
   walk(log);
   if (log.scroller.scrollHeight <= log.scroller.clientHeight) older(log);
 
@@ -64,9 +64,9 @@ export function open(page, event) {
   one('.ask').onclick = help;
   shades(one('.theme'));
   document.addEventListener('keydown', (pressed) => press(pressed, nav, box));
-  if (event?.type === 'keydown') {
+  if (event) {
     if (event.target === box) writing.pressed(event);
-    else press(event, nav, box);
+    press(event, nav, box);
   }
 }
 
@@ -89,12 +89,11 @@ function press(event, nav, box) {
   event.preventDefault();
 }
 
-/** The log is polite from now on: history was not read out. Many messages at once are told by their number. */
+/** The log is polite as soon as it stands `still`: history is not read out. Many messages at once are told by their number. */
 function readOut(page) {
   const { one, log } = page;
   const tell = (sentence) => (one('#said').textContent = sentence);
   let burst = 0;
-  log.scroller.ariaLive = 'polite';
   log.host.tell = tell;
   page.heard = () => {
     burst += 1;

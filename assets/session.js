@@ -5,8 +5,7 @@
 
 import { Leadership } from './leader.js';
 import { openMemory } from './memory.js';
-import { START, newer } from './places.js';
-import { takenAt } from './text.js';
+import { START, newer, takenAt } from './text.js';
 
 const PULSE = 5000; // milliseconds from one question whether the leader is there to the next
 const ANSWER = 2000; // milliseconds for an answer
@@ -191,7 +190,10 @@ class Session {
     else if (tell === 'message') this.#message(what);
     else if (tell === 'moved') this.#follows(what);
     else if (tell === 'gap') this.#gap(what.gap);
-    else listener[tell]?.(what.data);
+    else {
+      if (tell === 'mine') this.#mine.add(what.data);
+      listener[tell]?.(what.data);
+    }
   }
 
   #message({ after, settles, ...said }) {

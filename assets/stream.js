@@ -5,8 +5,7 @@
  * and does not say when it will try again. So a source that fails is closed, and the next one built here.
  */
 
-import { START } from './places.js';
-import { members } from './text.js';
+import { START, members } from './text.js';
 
 const TYPES = ['message', 'gap', 'status', 'backoff', 'heartbeat', 'presence', 'userJoined', 'userLeft'];
 const NAME = /^(?=.*\S)(?:[^\p{Cc}\p{Cf}]|[\u200c\u200d]){1,64}$/u; // with another there would be no stream

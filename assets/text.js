@@ -1,6 +1,16 @@
 /**
- * Text: what the stream's words mean to a person. Pure functions; no DOM, no network.
+ * Text: what the stream's words and ids mean. Pure functions; no DOM, no network.
  */
+
+/** The place before the first message of a room. */
+export const START = '0-0';
+
+/** Whether `id` comes after `place`. An id is `<ms>-<n>`; where no place is known, every id comes after it. */
+export function newer(id, place) {
+  const [ms, n] = id.split('-');
+  const [placeMs, placeN] = (place || '-1-0').split(/(?!^)-/);
+  return ms - placeMs > 0 || (ms === placeMs && n - placeN > 0);
+}
 
 const ENTITIES = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#x27;': "'", '&#x2F;': '/' };
 

@@ -2,7 +2,7 @@
  * Unread counts: what was said in each room after the last id that was read in it.
  */
 
-import { newer } from './places.js';
+import { newer } from './text.js';
 
 const CAP = 100; // per room; more are not told apart
 

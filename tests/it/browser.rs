@@ -97,11 +97,12 @@ async fn rooms_are_changed_by_their_links_and_by_name() {
     let current = "nav[aria-label=Rooms] a[aria-current=page]";
     assert_eq!(browser.text(current).await, "everyone");
     browser.click("nav[aria-label=Rooms] a[href='/garden']").await;
+    browser.until("return location.pathname === '/garden'").await;
     browser.live().await;
     assert_eq!((browser.path().await.as_str(), browser.text(current).await.as_str()), ("/garden", "garden"));
     browser.write("#room", "café-ночь\n").await;
+    browser.until("return document.querySelector('h1').textContent === 'café-ночь'").await;
     browser.live().await;
-    assert_eq!(browser.text("h1").await, "café-ночь");
     browser.say("ada", "only here").await;
     browser.lines_to("only here").await;
     assert_eq!(node.newest("caf%C3%A9-%D0%BD%D0%BE%D1%87%D1%8C").await["message"], "only here");
@@ -113,21 +114,23 @@ async fn a_page_that_is_cut_off_says_so_comes_back_and_has_missed_nothing() {
     let node = Node::start(&[HEARTBEAT]).await;
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
-    browser.open(&format!("http://{}/lobby", proxy.address())).await;
-    browser.live().await;
+    browser.open(&proxy.url("/lobby")).await;
+    browser.whole().await;
     node.post("lobby", "mason", "before").await;
     browser.lines_to("before").await;
     proxy.cut();
     browser.status("reconnecting").await;
     node.post("lobby", "mason", "meanwhile").await;
     browser.say("ada", "is anybody there?").await;
-    assert!(browser.said("#send-error").await.contains("did not answer"));
-    assert_eq!(browser.value("#message").await, "is anybody there?", "what was not sent stays in the box");
+    let waiting = browser.pending_says("Waits to be sent").await;
+    assert_eq!(waiting.text, "is anybody there?", "what was not sent stays in sight");
+    assert_eq!(texts(&browser.lines().await), ["before"]);
+    browser.status("offline").await;
     proxy.restore();
     browser.live().await;
-    browser.click("form.composer button").await;
     let lines = browser.lines_to("is anybody there?").await;
     assert_once(&lines, &["before", "meanwhile", "is anybody there?"]);
+    browser.pending_are(&[]).await;
 }
 
 /// A browser gives its `EventSource` up for good after a 503: then the page builds another. It goes on from the last id;
@@ -138,7 +141,7 @@ async fn a_page_whose_event_source_was_given_up_builds_another_from_the_last_id(
     let node = Node::on(&redis, &[]).await;
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
-    browser.open(&format!("http://{}/lobby", proxy.address())).await;
+    browser.open(&proxy.url("/lobby")).await;
     browser.live().await;
     for text in ["one", "two"] {
         node.post("lobby", "mason", text).await;
@@ -195,6 +198,9 @@ async fn a_page_whose_store_is_lost_says_so_and_shows_the_gap() {
     browser.say("ada", "after").await;
     browser.lines_to("after").await;
     assert_eq!(browser.run("return document.querySelectorAll('p.gap[data-reason=reset]').length").await, 1);
+    let order = "const gap = document.querySelector('p.gap');
+        return [gap.previousElementSibling, gap.nextElementSibling].map((line) => line.querySelector('.text').textContent)";
+    assert_eq!(browser.run(order).await, serde_json::json!(["before", "after"]));
 }
 
 #[tokio::test]

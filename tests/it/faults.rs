@@ -23,7 +23,7 @@ fn address(redis: &Redis) -> SocketAddr {
 }
 
 /// Waits for the next status, before which only heartbeats may come.
-async fn told(stream: &mut Stream, live: bool) {
+pub async fn told(stream: &mut Stream, live: bool) {
     loop {
         let block = stream.next().await;
         match block.event.as_deref() {

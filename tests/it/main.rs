@@ -29,8 +29,15 @@ mod ids;
 mod away;
 mod foreign;
 mod gaps;
+mod presence;
+mod presence_crowds;
+mod presence_faults;
 mod race;
 mod resume;
+mod several;
+mod several_faults;
+mod several_frames;
+mod several_gaps;
 mod slow;
 mod stream;
 mod subscriptions;
@@ -42,6 +49,16 @@ mod soak;
 
 // what people see
 mod browser;
+mod browser_axe;
+mod browser_everyone;
+mod browser_notice;
+mod browser_outbox;
+mod browser_reading;
+mod browser_reading_back;
+mod browser_truth;
+mod browser_wire;
+mod browser_words;
+mod browser_writing;
 mod weight;
 
 // what stands around it

@@ -45,11 +45,11 @@ impl Arrival {
 }
 
 /// The nodes messages flow through: one, or two that share a Redis.
-async fn nodes(bus: &Bus) -> [Arc<Node>; 2] {
-    let first = Arc::new(bus.node(&[]).await);
+pub async fn nodes(bus: &Bus, environment: &[(&str, &str)]) -> [Arc<Node>; 2] {
+    let first = Arc::new(bus.node(environment).await);
     let second = match bus {
         Bus::InProcess => Arc::clone(&first),
-        Bus::Redis(_) => Arc::new(bus.node(&[]).await),
+        Bus::Redis(_) => Arc::new(bus.node(environment).await),
     };
     [first, second]
 }
@@ -76,7 +76,7 @@ async fn reached(written: &mut watch::Receiver<u64>, count: u64) {
 }
 
 async fn readers_that_join_at_random_while_messages_flow_miss_and_double_none(bus: Bus) {
-    let nodes = nodes(&bus).await;
+    let nodes = nodes(&bus, &[]).await;
     let (written, progress) = watch::channel(0);
     let mut readers = Vec::new();
     for number in 0..READERS {
@@ -99,7 +99,7 @@ async fn readers_that_join_at_random_while_messages_flow_miss_and_double_none(bu
 }
 
 async fn readers_that_leave_and_resume_while_messages_flow_miss_and_double_none(bus: Bus) {
-    let nodes = nodes(&bus).await;
+    let nodes = nodes(&bus, &[]).await;
     let (written, progress) = watch::channel(0);
     let mut readers = Vec::new();
     for _ in 0..READERS / 2 {

@@ -11,7 +11,7 @@ const LINGER: Duration = Duration::from_secs(1 + 5);
 const SLACK: Duration = Duration::from_secs(2);
 
 /// How many nodes listen to the room.
-async fn listeners(redis: &Redis, room: &str) -> u64 {
+pub async fn listeners(redis: &Redis, room: &str) -> u64 {
     let (_, nodes): (String, u64) = redis.cmd(&["PUBSUB", "NUMSUB", &key(room)]).await;
     nodes
 }

@@ -7,6 +7,7 @@ mod node;
 mod process;
 mod proxy;
 mod redis;
+mod several;
 mod sse;
 
 use std::{
@@ -18,13 +19,14 @@ use std::{
     time::Duration,
 };
 
-pub use browser::{Browser, Line};
+pub use browser::{Browser, Line, keyboard, patiently};
 pub use bus::Bus;
 pub(crate) use bus::on_both_buses;
 pub use http::{Answer, Head, raw, raw_get};
 pub use node::{BROWSER, Node};
 pub use proxy::Proxy;
 pub use redis::{Redis, key};
+pub use several::{RoomGap, Several, room_of};
 pub use sse::{Block, Gap, Stream};
 
 /// How long anything that must happen may take on a busy machine before it counts as not happening.

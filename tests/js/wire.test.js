@@ -5,7 +5,7 @@ import { Leadership } from '../../assets/leader.js';
 import { openMemory } from '../../assets/memory.js';
 import { iconFor } from '../../assets/notice.js';
 import { publish } from '../../assets/outbox.js';
-import { START, newer } from '../../assets/places.js';
+import { START, newer } from '../../assets/text.js';
 import { sentence } from '../../assets/status.js';
 import { backOff, move } from '../../assets/stream.js';
 import { Unread, mentions } from '../../assets/unread.js';

@@ -167,3 +167,14 @@ fn an_older_word_of_a_process_is_not_believed() {
     presence.hear(Attendance { process: "here~1".into(), ..elsewhere(9, 5, &["me"]) });
     assert_eq!(told(&presence, now), [r#"presence {"count":0,"names":[]}"#]);
 }
+
+#[test]
+fn after_an_outage_it_is_said_again_at_once() {
+    let (presence, now) = (presence(), Instant::now());
+    enter(&presence, "");
+    assert!(presence.say(now).is_some());
+    presence.said(Some(vec![]));
+    assert_eq!(presence.say(now + SECOND), None);
+    presence.begin_anew();
+    assert!(presence.say(now + SECOND).is_some(), "a bus that comes back may have forgotten");
+}

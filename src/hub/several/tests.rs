@@ -106,3 +106,15 @@ async fn merging_that_falls_too_far_behind_a_room_breaks_off_and_every_reader_co
     assert_eq!(frames(&several, at.unwrap()), None, "the position of before is not held any more");
     assert_eq!(several.find(&Cursor::zero(2)).err(), Some(NotHeld(0)), "its log has to be read");
 }
+
+#[tokio::test]
+async fn what_comes_while_a_place_is_looked_for_is_left_to_the_merging() {
+    let node = Node::new();
+    let several = node.several("a,b").await;
+    node.post("a", "1").await;
+    let (marks, _) = several.merge_all();
+    let a2 = node.post("a", "2").await;
+    let lacking = |place: Cursor| several.lacking(&place, &marks).ok().flatten().map(|frames| frames.len());
+    assert_eq!(lacking(Cursor::zero(2)), Some(1), "the second comes with what is merged");
+    assert_eq!(lacking([a2, Id::ZERO].into_iter().collect()), None, "a place that merging has not come to");
+}

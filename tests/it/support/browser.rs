@@ -1,5 +1,10 @@
 //! A real Chromium, driven by chromedriver, with a profile of its own that goes with it.
 
+mod faults;
+mod looks;
+mod outbox;
+mod tabs;
+
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
@@ -17,7 +22,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{DEADLINE, eventually, process::Process};
+use super::{DEADLINE, process::Process, within};
+
+pub use looks::key as keyboard;
 
 /// What a browser without a screen needs, and what keeps it from talking to anybody else.
 const FLAGS: [&str; 10] = [
@@ -33,8 +40,12 @@ const FLAGS: [&str; 10] = [
     "--window-size=1000,800",
 ];
 
-/// The lines of the log as a person sees them, with the ids that programs see.
-const LINES: &str = "return [...document.querySelectorAll('[role=log].messages .message')].map((line) => ({
+/// How long a page may take: browsers are slow starters on a busy machine, and pages wait for timers of their own.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The lines of the log as a person sees them, with the ids that programs see; not those that are still to be sent.
+const LINES: &str =
+    "return [...document.querySelectorAll('[role=log].messages .message:not([data-key])')].map((line) => ({
     id: line.dataset.id ?? '',
     sender: line.querySelector('bdi.sender').textContent,
     text: line.querySelector('p.text').textContent,
@@ -47,8 +58,9 @@ pub struct Browser {
     /// Chromedriver's port.
     port: u16,
     session: String,
+    capabilities: Value,
     _driver: Process,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 /// A message on the page.
@@ -72,6 +84,10 @@ impl Browser {
 
     /// A browser with further command line flags and preferences.
     pub async fn with(flags: &[&str], preferences: Value) -> Browser {
+        Browser::launch(flags, preferences, json!({ "browser": "ALL" })).await
+    }
+
+    async fn launch(flags: &[&str], preferences: Value, logs: Value) -> Browser {
         let profile = tempfile::tempdir().expect("a directory for the browser");
         let driver = Process::spawn(
             Command::new("chromedriver")
@@ -80,31 +96,15 @@ impl Browser {
                 .env("TMPDIR", profile.path()),
         );
         let port =
-            eventually("chromedriver", async || port_in(&driver.line_with("started successfully on port")?)).await;
+            patiently("chromedriver", async || port_in(&driver.line_with("started successfully on port")?)).await;
         let data = format!("--user-data-dir={}", profile.path().join("profile").display());
         let arguments: Vec<&str> = FLAGS.iter().chain(flags).copied().chain([data.as_str()]).collect();
         let capabilities = json!({
             "goog:chromeOptions": { "args": arguments, "prefs": preferences },
-            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:loggingPrefs": logs,
         });
-        let Value::Object(capabilities) = capabilities else {
-            unreachable!()
-        };
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{port}"))
-            .await
-            .expect("chromium starts");
-        let session = client.session_id().await.expect("an answer").expect("a session");
-        let pid = client.capabilities().and_then(|all| all.get("goog:processID")?.as_i64()).expect("its pid");
-        Browser {
-            client,
-            pid: Pid::from_raw(pid.try_into().expect("a pid fits")),
-            port,
-            session,
-            _driver: driver,
-            _profile: profile,
-        }
+        let (client, session, pid) = connect(port, &capabilities).await;
+        Browser { client, pid, port, session, capabilities, _driver: driver, profile }
     }
 
     /// Opens an address and waits for its `load`.
@@ -159,19 +159,19 @@ impl Browser {
     pub async fn status(&self, state: &str) -> String {
         let selector = format!("p.status[role=status][data-state={state}]");
         let client = &self.client;
-        let found = client.wait().at_most(Duration::from_secs(60)).for_element(Locator::Css(&selector)).await;
+        let found = client.wait().at_most(PATIENCE).for_element(Locator::Css(&selector)).await;
         let element = found.unwrap_or_else(|error| panic!("the status never became {state}: {error}"));
         element.text().await.expect("a sentence")
     }
 
     /// Waits until a script returns true.
     pub async fn until(&self, script: &str) {
-        eventually(script, async || (self.run(script).await == true).then_some(())).await;
+        patiently(script, async || (self.run(script).await == true).then_some(())).await;
     }
 
     /// Waits until an element has a text, and gives it.
     pub async fn said(&self, selector: &str) -> String {
-        eventually(&format!("a text in {selector}"), async || {
+        patiently(&format!("a text in {selector}"), async || {
             let text = self.text(selector).await;
             (!text.is_empty()).then_some(text)
         })
@@ -181,7 +181,7 @@ impl Browser {
     /// Waits until the console says something with `part` in it.
     pub async fn logged(&self, part: &str) {
         let said = async || self.console().await.iter().any(|line| line.contains(part)).then_some(());
-        eventually(&format!("{part:?} on the console"), said).await;
+        patiently(&format!("{part:?} on the console"), said).await;
     }
 
     /// Sends a message as a person does, with the button; whether it was stored is another question.
@@ -197,7 +197,7 @@ impl Browser {
 
     /// Waits until the last line has this text, and gives all lines.
     pub async fn lines_to(&self, text: &str) -> Vec<Line> {
-        eventually(&format!("the line {text:?}"), async || {
+        patiently(&format!("the line {text:?}"), async || {
             let lines = self.lines().await;
             (lines.last()?.text == text).then_some(lines)
         })
@@ -213,12 +213,34 @@ impl Browser {
 
     /// What the console says since it was asked last: errors, violations of the policy, failed requests.
     pub async fn console(&self) -> Vec<String> {
-        let url = format!("http://127.0.0.1:{}/session/{}/se/log", self.port, self.session);
-        let request = reqwest::Client::new().post(url).json(&json!({ "type": "browser" }));
-        let answer: Value = request.send().await.expect("an answer").json().await.expect("JSON");
-        let entries = answer["value"].as_array().unwrap_or_else(|| panic!("no log in {answer}"));
-        entries.iter().map(Value::to_string).collect()
+        self.log("browser").await.iter().map(Value::to_string).collect()
     }
+
+    async fn log(&self, kind: &str) -> Vec<Value> {
+        match self.command("se/log", json!({ "type": kind })).await {
+            Value::Array(entries) => entries,
+            other => panic!("{other} is no log"),
+        }
+    }
+
+    /// A command that only chromedriver knows.
+    async fn command(&self, path: &str, parameters: Value) -> Value {
+        let url = format!("http://127.0.0.1:{}/session/{}/{path}", self.port, self.session);
+        let request = reqwest::Client::new().post(url).json(&parameters);
+        let mut answer: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+        answer["value"].take()
+    }
+}
+
+async fn connect(port: u16, capabilities: &Value) -> (Client, String, Pid) {
+    let client = ClientBuilder::new(HttpConnector::new())
+        .capabilities(capabilities.as_object().expect("an object").clone())
+        .connect(&format!("http://127.0.0.1:{port}"))
+        .await
+        .expect("chromium starts");
+    let session = client.session_id().await.expect("an answer").expect("a session");
+    let pid = client.capabilities().and_then(|all| all.get("goog:processID")?.as_i64()).expect("its pid");
+    (client, session, Pid::from_raw(pid.try_into().expect("a pid fits")))
 }
 
 /// A chromedriver that is killed leaves its browser behind, and a browser that is killed leaves children that go on
@@ -229,6 +251,19 @@ impl Drop for Browser {
             let _ = signal::kill(self.pid, Signal::SIGKILL);
         }
     }
+}
+
+/// As `eventually`, for what a browser does.
+pub async fn patiently<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(PATIENCE, what, asking).await
 }
 
 fn port_in(line: &str) -> Option<u16> {

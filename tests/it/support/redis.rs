@@ -3,10 +3,10 @@
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use redis::{FromRedisValue, ToRedisArgs};
+use redis::{AsyncConnectionConfig, FromRedisValue, ToRedisArgs};
 use tempfile::TempDir;
 
-use super::{eventually, free_port, process::Process};
+use super::{DEADLINE, eventually, free_port, process::Process};
 
 pub struct Redis {
     port: u16,
@@ -107,7 +107,10 @@ impl Redis {
 
     async fn try_cmd<T: FromRedisValue>(&self, words: &[impl ToRedisArgs]) -> redis::RedisResult<T> {
         let client = redis::Client::open(self.url())?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(DEADLINE))
+            .set_response_timeout(Some(DEADLINE));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await?;
         let mut command = redis::Cmd::new();
         command.arg(words).query_async(&mut connection).await
     }

@@ -1,0 +1,297 @@
+// See scripts/screenshots. Needs chromium, chromedriver and redis-server, and of Node nothing but itself.
+
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const DESKTOP = { width: 1200, height: 750, mobile: false };
+const PHONE = { width: 390, height: 844, mobile: true };
+const MINUTE = 60_000;
+const ALL = ['light', 'dark', 'phone', 'phone-dark'];
+
+const every = process.argv[2];
+const folder = every ?? 'docs';
+const scratch = mkdtempSync(join(tmpdir(), 'tiny-chat-pictures-'));
+const children = [];
+
+/** Ends when the work does, however that was. */
+function run(program, args, env = {}) {
+  const child = spawn(program, args, { cwd: scratch, env: { ...process.env, HOME: scratch, TMPDIR: scratch, ...env } });
+  children.push(child);
+  child.said = '';
+  for (const pipe of [child.stdout, child.stderr]) pipe.on('data', (data) => (child.said += data));
+  child.on('error', (error) => (child.said += error));
+  child.gone = new Promise((resolve) => child.on('close', resolve));
+  return child;
+}
+
+const end = (child, signal = 'SIGTERM') => (child.kill(signal), child.gone);
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function until(what, ask) {
+  for (const late = Date.now() + 30_000; Date.now() < late; await pause(50)) {
+    const answer = await ask();
+    if (answer) return answer;
+  }
+  throw new Error(`${what} did not come\n${children.map(({ said }) => said).join('\n')}`);
+}
+
+const freePort = () =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+
+class Server {
+  static async start() {
+    const server = new Server();
+    server.redis = await freePort();
+    server.port = await freePort();
+    server.url = `http://127.0.0.1:${server.port}`;
+    const redis = run('redis-server', ['--port', `${server.redis}`, '--bind', '127.0.0.1', '--save', '', '--dir', scratch]);
+    await until('redis-server', () => redis.said.includes('eady to accept connections'));
+    await server.up();
+    return server;
+  }
+
+  async up() {
+    const target = process.env.CARGO_TARGET_DIR ?? join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../target');
+    this.node = run(join(target, 'debug/tiny-chat'), [], {
+      BIND: `127.0.0.1:${this.port}`,
+      REDIS_URL: `redis://127.0.0.1:${this.redis}`,
+      NODE: 'chat-1',
+      ROOMS: 'everyone,café,random',
+      RATE_LIMIT: '0',
+      HEARTBEAT: '5',
+    });
+    await until('the server', () => fetch(`${this.url}/readyz`).then(({ ok }) => ok, () => false));
+  }
+
+  down() {
+    return end(this.node, 'SIGKILL');
+  }
+
+  cli(...args) {
+    return run('redis-cli', ['-p', `${this.redis}`, ...args]).gone;
+  }
+
+  /** A message of `ago` minutes ago. */
+  past(room, ago, sender, message) {
+    const text = (it) => it.replace(/[&<>"']/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#x27;' })[c]);
+    const data = JSON.stringify({ sender: text(sender), message: text(message) });
+    return this.cli('XADD', `chat:{${room}}`, `${Date.now() - Math.round(ago * MINUTE)}-1`, 'data', data, 'node', 'chat-1');
+  }
+
+  async say(room, sender, message) {
+    const body = new URLSearchParams({ sender, message });
+    await fetch(`${this.url}/${encodeURIComponent(room)}`, { method: 'POST', body, headers: { Accept: 'application/json' } });
+  }
+
+  /** Somebody reads along. */
+  async present(room, name, signal) {
+    const { body } = await fetch(`${this.url}/subscribe/${room}?name=${name}`, { signal });
+    body.getReader().read();
+  }
+}
+
+class Browser {
+  static async start() {
+    const browser = new Browser();
+    const port = await freePort();
+    run('chromedriver', [`--port=${port}`]);
+    browser.driver = `http://127.0.0.1:${port}`;
+    await until('chromedriver', () => fetch(`${browser.driver}/status`).then(({ ok }) => ok, () => false));
+    const flags = ['headless=new', 'no-sandbox', 'disable-gpu', 'no-first-run', 'disable-background-networking', 'hide-scrollbars'];
+    const args = [...flags.map((flag) => `--${flag}`), `--user-data-dir=${join(scratch, 'profile')}`];
+    const capabilities = { alwaysMatch: { browserName: 'chrome', 'goog:chromeOptions': { args } } };
+    const { sessionId } = await browser.ask('POST', '/session', { capabilities });
+    browser.session = `/session/${sessionId}`;
+    return browser;
+  }
+
+  async ask(method, path, body) {
+    const answer = await fetch(this.driver + path, { method, body: body && JSON.stringify(body) });
+    const { value } = await answer.json();
+    if (!answer.ok) throw new Error(`${path}: ${value.message}`);
+    return value;
+  }
+
+  open(url) {
+    return this.ask('POST', `${this.session}/url`, { url });
+  }
+
+  js(script, ...args) {
+    return this.ask('POST', `${this.session}/execute/sync`, { script, args });
+  }
+
+  devtools(cmd, params) {
+    return this.ask('POST', `${this.session}/goog/cdp/execute`, { cmd, params });
+  }
+
+  until(script, ...args) {
+    return until(script, () => this.js(`return ${script}`, ...args));
+  }
+
+  state(name) {
+    return this.until('document.querySelector(".status").dataset.state === arguments[0]', name);
+  }
+
+  async whole() {
+    await this.state('live');
+    await this.until('document.styleSheets.length > 1');
+  }
+
+  /** The text, as if typed. */
+  write(selector, text) {
+    return this.js(
+      `const box = document.querySelector(arguments[0]);
+      box.value = arguments[1];
+      box.dispatchEvent(new Event('input'));`,
+      selector,
+      text,
+    );
+  }
+
+  async say(sender, text) {
+    await this.write('#sender', sender);
+    await this.write('#message', text);
+    await this.js('document.querySelector(".composer").requestSubmit()');
+  }
+
+  said(text) {
+    return this.until('[...document.querySelectorAll(".message[data-id] .text")].at(-1)?.textContent.includes(arguments[0])', text);
+  }
+
+  close() {
+    return this.ask('DELETE', this.session);
+  }
+
+  async shape(kind) {
+    const phone = kind.startsWith('phone');
+    const features = [
+      { name: 'prefers-color-scheme', value: kind.endsWith('dark') ? 'dark' : 'light' },
+      { name: 'prefers-reduced-motion', value: 'reduce' },
+    ];
+    await this.devtools('Emulation.setEmulatedMedia', { features });
+    await this.devtools('Emulation.setTouchEmulationEnabled', { enabled: phone });
+    await this.devtools('Emulation.setDeviceMetricsOverride', { ...(phone ? PHONE : DESKTOP), deviceScaleFactor: 1 });
+    await this.js('return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
+  }
+
+  /** Pictures of the page as it is now. */
+  async picture(name, ...kinds) {
+    for (const kind of every ? ALL : kinds) {
+      await this.shape(kind);
+      const { data } = await this.devtools('Page.captureScreenshot', { format: 'png' });
+      const parts = [name, kind].filter((part) => part !== 'light');
+      writeFileSync(join(folder, `${parts.join('-')}.png`), Buffer.from(data, 'base64'));
+    }
+    await this.shape('light');
+  }
+}
+
+const TALK = [
+  ['mason', 'Is anybody here yet?'],
+  ['ada', 'Two of us now. This room is just a URL, isn’t it?'],
+  ['mason', 'Just a URL. `curl` reads it too:\n```sh\ncurl -N localhost:8080/subscribe/everyone\n```'],
+  ['grace', '…and my train’s wifi was gone for a minute. Nothing is missing, nothing twice. <3'],
+];
+
+async function work(signal) {
+  const server = await Server.start();
+  const day = 24 * 60;
+  await server.past('everyone', day + 64, 'grace', 'Nodes are back up after the upgrade: both on #random’s new Redis.');
+  await server.past('everyone', day + 63, 'grace', 'Tell me if anything looks slow.');
+  await server.past('everyone', day + 41, 'mason', 'Looks quick from here.');
+  for (const [index, [sender, text]] of TALK.entries()) await server.past('everyone', 26 - 2 * index, sender, text);
+  await server.past('random', 300, 'mason', 'Somebody left the oven on.');
+
+  const browser = await Browser.start();
+  await browser.shape('light'); // pages are opened in this size
+  for (const name of ['mason', 'grace']) await server.present('everyone', name, signal);
+  await browser.open(`${server.url}/random`);
+  await browser.write('#sender', 'ada');
+  await browser.whole();
+  await browser.until('Object.keys(localStorage).some((key) => key.endsWith("read:random"))');
+
+  await browser.open(`${server.url}/everyone`);
+  await browser.whole();
+  await browser.say('ada', 'That is what it is for.');
+  await browser.said('what it is for');
+  await server.say('everyone', 'mason', '@ada see https://developer.mozilla.org/en-US/docs/Web/API/EventSource (section 3), then come to #café');
+  await browser.said('section 3');
+  await server.say('everyone', 'ليلى', 'مرحبا بالجميع');
+  await browser.said('مرحبا');
+  await browser.say('ada', 'Welcome! On my way.');
+  await browser.said('On my way');
+  await server.say('random', 'mason', 'ada, was it you?');
+  await browser.until('document.querySelector(".badge.call")');
+  await browser.until('document.querySelector(".people summary").textContent.startsWith("3")');
+  await browser.picture('page', 'light', 'dark', 'phone', 'phone-dark');
+
+  if (every) {
+    await browser.js('document.querySelector(".people").open = true');
+    await browser.picture('people');
+    await browser.js('document.querySelector(".people").open = false; document.querySelector(".ask").click()');
+    await browser.until('document.querySelector("dialog[open]")');
+    await browser.picture('help');
+    await browser.js('document.querySelector("dialog").close()');
+    await browser.write('#message', 'x'.repeat(4012));
+    await browser.js('document.querySelector(".composer").requestSubmit()');
+    await browser.picture('over');
+    await browser.write('#message', '');
+  }
+
+  await browser.open(`${server.url}/caf%C3%A9`);
+  await browser.whole();
+  await browser.picture('empty', 'light', 'phone');
+
+  await browser.open(`${server.url}/everyone`);
+  await browser.whole();
+  await browser.say('ada\u200b', 'A name with an invisible character in it?');
+  await browser.until('document.querySelector(".failed")');
+  await browser.write('#sender', 'ada');
+  await browser.picture('failed', 'light', 'phone');
+  await browser.js('document.querySelector(".failed .note button:last-child").click()');
+  await browser.until('!document.querySelector(".failed")');
+
+  await server.down();
+  await browser.state('offline');
+  await browser.say('ada', 'Is this thing on?');
+  await browser.until('document.querySelector(".pending .note:not([hidden])")');
+  await browser.picture('offline', 'light', 'phone');
+
+  await server.cli('FLUSHALL');
+  await server.up();
+  await browser.js('document.querySelector(".status button")?.click()');
+  await browser.until('document.querySelector(".gap")');
+  await browser.said('Is this thing on?');
+  await server.say('everyone', 'mason', 'It is. The store was emptied in between, and the page says so.');
+  await browser.said('says so');
+  await browser.picture('gap', 'light', 'phone');
+
+  if (every) {
+    await browser.open(`${server.url}/-no-room`);
+    await browser.picture('error');
+  }
+  await browser.close();
+}
+
+const aborting = new AbortController();
+const clean = async () => {
+  aborting.abort();
+  await Promise.all(children.map((child) => child.exitCode === null && child.signalCode === null && end(child)));
+  rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
+};
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => clean().then(() => process.exit(1)));
+mkdirSync(folder, { recursive: true });
+try {
+  await work(aborting.signal);
+} finally {
+  await clean();
+}

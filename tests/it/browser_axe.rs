@@ -1,0 +1,154 @@
+//! "axe-core finds 0 violations on every page and state": desktop and phone, light and dark (issue 3, "For everyone").
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{BROWSER, Browser, Node, Proxy, Redis, Stream, keyboard::ENTER};
+
+/// Looks at the page as it is, on every screen and in all colours.
+async fn nothing_is_in_the_way(browser: &Browser, state: &str) {
+    for (width, height) in [(1280, 800), (390, 844)] {
+        browser.screen(width, height).await;
+        for colours in ["light", "dark"] {
+            browser.prefers("color-scheme", colours).await;
+            let barriers = browser.barriers().await;
+            assert!(barriers.is_empty(), "{state}, {width} x {height}, {colours}:\n{}", barriers.join("\n\n"));
+        }
+    }
+    browser.screen(1280, 800).await;
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_in_a_room_and_its_lists_and_windows() {
+    let node = Node::start(&[("ROOMS", "lobby,garden,attic")]).await;
+    for text in ["hello", "again", "see http://a.example, #garden and `code`\n```\nfence\n```", "مرحبا"] {
+        node.post("lobby", "mason", text).await;
+    }
+    let browser = Browser::start().await;
+    browser.screen(1280, 800).await;
+    browser.open(&node.url("/garden")).await;
+    browser.write("#sender", "ada").await;
+    browser.whole().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    let mut readers = Vec::new();
+    for name in ["mason", "maria"] {
+        readers.push(Stream::open(&node, &format!("/subscribe/lobby?name={name}"), &[]).await);
+    }
+    browser.until("return document.querySelector('.people summary').textContent === '3 here'").await;
+    browser.say("ada", "mine").await;
+    browser.lines_to("mine").await;
+    node.post("lobby", "mason", "@ada, look").await;
+    node.post("garden", "mason", "ada?").await;
+    browser.until("return document.querySelector('.badge.call') !== null").await;
+    nothing_is_in_the_way(&browser, "a room").await;
+    browser.click(".people summary").await;
+    nothing_is_in_the_way(&browser, "who is here").await;
+    browser.click(".people summary").await;
+    browser.click("#message").await;
+    browser.press("@m").await;
+    browser.until("return document.querySelector('#names:not([hidden])') !== null").await;
+    nothing_is_in_the_way(&browser, "names to choose from").await;
+    browser.press(ENTER).await;
+    browser.paste(&"x".repeat(4_001)).await;
+    browser.press(ENTER).await;
+    browser.said("#send-error").await;
+    nothing_is_in_the_way(&browser, "too long a text").await;
+    browser.click(".ask").await;
+    browser.until("return document.querySelector('dialog[open]') !== null").await;
+    nothing_is_in_the_way(&browser, "help").await;
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_in_an_empty_room_and_on_error_pages() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.screen(1280, 800).await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    nothing_is_in_the_way(&browser, "an empty room").await;
+    browser.write("#room", "-\n").await;
+    browser.said("#room-error").await;
+    nothing_is_in_the_way(&browser, "a room that cannot be").await;
+    browser.open(&node.url("/-no-room")).await;
+    nothing_is_in_the_way(&browser, "no such room").await;
+    let form = node
+        .request(Method::POST, "/lobby")
+        .header("Accept", BROWSER)
+        .form(&[("message", "x".repeat(4_001))]);
+    node.send(form).await.html(422);
+    browser.open(&node.url("/lobby")).await;
+    let refused = "const form = document.createElement('form');
+        form.method = 'post';
+        const message = document.createElement('textarea');
+        message.name = 'message';
+        message.value = 'x'.repeat(4001);
+        form.append(message);
+        document.body.append(form);
+        form.submit()";
+    browser.run(refused).await;
+    browser.until("return document.querySelector('.draft textarea')?.value.length === 4001").await;
+    nothing_is_in_the_way(&browser, "a form that was refused").await;
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_when_sending_fails_and_when_the_server_is_away() {
+    let node = Node::start(&[]).await;
+    node.fill("lobby", 3).await;
+    let proxy = Proxy::to(node.address()).await;
+    let browser = Browser::start().await;
+    browser.screen(1280, 800).await;
+    browser.open(&proxy.url("/lobby")).await;
+    browser.whole().await;
+    browser.say(&"x".repeat(65), "refused").await;
+    assert!(browser.pending_says("Not sent").await.failed);
+    nothing_is_in_the_way(&browser, "a message that failed").await;
+    browser.choose("Discard").await;
+    proxy.cut();
+    browser.status("offline").await;
+    browser.say("ada", "waits").await;
+    browser.pending_says("Waits").await;
+    nothing_is_in_the_way(&browser, "offline").await;
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_at_a_gap_at_the_unread_line_and_without_a_store() {
+    let mut redis = Redis::start().await;
+    let node = Node::on(&redis, &[("HEARTBEAT", "1")]).await;
+    let browser = Browser::start().await;
+    browser.screen(1280, 800).await;
+    let read = node.post("lobby", "mason", "read").await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    browser.until(&format!("return localStorage.getItem('tiny-chat:read:lobby') === '{read}'")).await;
+    browser.open(&node.url("/-elsewhere")).await;
+    node.post("lobby", "mason", "unread").await;
+    browser.open(&node.url(&format!("/lobby#{read}"))).await;
+    browser.whole().await;
+    browser.until("return document.querySelector('.lines .unread') !== null").await;
+    browser.until("return document.querySelector('.message:target') !== null").await;
+    nothing_is_in_the_way(&browser, "unread messages, and one that a link led to").await;
+    redis.kill();
+    browser.status("storeless").await;
+    nothing_is_in_the_way(&browser, "the store is lost").await;
+    browser.open(&node.url("/lobby")).await;
+    browser.status("storeless").await;
+    browser.until("return document.querySelector('link[href*=rest]') !== null").await;
+    nothing_is_in_the_way(&browser, "a page without a store").await;
+    browser.open(&node.url("/-elsewhere")).await;
+    redis.restart().await;
+    node.ready().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    browser.say("ada", "before").await;
+    browser.lines_to("before").await;
+    redis.kill();
+    browser.status("storeless").await;
+    redis.restart().await;
+    browser.live().await;
+    browser.until("return document.querySelector('.gap') !== null").await;
+    let newer = json!({ "sender": "mason", "message": "after" });
+    node.publish("lobby", newer).await.expect(200);
+    browser.lines_to("after").await;
+    nothing_is_in_the_way(&browser, "a gap").await;
+}

@@ -1,0 +1,280 @@
+//! Nothing typed is ever lost (issue 3): what is written survives what befalls the page, and what is sent appears once.
+
+use crate::support::{Browser, Node, Proxy, Redis, eventually};
+
+async fn texts(browser: &Browser) -> Vec<String> {
+    browser.lines().await.into_iter().map(|line| line.text).collect()
+}
+
+/// What the node keeps of the room, in order.
+async fn stored(node: &Node, room: &str) -> Vec<String> {
+    node.stored(room)
+        .await
+        .iter()
+        .map(|message| message["message"].as_str().expect("a text").to_owned())
+        .collect()
+}
+
+/// A node, a way to it that can be cut, and a whole page in the lobby.
+async fn cuttable() -> (Node, Proxy, Browser) {
+    let node = Node::start(&[("HEARTBEAT", "1")]).await;
+    let proxy = Proxy::to(node.address()).await;
+    let browser = Browser::start().await;
+    browser.open(&proxy.url("/lobby")).await;
+    browser.write("#sender", "ada").await;
+    browser.whole().await;
+    (node, proxy, browser)
+}
+
+#[tokio::test]
+async fn a_draft_survives_a_reload_and_another_room() {
+    let node = Node::start(&[("ROOMS", "lobby,garden")]).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.live().await;
+    browser.write("#message", "half a sent").await;
+    browser.reload().await;
+    assert_eq!(browser.value("#message").await, "half a sent");
+    browser.click("nav[aria-label=Rooms] a[href='/garden']").await;
+    browser.until("return location.pathname === '/garden'").await;
+    browser.live().await;
+    assert_eq!(browser.value("#message").await, "", "a draft belongs to its room");
+    browser.write("#message", "roses").await;
+    browser.open(&node.url("/lobby")).await;
+    browser.live().await;
+    assert_eq!(browser.value("#message").await, "half a sent");
+    browser.say("ada", "half a sentence").await;
+    browser.lines_to("half a sentence").await;
+    browser.reload().await;
+    assert_eq!(browser.value("#message").await, "", "what was sent is no draft");
+    browser.open(&node.url("/garden")).await;
+    assert_eq!(browser.value("#message").await, "roses");
+}
+
+#[tokio::test]
+async fn a_draft_and_an_unsent_message_survive_a_crash() {
+    let (node, proxy, mut browser) = cuttable().await;
+    proxy.cut();
+    browser.status("reconnecting").await;
+    browser.enter("sent in the dark").await;
+    browser.write("#message", "half a sent").await;
+    browser.on_disk("sent in the dark").await;
+    browser.on_disk("half a sent").await;
+    browser.crash().await;
+    proxy.restore();
+    browser.open(&proxy.url("/lobby")).await;
+    browser.live().await;
+    browser.lines_to("sent in the dark").await;
+    assert_eq!(browser.value("#message").await, "half a sent");
+    assert_eq!(stored(&node, "lobby").await, ["sent in the dark"]);
+}
+
+/// The line that was pending is the line that shows the message; nothing jumps.
+#[tokio::test]
+async fn a_pending_line_becomes_the_message_in_its_place() {
+    let (_node, proxy, browser) = cuttable().await;
+    proxy.cut();
+    browser.status("reconnecting").await;
+    browser.enter("in place").await;
+    let pending = browser.pending_says("Waits to be sent").await;
+    assert_eq!((pending.failed, pending.offers), (false, vec!["Edit".to_owned(), "Discard".to_owned()]));
+    browser.run("document.querySelector('[data-key]').marked = true").await;
+    proxy.restore();
+    let lines = browser.lines_to("in place").await;
+    assert_eq!(lines.len(), 1);
+    assert_eq!((lines[0].sender.as_str(), lines[0].id.is_empty()), ("ada", false));
+    let same = "const line = document.querySelector('.message[data-id]');
+        return line.marked && line.matches('.mine:not(.pending, [data-key])') && !line.querySelector('.note')";
+    browser.until(same).await;
+}
+
+#[tokio::test]
+async fn what_is_sent_offline_waits_over_a_reload_and_goes_out_once_and_in_order() {
+    let (node, proxy, browser) = cuttable().await;
+    proxy.cut();
+    browser.status("offline").await;
+    for text in ["one", "two", "three"] {
+        browser.enter(text).await;
+    }
+    browser.pending_are(&["one", "two", "three"]).await;
+    browser.leave().await;
+    proxy.restore();
+    browser.open(&proxy.url("/lobby")).await;
+    browser.lines_to("three").await;
+    browser.pending_are(&[]).await;
+    assert_eq!(texts(&browser).await, ["one", "two", "three"]);
+    assert_eq!(stored(&node, "lobby").await, ["one", "two", "three"]);
+    browser.reload().await;
+    browser.whole().await;
+    assert_eq!(texts(&browser).await, ["one", "two", "three"]);
+    assert_eq!(stored(&node, "lobby").await.len(), 3, "what was sent is sent no more");
+}
+
+/// The message was stored, and its answer and its echo were lost with the connection.
+#[tokio::test]
+async fn a_message_whose_answer_was_lost_appears_once() {
+    let (node, proxy, browser) = cuttable().await;
+    proxy.cut_at_the_next_post();
+    browser.enter("did you hear?").await;
+    browser.status("reconnecting").await;
+    browser.pending_are(&["did you hear?"]).await;
+    assert_eq!(stored(&node, "lobby").await, ["did you hear?"]);
+    proxy.restore();
+    browser.live().await;
+    browser.lines_to("did you hear?").await;
+    browser.pending_are(&[]).await;
+    browser.enter("and this?").await;
+    browser.lines_to("and this?").await;
+    assert_eq!(texts(&browser).await, ["did you hear?", "and this?"]);
+    assert_eq!(stored(&node, "lobby").await, ["did you hear?", "and this?"]);
+}
+
+#[tokio::test]
+async fn a_message_whose_answer_was_lost_appears_once_after_a_reload_too() {
+    let (node, proxy, browser) = cuttable().await;
+    proxy.cut_at_the_next_post();
+    browser.enter("did you hear?").await;
+    browser.status("reconnecting").await;
+    browser.pending_are(&["did you hear?"]).await;
+    browser.leave().await;
+    proxy.restore();
+    browser.open(&proxy.url("/lobby")).await;
+    browser.whole().await;
+    browser.pending_are(&[]).await;
+    browser.enter("and this?").await;
+    browser.lines_to("and this?").await;
+    assert_eq!(texts(&browser).await, ["did you hear?", "and this?"]);
+    assert_eq!(stored(&node, "lobby").await, ["did you hear?", "and this?"]);
+    browser.until("return document.querySelectorAll('.message.mine').length === 2").await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_says_why_and_can_be_retried_edited_and_discarded() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    browser.say(&"x".repeat(65), "from a long name").await;
+    let failed = browser.pending_says("Not sent.").await;
+    assert!(failed.failed && failed.says.contains("sender"), "{failed:?}");
+    assert_eq!(failed.offers, ["Retry", "Edit", "Discard"]);
+    browser.logged("422").await;
+    browser.choose("Retry").await;
+    browser.logged("422").await;
+    browser.pending_says("Not sent.").await;
+    browser.reload().await;
+    assert_eq!(browser.pending_says("Not sent.").await, failed, "it is kept");
+    browser.write("#message", "next").await;
+    browser.choose("Edit").await;
+    browser.pending_are(&[]).await;
+    assert_eq!(browser.value("#message").await, "from a long name\nnext");
+    browser.say("ada", "from a short name").await;
+    browser.lines_to("from a short name").await;
+    browser.say(&"x".repeat(65), "again").await;
+    browser.pending_says("Not sent.").await;
+    browser.say("ada", "others are not held up").await;
+    browser.lines_to("others are not held up").await;
+    browser.choose("Discard").await;
+    browser.pending_are(&[]).await;
+    browser.reload().await;
+    browser.whole().await;
+    browser.pending_are(&[]).await;
+    assert_eq!(texts(&browser).await, ["from a short name", "others are not held up"]);
+    assert_eq!(stored(&node, "lobby").await.len(), 2);
+    let console = browser.console().await;
+    assert!(console.iter().all(|line| line.contains("422")), "{console:?}");
+}
+
+#[tokio::test]
+async fn who_writes_too_fast_waits_in_sight_and_all_goes_out_by_itself() {
+    let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.write("#sender", "ada").await;
+    browser.whole().await;
+    let notes = "window.notes = [];
+        new MutationObserver(() => {
+            const shown = document.querySelectorAll('[data-key] .note:not([hidden]) .says');
+            window.notes.push(...[...shown].map(({ textContent }) => textContent));
+        }).observe(document.querySelector('.lines'), { subtree: true, childList: true, attributes: true });";
+    browser.run(notes).await;
+    let words = ["one", "two", "three", "four"];
+    for text in words {
+        browser.enter(text).await;
+    }
+    browser.lines_to("four").await;
+    browser.pending_are(&[]).await;
+    assert_eq!(texts(&browser).await, words);
+    assert_eq!(stored(&node, "lobby").await, words);
+    let notes = browser.run("return window.notes.join()").await;
+    assert!(notes.as_str().is_some_and(|notes| notes.contains("too fast; goes out in ")), "{notes}");
+    let console = browser.console().await;
+    assert!(!console.is_empty() && console.iter().all(|line| line.contains("429")), "{console:?}");
+}
+
+#[tokio::test]
+async fn a_double_submit_sends_once() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.live().await;
+    browser.write("#message", "only once").await;
+    let twice = "const form = document.querySelector('form.composer');
+        const button = form.querySelector('button');
+        button.click(); button.click(); form.requestSubmit(); form.requestSubmit();";
+    browser.run(twice).await;
+    browser.lines_to("only once").await;
+    browser.enter("the end").await;
+    browser.lines_to("the end").await;
+    assert_eq!(texts(&browser).await, ["only once", "the end"]);
+    assert_eq!(stored(&node, "lobby").await, ["only once", "the end"]);
+}
+
+/// The answer was lost, and then the log: whether the message was in it nobody knows, so the page asks.
+#[tokio::test]
+async fn across_a_gap_an_unanswered_message_asks() {
+    let mut redis = Redis::start().await;
+    let node = Node::on(&redis, &[("HEARTBEAT", "1")]).await;
+    let proxy = Proxy::to(node.address()).await;
+    let browser = Browser::start().await;
+    browser.open(&proxy.url("/lobby")).await;
+    browser.whole().await;
+    browser.say("ada", "before").await;
+    browser.lines_to("before").await;
+    proxy.cut_at_the_next_post();
+    browser.enter("did you hear?").await;
+    browser.status("reconnecting").await;
+    assert_eq!(stored(&node, "lobby").await, ["before", "did you hear?"]);
+    redis.restart().await;
+    eventually("a node with an empty log", async || {
+        node.get("/history/lobby").await.json()["messages"].as_array()?.is_empty().then_some(())
+    })
+    .await;
+    proxy.restore();
+    let asks = browser.pending_says("Messages are missing here, and this may be among them.").await;
+    assert_eq!(asks.offers, ["Send again", "Edit", "Discard"]);
+    assert!(stored(&node, "lobby").await.is_empty(), "it was sent unasked");
+    browser.choose("Send again").await;
+    browser.lines_to("did you hear?").await;
+    assert_eq!(texts(&browser).await, ["before", "did you hear?"]);
+    assert_eq!(stored(&node, "lobby").await, ["did you hear?"]);
+    assert_eq!(browser.run("return document.querySelectorAll('p.gap').length").await, 1);
+}
+
+/// Who leads sends for all: a message goes out though the tab it was written in is closed at once.
+#[tokio::test]
+async fn what_one_tab_leaves_behind_another_sends() {
+    let (node, proxy, browser) = cuttable().await;
+    let first = browser.here().await;
+    browser.tab(&proxy.url("/lobby")).await;
+    browser.live().await;
+    proxy.cut();
+    browser.status("reconnecting").await;
+    browser.enter("from the other tab").await;
+    browser.close_tab().await;
+    browser.to(&first).await;
+    browser.pending_are(&["from the other tab"]).await;
+    proxy.restore();
+    browser.lines_to("from the other tab").await;
+    assert_eq!(stored(&node, "lobby").await, ["from the other tab"]);
+}

@@ -1,0 +1,200 @@
+//! Reading in a browser: days, who said it, what is new, and the end that is followed (issue 3, "Reading").
+
+use serde_json::{Value, json};
+
+use crate::support::{Browser, Node, Redis, key};
+
+const MINUTE: i64 = 60_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+
+/// What stands in the log from top to bottom: messages as their text, other lines by what they are.
+const LOG: &str = "return [...document.querySelector('.lines').children].map((line) =>
+    line.dataset.id ? line.querySelector('.text').textContent : `${line.className}: ${line.textContent}`)";
+
+const AT_THE_END: &str = "const log = document.querySelector('.messages');
+    return log.scrollHeight - log.scrollTop - log.clientHeight < 2";
+
+/// Stores messages as they would stand there if they had been said at these times.
+async fn said(redis: &Redis, room: &str, messages: &[(i64, &str, &str)]) {
+    for (ms, sender, message) in messages {
+        let data = json!({ "sender": sender, "message": message }).to_string();
+        let _: String = redis.cmd(&["XADD", &key(room), &format!("{ms}-1"), "data", &data]).await;
+    }
+}
+
+/// The browser's time in milliseconds.
+async fn now(browser: &Browser) -> i64 {
+    browser.run("return Date.now()").await.as_i64().expect("a number")
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    value.as_array().expect("a list").iter().map(|each| each.as_str().expect("a string")).collect()
+}
+
+#[tokio::test]
+async fn days_have_names_and_times_are_the_readers_with_seconds_on_hover() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let browser = Browser::start().await;
+    browser.where_it_is_noon().await;
+    let now = now(&browser).await;
+    let days = [
+        (now - 400 * DAY, "long ago"),
+        (now - 3 * DAY, "lately"),
+        (now - DAY, "yesterday"),
+        (now - 2, "today"),
+    ];
+    said(&redis, "lobby", &days.map(|(ms, text)| (ms, "mason", text))).await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    let log = browser.run(LOG).await;
+    let log = strings(&log);
+    assert_eq!([log[1], log[3], log[5], log[7]], days.map(|(_, text)| text));
+    assert_eq!((log[4], log[6]), ("day: Yesterday", "day: Today"));
+    let named = "const [ms, options] = arguments;
+        return `day: ${new Intl.DateTimeFormat(undefined, JSON.parse(options)).format(Number(ms))}`";
+    let long = browser.ask(named, &[&days[0].0.to_string(), r#"{"dateStyle":"long"}"#]).await;
+    let near = r#"{"weekday":"long","day":"numeric","month":"long"}"#;
+    let near = browser.ask(named, &[&days[1].0.to_string(), near]).await;
+    assert_eq!((log[0], log[2]), (long.as_str().unwrap(), near.as_str().unwrap()));
+    let local = "return [...document.querySelectorAll('.message time')].every((time) => {
+        const date = new Date(time.dateTime);
+        const [, minutes] = /:(..)/.exec(time.textContent);
+        return [0, 12].includes(date.getHours() - parseInt(time.textContent)) && Number(minutes) === date.getMinutes()
+            && new RegExp(`:${String(date.getSeconds()).padStart(2, '0')}`).test(time.title)
+    })";
+    assert_eq!(
+        browser.run(local).await,
+        true,
+        "{}",
+        browser.run("return document.querySelector('.lines').outerHTML").await
+    );
+}
+
+/// What is Today becomes Yesterday when the day is over, without a reload.
+#[tokio::test]
+async fn at_midnight_the_days_get_other_names() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.where_it_is_noon().await;
+    let clock = "const Real = Date, late = [], wait = window.setTimeout;
+        let shift = 0;
+        window.Date = class extends Real {
+            constructor(...given) { given.length ? super(...given) : super(Real.now() + shift); }
+            static now() { return Real.now() + shift; }
+        };
+        window.setTimeout = (act, ms, ...rest) => (ms > 3_600_000 ? late.push([act, ms]) : wait(act, ms, ...rest));
+        window.midnight = () => {
+            const [[act, ms]] = late.splice(0);
+            shift = ms;
+            act();
+            return ms;
+        };";
+    browser.before(clock).await;
+    node.post("lobby", "mason", "good night").await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    assert_eq!(strings(&browser.run(LOG).await), ["day: Today", "good night"]);
+    let waited = browser.run("return midnight()").await.as_i64().expect("a number");
+    assert!((11 * 60 * MINUTE..=13 * 60 * MINUTE).contains(&waited), "{waited} ms from noon");
+    assert_eq!(strings(&browser.run(LOG).await), ["day: Yesterday", "good night"]);
+}
+
+#[tokio::test]
+async fn who_goes_on_within_five_minutes_is_named_once() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let browser = Browser::start().await;
+    browser.where_it_is_noon().await;
+    let start = now(&browser).await - 60 * MINUTE;
+    let messages = [
+        (start, "mason", "one"),
+        (start + 5 * MINUTE - 1, "mason", "goes on"),
+        (start + 10 * MINUTE - 1, "mason", "five minutes later"),
+        (start + 10 * MINUTE, "ada", "somebody else"),
+        (start + 10 * MINUTE + 1, "mason", "again"),
+        (start + 10 * MINUTE + 2, "Mason", "another name"),
+    ];
+    said(&redis, "lobby", &messages).await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    let shown = "return [...document.querySelectorAll('.message')].filter((line) =>
+        line.querySelector('.sender').offsetWidth <= 1).map((line) => line.querySelector('.text').textContent)";
+    assert_eq!(strings(&browser.run(shown).await), ["goes on"]);
+    let senders = browser.run("return document.querySelectorAll('.message bdi.sender').length").await;
+    assert_eq!(senders, messages.len(), "who cannot see is told each sender");
+}
+
+#[tokio::test]
+async fn own_messages_stand_apart_also_after_a_reload_and_from_others_of_that_name() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    browser.say("ada", "mine").await;
+    browser.lines_to("mine").await;
+    node.post("lobby", "ada", "of another ada").await;
+    browser.lines_to("of another ada").await;
+    for _ in 0..2 {
+        let apart = "return [...document.querySelectorAll('.message')].map((line) => [
+            line.querySelector('.text').textContent,
+            getComputedStyle(line.querySelector('.text')).backgroundColor !== 'rgba(0, 0, 0, 0)',
+            line.querySelector('.sender').offsetWidth > 1])";
+        assert_eq!(browser.run(apart).await, json!([["mine", true, true], ["of another ada", false, true]]));
+        browser.reload().await;
+        browser.whole().await;
+    }
+}
+
+#[tokio::test]
+async fn a_line_stands_above_the_first_unread_message() {
+    let node = Node::start(&[("ROOMS", "lobby,garden")]).await;
+    let browser = Browser::start().await;
+    node.fill("lobby", 2).await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    let read = node.post("lobby", "mason", "seen").await;
+    browser.until(&format!("return localStorage.getItem('tiny-chat:read:lobby') === '{read}'")).await;
+    assert_eq!(browser.run("return document.querySelectorAll('.unread').length").await, 0);
+    browser.open(&node.url("/garden")).await;
+    for text in ["first new", "second new"] {
+        node.post("lobby", "mason", text).await;
+    }
+    browser.open(&node.url("/lobby")).await;
+    browser.until("return document.querySelector('.lines .unread') !== null").await;
+    let log = browser.run(LOG).await;
+    assert_eq!(strings(&log)[3..], ["seen", "unread: New", "first new", "second new"]);
+    browser.reload().await;
+    browser.whole().await;
+    assert_eq!(browser.run("return document.querySelectorAll('.unread').length").await, 0, "they were read");
+}
+
+#[tokio::test]
+async fn the_end_is_followed_by_who_is_there_and_who_looks_back_is_told_how_many_are_new() {
+    let node = Node::start(&[]).await;
+    node.fill("lobby", 50).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    browser.until(AT_THE_END).await;
+    node.post("lobby", "mason", &"tall\n".repeat(30)).await;
+    node.post("lobby", "mason", "seen at the end").await;
+    browser.lines_to("seen at the end").await;
+    browser.until(AT_THE_END).await;
+    assert_eq!(browser.run("return document.querySelector('.newer').hidden").await, true);
+    browser.run("document.querySelector('.messages').scrollTop -= 400").await;
+    browser.until("return !document.querySelector('.following')").await;
+    let place = browser.run("return document.querySelector('.messages').scrollTop").await;
+    for text in ["one", "two"] {
+        node.post("lobby", "mason", text).await;
+    }
+    browser.lines_to("two").await;
+    assert_eq!(browser.text(".newer").await, "2 new ↓");
+    assert_eq!(browser.run("return document.querySelector('.messages').scrollTop").await, place);
+    browser.click(".newer").await;
+    browser.until(AT_THE_END).await;
+    assert_eq!(browser.run("return document.querySelector('.newer').hidden").await, true);
+    node.post("lobby", "mason", "followed again").await;
+    browser.lines_to("followed again").await;
+    browser.until(AT_THE_END).await;
+}

@@ -1,0 +1,164 @@
+//! What a message can hold, in a browser: links, rooms, code and names; and what it can not: anything that runs or is
+//! fetched (issue 3, "Reading" and "Safe").
+
+use serde_json::{Value, json};
+
+use crate::support::{Browser, Node};
+
+/// The parts of the last message's text: plain text as it is, anything else with its tag.
+const PARTS: &str = "return [...[...document.querySelectorAll('.message .text')].at(-1).childNodes].map((part) =>
+    part.nodeType === Node.TEXT_NODE ? part.data : [part.localName, part.textContent, part.getAttribute('href') ?? ''])";
+
+/// The parts of a message that comes live.
+async fn parts(node: &Node, browser: &Browser, message: &str) -> Value {
+    node.post("lobby", "mason", message).await;
+    browser.lines_to(&message.replace('`', "")).await;
+    browser.run(PARTS).await
+}
+
+#[tokio::test]
+async fn addresses_and_rooms_are_links_and_what_stands_around_them_is_not() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    let text = "See (https://a.example/x_(y)), http://b.example/?q=1&r=<2>. Or mailto:me@c.example! #café, a#b #1";
+    let expected = json!([
+        "See (",
+        ["a", "https://a.example/x_(y)", "https://a.example/x_(y)"],
+        "), ",
+        ["a", "http://b.example/?q=1&r=", "http://b.example/?q=1&r="],
+        "<2>. Or ",
+        ["a", "mailto:me@c.example", "mailto:me@c.example"],
+        "! ",
+        ["a", "#café", "/caf%C3%A9"],
+        ", a#b #1",
+    ]);
+    node.post("lobby", "mason", text).await;
+    browser.lines_to(text).await;
+    assert_eq!(browser.run(PARTS).await, expected);
+    browser.reload().await;
+    browser.until("return document.querySelector('.text a') !== null").await;
+    assert_eq!(browser.run(PARTS).await, expected, "from the page's own HTML");
+    let links = "return [...document.querySelectorAll('.text a')].map(({ rel, target }) => [rel, target])";
+    let away = json!(["noopener noreferrer nofollow ugc", "_blank"]);
+    assert_eq!(browser.run(links).await, json!([away, away, away, ["", ""]]));
+    browser.click(".text a[href='/caf%C3%A9']").await;
+    browser.live().await;
+    assert_eq!(browser.text("h1").await, "café");
+    assert_eq!(browser.console().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn no_other_scheme_is_a_link() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    let text = "javascript:alert(1) JAVASCRIPT:alert(1) data:text/html,<b> vbscript:x file:///etc/passwd ftp://a.example \
+        blob:null/1 //a.example www.a.example xhttp://a.example view-source:http:// java\u{200b}script:alert(1)";
+    assert_eq!(parts(&node, &browser, text).await, json!([text]));
+}
+
+#[tokio::test]
+async fn code_fences_and_line_breaks_stay_as_they_were_typed() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    node.post("lobby", "mason", "run `ls  <b> #x`:\n```sh\n  a\n\n\tb `c` http://a.example\n```\none\n\n  two")
+        .await;
+    browser.until("return document.querySelector('.text code.fence') !== null").await;
+    let expected = json!([
+        "run ",
+        ["code", "ls  <b> #x", ""],
+        ":",
+        ["code", "  a\n\n\tb `c` http://a.example", ""],
+        "one\n\n  two",
+    ]);
+    assert_eq!(browser.run(PARTS).await, expected);
+    for selector in [".text", ".text .fence"] {
+        assert!(browser.style(selector, "whiteSpace").await.starts_with("pre"), "{selector}");
+    }
+    let heights = "const [text, fence] = ['.text', '.fence'].map((name) => document.querySelector(name));
+        return fence.offsetHeight > 60 && text.offsetHeight - fence.offsetHeight > 80";
+    assert_eq!(browser.run(heights).await, true, "every line has its height");
+}
+
+#[tokio::test]
+async fn my_name_is_marked_where_others_say_it_and_when_i_change_it() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    browser.write("#sender", "ada").await;
+    let text = "@Ada, ada! adamant zada `ada` grace";
+    let expected =
+        json!([["mark", "@Ada", ""], ", ", ["mark", "ada", ""], "! adamant zada ", ["code", "ada", ""], " grace"]);
+    assert_eq!(parts(&node, &browser, text).await, expected);
+    assert_eq!(browser.run("return document.querySelectorAll('.message.mention').length").await, 1);
+    browser.say("ada", "ada is my name").await;
+    browser.lines_to("ada is my name").await;
+    assert_eq!(browser.run("return document.querySelectorAll('mark').length").await, 2, "not where I say it");
+    browser.write("#sender", "grace\t").await;
+    browser
+        .until("return [...document.querySelectorAll('mark')].map((mark) => mark.textContent).join() === 'grace'")
+        .await;
+}
+
+/// Whatever is written, it is shown, and nobody hears of it: no request leaves for where a message points.
+#[tokio::test]
+async fn nothing_that_a_message_or_a_name_holds_runs_or_is_fetched() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::recording().await;
+    let port = node.address().port();
+    let spy = format!("http://spy.localhost:{port}");
+    let message = format!(
+        "<img src={spy}/a onerror='window.ran=1'><script src={spy}/b></script><link rel=preload href={spy}/c> {spy}/d \
+         ![x]({spy}/e) <style>@import '{spy}/f'</style> \" onfocus=window.ran=1 autofocus x=\""
+    );
+    let name = "<img/src=//spy.localhost>\"'&lt;b>";
+    node.post("lobby", name, &message).await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    node.post("lobby", name, &message).await;
+    browser.say(name, &format!("{message} mine")).await;
+    let lines = browser.lines_to(&format!("{message} mine")).await;
+    assert_eq!(lines.len(), 3);
+    assert!(lines.iter().all(|line| line.text.starts_with(&message) && line.sender == name), "{lines:?}");
+    assert_eq!(browser.run("return window.ran ?? 'nothing ran'").await, "nothing ran");
+    let made =
+        "return document.querySelectorAll('.lines :is(img, script, link, style, [autofocus], [onfocus])').length";
+    assert_eq!(browser.run(made).await, 0);
+    let (home, all) = (node.url("/"), browser.requests().await);
+    assert!(all.iter().any(|url| url.starts_with(&home)), "{all:?}");
+    let strangers: Vec<&String> = all.iter().filter(|url| url.starts_with("http") && !url.starts_with(&home)).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+}
+
+/// A name that is written from right to left, or holds brackets, leaves what stands beside it in its place.
+#[tokio::test]
+async fn names_are_isolated_and_texts_have_their_own_direction() {
+    let node = Node::start(&[]).await;
+    node.post("lobby", "ليلى (1)", "مرحبا 1, 2").await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    node.post("lobby", "ليلى (1)", "مرحبا 3").await;
+    browser.lines_to("مرحبا 3").await;
+    for message in [".message", ".message ~ .message"] {
+        assert_eq!(browser.style(&format!("{message} bdi.sender"), "unicodeBidi").await, "isolate");
+        assert_eq!(browser.style(&format!("{message} .text"), "direction").await, "rtl");
+    }
+}
+
+#[tokio::test]
+async fn the_browser_itself_refuses_to_make_markup_of_text() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    for path in ["/lobby", "/-no-room"] {
+        browser.open(&node.url(path)).await;
+        let attempt = "try { document.body.innerHTML = '<b>'; return 'done'; } catch (error) { return error.name; }";
+        assert_eq!(browser.run(attempt).await, "TypeError", "{path}");
+    }
+}

@@ -1,0 +1,210 @@
+//! Writing in a browser: keys that send and keys that do not, a box that grows, names completed, nothing cut (issue 3,
+//! "Writing").
+
+use crate::support::{
+    Browser, Node, Stream, eventually,
+    keyboard::{BACKSPACE, DOWN, ENTER, ESCAPE, SHIFT, TAB, UP},
+};
+
+/// A node, and a browser whose focus is in the box of its lobby.
+async fn at_the_box() -> (Node, Browser) {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    browser.click("#message").await;
+    (node, browser)
+}
+
+async fn box_holds(browser: &Browser, text: &str) {
+    assert_eq!(browser.value("#message").await, text);
+}
+
+#[tokio::test]
+async fn enter_sends_and_shift_enter_breaks_the_line() {
+    let (node, browser) = at_the_box().await;
+    browser.press("one").await;
+    browser.press(format!("{SHIFT}{ENTER}")).await;
+    browser.press("two").await;
+    box_holds(&browser, "one\ntwo").await;
+    assert!(node.stored("lobby").await.is_empty());
+    browser.press(ENTER).await;
+    browser.lines_to("one\ntwo").await;
+    box_holds(&browser, "").await;
+    assert_eq!(node.newest("lobby").await["message"], "one\ntwo");
+    browser.press(format!("  {ENTER}")).await;
+    assert_eq!(node.stored("lobby").await.len(), 1, "nothing is sent of nothing");
+}
+
+#[tokio::test]
+async fn the_enter_of_an_input_method_never_sends() {
+    let (node, browser) = at_the_box().await;
+    browser.press("にほ").await;
+    let enter = "const [box, how] = [document.querySelector('#message'), JSON.parse(arguments[0])];
+        if (how.ended) box.dispatchEvent(new CompositionEvent('compositionend', { data: 'にほ' }));
+        return box.dispatchEvent(new KeyboardEvent('keydown',
+            { key: 'Enter', bubbles: true, cancelable: true, isComposing: how.composing, keyCode: how.code }))";
+    for how in [
+        r#"{ "composing": true, "code": 13 }"#,
+        r#"{ "composing": false, "code": 229 }"#,
+        r#"{ "composing": false, "code": 13, "ended": true }"#,
+    ] {
+        assert_eq!(browser.ask(enter, &[how]).await, true, "the key is the input method's: {how}");
+    }
+    box_holds(&browser, "にほ").await;
+    assert_eq!(browser.pending().await, []);
+    assert!(node.stored("lobby").await.is_empty());
+    browser.press(ENTER).await;
+    browser.lines_to("にほ").await;
+}
+
+#[tokio::test]
+async fn under_a_finger_enter_breaks_the_line_and_the_button_sends() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.screen(390, 844).await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    browser.click("#message").await;
+    browser.press(format!("one{ENTER}two")).await;
+    box_holds(&browser, "one\ntwo").await;
+    assert!(node.stored("lobby").await.is_empty());
+    browser.click(".composer button").await;
+    browser.lines_to("one\ntwo").await;
+}
+
+#[tokio::test]
+async fn the_box_grows_with_what_is_in_it_to_a_part_of_the_screen_and_shrinks_again() {
+    let (_node, browser) = at_the_box().await;
+    the_box_grows(&browser).await;
+}
+
+/// Not every browser sizes a box by its content.
+#[tokio::test]
+async fn the_box_grows_also_where_the_browser_does_not_do_it() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::start().await;
+    browser.before("CSS.supports = () => false").await;
+    browser.open(&node.url("/lobby")).await;
+    browser.run("document.querySelector('#message').style.fieldSizing = 'fixed'").await;
+    browser.whole().await;
+    browser.click("#message").await;
+    the_box_grows(&browser).await;
+}
+
+async fn the_box_grows(browser: &Browser) {
+    let height = async || browser.run("return document.querySelector('#message').offsetHeight").await.as_u64().unwrap();
+    let one = height().await;
+    let new_line = format!("{SHIFT}{ENTER}");
+    for _ in 0..3 {
+        browser.press(&new_line).await;
+        browser.press("x").await;
+    }
+    let four = height().await;
+    assert!(four >= one + 60, "{one} px, then {four}");
+    browser.paste(&"y\n".repeat(80)).await;
+    let many = height().await;
+    let screen = browser.run("return innerHeight").await.as_u64().unwrap();
+    assert!(many > four && many < screen / 2, "{many} of {screen} px");
+    let end = "const box = document.querySelector('#message'); return box.scrollTop + box.clientHeight > box.scrollHeight - 40";
+    browser.until(end).await;
+    browser.press(ENTER).await;
+    browser.until(&format!("return document.querySelector('#message').offsetHeight === {one}")).await;
+}
+
+#[tokio::test]
+async fn up_in_the_empty_box_recalls_what_was_said_and_never_harms_what_is_typed() {
+    let (node, browser) = at_the_box().await;
+    for text in ["first", "second"] {
+        browser.press(format!("{text}{ENTER}")).await;
+        browser.lines_to(text).await;
+    }
+    node.post("lobby", "mason", "of another").await;
+    browser.lines_to("of another").await;
+    for (key, text) in [(UP, "second"), (UP, "first"), (UP, "first"), (DOWN, "second"), (DOWN, "")] {
+        browser.press(key).await;
+        box_holds(&browser, text).await;
+    }
+    browser.press(UP).await;
+    browser.press("!").await;
+    browser.press(UP).await;
+    box_holds(&browser, "second!").await;
+    browser.press(ENTER).await;
+    browser.lines_to("second!").await;
+    assert_eq!(node.stored("lobby").await.len(), 4, "what is recalled is said anew");
+}
+
+#[tokio::test]
+async fn a_counter_appears_near_the_limit_and_over_it_nothing_is_cut() {
+    let (node, browser) = at_the_box().await;
+    browser.paste(&"x".repeat(3_000)).await;
+    assert_eq!(browser.text("#count").await, "");
+    browser.paste(&"👋".repeat(900)).await;
+    assert_eq!(browser.text("#count").await, "100 left");
+    browser.paste(&"y".repeat(112)).await;
+    assert_eq!(browser.text("#count").await, "12 too many");
+    browser.press(ENTER).await;
+    let said = browser.said("#send-error").await;
+    assert!(said.contains("12 characters too long"), "{said}");
+    let typed = browser.value("#message").await;
+    assert_eq!(typed.chars().count(), 4_012);
+    assert!(node.stored("lobby").await.is_empty());
+    browser.press(BACKSPACE.to_string().repeat(12)).await;
+    assert_eq!(browser.text("#count").await, "0 left");
+    assert_eq!(browser.text("#send-error").await, "");
+    browser.press(ENTER).await;
+    browser.until("return document.querySelectorAll('.message[data-id]').length === 1").await;
+    let stored = node.newest("lobby").await;
+    assert_eq!(stored["message"].as_str().unwrap(), &typed[..typed.len() - 12]);
+}
+
+#[tokio::test]
+async fn a_long_paste_stays_one_message() {
+    let (node, browser) = at_the_box().await;
+    let lines: Vec<String> = (1..=90).map(|number| format!("line {number}, with something on it")).collect();
+    let text = lines.join("\n");
+    browser.paste(&text).await;
+    box_holds(&browser, &text).await;
+    assert!(node.stored("lobby").await.is_empty());
+    browser.press(ENTER).await;
+    browser.lines_to(&text).await;
+    assert_eq!(node.stored("lobby").await.len(), 1);
+}
+
+/// The names that are offered, the chosen one with a mark.
+const OFFERED: &str = "return document.querySelector('#names').hidden ? '' :
+    [...document.querySelectorAll('#names [role=option]')].map((option) =>
+        (option.ariaSelected === 'true' ? '*' : '') + option.textContent).join()";
+
+#[tokio::test]
+async fn names_of_who_is_here_are_completed_by_at_and_by_tab() {
+    let (node, browser) = at_the_box().await;
+    let mut readers = Vec::new();
+    for name in ["mason", "Maria", "grace"] {
+        readers.push(Stream::open(&node, &format!("/subscribe/lobby?name={name}"), &[]).await);
+    }
+    browser.until("return document.querySelector('.people summary').textContent === '4 here'").await;
+    let offered = async |expected: &str| {
+        eventually(expected, async || (browser.run(OFFERED).await == expected).then_some(())).await;
+    };
+    browser.press("hello @m").await;
+    offered("*Maria,mason").await;
+    browser.press(DOWN).await;
+    offered("Maria,*mason").await;
+    browser.press(ENTER).await;
+    box_holds(&browser, "hello @mason ").await;
+    assert!(node.stored("lobby").await.is_empty(), "the Enter that chose a name did not send");
+    browser.press(format!("gr{TAB}")).await;
+    box_holds(&browser, "hello @mason @grace ").await;
+    browser.press(format!("and @ma{ESCAPE}")).await;
+    offered("").await;
+    box_holds(&browser, "hello @mason @grace and @ma").await;
+    browser.press(TAB).await;
+    offered("*Maria,mason").await;
+    browser.press(TAB).await;
+    box_holds(&browser, "hello @mason @grace and @Maria ").await;
+    browser.press(ENTER).await;
+    browser.lines_to("hello @mason @grace and @Maria ").await;
+    browser.press(TAB).await;
+    assert_eq!(browser.run("return document.activeElement.id").await, "", "in the empty box the tabulator goes on");
+}

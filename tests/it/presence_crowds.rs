@@ -1,0 +1,127 @@
+//! Who is here where many are: what is told then, and what it costs (issue 3, "Who is here").
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, future::join_all};
+use serde_json::json;
+
+use crate::{
+    presence::{HEARTBEAT, joined, listed, move_of, moves, named, present, told},
+    support::{Bus, DEADLINE, Node, Redis, Stream, on_both_buses, within},
+};
+
+on_both_buses!(
+    in_a_room_of_more_than_50_nobody_is_said_to_join,
+    of_more_than_100_names_only_the_number_of_readers_is_told,
+    while_200_join_at_once_presence_is_told_once_a_second,
+);
+
+/// Any number of readers may come from one address.
+const MANY: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "0");
+
+async fn in_a_room_of_more_than_50_nobody_is_said_to_join(bus: Bus) {
+    let node = bus.node(&[HEARTBEAT]).await;
+    let mut watch = Stream::live(&node, "lobby").await.seeing();
+    let mut readers = Vec::new();
+    for number in 10..59 {
+        readers.push(named(&node, &format!("n{number}")).await);
+    }
+    let mut names: Vec<String> = (10..59).map(|number| format!("n{number}")).collect();
+    let small = told(&mut watch, json!({ "count": 50, "names": names })).await;
+    let first = named(&node, "x1").await;
+    names.push("x1".into());
+    let mut large = told(&mut watch, json!({ "count": 51, "names": names })).await;
+    let _second = named(&node, "x2").await;
+    names.push("x2".into());
+    large.extend(told(&mut watch, json!({ "count": 52, "names": names })).await);
+    drop(first);
+    readers.truncate(10);
+    names.retain(|name| name == "x2" || readers_names(10).contains(name));
+    large.extend(told(&mut watch, json!({ "count": 12, "names": names })).await);
+    let _zoe = named(&node, "zoe").await;
+    let then = joined(&mut watch, "zoe").await;
+    let mut said = [moves(&small), moves(&large)].concat();
+    said.sort();
+    let expected: Vec<_> = readers_names(49).iter().map(|name| move_of("userJoined", name)).collect();
+    assert_eq!(said, expected, "those who came while there were 50, and nobody else");
+    assert_eq!(then, [move_of("userJoined", "zoe")], "who came while there were more is no news then");
+}
+
+fn readers_names(count: usize) -> Vec<String> {
+    (10..10 + count).map(|number| format!("n{number}")).collect()
+}
+
+async fn of_more_than_100_names_only_the_number_of_readers_is_told(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let mut watch = Stream::live(&node, "lobby").await.seeing();
+    let names: Vec<String> = (100..200).map(|number| number.to_string()).collect();
+    let _readers =
+        join_all((100..200).map(async |name: u32| present(&node, &format!("lobby?name={name}")).await)).await;
+    told(&mut watch, json!({ "count": 101, "names": names })).await;
+    listed(&node, json!({ "count": 101, "names": names })).await;
+    let _one_more = named(&node, "200").await;
+    told(&mut watch, json!({ "count": 102 })).await;
+    listed(&node, json!({ "count": 102 })).await;
+    if matches!(bus, Bus::Redis(_)) {
+        let there = bus.node(&[]).await;
+        listed(&there, json!({ "count": 102 })).await;
+        let mut watch = named(&there, "100").await;
+        told(&mut watch, json!({ "count": 103 })).await;
+    }
+}
+
+/// Joins one after the other, for a while: readers that are all different.
+async fn trickle(nodes: &[&Node], duration: Duration) -> Vec<Stream> {
+    let (mut readers, begun) = (Vec::new(), Instant::now());
+    let mut ticks = tokio::time::interval(Duration::from_millis(40));
+    while begun.elapsed() < duration {
+        ticks.tick().await;
+        let node = nodes[readers.len() % nodes.len()];
+        readers.push(present(node, &format!("lobby?name=late{}", readers.len())).await);
+    }
+    readers
+}
+
+async fn while_200_join_at_once_presence_is_told_once_a_second(bus: Bus) {
+    let node = bus.node(&[MANY]).await;
+    let mut watch = Stream::live(&node, "lobby").await.seeing();
+    told(&mut watch, json!({ "count": 1, "names": [] })).await;
+    let begun = Instant::now();
+    let join = async |number: usize| present(&node, &format!("lobby?name=n{number}")).await;
+    let at_once = join_all((0..200).map(join)).await;
+    let later = trickle(&[&node], Duration::from_secs(4)).await;
+    let all = at_once.len() + later.len() + 1;
+    let seen = told(&mut watch, json!({ "count": all })).await;
+    let presence = seen.iter().filter(|block| block.event.as_deref() == Some("presence")).count() as u64;
+    assert!(presence <= begun.elapsed().as_secs() + 1, "told {presence} times in {:?}", begun.elapsed());
+}
+
+/// "Cost per join does not grow with the size of the room: 5,000 joining cost a few announcements a second."
+#[tokio::test]
+async fn while_500_join_it_is_announced_a_few_times_a_second() {
+    let redis = Redis::start().await;
+    let nodes = [Node::on(&redis, &[MANY]).await, Node::on(&redis, &[MANY]).await];
+    let mut ears = redis.subscribe("lobby").await;
+    let mut watch = Stream::live(&nodes[0], "lobby").await.seeing();
+    told(&mut watch, json!({ "count": 1, "names": [] })).await;
+    let begun = Instant::now();
+    let join = async |number: usize| present(&nodes[number % 2], &format!("lobby?name=n{number}")).await;
+    let at_once = join_all((0..500).map(join)).await;
+    let later = trickle(&[&nodes[0], &nodes[1]], Duration::from_secs(4)).await;
+    told(&mut watch, json!({ "count": at_once.len() + later.len() + 1 })).await;
+    let last = nodes[0].post("lobby", "mason", "the end").await;
+    let (mut announced, mut bytes) = (0, 0);
+    let mut payloads = ears.on_message();
+    loop {
+        let payload = within(DEADLINE, "an announcement", payloads.next()).await.expect("a subscription");
+        let payload = payload.get_payload_bytes();
+        if payload.starts_with(format!("\x1e{last} ").as_bytes()) {
+            break;
+        }
+        assert!(payload.starts_with(b"\x1e0-0 presence "), "{:?}", String::from_utf8_lossy(payload));
+        (announced, bytes) = (announced + 1, bytes + payload.len());
+    }
+    let most = 2 * (begun.elapsed().as_secs() + 2);
+    assert!(announced <= most, "{announced} announcements of 2 nodes in {:?}", begun.elapsed());
+    assert!(bytes < 2000 * announced as usize, "{bytes} bytes in {announced} announcements");
+}

@@ -1,0 +1,209 @@
+//! Who is here when a name goes, a node ends or Redis is away (issue 3, "Who is here"). Most of it takes its real time.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::{
+    presence::{HEARTBEAT, listed, moves, named, present, told},
+    support::{Block, Bus, DEADLINE, Node, Redis, Stream, eventually, on_both_buses, room_of, within},
+};
+
+on_both_buses!(a_name_has_left_when_nobody_has_had_it_for_15_seconds);
+
+/// What a busy machine may take on top.
+const SLACK: Duration = Duration::from_secs(4);
+
+/// How long nobody has a name before it has left.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// "none left for 15 s", and not when one comes back within.
+async fn a_name_has_left_when_nobody_has_had_it_for_15_seconds(bus: Bus) {
+    let node = bus.node(&[HEARTBEAT]).await;
+    let there = if matches!(bus, Bus::Redis(_)) {
+        Some(bus.node(&[HEARTBEAT]).await)
+    } else {
+        None
+    };
+    let there = there.as_ref().unwrap_or(&node);
+    let mut watch = named(&node, "zoe").await;
+    let mut several = Stream::live(there, "lobby,attic").await.seeing();
+    let [mason, second, nora] = [named(&node, "mason").await, named(there, "mason").await, named(there, "nora").await];
+    told(&mut watch, json!({ "count": 5, "names": ["mason", "nora", "zoe"] })).await;
+    drop(mason);
+    told(&mut watch, json!({ "count": 4, "names": ["mason", "nora", "zoe"] })).await;
+    let (_crowd, lost) = (crowd(&node).await, present(&node, "crowd?name=mason").await);
+    let mut among_many = present(&node, "crowd").await.seeing();
+    until(&mut among_many, presence_of(53)).await;
+    drop((second, nora, lost));
+    let left = Instant::now();
+    told(&mut watch, json!({ "count": 2, "names": ["zoe"] })).await;
+    let returned = named(&node, "nora").await;
+    told(&mut watch, json!({ "count": 3, "names": ["nora", "zoe"] })).await;
+    let is_move = |block: &Block| block.event.as_deref().is_some_and(|event| event.starts_with("user"));
+    let gone = until(&mut watch, is_move).await;
+    assert_eq!(gone.raw, "event: userLeft\ndata: {\"username\":\"mason\"}\n\n");
+    assert!((GRACE..GRACE + SLACK).contains(&left.elapsed()), "left after {:?}", left.elapsed());
+    let is_leave = |block: &Block| block.event.as_deref() == Some("userLeft");
+    let gone = within(SLACK, "userLeft in a stream of several rooms", until(&mut several, is_leave)).await;
+    assert_eq!((gone.json()["username"].as_str(), room_of(&gone).as_str()), (Some("mason"), "lobby"));
+    let _mason = named(there, "mason").await;
+    let back = until(&mut watch, is_move).await;
+    assert_eq!(back.raw, "event: userJoined\ndata: {\"username\":\"mason\"}\n\n", "nora has never left");
+    drop(returned);
+    let gone_again = told(&mut watch, json!({ "count": 3, "names": ["mason", "zoe"] })).await;
+    assert_eq!(moves(&gone_again), [], "her 15 seconds begin anew");
+    for _ in 0..3 {
+        assert_eq!(watch.next().await.event.as_deref(), Some("heartbeat"), "no news while she may come back");
+    }
+    until(&mut among_many, presence_of(52)).await;
+    let mut block = Block::default();
+    while left.elapsed() < Duration::from_secs(17) || block.event.as_deref() != Some("heartbeat") {
+        block = among_many.next().await;
+        assert_ne!(block.event.as_deref(), Some("userLeft"), "in a room of more than 50");
+    }
+}
+
+/// 51 readers without a name.
+async fn crowd(node: &Node) -> Vec<Stream> {
+    join_all((0..51).map(|_| present(node, "crowd"))).await
+}
+
+fn presence_of(count: usize) -> impl Fn(&Block) -> bool {
+    move |block| block.event.as_deref() == Some("presence") && block.json()["count"] == count
+}
+
+/// The first block of this kind; all others are passed over. Longer than what takes its real time here.
+async fn until(stream: &mut Stream, is_wanted: impl Fn(&Block) -> bool) -> Block {
+    let reading = async {
+        loop {
+            let block = stream.next().await;
+            if is_wanted(&block) {
+                return block;
+            }
+        }
+    };
+    within(3 * DEADLINE, "a block of another kind", reading).await
+}
+
+/// "with a time to live per node, so that a crashed node's readers are gone within 30 s": to those who were there
+/// before, to those who come meanwhile to a node that hears of the room only then, and to those who ask.
+#[tokio::test]
+async fn the_readers_of_a_killed_node_are_gone_within_30_seconds() {
+    const GONE: Duration = Duration::from_secs(30);
+    let redis = Redis::start().await;
+    let mut killed = Node::on(&redis, &[HEARTBEAT]).await;
+    let (node, late, empty) = (
+        Node::on(&redis, &[HEARTBEAT]).await,
+        Node::on(&redis, &[HEARTBEAT]).await,
+        Node::on(&redis, &[]).await,
+    );
+    let mut watch = named(&node, "zoe").await;
+    let _ghosts = [named(&killed, "mason").await, named(&killed, "nora").await];
+    told(&mut watch, json!({ "count": 3, "names": ["mason", "nora", "zoe"] })).await;
+    killed.kill();
+    let crash = Instant::now();
+    let gone = json!({ "count": 1, "names": ["zoe"] });
+    let is_gone = |block: &Block| block.event.as_deref() == Some("presence") && block.json() == gone;
+    let before = async {
+        until(&mut watch, is_gone).await;
+        crash.elapsed()
+    };
+    let meanwhile = async {
+        tokio::time::sleep_until((crash + Duration::from_secs(18)).into()).await;
+        let mut late = Stream::live(&late, "lobby?in=").await.seeing();
+        until(&mut late, is_gone).await;
+        crash.elapsed()
+    };
+    let asked = async {
+        while empty.get("/presence/lobby").await.expect(200).json() != gone {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        crash.elapsed()
+    };
+    let all = async { tokio::join!(before, meanwhile, asked) };
+    let (before, meanwhile, asked) = within(3 * DEADLINE, "the end of the ghosts", all).await;
+    let moments = [before, meanwhile, asked];
+    assert!(moments.iter().all(|moment| *moment < GONE), "gone after {moments:?}");
+}
+
+/// A node that drains says so itself: nobody waits for what it said to grow old.
+#[tokio::test]
+async fn a_node_that_drains_takes_its_readers_away_at_once() {
+    let redis = Redis::start().await;
+    let (node, mut leaving) = (Node::on(&redis, &[]).await, Node::on(&redis, &[("DRAIN", "1")]).await);
+    let mut watch = named(&node, "zoe").await;
+    let _leaving = [named(&leaving, "mason").await, named(&leaving, "nora").await, named(&leaving, "").await];
+    told(&mut watch, json!({ "count": 4, "names": ["mason", "nora", "zoe"] })).await;
+    leaving.terminate();
+    assert!(leaving.exit().await.success());
+    let gone = json!({ "count": 1, "names": ["zoe"] });
+    assert_eq!(node.get("/presence/lobby").await.expect(200).json(), gone, "at once");
+    within(SLACK, "the end of the readers", told(&mut watch, gone)).await;
+}
+
+/// Longer than what was said is believed: without the bus nobody is thought to have left, and nothing is told of it.
+#[tokio::test]
+async fn during_an_outage_nobody_is_thought_to_have_left() {
+    let mut redis = Redis::start().await;
+    let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
+    let mut watch = [named(&nodes[0], "mason").await, named(&nodes[1], "nora").await];
+    let both = json!({ "count": 2, "names": ["mason", "nora"] });
+    for stream in &mut watch {
+        told(stream, both.clone()).await;
+    }
+    redis.kill();
+    let begun = Instant::now();
+    eventually("a node that knows of the outage", async || {
+        (nodes[0].metric("tinychat_bus_connected").await == Some(0.0)).then_some(())
+    })
+    .await;
+    let asked = Instant::now();
+    nodes[0].get("/presence/lobby").await.problem(503);
+    assert!(asked.elapsed() < Duration::from_secs(2), "an answer after {:?}", asked.elapsed());
+    tokio::time::sleep_until((begun + Duration::from_secs(26)).into()).await;
+    redis.restart().await;
+    for node in &nodes {
+        listed(node, both.clone()).await;
+    }
+    let _zoe = present(&nodes[0], "lobby?name=zoe").await;
+    for stream in &mut watch {
+        let after = told(stream, json!({ "count": 3, "names": ["mason", "nora", "zoe"] })).await;
+        for block in after {
+            let data = block.json();
+            let same = data == both || data["count"] == 3 || data == json!({ "username": "zoe" });
+            let own = block.event.as_deref() == Some("userJoined");
+            assert!(same || own, "told in the outage or after it: {block:?}");
+            assert_ne!(block.event.as_deref(), Some("userLeft"));
+        }
+    }
+}
+
+/// Who leaves and comes while Redis is away is told to the others on its node, and to the other nodes afterwards.
+#[tokio::test]
+async fn what_changed_during_an_outage_is_known_everywhere_after_it() {
+    let mut redis = Redis::start().await;
+    let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
+    let (mut mason, mut nora) = (named(&nodes[0], "mason").await, named(&nodes[1], "nora").await);
+    let guest = named(&nodes[0], "guest").await;
+    let all = json!({ "count": 3, "names": ["guest", "mason", "nora"] });
+    told(&mut mason, all.clone()).await;
+    told(&mut nora, all).await;
+    redis.kill();
+    eventually("a node that knows of the outage", async || {
+        (nodes[0].metric("tinychat_bus_connected").await == Some(0.0)).then_some(())
+    })
+    .await;
+    drop(guest);
+    told(&mut mason, json!({ "count": 2, "names": ["mason", "nora"] })).await;
+    let mut zoe = Stream::open(&nodes[0], "/subscribe/lobby?name=zoe", &[]).await.seeing();
+    zoe.first().await;
+    let now = json!({ "count": 3, "names": ["mason", "nora", "zoe"] });
+    told(&mut mason, now.clone()).await;
+    redis.restart().await;
+    told(&mut nora, now.clone()).await;
+    for node in &nodes {
+        listed(node, now.clone()).await;
+    }
+}

@@ -1,0 +1,291 @@
+//! Several rooms in one stream: which they may be, and that a reader gets each message of each of them once (issue 3,
+//! "Several rooms, one stream"; contract 5).
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{
+    race,
+    subscriptions::listeners,
+    support::{Bus, Node, Redis, Several, Stream, eventually, halves, on_both_buses, raw},
+};
+
+on_both_buses!(
+    the_places_stand_in_the_order_of_the_url,
+    with_history_each_room_gives_its_last_messages,
+    every_place_ever_sent_is_one_to_come_back_with,
+    who_was_away_for_long_gets_all_of_every_room,
+    readers_of_the_same_rooms_share_their_frames,
+    a_reader_that_does_not_read_keeps_nobody_waiting_and_loses_nothing,
+);
+
+/// The ids of the messages in each room.
+pub type Ids = BTreeMap<String, Vec<String>>;
+
+/// Posts until it is taken: on a machine that is busy a node may say 503 for a moment, and then it is sent again with its
+/// key.
+pub async fn post(node: &Node, room: &str, message: &str) -> String {
+    let key = format!("{:x}", rand::random::<u64>());
+    let fields = json!({ "sender": "mason", "message": message, "key": key });
+    eventually("a message that is taken", async || {
+        let answer = node.publish(room, fields.clone()).await;
+        (answer.status == 200).then(|| answer.id())
+    })
+    .await
+}
+
+/// Posts to rooms in turn, to each of the nodes, and gives the ids of each room.
+pub async fn chatter(nodes: &[impl AsRef<Node>], rooms: &[&str], count: usize) -> Ids {
+    let mut ids = Ids::new();
+    for number in 0..count {
+        let (node, room) = (&nodes[number / 3 % nodes.len()], rooms[number * 7 % 5 % rooms.len()]);
+        let id = post(node.as_ref(), room, &format!("message {number}")).await;
+        ids.entry(room.to_owned()).or_default().push(id);
+    }
+    ids
+}
+
+/// What comes after a place in rooms whose logs have all that was ever posted.
+pub fn after(all: &Ids, rooms: &str, vector: &str) -> Ids {
+    let places = rooms.split(',').zip(vector.split(','));
+    let later = places.filter_map(|(room, place)| {
+        let later = all.get(room)?.get(usize::try_from(halves(place).1).ok()?..)?;
+        (!later.is_empty()).then(|| (room.to_owned(), later.to_vec()))
+    });
+    later.collect()
+}
+
+pub fn count(ids: &Ids) -> usize {
+    ids.values().map(Vec::len).sum()
+}
+
+async fn the_places_stand_in_the_order_of_the_url(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let mut readers = [Several::live(&node, "a,b").await, Several::live(&node, "b,a").await];
+    let (a, b) = (node.post("a", "mason", "one").await, node.post("b", "mason", "two").await);
+    for reader in &mut readers {
+        reader.ids(2).await;
+    }
+    assert_eq!(readers[0].vector(), format!("{a},{b}"));
+    assert_eq!(readers[1].vector(), format!("{b},{a}"));
+    for (rooms, vector) in [("a,b", format!("{a},{b}")), ("b,a", format!("{b},{a}"))] {
+        assert_eq!(Several::live(&node, rooms).await.vector(), vector, "the place of a fresh reader");
+    }
+}
+
+async fn with_history_each_room_gives_its_last_messages(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let all = Ids::from([("a".to_owned(), node.fill("a", 6).await), ("b".to_owned(), node.fill("b", 2).await)]);
+    let mut readers = Vec::new();
+    for (asked, from_a, from_b) in [(1, 5, 1), (3, 3, 0), (1000, 0, 0)] {
+        let mut reader = Several::open(&node, "a,b,c", &format!("?history={asked}"), &[]).await;
+        let begin = reader.vector();
+        let numbers: Vec<u64> = begin.split(',').map(|id| halves(id).1).collect();
+        assert_eq!(numbers, [from_a, from_b, 0], "{begin} is not the place before what is replayed");
+        let expected = after(&all, "a,b,c", &begin);
+        assert_eq!(reader.ids(count(&expected)).await, expected);
+        let mut again = Several::resume(&node, "a,b,c", &begin).await;
+        assert_eq!(again.ids(count(&expected)).await, expected);
+        readers.extend([reader, again]);
+    }
+    let live = node.post("c", "mason", "live").await;
+    for mut reader in readers {
+        assert_eq!(reader.next().await, ("c".into(), live.clone()), "then it is live");
+    }
+    let mut beginning = Several::open(&node, "a,c", "?history=1&lastEventId=0-0,0-0", &[]).await;
+    assert_eq!(beginning.vector(), "0-0,0-0", "an id beats history");
+    assert_eq!(beginning.next().await, ("a".into(), all["a"][0].clone()));
+}
+
+async fn every_place_ever_sent_is_one_to_come_back_with(bus: Bus) {
+    const MESSAGES: usize = 20;
+    let nodes = race::nodes(&bus, &[]).await;
+    let mut reader = Several::live(&nodes[0], "a,b,c,d").await;
+    let all = chatter(&nodes, &["a", "b", "c"], MESSAGES).await;
+    let mut places = vec![reader.vector()];
+    for _ in 0..MESSAGES {
+        reader.next().await;
+        places.push(reader.vector());
+    }
+    assert_eq!(after(&all, "a,b,c,d", &reader.vector()), Ids::new());
+    let mut returned = vec![reader];
+    for (cut, place) in places.iter().enumerate() {
+        let expected = after(&all, "a,b,c,d", place);
+        assert_eq!(count(&expected), MESSAGES - cut);
+        for (number, node) in nodes.iter().enumerate() {
+            let mut back = match (cut + number) % 3 {
+                0 => Several::resume(node, "a,b,c,d", place).await,
+                1 => Several::open(node, "a,b,c,d", &format!("?lastEventId={place}"), &[]).await,
+                _ => {
+                    Several::open(node, "a,b,c,d", &format!("?last_event_id={}", place.replace(',', "%2C")), &[]).await
+                }
+            };
+            assert_eq!(back.vector(), *place);
+            assert_eq!(back.ids(MESSAGES - cut).await, expected, "after {place}");
+            returned.push(back);
+        }
+    }
+    let live = nodes[0].post("d", "mason", "live").await;
+    for mut back in returned {
+        assert_eq!(back.next().await, ("d".into(), live.clone()));
+    }
+}
+
+/// More than a page of any reading, and in one room more than a node keeps of a log it has not seen.
+async fn who_was_away_for_long_gets_all_of_every_room(bus: Bus) {
+    let nodes = race::nodes(&bus, &[("HISTORY", "5000")]).await;
+    let busy = async |room: &str, each: usize| {
+        let node = &nodes[0];
+        let (a, b, c) = tokio::join!(node.fill(room, each), node.fill(room, each), node.fill(room, each));
+        let mut ids = [a, b, c].concat();
+        ids.sort_by_key(|id| halves(id).1);
+        (room.to_owned(), ids)
+    };
+    let (a, b, c) = tokio::join!(busy("a", 500), busy("b", 200), busy("c", 50));
+    let all = Ids::from([a, b, c]);
+    for node in &nodes {
+        for begin in ["0-0,0-0,0-0".to_owned(), format!("{},0-0,{}", all["a"][900], all["c"][149])] {
+            let expected = after(&all, "a,b,c", &begin);
+            let mut back = Several::resume(node, "a,b,c", &begin).await;
+            assert_eq!(back.ids(count(&expected)).await, expected);
+        }
+    }
+}
+
+/// "merged once, its frames shared by all live readers of the set": the metric is what all frames on a node take.
+async fn readers_of_the_same_rooms_share_their_frames(bus: Bus) {
+    const MESSAGES: usize = 60;
+    const READERS: usize = 30;
+    let node = bus.node(&[]).await;
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        readers.push(Several::live(&node, "a,b").await);
+    }
+    let text = "x".repeat(4000);
+    for number in 0..MESSAGES {
+        node.post(["a", "b"][number % 2], "mason", &text).await;
+    }
+    for reader in &mut readers {
+        reader.ids(MESSAGES).await;
+    }
+    let once = (MESSAGES * text.len()) as f64;
+    let held = eventually("the size of the frames", async || {
+        node.metric("tinychat_cached_bytes").await.filter(|bytes| *bytes >= 2.0 * once)
+    })
+    .await;
+    assert!(held < 2.5 * once, "{held} bytes for {READERS} readers of the same {once} bytes");
+}
+
+async fn a_reader_that_does_not_read_keeps_nobody_waiting_and_loses_nothing(bus: Bus) {
+    let node = bus.node(&[("HISTORY", "2000")]).await;
+    let mut stalled = Several::live(&node, "a,b").await;
+    let begin = stalled.vector();
+    let mut quick = Several::live(&node, "a,b").await;
+    let text = "x".repeat(4000);
+    let mut all = Ids::new();
+    for number in 0..1200 {
+        let room = ["a", "b"][number % 2];
+        let id = post(&node, room, &text).await;
+        assert_eq!(quick.next().await, (room.to_owned(), id.clone()));
+        all.entry(room.to_owned()).or_default().push(id);
+    }
+    let seen = stalled.stream.until_cut().await;
+    let places: Vec<String> = seen.into_iter().filter_map(|block| block.id).collect();
+    assert!(places.len() < 1200, "4.8 MB were kept for a reader that did not read");
+    let place = places.last().unwrap_or(&begin);
+    let expected = after(&all, "a,b", place);
+    assert_eq!(count(&expected) + places.len(), 1200, "what was sent was sent in order, and once");
+    let mut back = Several::resume(&node, "a,b", place).await;
+    assert_eq!(back.ids(count(&expected)).await, expected);
+}
+
+#[tokio::test]
+async fn a_stream_has_1_to_16_different_rooms() {
+    let node = Node::start(&[]).await;
+    let numbered = |count: usize| (1..=count).map(|n| format!("r{n}")).collect::<Vec<_>>().join(",");
+    for rooms in [1, 2, 15, 16] {
+        let mut stream = Stream::live(&node, &numbered(rooms)).await;
+        node.post(&format!("r{rooms}"), "mason", "hi").await;
+        assert_eq!(stream.next().await.id.unwrap().split(',').count(), rooms);
+    }
+    let mut again = Several::resume(&node, &numbered(16), &["0-0"; 16].join(",")).await;
+    assert_eq!(again.ids(4).await.len(), 4, "a place in 16 rooms is not too long");
+    for twice in ["a,a", "a,b,a", "a%2Ca", "caf%C3%A9,cafe%CC%81", "a,b,%61", &numbered(17)] {
+        let detail = node.get(&format!("/subscribe/{twice}")).await.problem(400);
+        assert!(detail.contains("16"), "{twice}: {detail} does not name the rule");
+    }
+    for bad in ["a,", ",a", "a,,b", "a,metrics", "a,-b", "a,b c", "a,%FF", "a;b", "a,Subscribe", ","] {
+        node.get(&format!("/subscribe/{}", bad.replace(' ', "%20"))).await.problem(404);
+    }
+    for one in ["/a,b", "/history/a,b", "/presence/a,b"] {
+        node.get(one).await.problem(404);
+    }
+    node.publish("a,b", json!({ "message": "hi" })).await.problem(404);
+}
+
+#[tokio::test]
+async fn head_of_several_rooms_ends_at_once() {
+    let node = Node::start(&[("MAX_STREAMS", "1")]).await;
+    for _ in 0..3 {
+        let answer = raw(&node, "HEAD /subscribe/a,b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.to_ascii_lowercase().contains("\r\ncontent-type: text/event-stream\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "a body after the head: {answer}");
+    }
+    for (path, status) in [("/subscribe/a,a", 400), ("/subscribe/a,-", 404)] {
+        assert_eq!(node.send(node.request(Method::HEAD, path)).await.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn each_room_is_let_go_of_with_its_own_last_reader() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[("HEARTBEAT", "1")]).await;
+    let first = Several::live(&node, "a,b").await;
+    let second = Several::live(&node, "b,c").await;
+    let mut third = Stream::live(&node, "c").await;
+    let gone = async |room: &str| {
+        let left = async || (listeners(&redis, room).await == 0).then_some(());
+        eventually(&format!("the end of the subscription to {room}"), left).await;
+    };
+    let there = async |rooms: &[&str]| {
+        for room in rooms {
+            assert_eq!(listeners(&redis, room).await, 1, "{room}");
+        }
+    };
+    there(&["a", "b", "c"]).await;
+    drop(first);
+    gone("a").await;
+    there(&["b", "c"]).await;
+    let place = second.vector();
+    drop(second);
+    gone("b").await;
+    there(&["c"]).await;
+    let id = node.post("c", "mason", "hi").await;
+    assert_eq!(third.next_message().await.id, id);
+    let mut back = Several::resume(&node, "b,c", &place).await;
+    assert_eq!(back.next().await, ("c".into(), id));
+    there(&["b", "c"]).await;
+}
+
+#[tokio::test]
+async fn a_message_reaches_the_readers_of_its_room_on_every_node() {
+    let redis = Redis::start().await;
+    let nodes = [Node::on(&redis, &[]).await, Node::on(&redis, &[]).await];
+    let mut readers = Vec::new();
+    for (node, rooms) in [(0, "a,b"), (1, "a,b"), (1, "b,a,c"), (0, "b,c")] {
+        readers.push((rooms, Several::live(&nodes[node], rooms).await));
+    }
+    let mut all = Ids::new();
+    for number in 0..30 {
+        let room = ["a", "b", "c"][number % 3];
+        let id = nodes[number % 2].post(room, "mason", "hi").await;
+        all.entry(room.to_owned()).or_default().push(id);
+    }
+    for (rooms, mut reader) in readers {
+        let expected = after(&all, rooms, &vec!["0-0"; rooms.split(',').count()].join(","));
+        assert_eq!(reader.ids(count(&expected)).await, expected, "{rooms}");
+    }
+}

@@ -1,0 +1,150 @@
+//! What stands in a stream of several rooms, byte for byte: each message names its room, and its id is the place in all
+//! of them (issue 3, "Several rooms, one stream").
+
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::json;
+
+use crate::{
+    away::backoff,
+    support::{Bus, Node, Redis, Several, Stream, eventually, halves, key, on_both_buses, room_of},
+};
+
+on_both_buses!(
+    a_message_names_its_room_last_and_its_id_is_the_place_in_all_rooms,
+    a_stream_of_one_room_is_the_same_beside_one_of_several,
+);
+
+async fn a_message_names_its_room_last_and_its_id_is_the_place_in_all_rooms(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let mut stream = Stream::open(&node, "/subscribe/a,b,c", &[]).await;
+    let first = stream.first().await;
+    assert_eq!(first.raw, format!("retry: {}\nid: 0-0,0-0,0-0\n\n", first.retry.unwrap()));
+    assert_eq!(stream.event("status").await["live"], true);
+    let b = node.post("b", "mason", "hi").await;
+    let frame_b = format!("id: 0-0,{b},0-0\ndata: {{\"sender\":\"mason\",\"message\":\"hi\",\"room\":\"b\"}}\n\n");
+    assert_eq!(stream.next().await.raw, frame_b);
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    eventually("a later time", async || (now() > halves(&b).0.into()).then_some(())).await;
+    let a = node.publish("a", json!({ "sender": "}", "message": "{}", "key": "k-1" })).await.id();
+    let frame_a =
+        format!("id: {a},{b},0-0\ndata: {{\"sender\":\"}}\",\"message\":\"{{}}\",\"key\":\"k-1\",\"room\":\"a\"}}\n\n");
+    assert_eq!(stream.next().await.raw, frame_a);
+    let mut returning = Stream::open(&node, "/subscribe/a,b,c?lastEventId=0-0,0-0,0-0", &[]).await;
+    returning.first().await;
+    returning.event("status").await;
+    let replayed = [returning.next().await.raw, returning.next().await.raw];
+    assert_eq!(replayed, [frame_b, frame_a], "replayed as they were sent live");
+}
+
+async fn a_stream_of_one_room_is_the_same_beside_one_of_several(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let mut several = Several::live(&node, "a,b").await;
+    let mut one = Stream::live(&node, "a").await.seeing();
+    let presence = one.next().await;
+    assert_eq!(presence.raw, "event: presence\ndata: {\"count\":2,\"names\":[]}\n\n");
+    let id = node.post("a", "mason", "hi").await;
+    several.next().await;
+    let frame = format!("id: {id}\ndata: {{\"sender\":\"mason\",\"message\":\"hi\"}}\n\n");
+    assert_eq!(one.next().await.raw, frame);
+    let mut back = Stream::resume(&node, "a", "0-0").await;
+    assert_eq!(back.next().await.raw, frame);
+    let mut gapped = Stream::open(&node, "/subscribe/a?lastEventId=x", &[]).await;
+    gapped.first().await;
+    let gap = "event: gap\ndata: {\"asked\":\"x\",\"resumed\":null,\"reason\":\"invalid\"}\n\n";
+    assert_eq!(gapped.said().await.raw, gap);
+    assert_eq!(gapped.said().await.raw, format!("id: {id}\n\n"));
+}
+
+/// Names and commas escaped in the URL are the same rooms, and a name stands in the data as it is.
+#[tokio::test]
+async fn rooms_are_named_as_they_are_and_not_as_the_url_has_them() {
+    let node = Node::start(&[]).await;
+    let mut composed = Stream::live(&node, "caf%C3%A9,b").await;
+    let mut decomposed = Stream::live(&node, "cafe%CC%81%2Cb").await;
+    node.post("caf%C3%A9", "mason", "hi").await;
+    for stream in [&mut composed, &mut decomposed] {
+        assert_eq!(room_of(&stream.next().await), "café");
+    }
+}
+
+#[tokio::test]
+async fn status_heartbeat_and_backoff_name_no_room() {
+    let node = Node::start(&[("HEARTBEAT", "1"), ("NODE", "chat-9"), ("DRAIN", "1"), ("MAX_STREAMS", "1")]).await;
+    let mut stream = Stream::open(&node, "/subscribe/a,b", &[]).await;
+    stream.first().await;
+    let status = "event: status\ndata: {\"live\":true,\"node\":\"chat-9\",\"heartbeat\":1}\n\n";
+    assert_eq!(stream.next().await.raw, status);
+    assert_eq!(stream.next().await.raw, "event: heartbeat\ndata: OK\n\n");
+    let mut full = Stream::open(&node, "/subscribe/a,b", &[]).await;
+    backoff(&full.rest().await, "full", 5000..=30_000);
+    node.terminate();
+    let mut last_words = stream.rest().await;
+    last_words.retain(|block| block.event.as_deref() != Some("heartbeat"));
+    assert!(last_words.iter().all(|block| block.id.is_none() && !block.raw.contains("room")), "{last_words:?}");
+    backoff(&last_words, "draining", 1000..=5000);
+}
+
+/// "every message's JSON gains `"room"` as its last member, events of ours too".
+#[tokio::test]
+async fn an_entry_of_another_type_names_its_room_where_it_is_an_object() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let mut live = Several::live(&node, "a,b").await;
+    let mut frames = Vec::new();
+    for (n, data, told) in [
+        (1, "{\"version\":2}", "data: {\"version\":2,\"room\":\"b\"}\n"),
+        (2, "{}", "data: {\"room\":\"b\"}\n"),
+        (3, "[1]", "data: [1]\n"),
+        (4, "{no json}", "data: {no json}\n"),
+        (5, "{\n\"room\":\"x\" } ", "data: {\ndata: \"room\":\"x\" ,\"room\":\"b\"} \n"),
+        (6, "", "data: \n"),
+    ] {
+        let id = format!("1700000000000-{n}");
+        let _: String = redis.cmd(&["XADD", &key("b"), &id, "type", "deploy", "data", data]).await;
+        redis.publish("b", format!("\x1e{id} deploy {data}")).await;
+        frames.push(format!("id: 0-0,{id}\nevent: deploy\n{told}\n"));
+        assert_eq!(live.stream.next().await.raw, frames[n - 1]);
+    }
+    let mut back = Several::resume(&node, "a,b", "0-0,0-0").await;
+    back.stream.event("status").await;
+    for frame in frames {
+        assert_eq!(back.stream.next().await.raw, frame, "replayed as it was sent live");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_publish_gets_its_room_where_it_is_an_object_and_passes_unchanged_where_not() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let mut stream = Several::live(&node, "a,b").await.stream;
+    for (payload, frame) in [
+        (
+            r#"{"sender":"cron","message":"done"}"#,
+            "data: {\"sender\":\"cron\",\"message\":\"done\",\"room\":\"b\"}\n\n",
+        ),
+        ("plain text", "data: plain text\n\n"),
+        ("[{}]", "data: [{}]\n\n"),
+        ("\"{}\"", "data: \"{}\"\n\n"),
+        ("{} {}", "data: {} {}\n\n"),
+        ("{\"a\":1", "data: {\"a\":1\n\n"),
+        ("{\r\n\"a\": \"}\"\r\n}\r\n", "data: {\ndata: \"a\": \"}\"\ndata: ,\"room\":\"b\"}\ndata: \n\n"),
+        ("id: 9-9\n\nevent: gap", "data: id: 9-9\ndata: \ndata: event: gap\n\n"),
+    ] {
+        redis.publish("b", payload).await;
+        assert_eq!(stream.next().await.raw, frame, "{payload:?}");
+    }
+    redis.publish("b", r#"{"room":"a","message":"not from there"}"#).await;
+    let overruled = stream.next().await;
+    assert_eq!((overruled.id.as_ref(), room_of(&overruled).as_str()), (None, "b"), "{overruled:?}");
+    let a = node.post("a", "mason", "hi").await;
+    assert_eq!(stream.next().await.id, Some(format!("{a},0-0")), "what is foreign moves no place");
+    let b = node.post("b", "mason", "hi").await;
+    let mut back = Several::resume(&node, "b,a", "0-0,0-0").await;
+    let (rooms, _) = (back.ids(2).await, node.post("b", "mason", "next").await);
+    assert_eq!(rooms, BTreeMap::from([("a".to_owned(), vec![a]), ("b".to_owned(), vec![b])]), "nor is it replayed");
+    back.next().await;
+}
