@@ -79,8 +79,8 @@ export class Desk {
     },
     ping: () => this.#tell({ tell: 'pong' }),
     bye: (details, tab) => this.#tabs.delete(tab),
-    put: async ({ item }) => (await this.#sender()).add(item),
-    retry: async ({ key }) => (await this.#sender()).retry(key),
+    put: async ({ item }) => (await this.#sender())?.add(item),
+    retry: async ({ key }) => (await this.#sender())?.retry(key),
     discard: ({ key }) => this.#outbox?.remove(key),
     read: ({ room, id }) => {
       this.#unread.read(room, id);
@@ -160,7 +160,8 @@ export class Desk {
 
   /** The outbox, which no tab needs before something is sent. */
   async #sender() {
-    const { Outbox } = await import('./outbox.js');
+    const { Outbox } = await import('./outbox.js').catch(() => ({})); // offline; the next connection tries again
+    if (!Outbox) return null;
     this.#outbox ??= new Outbox(this.#world, this.#memory, {
       clear: (room) => this.#stream.live && this.#stream.rooms.includes(room) && !this.#replay.has(room),
       changed: () => this.#changed(),

@@ -135,7 +135,7 @@ export async function publish(world, { room, sender, text, key }) {
     const { id, detail, title } = Object(await response.json().catch(() => null));
     const { ok, status } = response;
     if (ok && id) return { id };
-    const reason = detail || title || `The message was not taken (${status}).`;
+    const reason = detail?.replace(/^\w+: /, '') || title || `The message was not taken (${status}).`;
     if (status === 429) return { wait: Number(response.headers.get('Retry-After')) || 1 };
     return status >= 400 && status < 500 && status !== 408 ? { refused: reason } : { unknown: reason };
   } catch {

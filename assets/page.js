@@ -9,6 +9,8 @@ import { recall, remember } from './memory.js';
 import { openSession } from './session.js';
 import { Status } from './status.js';
 
+const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can.';
+
 const one = (selector) => document.querySelector(selector);
 const [form, messages, sender, line] = ['.composer', '.messages', '#sender', '.status'].map(one);
 const room = one('h1').textContent;
@@ -28,13 +30,18 @@ const session = openSession(
     gap: (gap) => log.gap(gap),
     state(now, details) {
       status.show(now, details);
-      if (now === 'live') one('.empty')?.classList.remove('storeless');
+      if (now !== 'live') return;
+      one('.empty')?.classList.remove('storeless');
+      rest();
     },
     presence: (who) => page.changed((page.who = who)),
     rooms: (rooms) => page.changed((page.rooms = rooms)),
     async outbox(items) {
       page.items = items;
       if (items.length) await rest();
+      const error = one('#send-error');
+      if (items.length && !coming) error.textContent = KEPT; // the network went before the rest came
+      else if (error.textContent === KEPT) error.textContent = '';
       page.changed();
     },
     settled: (...what) => page.settle(...what), // at once: the pending line goes next

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 const DESKTOP = { width: 1200, height: 750, mobile: false };
 const PHONE = { width: 390, height: 844, mobile: true };
@@ -15,6 +15,7 @@ const every = process.argv[2];
 const folder = every ?? 'docs';
 const scratch = mkdtempSync(join(tmpdir(), 'tiny-chat-pictures-'));
 const children = [];
+let browser;
 
 /** Ends when the work does, however that was. */
 function run(program, args, env = {}) {
@@ -60,8 +61,7 @@ class Server {
   }
 
   async up() {
-    const target = process.env.CARGO_TARGET_DIR ?? join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../target');
-    this.node = run(join(target, 'debug/tiny-chat'), [], {
+    this.node = run(resolve(process.env.CARGO_TARGET_DIR ?? 'target', 'debug/tiny-chat'), [], {
       BIND: `127.0.0.1:${this.port}`,
       REDIS_URL: `redis://127.0.0.1:${this.redis}`,
       NODE: 'chat-1',
@@ -109,8 +109,8 @@ class Browser {
     const flags = ['headless=new', 'no-sandbox', 'disable-gpu', 'no-first-run', 'disable-background-networking', 'hide-scrollbars'];
     const args = [...flags.map((flag) => `--${flag}`), `--user-data-dir=${join(scratch, 'profile')}`];
     const capabilities = { alwaysMatch: { browserName: 'chrome', 'goog:chromeOptions': { args } } };
-    const { sessionId } = await browser.ask('POST', '/session', { capabilities });
-    browser.session = `/session/${sessionId}`;
+    const { sessionId, capabilities: given } = await browser.ask('POST', '/session', { capabilities });
+    Object.assign(browser, { session: `/session/${sessionId}`, pid: given['goog:processID'] });
     return browser;
   }
 
@@ -167,8 +167,9 @@ class Browser {
     return this.until('[...document.querySelectorAll(".message[data-id] .text")].at(-1)?.textContent.includes(arguments[0])', text);
   }
 
+  /** A chromedriver that is killed would leave its browser behind. */
   close() {
-    return this.ask('DELETE', this.session);
+    return this.ask('DELETE', this.session).catch(() => process.kill(this.pid, 'SIGKILL'));
   }
 
   async shape(kind) {
@@ -211,7 +212,7 @@ async function work(signal) {
   for (const [index, [sender, text]] of TALK.entries()) await server.past('everyone', 26 - 2 * index, sender, text);
   await server.past('random', 300, 'mason', 'Somebody left the oven on.');
 
-  const browser = await Browser.start();
+  browser = await Browser.start();
   await browser.shape('light'); // pages are opened in this size
   for (const name of ['mason', 'grace']) await server.present('everyone', name, signal);
   await browser.open(`${server.url}/random`);
@@ -279,15 +280,19 @@ async function work(signal) {
     await browser.open(`${server.url}/-no-room`);
     await browser.picture('error');
   }
-  await browser.close();
 }
 
 const aborting = new AbortController();
-const clean = async () => {
-  aborting.abort();
-  await Promise.all(children.map((child) => child.exitCode === null && child.signalCode === null && end(child)));
-  rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
-};
+let cleaning;
+function clean() {
+  cleaning ??= (async () => {
+    aborting.abort();
+    await browser?.close();
+    await Promise.all(children.map((child) => child.exitCode === null && child.signalCode === null && end(child)));
+    rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
+  })();
+  return cleaning;
+}
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => clean().then(() => process.exit(1)));
 mkdirSync(folder, { recursive: true });
 try {

@@ -69,6 +69,8 @@ struct State {
     others: HashMap<String, Other>,
     /// Whether the other nodes' readers are known.
     known: bool,
+    /// The names that were on other nodes when this one first said who is here.
+    before: Vec<String>,
     /// Whether somebody has come who was not told yet.
     asked: bool,
     /// Whether it may be different from what was told.
@@ -121,6 +123,7 @@ impl Here {
         state.own.enter(name.as_ref());
         state.stirred = true;
         drop(state);
+        room.say_who_is_here(Instant::now());
         Self { room, name }
     }
 }
@@ -175,10 +178,13 @@ impl Presence {
         let mut state = self.state();
         state.own.saying = false;
         state.own.changed |= all.is_none();
-        state.known |= all.is_some();
+        let Some(mut others) = all else { return };
+        others.retain(|(attendance, _)| *attendance.process != *self.process);
+        if !std::mem::replace(&mut state.known, true) {
+            state.before = others.iter().flat_map(|(attendance, _)| attendance.names.clone()).collect();
+        }
         let now = Instant::now();
-        let others = all.into_iter().flatten().filter(|(attendance, _)| *attendance.process != *self.process);
-        others.for_each(|(attendance, left)| state.hear(attendance, now + left));
+        others.into_iter().for_each(|(attendance, left)| state.hear(attendance, now + left));
     }
 
     /// What the bus has to be told at the end of the process, where there is something.
@@ -252,8 +258,7 @@ impl State {
         }
         let roster = Roster::of(self.others.values().map(|other| &other.attendance).chain([&self.own.attendance("")]));
         let small = roster.names.as_deref().filter(|_| roster.count <= SMALL);
-        let elsewhere = self.others.values().flat_map(|other| &other.attendance.names);
-        let mut events = self.names.follow(small, elsewhere, now);
+        let mut events = self.names.follow(small, std::mem::take(&mut self.before), now);
         let news = self.told.as_ref().is_none_or(|(_, told)| *told != roster);
         if std::mem::take(&mut self.asked) || news {
             events.push(sse::presence(roster.count, roster.names.as_deref()));
@@ -303,21 +308,16 @@ impl Own {
 }
 
 impl Names {
-    /// Looks who is here; gives the events about who has joined and left. At the first look, names
-    /// from elsewhere have been here before; in a room that was too large, all have.
-    fn follow<'a>(
-        &mut self,
-        here: Option<&[String]>,
-        elsewhere: impl Iterator<Item = &'a String>,
-        now: Instant,
-    ) -> Vec<Bytes> {
+    /// Looks who is here; gives the events about who has joined and left. At the first look, who was
+    /// there `before` has not joined; nor has anybody when a room was too large until now.
+    fn follow(&mut self, here: Option<&[String]>, before: Vec<String>, now: Instant) -> Vec<Bytes> {
         let Some(here) = here else {
             *self = Names::TooMany;
             return Vec::new();
         };
         let mut followed = match std::mem::take(self) {
             Names::Followed(followed) => followed,
-            Names::Unknown => elsewhere.map(|name| (name.clone(), None)).collect(),
+            Names::Unknown => before.into_iter().map(|name| (name, None)).collect(),
             Names::TooMany => here.iter().map(|name| (name.clone(), None)).collect(),
         };
         let mut events = Vec::new();

@@ -163,12 +163,17 @@ impl Room {
 
     /// Tells other nodes and the readers who is here, where it is time.
     pub fn look_who_is_here(self: &Arc<Self>, now: Instant) {
+        self.say_who_is_here(now);
+        let bus_is_heard = self.join.load(Ordering::SeqCst) > 0;
+        self.presence.tell(now, bus_is_heard).into_iter().for_each(|event| self.beside(event));
+    }
+
+    /// Tells other nodes who is here, where it is time.
+    pub fn say_who_is_here(self: &Arc<Self>, now: Instant) {
         if let Some(attendance) = self.presence.say(now) {
             let room = self.clone();
             tokio::spawn(async move { room.presence.said(room.bus.attend(room.name(), &attendance).await.ok()) });
         }
-        let bus_is_heard = self.join.load(Ordering::SeqCst) > 0;
-        self.presence.tell(now, bus_is_heard).into_iter().for_each(|event| self.beside(event));
     }
 
     /// Tells other nodes that nobody is here any more.

@@ -1,5 +1,7 @@
 //! Nothing typed is ever lost (issue 3): what is written survives what befalls the page, and what is sent appears once.
 
+use serde_json::json;
+
 use crate::support::{Browser, Node, Proxy, Redis, eventually};
 
 async fn texts(browser: &Browser) -> Vec<String> {
@@ -277,4 +279,25 @@ async fn what_one_tab_leaves_behind_another_sends() {
     proxy.restore();
     browser.lines_to("from the other tab").await;
     assert_eq!(stored(&node, "lobby").await, ["from the other tab"]);
+}
+
+/// The network goes before the page is whole: what shows pending lines never came.
+#[tokio::test]
+async fn a_message_sent_before_the_page_is_whole_is_kept_and_the_page_says_so() {
+    let node = Node::start(&[("HEARTBEAT", "1")]).await;
+    let proxy = Proxy::to(node.address()).await;
+    let browser = Browser::start().await;
+    browser.devtools("Network.enable", json!({})).await;
+    browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*/rest.js", "*/outbox.js"] })).await;
+    browser.open(&proxy.url("/lobby")).await;
+    browser.live().await;
+    proxy.cut();
+    browser.status("reconnecting").await;
+    browser.enter("too early").await;
+    assert!(browser.said("#send-error").await.contains("Your message is kept"));
+    browser.devtools("Network.setBlockedURLs", json!({ "urls": [] })).await;
+    proxy.restore();
+    browser.lines_to("too early").await;
+    browser.until("return document.querySelector('#send-error').textContent === ''").await;
+    assert_eq!(stored(&node, "lobby").await, ["too early"]);
 }

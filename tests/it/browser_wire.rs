@@ -93,7 +93,7 @@ impl Chatter {
                 number += 1;
                 let message = serde_json::json!({ "sender": "mason", "message": format!("message {number}") });
                 client.post(&url).json(&message).send().await.expect("an answer");
-                tokio::time::sleep(Duration::from_millis(30)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
             number
         });

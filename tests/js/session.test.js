@@ -260,7 +260,7 @@ test('what will never be taken fails with the reason, and the next goes out', as
   const key = tab.session.send('spoiled');
   tab.session.send('good');
   await pass(100);
-  assert.deepEqual(tab.pending.map(({ state, reason }) => [state, reason]), [['failed', 'message: too bad.']]);
+  assert.deepEqual(tab.pending.map(({ state, reason }) => [state, reason]), [['failed', 'too bad.']]);
   assert.deepEqual(tab.texts, ['good']);
   assert.equal(tab.session.discard(key), 'spoiled');
   await pass(100);

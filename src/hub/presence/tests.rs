@@ -45,6 +45,22 @@ fn nothing_is_told_before_it_is_known_who_is_elsewhere() {
 }
 
 #[test]
+fn who_comes_elsewhere_after_this_node_has_spoken_has_joined() {
+    let (presence, now) = (presence(), Instant::now());
+    enter(&presence, "ada");
+    presence.said(Some(vec![]));
+    presence.hear(elsewhere(1, 1, &["mason"]));
+    assert_eq!(
+        told(&presence, now),
+        [
+            r#"userJoined {"username":"ada"}"#,
+            r#"userJoined {"username":"mason"}"#,
+            r#"presence {"count":2,"names":["ada","mason"]}"#
+        ]
+    );
+}
+
+#[test]
 fn readers_are_told_at_most_once_a_second_and_only_what_is_new() {
     let (presence, now) = (presence(), Instant::now());
     presence.said(Some(vec![]));
@@ -150,8 +166,7 @@ fn what_the_bus_did_not_take_is_said_again() {
 #[test]
 fn a_process_that_says_nothing_any_more_is_forgotten_unless_the_bus_is_lost() {
     let (presence, now) = (presence(), Instant::now());
-    presence.said(Some(vec![]));
-    presence.hear(elsewhere(1, 1, &["mason"]));
+    presence.said(Some(vec![(elsewhere(1, 1, &["mason"]), ATTENDANCE_MEMORY)]));
     assert_eq!(told(&presence, now), [r#"presence {"count":1,"names":["mason"]}"#]);
     let late = now + ATTENDANCE_MEMORY + SECOND;
     assert_eq!(presence.tell(late, false), [""; 0]);
