@@ -16,7 +16,7 @@ mod memory;
 mod redis;
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -185,4 +185,9 @@ pub fn open(
         None => Arc::new(Memory::new(node, retention, &metrics)),
         Some(url) => Arc::new(redis::Redis::open(url, prefix, node, retention, metrics)?),
     })
+}
+
+/// The time of now, in Unix milliseconds.
+pub fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

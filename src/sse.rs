@@ -130,14 +130,8 @@ pub fn heartbeat() -> Bytes {
 }
 
 /// Who is in the room: how many readers, and their names where there are not too many.
-pub fn presence(count: usize, names: Option<&[String]>) -> Bytes {
-    #[derive(Serialize)]
-    struct Presence<'a> {
-        count: usize,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        names: Option<&'a [String]>,
-    }
-    named("presence", &Presence { count, names })
+pub fn presence(roster: &impl Serialize) -> Bytes {
+    named("presence", roster)
 }
 
 /// The first reader of this name has come.

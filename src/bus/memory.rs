@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::{Attendance, Bus, Entry, KEY_MEMORY_MS, Listener, Reading, Receipt, Refusal, Retention, Span, Unreachable};
+use super::{
+    Attendance, Bus, Entry, KEY_MEMORY_MS, Listener, Reading, Receipt, Refusal, Retention, Span, Unreachable, unix_ms,
+};
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 
@@ -232,8 +234,4 @@ impl Log {
 
 fn size(entry: &Entry) -> usize {
     entry.data.len() + OVERHEAD
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

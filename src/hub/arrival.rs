@@ -9,7 +9,6 @@ use tokio::time::{sleep, timeout};
 
 use super::PATIENCE;
 use super::feed::{Feed, Found};
-use super::log::Log;
 use super::presence::Guest;
 use super::reader::{End, Reader};
 use super::room::Room;
@@ -143,10 +142,7 @@ async fn go_on(reader: &mut Reader, plan: Plan) -> Result<(), End> {
     }
     let is_there = match plan.found {
         Some(found) => reader.go_to(found).await?,
-        None => {
-            reader.begin_after(plan.beginnings.iter().map(|beginning| beginning.after).collect());
-            false
-        }
+        None => false,
     };
     if is_there { Ok(()) } else { reader.find_place().await }
 }
@@ -193,9 +189,9 @@ fn invalid(room: &Room, asked: &str) -> Option<Beginning> {
 /// The place before the first replayed message is that of a message, where one is retained: a
 /// reader that comes back with it has to find it in the log.
 async fn newest(room: &Room, count: usize) -> Option<Beginning> {
-    let held = newest_held(&room.log(), count);
+    let held = room.log().newest(count);
     if held.is_some() {
-        return held;
+        return held.map(Beginning::after);
     }
     let reading = room.read(Span::Newest, count + 1).await.ok()?;
     let mut replay = reading.entries;
@@ -205,8 +201,4 @@ async fn newest(room: &Room, count: usize) -> Option<Beginning> {
     };
     let after = replay.last().map_or(reading.last, |last| last.id);
     Some(Beginning { place: Some(place), gap: None, replay, after })
-}
-
-fn newest_held(log: &Log, count: usize) -> Option<Beginning> {
-    log.newest(count).map(Beginning::after)
 }

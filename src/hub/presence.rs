@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::room::{Room, Stay};
-use crate::bus::{ATTENDANCE_MEMORY, Attendance};
+use crate::bus::{ATTENDANCE_MEMORY, Attendance, unix_ms};
 use crate::chat::{Name, RoomName};
 use crate::sse;
 
@@ -261,7 +261,7 @@ impl State {
         let mut events = self.names.follow(small, std::mem::take(&mut self.before), now);
         let news = self.told.as_ref().is_none_or(|(_, told)| *told != roster);
         if std::mem::take(&mut self.asked) || news {
-            events.push(sse::presence(roster.count, roster.names.as_deref()));
+            events.push(sse::presence(&roster));
             self.told = Some((now, roster));
         }
         self.stirred = self.names.are_waiting();
@@ -293,8 +293,7 @@ impl Own {
 
     fn say(&mut self, now: Instant, process: &str) -> Attendance {
         if std::mem::take(&mut self.changed) {
-            let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-            self.version = time.max(self.version + 1);
+            self.version = unix_ms().max(self.version + 1);
         }
         (self.said, self.saying) = (Some(now), true);
         self.attendance(process)

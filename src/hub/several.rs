@@ -92,7 +92,7 @@ impl Several {
             };
             let (mut place, mut lacking) = (place.clone(), Vec::with_capacity(PAGE.min(frames.len())));
             for (member, frame) in frames.iter().take(PAGE) {
-                frame.place.iter().for_each(|own| place.set(*member, own.of(0)));
+                follow_frame(&mut place, *member, frame);
                 lacking.push(sse::of_several(&frame.bytes, &self.names[*member], &place));
             }
             return Ok(Found { lacking, place, at: (frames.len() <= PAGE).then_some(at), joined: at });
@@ -184,11 +184,18 @@ impl Merged {
     }
 
     fn append(&mut self, member: usize, names: &Rooms, frame: &Frame) {
-        frame.place.iter().for_each(|own| self.place.set(member, own.of(0)));
+        follow_frame(&mut self.place, member, frame);
         let bytes: Bytes = sse::of_several(&frame.bytes, &names[member], &self.place);
         let place = frame.place.as_ref().map(|_| self.place.clone());
         self.tape.push(Frame { bytes, place, ..frame.clone() });
         while self.tape.forget().is_some() {}
+    }
+}
+
+/// Moves the place in one room to where its frame does.
+fn follow_frame(place: &mut Cursor, member: usize, frame: &Frame) {
+    if let Some(own) = &frame.place {
+        place.set(member, own.of(0));
     }
 }
 

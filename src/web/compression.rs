@@ -20,7 +20,7 @@ pub enum Effort {
 }
 
 /// The codings we can answer with, the one we like best first.
-pub const CODINGS: [ContentEncoding; 2] = [ContentEncoding::Brotli, ContentEncoding::Gzip];
+const CODINGS: [ContentEncoding; 2] = [ContentEncoding::Brotli, ContentEncoding::Gzip];
 
 /// The coding for an answer; `None` where it goes out as it is.
 pub fn negotiate(req: &HttpRequest) -> Option<ContentEncoding> {
