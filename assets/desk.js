@@ -3,6 +3,7 @@
  * what is unread, and tells everything to every tab.
  */
 
+import { history } from './history.js';
 import { Stream } from './stream.js';
 import { START, decode, members, newer, spoken } from './text.js';
 import { Unread, mentions } from './unread.js';
@@ -124,7 +125,7 @@ export class Desk {
     this.#soon(task, 5000, () => this.#choose());
     const { messages, last } = await history(this.#world, room, { limit: open ? 50 : read ? 100 : 1 });
     if (!last || this.#stopped) return;
-    const all = messages.map(({ id, ...said }) => ({ id, mine: this.#isMine(room, id), ...spoken(JSON.stringify(said)) }));
+    const all = messages.map((message) => ({ ...message, mine: this.#isMine(room, message.id) }));
     if (read) for (const message of all) this.#count(room, message);
     this.#stream.places[room] ??= last;
     if (open) this.#tell({ tell: 'messages', room, messages: all, last });
@@ -261,15 +262,5 @@ export class Desk {
     };
     this.#timers[what] = wait ? setTimeout(due, wait) : true;
     if (!wait) queueMicrotask(due);
-  }
-}
-
-/** `{ messages, last }`; nothing where the server cannot say. */
-export async function history(world, room, query) {
-  try {
-    const response = await world.fetch(`/history/${encodeURIComponent(room)}?${new URLSearchParams(query)}`);
-    return response.ok ? Object(await response.json()) : {};
-  } catch {
-    return {};
   }
 }

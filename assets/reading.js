@@ -4,8 +4,9 @@
  */
 
 import { dayName, midnight } from './days.js';
+import { history } from './history.js';
 import { CAP, element } from './log.js';
-import { newer as isAfter, spoken, takenAt } from './text.js';
+import { newer as isAfter, takenAt } from './text.js';
 
 const SOME = 100; // messages at a time
 const FEW = 50;
@@ -22,15 +23,8 @@ function alone(read) {
 
 async function ask(log, query) {
   const { room, mine } = log.host;
-  const url = `/history/${encodeURIComponent(room)}?${new URLSearchParams(query)}`;
-  const answer = await fetch(url).catch(() => null);
-  const { messages } = answer?.ok ? await answer.json() : {};
-  return messages?.map(({ id, ...said }) => ({
-    id,
-    ...spoken(JSON.stringify(said)),
-    at: takenAt(id),
-    mine: mine(id),
-  }));
+  const { messages } = await history(globalThis, room, query);
+  return messages?.map((message) => ({ ...message, at: takenAt(message.id), mine: mine(message.id) }));
 }
 
 /** Changes the log around the line that the reader looks at, which stays where it is; nothing of it is read out. */
