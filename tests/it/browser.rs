@@ -112,12 +112,7 @@ async fn rooms_are_changed_by_their_links_and_by_name() {
 #[tokio::test]
 async fn a_page_that_is_cut_off_says_so_comes_back_and_has_missed_nothing() {
     let node = Node::start(&[HEARTBEAT]).await;
-    let proxy = Proxy::to(node.address()).await;
-    let browser = Browser::start().await;
-    browser.open(&proxy.url("/lobby")).await;
-    browser.whole().await;
-    node.post("lobby", "mason", "before").await;
-    browser.lines_to("before").await;
+    let (proxy, browser) = Browser::cuttable(&node, "before").await;
     proxy.cut();
     browser.status("reconnecting").await;
     node.post("lobby", "mason", "meanwhile").await;

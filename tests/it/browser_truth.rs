@@ -117,12 +117,7 @@ async fn a_browser_without_a_network_is_offline_until_it_has_one() {
 #[tokio::test]
 async fn a_silent_stream_is_found_dead_by_its_heartbeats() {
     let node = Node::start(&[HEARTBEAT]).await;
-    let proxy = Proxy::to(node.address()).await;
-    let browser = Browser::start().await;
-    browser.open(&proxy.url("/lobby")).await;
-    browser.whole().await;
-    node.post("lobby", "mason", "before").await;
-    browser.lines_to("before").await;
+    let (proxy, browser) = Browser::cuttable(&node, "before").await;
     proxy.silence();
     let then = Instant::now();
     node.post("lobby", "mason", "meanwhile").await;
@@ -186,12 +181,7 @@ async fn a_page_that_comes_while_the_store_is_lost_says_so_and_is_filled_later()
 async fn where_messages_were_lost_a_line_in_the_log_says_so_once() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[HEARTBEAT]).await;
-    let proxy = Proxy::to(node.address()).await;
-    let browser = Browser::start().await;
-    browser.open(&proxy.url("/lobby")).await;
-    browser.whole().await;
-    node.post("lobby", "mason", "before").await;
-    browser.lines_to("before").await;
+    let (proxy, browser) = Browser::cuttable(&node, "before").await;
     proxy.cut();
     browser.status("reconnecting").await;
     for text in ["lost", "lost too", "kept"] {

@@ -6,8 +6,20 @@ use nix::sys::signal::{self, Signal};
 use serde_json::{Value, json};
 
 use super::{Browser, connect, patiently};
+use crate::support::{Node, Proxy};
 
 impl Browser {
+    /// A whole page in the lobby, where a message stands, and the way to its node, which can be cut.
+    pub async fn cuttable(node: &Node, message: &str) -> (Proxy, Browser) {
+        let proxy = Proxy::to(node.address()).await;
+        let browser = Browser::start().await;
+        browser.open(&proxy.url("/lobby")).await;
+        browser.whole().await;
+        node.post("lobby", "mason", message).await;
+        browser.lines_to(message).await;
+        (proxy, browser)
+    }
+
     /// Kills it, as a power cut would, and starts it again with what it had on disk.
     pub async fn crash(&mut self) {
         signal::kill(self.pid, Signal::SIGKILL).expect("a browser to kill");
