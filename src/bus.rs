@@ -15,6 +15,8 @@
 mod memory;
 mod redis;
 
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -84,8 +86,9 @@ pub enum Refusal {
     Unreachable,
 }
 
-/// How long it is believed who is in a room: a crashed node's readers are gone after that.
-pub const ATTENDANCE_MEMORY: Duration = Duration::from_secs(24);
+/// How long it is believed what a process said of its readers: those of a crashed one are gone after
+/// that.
+pub const PROCESS_MEMORY: Duration = Duration::from_secs(24);
 
 /// The readers of one process in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +101,26 @@ pub struct Attendance {
     pub count: usize,
     /// Their names, escaped, each once; where there are too many, the first of them.
     pub names: Vec<String>,
+}
+
+/// How fast one client address may publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Messages per second.
+    pub per_second: NonZeroU32,
+    /// Messages at once.
+    pub burst: NonZeroU32,
+}
+
+/// The streams of one client address that a process has open, and how many more it wants to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose they are.
+    pub address: IpAddr,
+    /// How many are open.
+    pub open: usize,
+    /// How many more are asked for.
+    pub wanted: usize,
 }
 
 /// The bus did not answer in time, or answered with an error. Details are in the node's log.
@@ -116,7 +139,7 @@ pub trait Bus: Send + Sync {
 
     /// Says who is in a room by way of this process, to all that listen to the room, and gives who is
     /// there by way of any, each with how long it is believed yet. It is forgotten after
-    /// [`ATTENDANCE_MEMORY`] unless it is said again.
+    /// [`PROCESS_MEMORY`] unless it is said again.
     async fn attend(
         &self,
         room: &RoomName,
@@ -125,6 +148,16 @@ pub trait Bus: Send + Sync {
 
     /// Gives who is in a room by way of any process.
     async fn attendance(&self, room: &RoomName) -> Result<Vec<Attendance>, Unreachable>;
+
+    /// Counts one message of a client address over all processes, or says how long the address has to
+    /// wait for its next.
+    async fn spend(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Unreachable>;
+
+    /// Says how many streams of some addresses `process` has open, and asks for more. Gives how many
+    /// more of each there may be, so that the processes together have at most `most` of an address;
+    /// they count as open from then on. It is forgotten after [`PROCESS_MEMORY`] unless it is said
+    /// again.
+    async fn claim(&self, process: &str, claims: &[Claim], most: usize) -> Result<Vec<usize>, Unreachable>;
 
     /// Asks for the announcements of a room. The listener hears `joined` when they begin to come,
     /// and again whenever they begin anew.

@@ -48,7 +48,7 @@ pub struct Config {
     #[arg(long, env = "HEARTBEAT", value_name = "HEARTBEAT", default_value_t = 15, value_parser = clap::value_parser!(u8).range(1..=60))]
     pub heartbeat: u8,
 
-    /// Messages per second and client address; 0 turns the limit off
+    /// Messages per second and client address, counted over all nodes; 0 turns the limit off
     #[arg(long, env = "RATE_LIMIT", value_name = "RATE_LIMIT", default_value_t = 5)]
     pub rate_limit: u32,
 
@@ -60,7 +60,7 @@ pub struct Config {
     #[arg(long, env = "MAX_STREAMS", value_name = "MAX_STREAMS", default_value_t = 20_000)]
     pub max_streams: u32,
 
-    /// Open streams per client address; 0 turns the limit off
+    /// Open streams per client address, counted over all nodes; 0 turns the limit off
     #[arg(
         long,
         env = "MAX_STREAMS_PER_ADDRESS",
@@ -68,6 +68,10 @@ pub struct Config {
         default_value_t = 500
     )]
     pub max_streams_per_address: u32,
+
+    /// Seconds after which a stream is sent away, at a random age between 80 and 100 % of it, so that new nodes fill up; 0 turns it off
+    #[arg(long, env = "MAX_AGE", value_name = "MAX_AGE", default_value_t = 0)]
+    pub max_age: u32,
 
     /// Addresses or CIDRs of proxies whose X-Forwarded-For counts, separated by commas
     #[arg(long, env = "TRUSTED_PROXIES", value_name = "TRUSTED_PROXIES", value_parser = list::<IpNet>)]

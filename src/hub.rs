@@ -52,13 +52,22 @@ const ROUND: Duration = Duration::from_millis(250);
 /// over the limit of how far it may fall behind.
 const LONGEST_FOREIGN: usize = 1 << 20;
 
+/// What happens to a stream as time goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// After so much silence it says that it lives.
+    pub heartbeat: Duration,
+    /// At this age at the latest it is sent away.
+    pub max_age: Option<Duration>,
+}
+
 /// The rooms of one node.
 pub struct Hub {
     bus: Arc<dyn Bus>,
     node: String,
     /// This process among all that share the bus: two may have the same node name.
     process: Arc<str>,
-    heartbeat: Duration,
+    pace: Pace,
     metrics: Arc<Metrics>,
     rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
     several: Mutex<HashMap<Rooms, Weak<Several>>>,
@@ -71,12 +80,12 @@ pub struct Hub {
 impl Hub {
     /// The hub of a node. It listens to the bus as soon as the bus is attached to it, and
     /// [`Hub::look_after_rooms`] has to run.
-    pub fn new(bus: Arc<dyn Bus>, node: &str, heartbeat: Duration, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(bus: Arc<dyn Bus>, node: &str, pace: Pace, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             bus,
             node: node.into(),
             process: format!("{node}~{:016x}", rand::random::<u64>()).into(),
-            heartbeat,
+            pace,
             metrics,
             rooms: Mutex::default(),
             several: Mutex::default(),
@@ -94,7 +103,11 @@ impl Hub {
         if let Some(here) = self.room(room.as_str()) {
             here.posting(draft.data(), since);
         }
-        let receipt = self.bus.publish(room, draft).await?;
+        let receipt = self.bus.publish(room, draft).await.inspect_err(|refusal| {
+            if *refusal == Refusal::Unreachable {
+                self.metrics.posts_refused.with_label_values(&["bus"]).inc();
+            }
+        })?;
         if !receipt.duplicate {
             self.metrics.published.inc();
         }
@@ -120,6 +133,11 @@ impl Hub {
             Some(here) => here.presence().roster(all),
             None => Roster::of(all.iter()),
         })
+    }
+
+    /// The name of this process among all that share the bus.
+    pub fn process(&self) -> Arc<str> {
+        self.process.clone()
     }
 
     /// What the node's name is.
@@ -230,13 +248,24 @@ impl Hub {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How often readers are looked after: heartbeats and leaving are as exact as this.
+    fn status(&self, live: bool) -> bytes::Bytes {
+        sse::status(live, &self.node, self.pace.heartbeat.as_secs())
+    }
+}
+
+impl Pace {
+    /// How often readers are looked after: heartbeats, leaving and age are as exact as this.
     fn round(&self) -> Duration {
-        self.heartbeat / 20
+        let heartbeat = self.heartbeat / 20;
+        self.max_age.map_or(heartbeat, |age| heartbeat.min(age / 50))
     }
 
-    fn status(&self, live: bool) -> bytes::Bytes {
-        sse::status(live, &self.node, self.heartbeat.as_secs())
+    /// When a stream that begins now is sent away: at an age between 80 and 100 % of the highest, so that
+    /// those who came together do not come back together.
+    fn farewell(&self) -> Option<Instant> {
+        let age = self.max_age?;
+        let latest = age - self.round();
+        Some(Instant::now() + rand::random_range(age.mul_f64(0.8)..=latest))
     }
 }
 

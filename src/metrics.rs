@@ -24,6 +24,8 @@ pub struct Metrics {
     pub cached_bytes: IntGauge,
     /// Messages stored through this node; repeats of a key are not counted.
     pub published: IntCounter,
+    /// Messages that were not stored: `rate` (the address was too fast), `bus` (out of reach).
+    pub posts_refused: IntCounterVec,
     /// Frames of rooms written to readers.
     pub delivered: IntCounter,
     /// From the announcement's arrival at this node to a reader's socket.
@@ -53,6 +55,9 @@ impl Metrics {
     /// When two series share a name, which is a mistake in this file.
     pub fn new() -> Result<Self, prometheus::Error> {
         let r = Registry::new();
+        #[cfg(target_os = "linux")]
+        r.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        add(&r, build_info()?)?;
         Ok(Self {
             streams: add(&r, IntGauge::new("tinychat_streams_open", "Streams open now.")?)?,
             rooms: add(&r, IntGauge::new("tinychat_rooms", "Rooms in this node's memory now.")?)?,
@@ -63,6 +68,15 @@ impl Metrics {
             published: add(
                 &r,
                 IntCounter::new("tinychat_messages_published_total", "Messages stored through this node.")?,
+            )?,
+            posts_refused: add(
+                &r,
+                labelled(
+                    "tinychat_posts_refused_total",
+                    "Messages that were not stored, by reason.",
+                    "reason",
+                    &["rate", "bus"],
+                )?,
             )?,
             delivered: add(&r, IntCounter::new("tinychat_messages_delivered_total", "Frames written to readers.")?)?,
             delivery: add(
@@ -95,7 +109,7 @@ impl Metrics {
                     "tinychat_streams_ended_total",
                     "Streams that ended, by reason.",
                     "reason",
-                    &["left", "slow", "draining"],
+                    &["left", "slow", "draining", "aged"],
                 )?,
             )?,
             refused: add(
@@ -142,6 +156,14 @@ pub fn seconds(latency: Duration) -> f64 {
 fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
+}
+
+/// Always 1; its label tells which version runs.
+fn build_info() -> Result<IntGauge, prometheus::Error> {
+    let opts = Opts::new("tinychat_build_info", "Always 1; the version stands in the label.");
+    let gauge = IntGauge::with_opts(opts.const_label("version", env!("CARGO_PKG_VERSION")))?;
+    gauge.set(1);
+    Ok(gauge)
 }
 
 fn latency(name: &str, help: &str) -> Result<Histogram, prometheus::Error> {

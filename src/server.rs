@@ -10,11 +10,11 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use tokio::time::timeout;
 
-use crate::bus::{self, Retention};
+use crate::bus::{self, Bus, Retention};
 use crate::config::Config;
-use crate::hub::{Hub, Worker};
+use crate::hub::{Hub, Pace, Worker};
 use crate::metrics::Metrics;
-use crate::web::{Limits, Origins, Site, finish, keep, routes};
+use crate::web::{Limits, Most, Origins, Site, finish, keep, routes};
 
 /// Connections that wait to be accepted: after a restart everybody comes at once.
 const BACKLOG: i32 = 4096;
@@ -54,19 +54,16 @@ impl Server {
         let listener = listen(config.address())
             .map_err(|error| io::Error::new(error.kind(), format!("BIND {}: {error}", config.address())))?;
         let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
-        let hub = hub(config, metrics.clone())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("REDIS_URL: {error}")))?;
+        let bus = bus(config, metrics.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let hub = hub(config, bus.clone(), metrics.clone());
+        let limits = limits(config, bus);
+        tokio::spawn(limits.share(hub.process()));
         let origins = config.allowed_origins.iter().flat_map(|list| &list.0).map(|origin| origin.0.clone());
         let site = Site {
             hub,
             metrics,
             rooms: config.rooms.clone(),
-            limits: Limits::new(
-                config.rate_limit,
-                config.rate_burst,
-                config.max_streams as usize,
-                config.max_streams_per_address as usize,
-            ),
+            limits,
             trusted_proxies: config.trusted_proxies.iter().flat_map(|list| list.0.clone()).collect(),
             origins: Origins::new(origins.collect()),
         };
@@ -117,19 +114,34 @@ impl Server {
     }
 }
 
-/// The hub and its bus, joined.
-fn hub(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Hub>, String> {
-    let node = config.node();
+/// What this node shares with others, if it does.
+fn bus(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<dyn Bus>, String> {
     let retention = Retention { messages: config.history as usize, seconds: u64::from(config.history_ttl) };
-    let heartbeat = Duration::from_secs(u64::from(config.heartbeat));
     let (variable, url) = config.redis().unzip();
-    let bus = bus::open(url, &config.redis_prefix, &node, retention, metrics.clone())
-        .map_err(|error| format!("{}: {error}", variable.unwrap_or_default()))?;
-    let hub = Hub::new(bus.clone(), &node, heartbeat, metrics);
+    bus::open(url, &config.redis_prefix, &config.node(), retention, metrics)
+        .map_err(|error| format!("{}: {error}", variable.unwrap_or_default()))
+}
+
+/// The hub, joined to its bus.
+fn hub(config: &Config, bus: Arc<dyn Bus>, metrics: Arc<Metrics>) -> Arc<Hub> {
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+    let max_age = Some(config.max_age).filter(|age| *age > 0).map(seconds);
+    let pace = Pace { heartbeat: seconds(config.heartbeat.into()), max_age };
+    let hub = Hub::new(bus.clone(), &config.node(), pace, metrics);
     let listener: Arc<dyn bus::Listener> = hub.clone();
     bus.attach(Arc::downgrade(&listener));
     tokio::spawn(Hub::look_after_rooms(Arc::downgrade(&hub)));
-    Ok(hub)
+    hub
+}
+
+fn limits(config: &Config, bus: Arc<dyn Bus>) -> Limits {
+    let most = Most {
+        rate: config.rate_limit,
+        burst: config.rate_burst,
+        streams: config.max_streams,
+        streams_per_address: config.max_streams_per_address,
+    };
+    Limits::new(bus, most)
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -32,7 +32,7 @@ use crate::metrics::Metrics;
 use error::Problem;
 
 pub use handover::{NOISE, keep};
-pub use limits::Limits;
+pub use limits::{Limits, Most};
 pub use origin::Origins;
 
 /// What all handlers of a node share.

@@ -1,13 +1,15 @@
 //! The bus of one process: the same behaviour as Redis', forgotten at restart.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
 use super::{
-    Attendance, Bus, Entry, KEY_MEMORY_MS, Listener, Reading, Receipt, Refusal, Retention, Span, Unreachable, unix_ms,
+    Attendance, Bus, Claim, Entry, KEY_MEMORY_MS, Listener, Rate, Reading, Receipt, Refusal, Retention, Span,
+    Unreachable, unix_ms,
 };
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
@@ -109,6 +111,16 @@ impl Bus for Memory {
 
     async fn attendance(&self, _: &RoomName) -> Result<Vec<Attendance>, Unreachable> {
         Ok(Vec::new())
+    }
+
+    // What one process may do it counts itself.
+
+    async fn spend(&self, _: IpAddr, _: Rate) -> Result<Result<(), Duration>, Unreachable> {
+        Ok(Ok(()))
+    }
+
+    async fn claim(&self, _: &str, claims: &[Claim], _: usize) -> Result<Vec<usize>, Unreachable> {
+        Ok(claims.iter().map(|claim| claim.wanted).collect())
     }
 
     fn listen(&self, room: &RoomName) {

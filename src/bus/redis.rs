@@ -6,16 +6,21 @@
 //! | `chat:{room}` | channel | announcements (see [`announcement`]); anything else on it is foreign |
 //! | `chat:{room}:present` | hash, 24 s after the last word | who is in the room, by process |
 //! | `chat:{room}:key:KEY` | string, 10 min | `ID SHA1`: what was published under an idempotency key |
+//! | `chat:rate:ADDRESS` | string, until it may send its burst again | how far a client address has spent its rate |
+//! | `chat:streams:ADDRESS` | hash, 24 s after the last word | a client address' open streams, by process |
 //!
 //! `chat` is the prefix, and the braces are a cluster's hash tag: all keys of a room live together.
+//! What an address may do is counted over all nodes ([`limits`]).
 //! Only `publish.lua` writes to a log. Publishes go over one shared pipelined connection ([`link`]), reads
 //! over a pool, since a large reply must not stand in front of a publish; announcements come over a
 //! connection of their own ([`subscriber`]).
 
 mod announcement;
+mod limits;
 mod link;
 mod subscriber;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -26,11 +31,12 @@ use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, Scrip
 use tokio::time::timeout;
 
 use super::{
-    ATTENDANCE_MEMORY, Attendance, Bus, Entry, KEY_MEMORY_MS, Listener, Reading, Receipt, Refusal, Retention, Span,
-    Unreachable,
+    Attendance, Bus, Claim, Entry, KEY_MEMORY_MS, Listener, PROCESS_MEMORY, Rate, Reading, Receipt, Refusal, Retention,
+    Span, Unreachable,
 };
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
+use limits::Limits;
 use link::Link;
 use subscriber::Subscriber;
 
@@ -49,6 +55,7 @@ pub struct Redis {
     publish: Script,
     read: Script,
     attend: Script,
+    limits: Limits,
     commands: Link,
     pool: Pool,
     subscriber: Subscriber,
@@ -102,6 +109,7 @@ impl Redis {
             publish: Script::new(include_str!("redis/publish.lua")),
             read: Script::new(include_str!("redis/read.lua")),
             attend: Script::new(include_str!("redis/attend.lua")),
+            limits: Limits::new(prefix),
             commands: Link::keep(client.clone()),
             pool,
             subscriber: Subscriber::new(client, names, reached.clone(), metrics),
@@ -127,7 +135,7 @@ impl Redis {
     async fn run_attend(&self, room: &RoomName, said: Option<&Attendance>) -> Result<Vec<String>, Trouble> {
         let mut connection = self.commands.connection().await.ok_or(Trouble::Away)?;
         let mut call = self.attend.key(self.names.present(room));
-        call.key(self.names.log(room)).arg(ATTENDANCE_MEMORY.as_millis() as u64);
+        call.key(self.names.log(room)).arg(PROCESS_MEMORY.as_millis() as u64);
         if let Some(said) = said {
             let attendance = announcement::attendance(said);
             let kept = if said.count > 0 { attendance.as_str() } else { "" };
@@ -185,6 +193,20 @@ impl Bus for Redis {
     async fn attendance(&self, room: &RoomName) -> Result<Vec<Attendance>, Unreachable> {
         let all = attendances(self.run_attend(room, None).await)?;
         Ok(all.into_iter().map(|(attendance, _)| attendance).collect())
+    }
+
+    async fn spend(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Unreachable> {
+        self.limits.spend(&self.commands, address, rate).await.map_err(|trouble| {
+            trouble.log("spend");
+            Unreachable
+        })
+    }
+
+    async fn claim(&self, process: &str, claims: &[Claim], most: usize) -> Result<Vec<usize>, Unreachable> {
+        self.limits.claim(&self.commands, process, claims, most).await.map_err(|trouble| {
+            trouble.log("claim");
+            Unreachable
+        })
     }
 
     fn listen(&self, room: &RoomName) {

@@ -1,12 +1,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::task::{spawn_local, yield_now};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::arrival::{Arrival, Start, arrive};
 use super::batch::{Batch, Tally};
@@ -56,10 +57,11 @@ impl Worker {
     fn bring_up(self: &Rc<Self>, mut reader: Reader, start: Option<Start>) {
         let worker = self.clone();
         spawn_local(async move {
-            let hub = worker.hub.clone();
+            let (hub, farewell) = (worker.hub.clone(), reader.farewell);
             let caught_up = tokio::select! {
                 caught_up = until_caught_up(&mut reader, start) => caught_up,
                 () = hub.drain.turn_of_one() => Err(End::Draining),
+                () = until(farewell) => Err(End::Aged),
             };
             match caught_up {
                 Ok(()) => worker.seat(reader),
@@ -88,6 +90,13 @@ async fn until_caught_up(reader: &mut Reader, start: Option<Start>) -> Result<()
     reader.catch_up().await
 }
 
+async fn until(farewell: Option<Instant>) {
+    match farewell {
+        Some(farewell) => sleep_until(farewell.into()).await,
+        None => pending().await,
+    }
+}
+
 /// The readers of one feed on one worker that have caught up: whatever comes is written to all of
 /// them in turn, with one call each. One whose socket is full goes on by itself; nobody waits for it.
 struct Delivery {
@@ -107,7 +116,7 @@ impl Delivery {
     async fn run(mut self) {
         let mut changes = self.feed.changes();
         let mut drain = self.worker.hub.drain.changes();
-        let mut rounds = every(self.worker.hub.round());
+        let mut rounds = every(self.worker.hub.pace.round());
         let mut draws = every(drain::STEP);
         while self.welcome() {
             let more = self.deliver().await;

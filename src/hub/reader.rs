@@ -50,6 +50,8 @@ pub struct Reader {
     caught_up: bool,
     /// When the socket last took a byte.
     wrote: Instant,
+    /// When it is sent away for its age.
+    pub farewell: Option<Instant>,
     _open: Open,
     _here: Box<[Here]>,
 }
@@ -63,6 +65,8 @@ pub enum End {
     Slow,
     /// The node is about to end.
     Draining,
+    /// The stream has lasted long enough, so that other nodes get their share.
+    Aged,
 }
 
 /// What an open stream holds: its part in the count of streams, and its seat.
@@ -84,6 +88,7 @@ impl Reader {
     ) -> Self {
         hub.metrics.streams.inc();
         let open = Open { hub: hub.clone(), _seat: seat };
+        let farewell = hub.pace.farewell();
         Self {
             socket,
             place: Cursor::zero(feed.names().len()),
@@ -95,6 +100,7 @@ impl Reader {
             told: true,
             caught_up: false,
             wrote: Instant::now(),
+            farewell,
             _open: open,
             _here: here,
         }
@@ -141,7 +147,7 @@ impl Reader {
             self.tell(false).await?;
         }
         loop {
-            if let Ok(done) = timeout(self.hub.round(), &mut bus).await {
+            if let Ok(done) = timeout(self.hub.pace.round(), &mut bus).await {
                 return Ok(done);
             }
             if !self.look_after(Instant::now())? {
@@ -271,11 +277,14 @@ impl Reader {
         self.at = batch.end;
     }
 
-    /// Says the heartbeat where it is due, and notices who has left. `false` as in
+    /// Says the heartbeat where it is due, and notices who has left or is old enough. `false` as in
     /// [`Reader::deliver`].
     pub fn look_after(&mut self, now: Instant) -> Result<bool, End> {
         self.notice_leaving()?;
-        match now.saturating_duration_since(self.wrote) >= self.hub.heartbeat {
+        if self.farewell.is_some_and(|farewell| farewell <= now) {
+            return Err(End::Aged);
+        }
+        match now.saturating_duration_since(self.wrote) >= self.hub.pace.heartbeat {
             true => self.offer(sse::heartbeat(), now),
             false => Ok(true),
         }
@@ -288,6 +297,7 @@ impl Reader {
             End::Left => ("left", None),
             End::Slow => ("slow", Some(BackoffReason::Slow)),
             End::Draining => ("draining", Some(BackoffReason::Draining)),
+            End::Aged => ("aged", Some(BackoffReason::Draining)),
         };
         self.hub.metrics.ended.with_label_values(&[label]).inc();
         if let Some(reason) = reason {

@@ -30,7 +30,7 @@ pub async fn subscribe(
         return Ok(send_away(&site, BackoffReason::Draining, "draining"));
     }
     let client = Client::of(&req, &site.trusted_proxies);
-    let seat = site.limits.seat(client.address);
+    let seat = site.limits.seat(client.address).await;
     let Some((seat, socket)) = seat.zip(handover::take(&req)) else {
         return Ok(send_away(&site, BackoffReason::Full, "full"));
     };

@@ -46,7 +46,10 @@ async fn store(
 ) -> Result<Stored, Problem> {
     fields.key = one_key(fields.key.take(), headers)?;
     let draft = Draft::new(fields)?;
-    site.limits.post(client.address).map_err(|wait| Problem::too_fast(whole_seconds(wait)))?;
+    site.limits.post(client.address).await.map_err(|wait| {
+        site.metrics.posts_refused.with_label_values(&["rate"]).inc();
+        Problem::too_fast(whole_seconds(wait))
+    })?;
     let receipt = site.hub.publish(room, &draft, since).await?;
     Ok(Stored { id: receipt.id.to_string(), duplicate: receipt.duplicate })
 }

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::{Node, Redis, Stream};
+use crate::{
+    rates::until_too_fast,
+    support::{Node, Redis, Stream, eventually},
+};
 
 #[tokio::test]
 async fn a_living_process_is_healthy() {
@@ -45,6 +48,31 @@ async fn metrics_are_prometheus_text_that_counts() {
     assert!(types.len() > 3, "{types:?}");
     assert!(grew(before.text(), after.text(), "published"), "no counter of published messages grew");
     assert!(grew(before.text(), after.text(), "stream"), "no number of streams grew");
+}
+
+#[tokio::test]
+async fn a_post_that_is_refused_is_counted_by_its_reason() {
+    let mut redis = Redis::start().await;
+    let node = Node::on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
+    until_too_fast(async || node.publish("lobby", json!({ "message": "hi" })).await).await;
+    assert_eq!(node.metric("tinychat_posts_refused_total{reason=\"rate\"}").await, Some(1.0));
+    assert_eq!(node.metric("tinychat_posts_refused_total{reason=\"bus\"}").await, Some(0.0));
+    redis.kill();
+    eventually("a post that Redis did not take", async || {
+        (node.publish("lobby", json!({ "message": "hi" })).await.status == 503).then_some(())
+    })
+    .await;
+    assert_eq!(node.metric("tinychat_posts_refused_total{reason=\"bus\"}").await, Some(1.0));
+}
+
+#[tokio::test]
+async fn metrics_name_the_version_and_what_the_process_costs() {
+    let node = Node::start(&[]).await;
+    let version = format!("tinychat_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(node.metric(&version).await, Some(1.0));
+    for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {
+        assert!(node.metric(name).await.is_some_and(|value| value >= 0.0), "{name}");
+    }
 }
 
 /// Whether a sample whose name holds `word` is 1 higher than before.

@@ -19,6 +19,7 @@ mod keys;
 mod publish;
 mod rates;
 mod rooms;
+mod shared_limits;
 
 // what is kept
 mod entries;
@@ -26,6 +27,7 @@ mod history;
 mod ids;
 
 // what goes out
+mod age;
 mod away;
 mod foreign;
 mod gaps;

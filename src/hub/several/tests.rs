@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::bus::{self, Listener, Retention};
 use crate::chat::{Draft, Fields, Id, RoomName};
-use crate::hub::Hub;
 use crate::hub::feed::Feed;
+use crate::hub::{Hub, Pace};
 use crate::metrics::Metrics;
 
 /// A node of its own, where nothing runs by itself: a test's runtime does other work only when it waits.
@@ -18,7 +18,7 @@ impl Node {
         let metrics = Arc::new(Metrics::new().unwrap());
         let retention = Retention { messages: 5000, seconds: 60 };
         let bus = bus::open(None, "chat", "node", retention, metrics.clone()).unwrap();
-        let hub = Hub::new(bus.clone(), "node", Duration::from_secs(15), metrics);
+        let hub = Hub::new(bus.clone(), "node", Pace { heartbeat: Duration::from_secs(15), max_age: None }, metrics);
         let listener: Arc<dyn Listener> = hub.clone();
         bus.attach(Arc::downgrade(&listener));
         Self { hub, _listener: listener }

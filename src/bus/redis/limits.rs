@@ -1,0 +1,57 @@
+//! What a client address may do, counted over all nodes: one small script per message, and one per batch
+//! of streams.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use redis::{FromRedisValue, Script, ScriptInvocation};
+use tokio::time::timeout;
+
+use super::{Claim, DEADLINE, Link, PROCESS_MEMORY, Rate, Trouble};
+
+/// The counts of one Redis.
+pub struct Limits {
+    prefix: String,
+    spend: Script,
+    claim: Script,
+}
+
+impl Limits {
+    /// The counts under a prefix.
+    pub fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.into(),
+            spend: Script::new(include_str!("spend.lua")),
+            claim: Script::new(include_str!("claim.lua")),
+        }
+    }
+
+    /// Counts one message of an address, or says how long it has to wait.
+    pub async fn spend(&self, link: &Link, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Trouble> {
+        let mut call = self.spend.key(format!("{}:rate:{address}", self.prefix));
+        call.arg(rate.per_second.get()).arg(rate.burst.get());
+        let wait: u64 = run(link, &call).await?;
+        Ok(if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) })
+    }
+
+    /// Says how many streams of each address a process has open, and gives how many more it may open.
+    pub async fn claim(
+        &self,
+        link: &Link,
+        process: &str,
+        claims: &[Claim],
+        most: usize,
+    ) -> Result<Vec<usize>, Trouble> {
+        let mut call = self.claim.prepare_invoke();
+        call.arg(process).arg(most).arg(PROCESS_MEMORY.as_millis() as u64);
+        for claim in claims {
+            call.key(format!("{}:streams:{}", self.prefix, claim.address)).arg(claim.open).arg(claim.wanted);
+        }
+        run(link, &call).await
+    }
+}
+
+async fn run<T: FromRedisValue>(link: &Link, call: &ScriptInvocation<'_>) -> Result<T, Trouble> {
+    let mut connection = link.connection().await.ok_or(Trouble::Away)?;
+    Ok(timeout(DEADLINE, call.invoke_async(&mut connection)).await.map_err(|_| Trouble::Late)??)
+}

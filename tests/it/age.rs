@@ -1,0 +1,74 @@
+//! `MAX_AGE`: streams are sent away at a random age, so that new nodes fill up (contract 8).
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    away::backoff,
+    support::{Node, Redis, Stream},
+};
+
+/// What a machine may need on top.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// A reader that came now: at which age it is sent away, and the last id that it had.
+async fn stay(node: &Node) -> (Duration, Option<String>) {
+    let began = Instant::now();
+    let mut stream = Stream::live(node, "lobby").await;
+    let blocks = stream.rest().await;
+    let age = began.elapsed();
+    let (seen, last_words) = blocks.split_at(blocks.iter().rposition(|block| block.retry.is_some()).expect("a retry"));
+    backoff(last_words, "draining", 1000..=5000);
+    (age, seen.iter().filter_map(|block| block.id.clone()).next_back())
+}
+
+async fn crowd(node: &Node, count: usize) -> Vec<Duration> {
+    let mut ages: Vec<_> = futures_util::future::join_all((0..count).map(|_| stay(node))).await;
+    ages.sort();
+    ages.into_iter().map(|(age, _)| age).collect()
+}
+
+#[tokio::test]
+async fn a_stream_is_sent_away_at_a_random_age_between_80_and_100_per_cent_of_the_highest() {
+    let node = Node::start(&[("MAX_AGE", "5"), ("HEARTBEAT", "1")]).await;
+    let ages = crowd(&node, 40).await;
+    assert!(ages[0] >= Duration::from_millis(3900), "the youngest was {:?}", ages[0]);
+    assert!(ages[39] < Duration::from_secs(5) + SLACK, "the oldest was {:?}", ages[39]);
+    assert!(ages[39] - ages[0] > Duration::from_millis(500), "all left at once: {ages:?}");
+    assert_eq!(node.metric("tinychat_streams_ended_total{reason=\"aged\"}").await, Some(40.0));
+}
+
+/// The round in which a node looks after its readers does not make a stream older than it may be.
+#[tokio::test]
+async fn a_long_heartbeat_does_not_lengthen_a_streams_life() {
+    let node = Node::start(&[("MAX_AGE", "2"), ("HEARTBEAT", "60")]).await;
+    let ages = crowd(&node, 10).await;
+    assert!(ages[0] >= Duration::from_millis(1500) && ages[9] < Duration::from_secs(2) + SLACK, "{ages:?}");
+}
+
+#[tokio::test]
+async fn who_was_sent_away_for_age_loses_nothing_on_another_node() {
+    let redis = Redis::start().await;
+    let (old, new) = (Node::on(&redis, &[("MAX_AGE", "1")]).await, Node::on(&redis, &[]).await);
+    let posts = async {
+        let mut ids = Vec::new();
+        while ids.len() < 40 {
+            ids.push(new.post("lobby", "mason", "hi").await);
+            tokio::time::sleep(Duration::from_millis(40)).await; // people take their time
+        }
+        ids
+    };
+    let (ids, (_, last)) = tokio::join!(posts, stay(&old));
+    let last = last.expect("messages came while it was there");
+    let at = ids.iter().position(|id| *id == last).expect("a known id") + 1;
+    assert!(at < ids.len(), "it left before the last message");
+    assert_eq!(Stream::resume(&new, "lobby", &last).await.ids(ids.len() - at).await, ids[at..]);
+}
+
+#[tokio::test]
+async fn streams_last_for_ever_unless_max_age_says_otherwise() {
+    let node = Node::start(&[("HEARTBEAT", "1")]).await;
+    let mut stream = Stream::live(&node, "lobby").await;
+    for _ in 0..3 {
+        assert_eq!(stream.next().await.event.as_deref(), Some("heartbeat"));
+    }
+}

@@ -1,0 +1,220 @@
+//! Limits per client address hold for all nodes together: three allow what one does, and each keeps them alone while
+//! Redis is away (contract 8, `RATE_LIMIT`, `RATE_BURST`, `MAX_STREAMS_PER_ADDRESS`).
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{
+    away::backoff,
+    support::{Answer, Node, Redis, Stream, eventually},
+};
+
+const TRUSTED: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.0/8");
+
+async fn three_on(redis: &Redis, environment: &[(&str, &str)]) -> [Node; 3] {
+    let environment = [&[TRUSTED], environment].concat();
+    [
+        Node::on(redis, &environment).await,
+        Node::on(redis, &environment).await,
+        Node::on(redis, &environment).await,
+    ]
+}
+
+async fn post_from(node: &Node, address: &str) -> Answer {
+    let request = node.request(Method::POST, "/lobby").header("X-Forwarded-For", address);
+    node.send(request.json(&json!({ "message": "hi" }))).await
+}
+
+/// How many of 30 posts are taken that go to the nodes in turn.
+async fn taken(nodes: &[Node], address: impl Fn(usize) -> String) -> usize {
+    let mut taken = 0;
+    for (number, node) in nodes.iter().cycle().take(30).enumerate() {
+        let answer = post_from(node, &address(number)).await;
+        match answer.status {
+            200 => taken += 1,
+            _ => drop(answer.problem(429)),
+        }
+    }
+    taken
+}
+
+/// A stream that stays open, or none.
+async fn seated(node: &Node, address: &str) -> Option<Stream> {
+    let mut stream = Stream::open(node, "/subscribe/lobby", &[("X-Forwarded-For", address)]).await;
+    assert_eq!(stream.head.status, 200);
+    let mut blocks = vec![stream.next().await];
+    if blocks[0].event.is_none() {
+        blocks.push(stream.next().await);
+    }
+    if blocks.iter().any(|block| block.event.as_deref() == Some("status")) {
+        return Some(stream);
+    }
+    blocks.extend(stream.rest().await);
+    backoff(&blocks, "full", 5000..=30_000);
+    None
+}
+
+#[tokio::test]
+async fn three_nodes_take_as_many_messages_of_an_address_as_one() {
+    let redis = Redis::start().await;
+    let nodes = three_on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "6")]).await;
+    let began = Instant::now();
+    let taken = taken(&nodes, |_| "192.0.2.1".to_owned()).await;
+    let most = 6 + began.elapsed().as_secs() as usize;
+    assert!((6..=most).contains(&taken), "{taken} of {most} were taken in {:?}", began.elapsed());
+    post_from(&nodes[0], "192.0.2.2").await.expect(200);
+}
+
+#[tokio::test]
+async fn who_is_too_fast_for_all_nodes_may_go_on_after_retry_after() {
+    let redis = Redis::start().await;
+    let nodes = three_on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
+    post_from(&nodes[0], "192.0.2.1").await.expect(200);
+    let refused = post_from(&nodes[1], "192.0.2.1").await;
+    let seconds: u64 = refused.header("retry-after").parse().expect("Retry-After in seconds");
+    refused.problem(429);
+    assert_eq!(seconds, 1);
+    tokio::time::sleep(Duration::from_secs(seconds)).await; // what the header asks of the client
+    post_from(&nodes[2], "192.0.2.1").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_walk_through_a_64_or_a_forged_hop_gains_nothing_on_any_node() {
+    let redis = Redis::start().await;
+    let nodes = three_on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "4"), ("MAX_STREAMS_PER_ADDRESS", "2")]).await;
+    let walks: [fn(usize) -> String; 2] = [
+        |number| format!("2001:db8:1:2::{number:x}"),
+        |number| format!("203.0.113.{number}, 192.0.2.1"), // a proxy wrote the last one
+    ];
+    for walk in walks {
+        let began = Instant::now();
+        let taken = taken(&nodes, walk).await;
+        assert!(taken <= 4 + began.elapsed().as_secs() as usize, "{taken} were taken in {:?}", began.elapsed());
+        let _seats = [seated(&nodes[0], &walk(1)).await.unwrap(), seated(&nodes[1], &walk(2)).await.unwrap()];
+        assert!(seated(&nodes[2], &walk(3)).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn three_nodes_have_as_many_streams_of_an_address_as_one_and_the_newest_is_sent_away() {
+    let redis = Redis::start().await;
+    let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "4"), ("HEARTBEAT", "1")]).await;
+    let mut seats = Vec::new();
+    for node in nodes.iter().cycle().take(4) {
+        seats.push(seated(node, "192.0.2.1").await.expect("one of four"));
+    }
+    for node in &nodes {
+        assert!(seated(node, "192.0.2.1").await.is_none(), "a fifth");
+    }
+    seated(&nodes[2], "192.0.2.2").await.expect("another address");
+    for seat in &mut seats {
+        assert_eq!(seat.next().await.event.as_deref(), Some("heartbeat")); // nobody who was there had to go
+    }
+    drop(seats.pop());
+    eventually("a free place on another node", async || seated(&nodes[2], "192.0.2.1").await).await;
+}
+
+/// All ask at once, on three nodes: the places are given once each.
+#[tokio::test]
+async fn of_many_that_come_at_once_to_three_nodes_just_so_many_stay() {
+    let redis = Redis::start().await;
+    let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "25")]).await;
+    let all = join_all(nodes.iter().cycle().take(90).map(|node| seated(node, "192.0.2.1"))).await;
+    assert_eq!(all.iter().flatten().count(), 25);
+}
+
+#[tokio::test]
+async fn the_places_of_a_node_that_was_killed_are_free_again_soon() {
+    let redis = Redis::start().await;
+    let mut nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "2")]).await;
+    let _seats = [seated(&nodes[0], "192.0.2.1").await, seated(&nodes[0], "192.0.2.1").await];
+    let _other = seated(&nodes[1], "192.0.2.2").await;
+    assert!(seated(&nodes[1], "192.0.2.1").await.is_none());
+    nodes[0].kill();
+    let killed = Instant::now();
+    while seated(&nodes[1], "192.0.2.1").await.is_none() {
+        assert!(killed.elapsed() < Duration::from_secs(40), "never free");
+        tokio::time::sleep(Duration::from_millis(200)).await; // asking is what a client does
+    }
+    // While those of a node that lives are kept for longer than a dead one's.
+    assert!(seated(&nodes[2], "192.0.2.2").await.is_some());
+    assert!(seated(&nodes[2], "192.0.2.2").await.is_none());
+}
+
+#[tokio::test]
+async fn while_redis_is_away_each_node_keeps_the_limits_alone_and_afterwards_they_count_together_again() {
+    let mut redis = Redis::start().await;
+    let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "3"), ("RATE_LIMIT", "1"), ("RATE_BURST", "2")]).await;
+    let _before = seated(&nodes[0], "192.0.2.1").await.expect("the first");
+    redis.kill();
+    let mut during = Vec::new();
+    for node in [&nodes[0], &nodes[0], &nodes[1]] {
+        let asked = Instant::now();
+        during.push(seated(node, "192.0.2.1").await.expect("a place that the node gives alone"));
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    }
+    assert!(seated(&nodes[0], "192.0.2.1").await.is_none(), "three are there already");
+    let asked = Instant::now();
+    post_from(&nodes[0], "192.0.2.1").await.problem(503);
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    redis.restart().await;
+    eventually("a third node that knows of the others' streams", async || {
+        seated(&nodes[2], "192.0.2.1").await.is_none().then_some(())
+    })
+    .await;
+    drop(during);
+}
+
+/// The calls of scripts that Redis has had.
+async fn calls(redis: &Redis) -> u64 {
+    let stats: String = redis.cmd(&["INFO", "commandstats"]).await;
+    let count = |line: &str| line.split("calls=").nth(1)?.split(',').next()?.parse::<u64>().ok();
+    stats.lines().filter(|line| line.starts_with("cmdstat_evalsha:")).filter_map(count).sum()
+}
+
+#[tokio::test]
+async fn a_crowd_that_comes_at_once_is_counted_in_few_calls() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[TRUSTED]).await;
+    let _warm = seated(&node, "192.0.2.255").await;
+    let before = calls(&redis).await;
+    let addresses: Vec<String> =
+        (0..400).map(|number| format!("198.51.{}.{}", 100 + number / 200, number % 200)).collect();
+    let crowd = join_all(addresses.iter().map(|address| seated(&node, address))).await;
+    assert!(crowd.iter().all(Option::is_some));
+    let calls = calls(&redis).await - before;
+    assert!(calls < 200, "{calls} calls for 400 streams of 400 addresses");
+}
+
+#[tokio::test]
+async fn redis_forgets_addresses_that_are_quiet() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[TRUSTED, ("RATE_LIMIT", "5"), ("RATE_BURST", "5")]).await;
+    let addresses: Vec<String> = (0..200).map(|number| format!("198.51.100.{number}")).collect();
+    join_all(addresses.iter().map(|address| post_from(&node, address))).await;
+    drop(join_all(addresses.iter().map(|address| seated(&node, address))).await);
+    eventually("a Redis without addresses", async || {
+        let keys: Vec<String> = redis.cmd(&["KEYS", "chat:[rs]*"]).await;
+        keys.is_empty().then_some(())
+    })
+    .await;
+}
+
+/// What another node would read: the key table of contract 6 in operation.
+#[tokio::test]
+async fn the_streams_of_an_address_stand_in_one_hash_with_an_expiry() {
+    let redis = Redis::start().await;
+    let nodes = three_on(&redis, &[]).await;
+    let _seats = [seated(&nodes[0], "192.0.2.1").await, seated(&nodes[1], "192.0.2.1").await];
+    let open: HashMap<String, String> = redis.cmd(&["HGETALL", "chat:streams:192.0.2.1"]).await;
+    assert_eq!(open.len(), 2, "{open:?}");
+    assert!(open.values().all(|value| value.ends_with(" 1")), "{open:?}");
+    let milliseconds: i64 = redis.cmd(&["PTTL", "chat:streams:192.0.2.1"]).await;
+    assert!((1..=24_000).contains(&milliseconds), "{milliseconds}");
+}
