@@ -190,6 +190,7 @@ impl Hub {
             for room in hub.all_rooms() {
                 room.admit_loss(now - PATIENCE);
                 room.look_who_is_here(now);
+                room.verify_frames();
             }
             hub.metrics.cached_bytes.set(hub.node_bytes.load(Ordering::Relaxed) as i64);
         }

@@ -1,9 +1,11 @@
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -20,6 +22,9 @@ const PAGE: usize = 1000;
 
 /// Posts that wait to be heard again; where more are under way, the oldest are not timed.
 const TIMED_POSTS: usize = 256;
+
+/// How often the log is read for those who come back: so many times at once, and then once a second.
+const READINGS_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
 
 /// After how long a reading that failed is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -39,6 +44,10 @@ pub struct Room {
     readings: AtomicU64,
     /// The number of the latest reading that succeeded. Whoever holds it reads.
     turn: tokio::sync::Mutex<u64>,
+    /// How often the log may be read for those who come back.
+    pace: DefaultDirectRateLimiter,
+    /// Whether the frames were trusted without reading the log.
+    trusted: AtomicBool,
     /// Posts of this node to this room that were not announced yet.
     posts: Mutex<VecDeque<(String, Instant)>>,
     presence: Presence,
@@ -68,6 +77,8 @@ impl Room {
             join: AtomicU64::new(0),
             readings: AtomicU64::new(0),
             turn: tokio::sync::Mutex::new(0),
+            pace: RateLimiter::direct(Quota::per_second(NonZeroU32::MIN).allow_burst(READINGS_AT_ONCE)),
+            trusted: AtomicBool::new(false),
             posts: Mutex::default(),
             presence: Presence::new(process),
             stays: AtomicUsize::new(0),
@@ -115,6 +126,35 @@ impl Room {
             }
             sleep(AGAIN).await;
         }
+    }
+
+    /// Whether the frames say enough about an id. Who comes back is judged by the log as of now; but
+    /// where a crowd does, the frames are trusted, and the log is read once a second to see whether they
+    /// still belong to it: where not, the crowd is told like everybody who is here.
+    pub fn may_trust_frames_about(&self, id: Id) -> bool {
+        let held = {
+            let log = self.log();
+            log.is_current() && log.position_after(id).is_some()
+        };
+        let trust = held && self.pace.check().is_err();
+        if held {
+            self.trusted.store(trust, Ordering::SeqCst);
+        }
+        trust
+    }
+
+    /// Reads the log where frames were trusted without, as soon as it is time.
+    pub fn verify_frames(self: &Arc<Self>) {
+        if !self.trusted.load(Ordering::SeqCst) || self.pace.check().is_err() {
+            return;
+        }
+        self.trusted.store(false, Ordering::SeqCst);
+        let room = self.clone();
+        tokio::spawn(async move {
+            if room.read_log(room.ticket()).await.is_err() {
+                room.trusted.store(true, Ordering::SeqCst);
+            }
+        });
     }
 
     /// Reads part of the log for one reader.

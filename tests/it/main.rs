@@ -46,8 +46,10 @@ mod subscriptions;
 
 // what goes wrong
 mod by_hand;
+mod deploys;
 mod faults;
 mod soak;
+mod storm;
 
 // what people see
 mod browser;

@@ -2,6 +2,8 @@
 
 mod browser;
 mod bus;
+mod crowd;
+mod front;
 mod http;
 mod node;
 mod process;
@@ -22,6 +24,8 @@ use std::{
 pub use browser::{Browser, Line, keyboard, patiently};
 pub use bus::Bus;
 pub(crate) use bus::on_both_buses;
+pub use crowd::Crowd;
+pub use front::Front;
 pub use http::{Answer, Head, raw, raw_get};
 pub use node::{BROWSER, Node};
 pub use proxy::Proxy;

@@ -1,0 +1,62 @@
+//! Many who come back at once: one log, read few times, and still nothing is kept from them (contract 5; issue 4).
+
+use futures_util::{StreamExt, future::join_all, stream};
+
+use crate::support::{Gap, Node, Redis, Stream, key};
+
+const CROWD: usize = 400;
+
+async fn room_reads(node: &Node) -> f64 {
+    node.metric("tinychat_log_reads_total{for=\"room\"}").await.expect("a metric")
+}
+
+#[tokio::test]
+async fn a_crowd_that_comes_back_costs_a_few_readings_of_the_log_and_misses_nothing() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let _warm = Stream::live(&node, "lobby").await;
+    let ids = node.fill("lobby", 51).await;
+    let before = room_reads(&node).await;
+    let come_back = async |_| Stream::resume(&node, "lobby", &ids[0]).await.ids(50).await;
+    // A few at a time: who comes in one moment shares a reading anyway.
+    let mut crowd = stream::iter(0..CROWD).map(come_back).buffer_unordered(4);
+    while let Some(seen) = crowd.next().await {
+        assert_eq!(seen, ids[1..]);
+    }
+    let reads = room_reads(&node).await - before;
+    assert!(reads <= 20.0, "{reads} readings for {CROWD} who came back");
+    assert_eq!(node.metric("tinychat_log_reads_total{for=\"reader\"}").await, Some(0.0));
+}
+
+/// Who was let in by what the node remembers is told of a loss as soon as the log is read again.
+#[tokio::test]
+async fn a_crowd_that_comes_back_to_a_log_that_was_lost_is_told_all_of_it() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "0")]).await;
+    let _warm = Stream::live(&node, "lobby").await;
+    let ids = node.fill("lobby", 3).await;
+    let first = join_all((0..CROWD).map(|_| Stream::resume(&node, "lobby", &ids[2]))).await;
+    let _: u64 = redis.cmd(&["DEL", &key("lobby")]).await;
+    let then = join_all((0..CROWD).map(|_| Stream::resume(&node, "lobby", &ids[2]))).await;
+    for mut stream in first.into_iter().chain(then) {
+        let gap = Gap::next(&mut stream).await;
+        assert_eq!((gap.asked.as_str(), gap.reason.as_str()), (ids[2].as_str(), "reset"));
+    }
+}
+
+/// An id that the node does not hold is looked up, however many come.
+#[tokio::test]
+async fn in_a_crowd_an_id_newer_than_what_the_node_holds_is_looked_up() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "0")]).await;
+    let _warm = Stream::live(&node, "lobby").await;
+    let ids = node.fill("lobby", 2).await;
+    let _crowd = join_all((0..CROWD).map(|_| Stream::resume(&node, "lobby", &ids[0]))).await;
+    let newer = "99999999999999-7";
+    redis.store("lobby", newer).await; // unannounced
+    let mut streams = join_all((0..CROWD).map(|_| Stream::resume(&node, "lobby", newer))).await;
+    let after = node.post("lobby", "mason", "after").await;
+    for stream in &mut streams {
+        assert_eq!(stream.said().await.id.as_ref(), Some(&after), "no gap, and what follows");
+    }
+}

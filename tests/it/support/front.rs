@@ -1,0 +1,52 @@
+//! One address in front of several nodes: a TCP balancer that takes them in turn and passes over those that do not
+//! answer. It knows nothing of draining, like most.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+};
+
+/// Ends with its test.
+pub struct Front {
+    address: SocketAddr,
+}
+
+impl Front {
+    pub async fn of(nodes: Vec<SocketAddr>) -> Front {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(serve(listener, nodes.into()));
+        Front { address }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+async fn serve(listener: TcpListener, nodes: Arc<[SocketAddr]>) {
+    let turn = AtomicUsize::new(0);
+    while let Ok((mut client, _)) = listener.accept().await {
+        let (nodes, first) = (Arc::clone(&nodes), turn.fetch_add(1, Ordering::Relaxed));
+        tokio::spawn(async move {
+            for node in nodes.iter().cycle().skip(first % nodes.len()).take(nodes.len()) {
+                if let Ok(mut server) = TcpStream::connect(node).await {
+                    let _ = copy_bidirectional(&mut client, &mut server).await;
+                    return;
+                }
+            }
+        });
+    }
+}
