@@ -3,14 +3,21 @@
 
 use std::{
     collections::BTreeMap,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use reqwest::Client;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::support::{Crowd, DEADLINE, Front, Node, Redis, eventually, free_port, within};
+use crate::{
+    presence::{listed, named},
+    support::{BINARY, Crowd, DEADLINE, Front, Node, Redis, Stream, eventually, free_port, key, within},
+};
 
 /// As many as the issue has it, where the system lets us have the sockets: each reader has three here.
 fn readers() -> usize {
@@ -37,9 +44,13 @@ impl Cluster {
     }
 
     async fn node(&self, port: u16, environment: &[(&str, &str)]) -> Node {
+        self.node_of(Path::new(BINARY), port, environment).await
+    }
+
+    async fn node_of(&self, program: &Path, port: u16, environment: &[(&str, &str)]) -> Node {
         let bind = format!("127.0.0.1:{port}");
-        let own = [("BIND", bind.as_str()), ("MAX_STREAMS_PER_ADDRESS", "0"), ("NODE", "chat")];
-        Node::on(&self.redis, &[&own, environment].concat()).await
+        let own = [("BIND", bind.as_str()), ("MAX_STREAMS_PER_ADDRESS", "0")];
+        Node::of(program, &self.redis, &[&own, environment].concat()).await
     }
 
     async fn front(&self) -> Front {
@@ -55,6 +66,26 @@ impl Cluster {
             reads.push(room.unwrap_or_default() + reader.unwrap_or_default());
         }
         reads
+    }
+}
+
+/// A later version of the program: another colour in its style sheet, and so other assets.
+struct NextVersion {
+    program: PathBuf,
+    _directory: TempDir,
+}
+
+impl NextVersion {
+    fn build() -> NextVersion {
+        let directory = TempDir::new().expect("a directory");
+        let program = directory.path().join("tiny-chat");
+        let mut bytes = fs::read(BINARY).expect("the program");
+        let (now, then) = (b"--accent: light-dark(#0d6e5f", b"--accent: light-dark(#0d6e5e");
+        let at = bytes.windows(now.len()).position(|part| part == now).expect("the style sheet in the binary");
+        bytes[at..at + then.len()].copy_from_slice(then);
+        fs::write(&program, bytes).expect("a program");
+        fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("a program that runs");
+        NextVersion { program, _directory: directory }
     }
 }
 
@@ -159,4 +190,83 @@ async fn the_readers_of_a_node_that_is_killed_go_on_at_the_others() {
     crowd.all_live().await;
     let ids = writer.finish().await;
     crowd.all_saw(ids.last().expect("an id")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_node_by_node_loses_nothing_while_two_versions_run_side_by_side() {
+    let next = NextVersion::build();
+    let environment = [("DRAIN", "2")];
+    let mut cluster = Cluster::start(&environment).await;
+    let front = cluster.front().await;
+    let mut crowd = Crowd::gather(front.address(), "/subscribe/lobby?name=mason", readers() / 10).await;
+    let writer = Writer::start(front.url("/lobby"), Duration::from_millis(100));
+    for place in 0..cluster.nodes.len() {
+        cluster.nodes[place].terminate();
+        assert_eq!(cluster.nodes[place].exit().await.code(), Some(0));
+        cluster.nodes[place] = cluster.node_of(&next.program, cluster.ports[place], &environment).await;
+        crowd.all_live().await;
+    }
+    let ids = writer.finish().await;
+    crowd.all_saw(ids.last().expect("an id")).await;
+}
+
+/// The address of a page's style sheet.
+async fn style_sheet(node: &Node) -> String {
+    let page = node.page("/everyone").await.html(200);
+    let (_, rest) = page.split_once("href=\"/assets/").expect("an asset");
+    let version = rest.split('/').next().expect("a version");
+    format!("/assets/{version}/page.css")
+}
+
+#[tokio::test]
+async fn a_page_of_one_version_gets_its_files_from_nodes_of_both_and_keeps_only_its_own() {
+    let next = NextVersion::build();
+    let redis = Redis::start().await;
+    let (old, new) = (Node::on(&redis, &[]).await, Node::of(&next.program, &redis, &[]).await);
+    let (of_old, of_new) = (style_sheet(&old).await, style_sheet(&new).await);
+    assert_ne!(of_old, of_new);
+    for (node, own, others, colour) in [(&old, &of_old, &of_new, "#0d6e5f"), (&new, &of_new, &of_old, "#0d6e5e")] {
+        let kept = node.get(own).await.expect(200);
+        assert!(kept.header("cache-control").contains("immutable") && kept.text().contains(colour));
+        let lent = node.get(others).await.expect(200);
+        assert_eq!(lent.header("cache-control"), "no-store");
+        assert!(lent.text().contains(colour), "what this version has");
+    }
+}
+
+#[tokio::test]
+async fn nodes_of_two_versions_chat_with_each_other() {
+    let next = NextVersion::build();
+    let redis = Redis::start().await;
+    let (old, new) = (Node::on(&redis, &[]).await, Node::of(&next.program, &redis, &[]).await);
+    let mut readers = [named(&old, "ada").await, named(&new, "mason").await];
+    let posted = [old.post("lobby", "ada", "from the old").await, new.post("lobby", "mason", "from the new").await];
+    for reader in &mut readers {
+        assert_eq!(reader.ids(2).await, posted);
+    }
+    for node in [&old, &new] {
+        listed(node, json!({ "count": 2, "names": ["ada", "mason"] })).await;
+    }
+}
+
+/// What a later version may announce: types, fields and members that this one does not know.
+#[tokio::test]
+async fn what_a_later_version_announces_is_passed_on_or_passed_over() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let mut reader = Stream::live(&node, "lobby").await;
+    redis.heard("lobby").await;
+    let id = "1999999999999-1";
+    let _: String =
+        redis.cmd(&["XADD", &key("lobby"), id, "data", "{\"to\":7}", "type", "reaction", "mood", "x"]).await;
+    redis.publish("lobby", format!("\x1e{id} reaction {{\"to\":7}}")).await;
+    let later = json!({ "process": "later~1", "version": 1, "count": 1, "names": ["zoe"], "mood": "x" });
+    redis.publish("lobby", format!("\x1e0-0 presence {later}")).await;
+    redis.publish("lobby", "\x1e0-0 mood {\"of\":\"zoe\"}").await;
+    let block = reader.said().await;
+    assert_eq!((block.event.as_deref(), block.id.as_deref()), (Some("reaction"), Some(id)));
+    let after = node.post("lobby", "mason", "after").await;
+    assert_eq!(reader.said().await.id, Some(after));
+    reader = Stream::resume(&node, "lobby", "0-0").await;
+    assert_eq!(reader.said().await.event.as_deref(), Some("reaction"), "it is replayed as it was told");
 }

@@ -27,7 +27,7 @@ pub(crate) use bus::on_both_buses;
 pub use crowd::Crowd;
 pub use front::Front;
 pub use http::{Answer, Head, raw, raw_get};
-pub use node::{BROWSER, Node};
+pub use node::{BINARY, BROWSER, Node};
 pub use proxy::Proxy;
 pub use redis::{Redis, key};
 pub use several::{RoomGap, Several, room_of};

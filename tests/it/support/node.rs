@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     process::{Command, ExitStatus},
 };
 
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::{Answer, DEADLINE, Redis, eventually, process::Process};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_tiny-chat");
+/// The node's program.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_tiny-chat");
 
 /// The `Accept` of a browser that navigates or submits a form.
 pub const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -37,6 +39,15 @@ impl Node {
     pub async fn on(redis: &Redis, environment: &[(&str, &str)]) -> Node {
         let url = redis.url();
         Node::start(&[&[("REDIS_URL", url.as_str())], environment].concat()).await
+    }
+
+    /// A ready node of another version of the program.
+    pub async fn of(program: &Path, redis: &Redis, environment: &[(&str, &str)]) -> Node {
+        let url = redis.url();
+        let environment = [&[("REDIS_URL", url.as_str())], environment].concat();
+        let node = Node::listening(&mut command(program.to_str().expect("a path"), &environment)).await;
+        node.ready().await;
+        node
     }
 
     /// A node that listens; whether it is ready is the test's business.
