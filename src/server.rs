@@ -50,13 +50,13 @@ impl Server {
     /// # Errors
     /// When the address cannot be bound or the Redis URL cannot be understood.
     pub fn bind(config: &Config) -> io::Result<Self> {
-        make_room_for(u64::from(config.max_streams));
+        let streams = most_that_fit(config.max_streams);
         let listener = listen(config.address())
             .map_err(|error| io::Error::new(error.kind(), format!("BIND {}: {error}", config.address())))?;
         let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
         let bus = bus(config, metrics.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let hub = hub(config, bus.clone(), metrics.clone());
-        let limits = limits(config, bus);
+        let limits = limits(config, streams, bus);
         tokio::spawn(limits.share(hub.process()));
         let origins = config.allowed_origins.iter().flat_map(|list| &list.0).map(|origin| origin.0.clone());
         let site = Site {
@@ -134,11 +134,11 @@ fn hub(config: &Config, bus: Arc<dyn Bus>, metrics: Arc<Metrics>) -> Arc<Hub> {
     hub
 }
 
-fn limits(config: &Config, bus: Arc<dyn Bus>) -> Limits {
+fn limits(config: &Config, streams: u32, bus: Arc<dyn Bus>) -> Limits {
     let most = Most {
         rate: config.rate_limit,
         burst: config.rate_burst,
-        streams: config.max_streams,
+        streams,
         streams_per_address: config.max_streams_per_address,
     };
     Limits::new(bus, most)
@@ -153,14 +153,19 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Every stream is an open file.
-fn make_room_for(streams: u64) {
+/// Every stream is an open file. Gives how many fit beside what else the node has to open: one that could
+/// not reach Redis again for its readers' sockets would be of no use to them.
+fn most_that_fit(streams: u32) -> u32 {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
-    if streams == 0 || streams + OTHER_FILES > files {
-        tracing::warn!(
-            max_streams = streams,
-            open_files = files,
-            "MAX_STREAMS does not fit into the limit of open files"
-        );
+    let room = files.saturating_sub(OTHER_FILES.min(files / 2));
+    let fitting = u32::try_from(room).unwrap_or(u32::MAX);
+    if streams > 0 && streams <= fitting {
+        return streams;
     }
+    tracing::warn!(
+        max_streams = streams,
+        open_files = files,
+        "MAX_STREAMS does not fit into the limit of open files; this node takes {fitting} streams"
+    );
+    fitting
 }

@@ -48,6 +48,7 @@ mod subscriptions;
 mod by_hand;
 mod deploys;
 mod faults;
+mod hardening;
 mod soak;
 mod storm;
 
