@@ -72,5 +72,6 @@ mod health;
 mod logs;
 mod methods;
 mod pages;
+mod platforms;
 mod shutdown;
 mod tidy;

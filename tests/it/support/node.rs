@@ -67,11 +67,12 @@ impl Node {
         Process::spawn(&mut command(BINARY, environment))
     }
 
-    async fn listening(command: &mut Command) -> Node {
+    /// Starts a program, and waits for the line that says where it listens.
+    pub async fn listening(command: &mut Command) -> Node {
         let mut process = Process::spawn(command);
         let address = eventually("the line that says where the node listens", async || {
             assert!(process.ended().is_none(), "the node ended:\n{}", process.output());
-            address_in(&process.line_with("http://127.0.0.1:")?)
+            address_in(&process.line_with(": open http://")?)
         })
         .await;
         let client = Client::builder()
@@ -225,5 +226,5 @@ fn command(program: &str, environment: &[(&str, &str)]) -> Command {
 
 fn address_in(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("http://")?;
-    rest.split('/').next()?.parse().ok()
+    rest.split('/').next()?.replace("0.0.0.0", "127.0.0.1").parse().ok()
 }

@@ -1,0 +1,73 @@
+//! What the repository brings for platforms that start the program: Procfile, app.json, a systemd unit.
+
+use std::{fs, path::Path, process::Command};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::support::{BINARY, Node, Redis, free_port};
+
+fn file(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a file")
+}
+
+/// The program's help, where every option stands.
+fn help() -> String {
+    let output = Command::new(BINARY).arg("--help").output().expect("the program");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Starts what the Procfile says of `web`, as the platform does: with a shell, and the port in the environment.
+async fn web(environment: &[(&str, &str)]) -> Node {
+    let procfile = file("Procfile");
+    let line = procfile.lines().find_map(|line| line.strip_prefix("web: ")).expect("a line for web");
+    assert!(line.contains("./target/release/tiny-chat"), "{line}");
+    let mut shell = Command::new("bash");
+    shell.env_clear().args(["-c", &line.replace("./target/release/tiny-chat", BINARY)]);
+    shell.envs(environment.iter().copied()).env("PATH", std::env::var("PATH").expect("a PATH"));
+    Node::listening(&mut shell).await
+}
+
+#[tokio::test]
+async fn the_procfile_starts_a_node_on_the_port_and_the_redis_of_the_platform() {
+    let (redis, port) = (Redis::start().await, free_port().to_string());
+    let mut node = web(&[("PORT", &port), ("REDIS_URL", &redis.url()), ("DYNO", "web.1")]).await;
+    node.ready().await;
+    let id = node.post("lobby", "mason", "hi").await;
+    assert_eq!(Node::on(&redis, &[]).await.newest("lobby").await["id"], *id);
+    assert_eq!(node.get(&format!("/history/lobby/{id}")).await.json()["node"], "web.1");
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.exit().await.code(), Some(0), "the signal reaches the program, not a shell");
+}
+
+#[tokio::test]
+async fn the_procfile_starts_a_node_without_a_redis() {
+    let node = web(&[("PORT", &free_port().to_string())]).await;
+    node.ready().await;
+    node.post("lobby", "mason", "hi").await;
+}
+
+#[test]
+fn app_json_sets_options_that_there_are() {
+    let app: Value = serde_json::from_str(&file("app.json")).expect("JSON");
+    let (help, options) = (help(), app["env"].as_object().expect("options"));
+    assert!(options.contains_key("TRUSTED_PROXIES"), "or all clients share one limit");
+    for option in options.keys() {
+        assert!(help.contains(&format!("[env: {option}=")), "{option} is no option");
+    }
+}
+
+#[test]
+fn the_systemd_unit_is_understood() {
+    let unit = file("deploy/tiny-chat.service");
+    for option in ["REDIS_URL", "TRUSTED_PROXIES", "BIND"] {
+        assert!(unit.contains(option) && help().contains(option), "{option}");
+    }
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let path = directory.path().join("tiny-chat.service");
+    fs::write(&path, unit.replace("/usr/local/bin/tiny-chat\n", &format!("{BINARY}\n"))).expect("a file");
+    match Command::new("systemd-analyze").arg("verify").arg(&path).output() {
+        Ok(output) => assert!(output.status.success() && output.stderr.is_empty(), "{output:?}"),
+        Err(_) => eprintln!("systemd-analyze is not there: the unit was not verified"),
+    }
+}
