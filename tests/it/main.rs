@@ -50,6 +50,7 @@ mod soak;
 // what people see
 mod browser;
 mod browser_axe;
+mod browser_details;
 mod browser_everyone;
 mod browser_notice;
 mod browser_outbox;
