@@ -99,14 +99,13 @@ export class Details {
     return true;
   }
 
-  /** Below the button or, after a tap, below the message; above it where that would not be seen, or make the log longer. */
+  /** Below the message; above it where that would not be seen, or make the log longer; over it where it fills the screen. */
   #place() {
     if (!this.#box.isConnected) return;
     const [view, lines, whole] = [this.#log.scroller, this.#log.lines, this.#line].map((each) => each.getBoundingClientRect());
-    const { top, bottom } = this.#button.offsetHeight ? this.#button.getBoundingClientRect() : whole;
     const height = this.#box.offsetHeight;
-    const below = bottom + SPACE;
-    const above = Math.max(view.top, top - SPACE - height);
+    const below = whole.bottom + SPACE;
+    const above = Math.max(view.top, whole.top - SPACE - height);
     const fits = below + height <= Math.min(view.bottom, lines.bottom);
     this.#box.style.top = `${(fits ? below : above) - whole.top}px`;
   }

@@ -46,7 +46,9 @@ const session = openSession(
     },
     settled(key, message, sent) {
       page.settle(key, message); // at once: the pending line goes next
-      if (sent && !document.hidden) requestAnimationFrame(() => page.took.set(message.id, performance.now() - sent));
+      const { id } = message;
+      const shown = () => document.getElementById(id) && page.took.set(id, performance.now() - sent);
+      if (sent && !document.hidden) requestAnimationFrame(shown);
     },
     mine(id) {
       const line = document.getElementById(id);
