@@ -12,7 +12,7 @@ const KEYS = [
   ['@ or Tab', 'complete a name'],
   ['/', 'go to the message box'],
   ['Alt+↑ or Alt+↓', 'go to the room above or below'],
-  ['Esc', 'close a list or this window; what you typed stays'],
+  ['Esc', 'close a list, details or this window; what you typed stays'],
   ['?', 'this help'],
 ];
 
@@ -21,6 +21,7 @@ const FORMS = [
   ['#room', 'a link to that room'],
   ['@name', 'calls somebody'],
   ['the time', 'a link to its message'],
+  ['the i by it', 'which node took it, and how long yours was on its way; on a touch screen, tap the message'],
 ];
 
 let dialog;

@@ -20,7 +20,7 @@ const name = () => sender.value;
 sender.value ||= recall('name');
 
 /** What the rest needs to know, and what it changes. */
-const page = { one, name, who: {}, rooms: [], items: [], heard() {}, changed() {}, goTo() {} };
+const page = { one, name, who: {}, rooms: [], items: [], took: new Map(), heard() {}, changed() {}, goTo() {} };
 page.settle = (key, message) => log.add(message);
 
 const session = openSession(
@@ -44,7 +44,12 @@ const session = openSession(
       else if (error.textContent === KEPT) error.textContent = '';
       page.changed();
     },
-    settled: (...what) => page.settle(...what), // at once: the pending line goes next
+    settled(key, message, sent) {
+      page.settle(key, message); // at once: the pending line goes next
+      const { id } = message;
+      const shown = () => document.getElementById(id) && page.took.set(id, performance.now() - sent);
+      if (sent && !document.hidden) requestAnimationFrame(shown);
+    },
     mine(id) {
       const line = document.getElementById(id);
       if (line) log.draw(line, { ...log.said.get(line), mine: true });

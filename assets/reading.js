@@ -160,15 +160,16 @@ export function unread(log, id) {
 export function walk(log) {
   const all = () => [...log.lines.querySelectorAll('a.when')];
   const stop = (here) => all().forEach((each) => (each.tabIndex = each === here ? 0 : -1));
-  log.scroller.addEventListener('focusin', ({ target }) => stop(target.closest('a.when') ?? all().at(-1)));
+  const near = (target) => target.closest('.message')?.querySelector('a.when');
+  log.scroller.addEventListener('focusin', ({ target }) => stop(near(target) ?? all().at(-1)));
   log.scroller.addEventListener('keydown', (event) => {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    const at = all().indexOf(event.target);
+    const at = event.target.matches('.when, .more') ? all().indexOf(near(event.target)) : -1;
     if (!step || at < 0) return;
     event.preventDefault();
     all()[at + step]?.focus();
   });
-  stop(document.activeElement.closest('a.when') ?? all().at(-1));
+  stop(near(document.activeElement) ?? all().at(-1));
 }
 
 /** Milliseconds until the day is over; some days have 23 hours, some 25. */

@@ -2,6 +2,7 @@
  * The rest of the page: what comes after the first view.
  */
 
+import { Details, asker } from './details.js';
 import { GAPS, parts } from './lines.js';
 import { element } from './log.js';
 import { recall, remember } from './memory.js';
@@ -54,6 +55,7 @@ export function open(page, event) {
   if (log.scroller.scrollHeight <= log.scroller.clientHeight) older(log);
 
   readOut(page);
+  new Details(log, asker(globalThis, log.host.room), page.took);
   const writing = writeOn(composer, one('#count'), {
     said: () => [...log.lines.querySelectorAll('.mine')].map((line) => log.said.get(line).text),
     names: () => [...(page.who.names ?? []), ...senders(log)].filter((name) => name !== page.name()),

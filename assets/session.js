@@ -32,6 +32,7 @@ class Session {
   #desk;
   #items;
   #unheard = new Map(); // sent here, and not yet heard of from the leader
+  #sent = new Map(); // when, by key
   #discarded = new Set();
   #firstUnread;
   #mine;
@@ -70,6 +71,7 @@ class Session {
     const item = { key: randomKey(), room: this.#room, sender: this.#name(), text, at, state: 'queued' };
     this.#memory.remember(`out:${item.key}`, JSON.stringify(item));
     this.#unheard.set(item.key, item);
+    this.#sent.set(item.key, this.#world.performance.now());
     this.#show([...this.#items, item]);
     this.#ask('put', { item });
     return item.key;
@@ -203,7 +205,7 @@ class Session {
     const message = { ...said, at: takenAt(id) };
     if (this.#items.some(({ key }) => key === settles)) {
       this.#unheard.delete(settles);
-      this.#listener.settled(settles, message);
+      this.#listener.settled(settles, message, this.#sent.get(settles));
       this.#show(this.#items.filter(({ key }) => key !== settles));
     } else this.#listener.message(message);
   }

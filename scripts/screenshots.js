@@ -234,6 +234,13 @@ async function work(signal) {
   await browser.until('document.querySelector(".badge.call")');
   await browser.until('document.querySelector(".people summary").textContent.startsWith("3")');
   await browser.picture('page', 'light', 'dark', 'phone', 'phone-dark');
+  await browser.js(`const line = document.querySelector('.mine');
+    line.querySelector('.when').focus();
+    line.querySelector('.more').focus();
+    line.querySelector('.more').click();`);
+  await browser.until('document.querySelector(".details")');
+  await browser.picture('details', 'light');
+  await browser.js('document.querySelector("#message").focus()');
 
   if (every) {
     await browser.js('document.querySelector(".people").open = true');

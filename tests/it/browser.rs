@@ -222,6 +222,8 @@ async fn the_page_works_on_plain_http_under_any_name() {
     assert_eq!(browser.run("return isSecureContext").await, false);
     browser.say("ada", "no secrets here").await;
     browser.lines_to("no secrets here").await;
+    let details = browser.details("no secrets here").await;
+    assert!(details[0].starts_with("Taken by") && details[1].contains("from Send"), "{details:?}");
     assert_eq!(browser.console().await, [""; 0]);
 }
 

@@ -42,6 +42,8 @@ async fn axe_finds_nothing_in_a_room_and_its_lists_and_windows() {
     node.post("garden", "mason", "ada?").await;
     browser.until("return document.querySelector('.badge.call') !== null").await;
     nothing_is_in_the_way(&browser, "a room").await;
+    browser.details("mine").await;
+    nothing_is_in_the_way(&browser, "details of a message").await;
     browser.click(".people summary").await;
     nothing_is_in_the_way(&browser, "who is here").await;
     browser.click(".people summary").await;

@@ -108,6 +108,7 @@ async fn the_tabulator_goes_through_the_page_in_its_order_and_shows_where_it_is(
         "ask",
         "messages following",
         "when",
+        "more",
         "sender",
         "message",
     ];

@@ -55,6 +55,7 @@ mod storm;
 // what people see
 mod browser;
 mod browser_axe;
+mod browser_details;
 mod browser_everyone;
 mod browser_notice;
 mod browser_outbox;

@@ -99,6 +99,32 @@ test('a message is pending in every tab of its room, and its echo takes its plac
   }
 });
 
+test('the tab that sent a message, and no other, knows since when it waited: since Send, not since the try that succeeded', async () => {
+  const browser = new Browser(server);
+  const [leader, tab] = [await open(browser), await open(browser)];
+  server.meets = (url, { method }) => method === 'POST' && answer(503, {});
+  const before = tab.world.performance.now();
+  tab.session.send('hello');
+  await pass(200);
+  server.meets = () => undefined;
+  await pass(30_000);
+  assert.deepEqual([leader.texts, tab.texts], [['hello'], ['hello']]);
+  assert.deepEqual([leader.sent, tab.sent], [[undefined], [before]]);
+});
+
+test('after a reload it is not known when a message was sent', async () => {
+  const browser = new Browser(server);
+  const tab = await open(browser);
+  server.cut();
+  tab.session.send('hello');
+  await pass(200);
+  tab.close();
+  server.restore();
+  const again = await open(browser);
+  await pass(1000);
+  assert.deepEqual([again.texts, again.sent], [['hello'], [undefined]]);
+});
+
 test('an answer before the echo settles nothing; the echo does, in the order of the log', async () => {
   const browser = new Browser(server);
   const tab = await open(browser);

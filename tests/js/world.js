@@ -254,6 +254,7 @@ export class Tab {
   badges = [];
   gaps = [];
   settled = [];
+  sent = [];
   presence = [];
   frozen = false;
   #events = {};
@@ -284,6 +285,7 @@ export class Tab {
         }
       },
       fetch: (url, init) => browser.server.fetch(url, init),
+      performance: { now: () => Date.now() - START + 1 },
       navigator: browser.secure ? { onLine: true, locks: browser.locks(this) } : { onLine: true },
       document: { hidden: false, title: room, querySelector: () => null, addEventListener: (type, react) => this.on(type, react) },
       addEventListener: (type, react) => this.on(type, react),
@@ -299,8 +301,9 @@ export class Tab {
       joined() {},
       left() {},
       outbox: (items) => (this.pending = items.map((item) => ({ ...item }))),
-      settled: (key, message) => {
+      settled: (key, message, sent) => {
         this.settled.push({ key, stillPending: this.pending.some((item) => item.key === key) });
+        this.sent.push(sent);
         this.log.push(message);
       },
       rooms: (list) => (this.badges = list),

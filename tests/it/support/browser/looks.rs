@@ -57,6 +57,37 @@ impl Browser {
         self.devtools("Input.insertText", json!({ "text": text })).await;
     }
 
+    /// Opens the details of the message with this text, with keys, and gives what they say, row by row.
+    pub async fn details(&self, text: &str) -> Vec<String> {
+        let focus = "[...document.querySelectorAll('.message')]
+            .find((line) => line.querySelector('.text').textContent === arguments[0])
+            .querySelector('a.when').focus()";
+        self.ask(focus, &[text]).await;
+        self.press(key::TAB).await;
+        self.press(key::ENTER).await;
+        self.told().await
+    }
+
+    /// Waits until details are shown, and gives what they say, row by row.
+    pub async fn told(&self) -> Vec<String> {
+        let rows = "[...document.querySelectorAll('.details p')].map(({ textContent }) => textContent)";
+        self.until(&format!("const [first] = {rows}; return first !== undefined && !first.startsWith('Asking')"))
+            .await;
+        serde_json::from_value(self.run(&format!("return {rows}")).await).expect("rows")
+    }
+
+    /// Taps with a finger on the message with this text, or on a part of it.
+    pub async fn tap(&self, text: &str, part: &str) {
+        let place = "const line = [...document.querySelectorAll('.message')]
+                .find((line) => line.querySelector('.text').textContent === arguments[0]);
+            const { x, y, width, height } = line.querySelector(arguments[1]).getBoundingClientRect();
+            return { x: Math.round(x + width / 2), y: Math.round(y + Math.min(10, height / 2)) }";
+        let at = self.ask(place, &[text, part]).await;
+        for (kind, points) in [("touchStart", json!([at])), ("touchEnd", json!([]))] {
+            self.devtools("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": points })).await;
+        }
+    }
+
     /// What axe-core finds on the page as it is now.
     pub async fn barriers(&self) -> Vec<String> {
         self.run(&format!("if (!window.axe) {{ {AXE} }}")).await;

@@ -1,0 +1,225 @@
+//! Details of a message in a browser: which node took it, and how long one's own took to the screen (issue: "The page shows
+//! which node it is on, and each message shows on demand which node took it … and, for one's own, the time").
+
+use serde_json::json;
+
+use crate::support::{
+    Browser, Node, Redis, key,
+    keyboard::{DOWN, ENTER, ESCAPE, TAB, UP},
+};
+
+const SHOWN: &str = "return document.querySelectorAll('.details').length";
+
+/// Where all stands that could move: the lines, the log's place and its length.
+const PLACES: &str = "const log = document.querySelector('.messages');
+    const tops = [...document.querySelectorAll('.lines > *, .text, time')].map((each) => each.getBoundingClientRect());
+    return JSON.stringify([log.scrollTop, log.scrollHeight, log.scrollWidth, tops])";
+
+/// The details are whole on the screen, within the log, over nothing of their own message.
+const IN_SIGHT: &str = "const inner = document.querySelector('.details').getBoundingClientRect();
+    const view = document.querySelector('.messages').getBoundingClientRect();
+    const there = document.elementFromPoint(inner.left + 20, inner.top + 20).closest('.details');
+    return inner.top >= view.top && inner.bottom <= view.bottom && inner.left >= 0 && inner.right <= innerWidth && there !== null";
+
+async fn page(node: &Node) -> Browser {
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    browser
+}
+
+fn is_a_delay(row: &str) -> bool {
+    let number = row.strip_suffix(" ms from Send to screen").or(row.strip_suffix(" s from Send to screen"));
+    number.is_some_and(|number| number.parse::<f64>().is_ok_and(|number| number > 0.0))
+}
+
+#[tokio::test]
+async fn a_message_tells_which_of_two_nodes_took_it_and_ones_own_how_long_it_took() {
+    let redis = Redis::start().await;
+    let one = Node::on(&redis, &[("NODE", "chat-1")]).await;
+    let two = Node::on(&redis, &[("NODE", "chat-2")]).await;
+    let browser = page(&one).await;
+    let foreign = two.post("lobby", "mason", "by the other").await;
+    browser.lines_to("by the other").await;
+    browser.say("ada", "by mine").await;
+    let own = browser.lines_to("by mine").await.pop().expect("a line").id;
+    let told = browser.details("by the other").await;
+    assert_eq!((told.len(), told[0].as_str(), told[2].as_str()), (3, "Taken by chat-2", foreign.as_str()));
+    let told = browser.details("by mine").await;
+    assert_eq!((told.len(), told[0].as_str(), told[3].as_str()), (4, "Taken by chat-1", own.as_str()));
+    assert!(is_a_delay(&told[1]), "{told:?}");
+    browser.reload().await;
+    browser.whole().await;
+    let told = browser.details("by mine").await;
+    assert_eq!((told.len(), told[0].as_str()), (3, "Taken by chat-1"), "how long it took went with the page");
+    assert_eq!(browser.console().await, [""; 0]);
+}
+
+/// A delay is from Send on, whatever happened in between.
+#[tokio::test]
+async fn waiting_for_the_server_is_part_of_the_delay() {
+    let node = Node::start(&[]).await;
+    let (proxy, browser) = Browser::cuttable(&node, "before").await;
+    proxy.silence();
+    browser.say("ada", "at last").await;
+    browser.pending_says("Sending").await; // that is after a second
+    proxy.restore();
+    browser.lines_to("at last").await;
+    let told = browser.details("at last").await;
+    assert!(told[1].ends_with(" s from Send to screen"), "{told:?}");
+}
+
+#[tokio::test]
+async fn keys_alone_open_details_and_close_them_one_at_a_time() {
+    let node = Node::start(&[]).await;
+    node.fill("lobby", 5).await;
+    let browser = page(&node).await;
+    browser.run("document.querySelector('.messages').focus()").await;
+    let expanded = "return [...document.querySelectorAll('.more')].map(({ ariaExpanded }) => ariaExpanded)";
+    for key in [TAB, UP, TAB] {
+        browser.press(key).await;
+    }
+    assert_eq!(browser.run("return document.activeElement.ariaLabel").await, "Details");
+    let ring = browser.run("return parseFloat(getComputedStyle(document.activeElement).outlineWidth) >= 2").await;
+    assert_eq!(ring, true, "it shows where the focus is");
+    browser.press(ENTER).await;
+    browser.told().await;
+    let of = "return document.querySelector('.details').closest('.message').querySelector('.text').textContent";
+    assert_eq!(browser.run(of).await, "message 4");
+    assert_eq!(browser.run(expanded).await, json!(["true", "false"]));
+    browser.press(ESCAPE).await;
+    assert_eq!(browser.run(SHOWN).await, 0);
+    assert_eq!(browser.run("return document.activeElement.ariaExpanded").await, "false", "the focus stays");
+    browser.press(ENTER).await;
+    browser.told().await;
+    browser.press(ENTER).await;
+    assert_eq!(browser.run(SHOWN).await, 0, "the key that opens closes, too");
+    browser.press(ENTER).await;
+    browser.told().await;
+    browser.press(DOWN).await;
+    assert_eq!(browser.run(SHOWN).await, 0, "the focus took them along");
+    browser.press(TAB).await;
+    browser.press(ENTER).await;
+    browser.told().await;
+    assert_eq!((browser.run(of).await, browser.run(SHOWN).await), (json!("message 5"), json!(1)));
+    assert_eq!(browser.run("return location.hash").await, "", "no address was followed");
+}
+
+/// Details are told by the line that is for telling; what is put into the log for them is not read out by the log.
+#[tokio::test]
+async fn details_are_read_out_once_and_not_as_a_part_of_the_log() {
+    let node = Node::start(&[("NODE", "chat-1")]).await;
+    node.fill("lobby", 3).await;
+    let browser = page(&node).await;
+    browser.until("return document.querySelector('[role=log]').ariaLive === 'polite'").await;
+    let recorded = "window.read = [];
+        new MutationObserver((changes) => {
+            for (const { addedNodes } of changes) for (const node of addedNodes) {
+                if (node.closest?.('[aria-live]')?.ariaLive !== 'off') window.read.push(node.textContent || node.className);
+            }
+        }).observe(document.querySelector('.lines'), { childList: true, subtree: true })";
+    browser.run(recorded).await;
+    let told = browser.details("message 2").await;
+    assert_eq!(told[0], "Taken by chat-1");
+    assert_eq!(browser.run("return document.querySelector('#said').textContent").await, "Taken by chat-1");
+    assert_eq!(browser.run("return window.read").await, json!([]));
+}
+
+#[tokio::test]
+async fn nothing_moves_for_details_wherever_they_open() {
+    let node = Node::start(&[]).await;
+    node.fill("lobby", 40).await;
+    node.post("lobby", "mason", &"tall\n".repeat(40)).await;
+    node.post("lobby", "mason", "the last").await;
+    let browser = page(&node).await;
+    for (width, height) in [(1280, 800), (760, 600), (360, 640)] {
+        browser.screen(width, height).await;
+        for text in ["the last", "message 20", &"tall\n".repeat(40)] {
+            let look = "document.querySelector('.messages').scrollTop -= 1; // the end is not followed
+                const line = [...document.querySelectorAll('.message')]
+                    .find((each) => each.querySelector('.text').textContent === arguments[0]);
+                line.querySelector('.when').scrollIntoView({ block: 'center' });
+                line.querySelector('.when').focus({ preventScroll: true })";
+            browser.ask(look, &[text]).await;
+            settled(&browser).await;
+            let before = browser.run(PLACES).await;
+            if width < 500 {
+                browser.tap(text, ".text").await;
+            } else {
+                browser.press(TAB).await;
+                browser.press(ENTER).await;
+            }
+            browser.told().await;
+            assert!(browser.run(PLACES).await == before, "{width} x {height}, {text:.12}: something moved");
+            assert_eq!(browser.run(IN_SIGHT).await, true, "{width} x {height}, {text:.12}");
+            browser.press(ESCAPE).await;
+            assert_eq!(browser.run(SHOWN).await, 0);
+            assert!(browser.run(PLACES).await == before, "{width} x {height}, {text:.12}: something moved back");
+        }
+    }
+}
+
+/// Two frames: what was to be drawn and scrolled is.
+async fn settled(browser: &Browser) {
+    let frames = "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))";
+    browser.until(frames).await;
+}
+
+#[tokio::test]
+async fn a_finger_opens_details_by_a_tap_on_the_message_and_closes_them_by_another() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[("NODE", "chat-1")]).await;
+    for text in ["first", "second", "see #garden"] {
+        node.post("lobby", "mason", text).await;
+    }
+    let browser = page(&node).await;
+    redis.publish("lobby", r#"{"sender":"cron","message":"backup done"}"#).await;
+    browser.lines_to("backup done").await;
+    browser.screen(360, 640).await;
+    settled(&browser).await;
+    for text in ["second", "first"] {
+        browser.tap(text, ".text").await;
+        let of = "[...document.querySelectorAll('.details')].map((box) => box.closest('.message').querySelector('.text').textContent)";
+        browser.until(&format!("return {of}.join() === '{text}'")).await;
+        assert_eq!(browser.told().await[0], "Taken by chat-1");
+    }
+    browser.tap("first", ".text").await;
+    browser.until("return document.querySelector('.details') === null").await;
+    browser.tap("first", ".text").await;
+    browser.told().await;
+    browser.tap("backup done", ".text").await;
+    browser.until("return document.querySelector('.details') === null").await;
+    assert_eq!(browser.run("return document.querySelectorAll('.message:not([data-id]) .more').length").await, 0);
+    browser.tap("see #garden", ".text a").await;
+    browser.until("return location.pathname === '/garden'").await;
+}
+
+#[tokio::test]
+async fn a_node_is_asked_for_once_and_who_cannot_say_is_asked_again() {
+    let mut redis = Redis::durable().await;
+    let node = Node::on(&redis, &[("NODE", "chat-1"), ("HEARTBEAT", "1")]).await;
+    let (proxy, browser) = Browser::cuttable(&node, "kept").await;
+    let gone = node.post("lobby", "mason", "gone").await;
+    browser.lines_to("gone").await;
+    let deleted: u64 = redis.cmd(&["XDEL", &key("lobby"), &gone]).await;
+    assert_eq!(deleted, 1);
+    assert_eq!(browser.details("gone").await[0], "No longer kept; who took it is forgotten.");
+    proxy.cut();
+    assert_eq!(browser.details("kept").await[0], "Offline: nobody can say which node took it.");
+    browser.press(ESCAPE).await;
+    proxy.restore();
+    redis.kill();
+    browser.status("storeless").await;
+    assert_eq!(browser.details("kept").await[0], "The server cannot say now which node took it.");
+    browser.press(ESCAPE).await;
+    redis.restart().await;
+    node.ready().await;
+    browser.live().await;
+    for _ in 0..2 {
+        assert_eq!(browser.details("kept").await[0], "Taken by chat-1");
+        browser.press(ESCAPE).await;
+    }
+    let asked = "return performance.getEntriesByType('resource').filter(({ name, responseStatus }) =>
+        responseStatus === 200 && name.endsWith(document.querySelector('.message').id)).length";
+    assert_eq!(browser.run(asked).await, 1);
+}
