@@ -177,6 +177,28 @@ async fn a_redis_that_may_evict_logs_is_warned_of() {
     assert!(!node.log().contains("maxmemory-policy"), "{}", node.log());
 }
 
+/// What docs/operations.md gives a node's Redis user is enough, and a wrong password is said.
+#[tokio::test]
+async fn a_node_needs_no_more_of_redis_than_operations_md_gives_it() {
+    let operations = include_str!("../../docs/operations.md");
+    let line = operations.lines().find_map(|line| line.trim().strip_prefix("user tiny-chat ")).expect("the user");
+    let redis = Redis::start().await;
+    let rule = ["ACL", "SETUSER", "tiny-chat"].into_iter().chain(line.split(' ')).collect::<Vec<_>>();
+    let _: String = redis.cmd(&rule).await;
+    let url = |password: &str| redis.url().replace("redis://", &format!("redis://tiny-chat:{password}@"));
+    let node = Node::start(&[("REDIS_URL", &url("SECRET")), ("LOG", "debug")]).await;
+    let mut reader = Stream::live(&node, "lobby?name=ada").await;
+    let posted = node.publish("lobby", serde_json::json!({ "message": "hi", "key": "k" })).await.id();
+    assert_eq!(reader.next_message().await.id, posted);
+    assert_eq!(Stream::resume(&node, "lobby", "0-0").await.next_message().await.id, posted);
+    assert_eq!(node.get("/presence/lobby").await.json()["names"], serde_json::json!(["ada"]));
+    assert_eq!(node.stored("lobby").await.len(), 1);
+    let refused: Vec<Vec<redis::Value>> = redis.cmd(&["ACL", "LOG"]).await;
+    assert!(!format!("{refused:?}").replace("\"client\"", "").contains("reason"), "{refused:?}");
+    let stranger = Node::launch(&[("REDIS_URL", &url("wrong"))]).await;
+    stranger.logged("Redis refuses this node").await;
+}
+
 /// "the soft open-file limit is raised to the hard one, and a `MAX_STREAMS` that does not fit is said".
 #[tokio::test]
 async fn the_open_file_limit_is_raised_and_too_many_streams_are_said() {

@@ -53,20 +53,33 @@ pub async fn connect(
     client: &Client,
     on_push: impl Fn(PushInfo) + Clone + Send + Sync + 'static,
 ) -> MultiplexedConnection {
+    let mut said = false;
     loop {
         let on_push = on_push.clone();
         let config = super::connection_config().set_push_sender(move |push| {
             on_push(push);
             Ok::<_, std::convert::Infallible>(())
         });
-        let attempt = client.get_multiplexed_async_connection_with_config(&config);
+        let attempt = async {
+            let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+            ping(&mut connection).await.map(|()| connection)
+        };
         // A server that hangs accepts and never greets; one that loads its file greets and refuses.
-        if let Ok(Ok(mut connection)) = timeout(PING * 2, attempt).await
-            && ping(&mut connection).await.is_ok()
-        {
-            return connection;
+        match timeout(PING * 2, attempt).await {
+            Ok(Ok(connection)) => return connection,
+            Ok(Err(error)) => say_why(&error, &mut said),
+            Err(_) => {}
         }
         sleep(Duration::from_millis(rand::random_range(50..500))).await;
+    }
+}
+
+/// A Redis that is there and refuses, such as for a wrong password, does not mend itself: it is said, once.
+fn say_why(error: &RedisError, said: &mut bool) {
+    let why = error.code().filter(|code| ["WRONGPASS", "NOAUTH", "NOPERM"].contains(code));
+    if let Some(error) = why.filter(|_| !*said) {
+        tracing::error!(error, "Redis refuses this node; look at the user and the password in its URL");
+        *said = true;
     }
 }
 
