@@ -54,8 +54,7 @@ impl Server {
         let listener = listen(config.address())
             .map_err(|error| io::Error::new(error.kind(), format!("BIND {}: {error}", config.address())))?;
         let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
-        let hub = hub(config, metrics.clone())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("REDIS_URL: {error}")))?;
+        let hub = hub(config, metrics.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let origins = config.allowed_origins.iter().flat_map(|list| &list.0).map(|origin| origin.0.clone());
         let site = Site {
             hub,
