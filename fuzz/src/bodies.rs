@@ -23,7 +23,8 @@ const BOUNDARY: &str = "7f3c";
 const LIMIT: usize = 64 << 10;
 
 thread_local! {
-    static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().unwrap_or_else(|error| panic!("{error}"));
+    static RUNTIME: Runtime =
+        Builder::new_current_thread().enable_time().build().unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// Panics where a body is read differently in pieces, where a refusal is not the sender's fault, where a draft breaks

@@ -1,5 +1,5 @@
-//! The properties of `fuzz/` hold for its corpus, for inputs made of pieces of it, and for any bytes. `scripts/fuzz` goes on
-//! for longer.
+//! The properties of `fuzz/` hold for its corpus, for inputs made of pieces of it, and for any bytes. `scripts/fuzz`
+//! goes on for longer.
 
 use std::{fs, path::Path};
 
