@@ -27,6 +27,7 @@ use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 
 use memory::Memory;
+pub use redis::announcement;
 
 /// One place of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! HTTP: the whole route table, and what all answers have in common.
 
 mod assets;
-mod body;
+pub mod body;
 mod client;
 mod compression;
 mod error;
@@ -29,8 +29,7 @@ use ipnet::IpNet;
 use crate::chat::{NotARoom, RoomName};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
-use error::Problem;
-
+pub use error::Problem;
 pub use handover::{NOISE, keep};
 pub use limits::{Limits, Most};
 pub use origin::Origins;

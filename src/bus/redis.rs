@@ -15,7 +15,7 @@
 //! over a pool, since a large reply must not stand in front of a publish; announcements come over a
 //! connection of their own ([`subscriber`]).
 
-mod announcement;
+pub mod announcement;
 mod limits;
 mod link;
 mod subscriber;

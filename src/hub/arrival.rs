@@ -53,6 +53,16 @@ pub enum Asked {
 }
 
 impl Start {
+    /// After a place in each of so many rooms, as a reader writes it: ids with commas in between. A
+    /// list of another length is none for any.
+    pub fn after(asked: &str, rooms: usize) -> Self {
+        let invalid = |asked: &str| Asked::Invalid(asked.to_owned());
+        Start::After(match asked.split(',').count() == rooms {
+            true => asked.split(',').map(|id| id.parse().map_or_else(|_| invalid(id), Asked::Id)).collect(),
+            false => vec![invalid(asked); rooms],
+        })
+    }
+
     /// The place that is known before the logs were read.
     fn place(&self) -> Option<Cursor> {
         let Start::After(asked) = self else { return None };

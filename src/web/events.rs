@@ -8,7 +8,7 @@ use super::error::Problem;
 use super::path::{number, queries, query};
 use super::{Site, handover};
 use crate::chat::{Name, RoomName, Rooms};
-use crate::hub::{Arrival, Asked, Guest, Start, Worker};
+use crate::hub::{Arrival, Guest, Start, Worker};
 use crate::sse::{self, BackoffReason};
 
 /// The most messages that a fresh reader may have first.
@@ -69,19 +69,10 @@ fn start(req: &HttpRequest, rooms: &Rooms) -> Result<Start, Problem> {
         .filter(|id| !id.is_empty());
     let history = number(req, "history", 1..=MOST)?;
     Ok(match (asked, history) {
-        (Some(asked), _) => Start::After(places(&asked, rooms.len())),
+        (Some(asked), _) => Start::after(&asked, rooms.len()),
         (None, Some(count)) => Start::Newest(count),
         (None, None) => Start::Live,
     })
-}
-
-/// The place in each room; a list of another length is none for any.
-fn places(asked: &str, rooms: usize) -> Vec<Asked> {
-    let invalid = |asked: &str| Asked::Invalid(asked.to_owned());
-    match asked.split(',').count() == rooms {
-        true => asked.split(',').map(|id| id.parse().map_or_else(|_| invalid(id), Asked::Id)).collect(),
-        false => vec![invalid(asked); rooms],
-    }
 }
 
 /// As whom the reader comes: `name` keeps the rule of a sender, `in` names rooms of this stream, once

@@ -78,6 +78,18 @@ async fn a_body_of_64_kib_passes_and_one_byte_more_is_413() {
     send(&node, "multipart/form-data; boundary=x", multipart(LIMIT + 1)).await.problem(413);
 }
 
+/// Nothing is decompressed, so nothing can swell: the claim alone is refused.
+#[tokio::test]
+async fn a_compressed_body_is_415() {
+    let node = Node::start(&[]).await;
+    let json = || node.request(Method::POST, "/lobby").header("Content-Type", "application/json");
+    let send = async |coding| node.send(json().header("Content-Encoding", coding).body(r#"{"message":"hi"}"#)).await;
+    for coding in ["gzip", "br", "deflate", "zstd", "identity, gzip", "x"] {
+        send(coding).await.problem(415);
+    }
+    send("identity").await.id();
+}
+
 /// A body whose length is not announced is held to the same limit.
 #[tokio::test]
 async fn a_chunked_body_is_counted_while_it_comes() {

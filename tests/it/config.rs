@@ -62,6 +62,12 @@ async fn a_bad_value_in_the_environment_ends_the_start_and_is_named() {
 }
 
 #[tokio::test]
+async fn a_bad_url_of_redis_is_named_by_the_variable_it_came_from() {
+    let refusal = Node::refused(&[("REDISTOGO_URL", "nonsense")], &[]).await;
+    assert!(refusal.output.contains("ERROR REDISTOGO_URL: "), "{}", refusal.output);
+}
+
+#[tokio::test]
 async fn a_bad_port_ends_the_start_and_is_named() {
     for value in ["x", "65536", "-1"] {
         let refusal = Node::refused(&[("PORT", value)], &[]).await;

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::rates::until_too_fast;
-use crate::support::{Bus, Node, Stream, on_both_buses};
+use crate::support::{Bus, Node, Redis, Stream, on_both_buses};
 
 on_both_buses!(no_log_line_holds_a_text_or_a_query);
 
@@ -55,4 +55,17 @@ async fn refused(node: &Node) {
         .await
         .problem(403);
     until_too_fast(async || node.publish("lobby", json!({ "message": TEXT })).await).await;
+}
+
+/// Neither where the URL is wrong nor where Redis refuses it.
+#[tokio::test]
+async fn no_log_line_holds_the_password_of_redis() {
+    let refusal = Node::refused(&[("REDIS_URL", &format!("redis://mason:{TEXT}@127.0.0.1:x"))], &[]).await;
+    assert!(!refusal.status.success() && !refusal.output.contains(TEXT), "{}", refusal.output);
+    let redis = Redis::start().await;
+    let url = format!("redis://mason:{TEXT}@127.0.0.1:{}", redis.port());
+    let node = Node::launch(&[("LOG", "trace"), ("REDIS_URL", &url)]).await;
+    node.logged("Redis cannot be reached").await;
+    node.publish("lobby", json!({ "message": "hi" })).await.problem(503);
+    assert!(!node.log().contains(TEXT), "{}", node.log());
 }

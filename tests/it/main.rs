@@ -14,6 +14,7 @@ mod bodies;
 mod cross_site;
 mod fields;
 mod forms;
+mod fuzz;
 mod hostile;
 mod keys;
 mod publish;

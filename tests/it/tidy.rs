@@ -202,6 +202,23 @@ fn scripts_never_make_markup_of_text() {
     }
 }
 
+/// docs/security.md names tests as proof: a test that is renamed is renamed there.
+#[test]
+fn the_tests_that_the_security_page_names_exist() {
+    let tests: String = files("tests/it", "rs").iter().map(File::code).collect();
+    let page = &files("docs", "md")
+        .into_iter()
+        .find(|file| file.path.ends_with("security.md"))
+        .expect("the page")
+        .text;
+    let named = page.split('`').filter(|word| word.matches('_').count() > 2 && !word.contains(char::is_uppercase));
+    let named: Vec<&str> = named.filter(|word| !word.contains(char::is_whitespace)).collect();
+    assert!(named.len() > 10, "{named:?}");
+    for test in named {
+        assert!(tests.contains(&format!("fn {test}(")), "docs/security.md names {test}, which is no test");
+    }
+}
+
 #[test]
 fn no_source_file_is_longer_than_a_reader_can_hold() {
     for file in sources() {

@@ -174,6 +174,13 @@ fn a_process_that_says_nothing_any_more_is_forgotten_unless_the_bus_is_lost() {
 }
 
 #[test]
+fn a_number_that_is_too_large_to_be_added_is_only_large() {
+    let said = elsewhere(1, usize::MAX, &["ada"]);
+    let roster = Roster::of([&said, &said].into_iter());
+    assert_eq!((roster.count, roster.names), (usize::MAX, Some(vec!["ada".to_owned()])));
+}
+
+#[test]
 fn an_older_word_of_a_process_is_not_believed() {
     let (presence, now) = (presence(), Instant::now());
     presence.said(Some(vec![]));

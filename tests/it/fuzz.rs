@@ -1,0 +1,100 @@
+//! The properties of `fuzz/` hold for its corpus, for inputs made of pieces of it, and for any bytes. `scripts/fuzz`
+//! goes on for longer.
+
+use std::{fs, path::Path};
+
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::select,
+    test_runner::{Config, TestRunner},
+};
+
+#[path = "../../fuzz/src/lib.rs"]
+mod properties;
+
+/// What ends a line, a frame, a name, a number or a part somewhere.
+const PIECES: &[&[u8]] = &[
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b"\0",
+    b"\x1e",
+    b"\xff",
+    b"\xc3\xa9",
+    b"\xe2\x80\xa8",
+    b" ",
+    b",",
+    b"%2C",
+    b"%",
+    b"&",
+    b"=",
+    b"-",
+    b"{",
+    b"}",
+    b"\"",
+    b":",
+    b"0",
+    b"9007199254740991",
+];
+
+/// The files of a target's corpus.
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
+}
+
+/// Pieces of two files of the corpus and of the list above, or any bytes.
+fn input(corpus: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let cut =
+        |file: Vec<u8>| (0..=file.len(), 0..=file.len()).prop_map(move |(a, b)| file[a.min(b)..a.max(b)].to_vec());
+    let beginning = |file: Vec<u8>| (0..=file.len()).prop_map(move |end| file[..end].to_vec());
+    let middle = prop_oneof![
+        select(corpus.clone()).prop_flat_map(cut),
+        select(PIECES).prop_map(<[u8]>::to_vec),
+        vec(any::<u8>(), 0..8),
+    ];
+    let made = (select(corpus).prop_flat_map(beginning), vec(middle, 0..6));
+    prop_oneof![
+        9 => made.prop_map(|(beginning, rest)| [beginning, rest.concat()].concat()),
+        1 => vec(any::<u8>(), 0..512),
+    ]
+}
+
+fn holds(target: &str, property: fn(&[u8])) {
+    let corpus = corpus(target);
+    assert!(corpus.len() >= 10, "{} files in the corpus of {target}", corpus.len());
+    corpus.iter().for_each(|file| property(file));
+    let config = Config { cases: 2_000, failure_persistence: None, ..Config::default() };
+    let tried = TestRunner::new(config).run(&input(corpus), |bytes| {
+        property(&bytes);
+        Ok(())
+    });
+    tried.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn frames_are_read_back_as_what_went_in() {
+    holds("frames", properties::frames::hold);
+}
+
+#[test]
+fn ids_and_places_have_one_spelling_and_one_order() {
+    holds("ids", properties::ids::hold);
+}
+
+#[test]
+fn rooms_have_one_name_in_every_spelling() {
+    holds("rooms", properties::rooms::hold);
+}
+
+#[test]
+fn bodies_are_refused_or_make_drafts_that_keep_every_rule() {
+    holds("bodies", properties::bodies::hold);
+}
+
+#[test]
+fn announcements_are_read_as_they_were_written() {
+    holds("announcements", properties::announcements::hold);
+}
