@@ -1,8 +1,8 @@
 //! Asks a public address, from outside, what stands between it and a node: whether anything on the way
 //! buffers, compresses, cuts, caches or forgets, and which line of which proxy to change.
 //!
-//! It knows only what the contract promises to everybody. [`checks`] and [`asker`] judge what was
-//! measured and do nothing else; [`examination`] measures.
+//! It knows only what the contract promises to everybody. `checks` and `asker` judge what was
+//! measured and do nothing else; `examination` measures.
 
 mod advice;
 mod asker;

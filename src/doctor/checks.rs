@@ -184,7 +184,7 @@ fn silences(tale: &Tale, heard: Duration) -> impl Iterator<Item = Duration> {
 }
 
 /// Whether a reader that names its place gets every later message, once and in order.
-pub fn resume(asked: &str, later: &[String], header: &Resumed, query: Option<&Resumed>) -> Finding {
+pub fn resume(asked: &str, later: &[String], header: &Resumed, query: &Resumed) -> Finding {
     let right = |resumed: &Resumed| resumed.place.as_deref() == Some(asked) && resumed.ids == later;
     if right(header) {
         return Finding::good("resume", format!("by Last-Event-ID: exactly the {} later messages came", later.len()));
@@ -193,9 +193,9 @@ pub fn resume(asked: &str, later: &[String], header: &Resumed, query: Option<&Re
         let seen = format!("the place was understood, but {} came instead of {}", list(&header.ids), list(later));
         return Finding::broken("resume", seen).advise(advice::UNCACHED);
     }
-    let query = match query {
-        Some(query) if right(query) => "?lastEventId= works, but a browser that reconnects sends the header",
-        _ => "?lastEventId= does not help either",
+    let query = match right(query) {
+        true => "?lastEventId= works, but a browser that reconnects sends the header",
+        false => "?lastEventId= does not help either",
     };
     let seen = format!("the header Last-Event-ID does not reach the node: who reconnects misses messages. {query}");
     Finding::broken("resume", seen).advise(advice::LAST_EVENT_ID)

@@ -85,19 +85,22 @@ impl<'a> Examination<'a> {
         self.report.tell(checks::version(ear.head.version, self.door.is_secure()));
         checks::head(&ear.head).into_iter().for_each(|finding| self.report.tell(finding));
         if !ear.head.coding.is_empty() {
-            let Some(uncompressed) = self.door.stream(Place::Fresh, "identity").await? else {
-                return Ok(None);
-            };
-            ear = uncompressed;
+            match self.door.stream(Place::Fresh, "identity").await? {
+                Some(readable) => ear = readable,
+                None => return Ok(None),
+            }
         }
-        if ear
-            .until(Instant::now() + PATIENCE, |tale| tale.event("status").is_some() || tale.end.is_some())
-            .await
-        {
-            self.status(&ear.tale)?;
-        }
-        self.report.tell(checks::opening(&ear.tale));
+        self.greeting(&mut ear).await?;
         Ok(Some(ear))
+    }
+
+    /// The first words of the stream.
+    async fn greeting(&mut self, ear: &mut Ear) -> Result<(), String> {
+        let enough = |tale: &Tale| tale.event("status").is_some() || tale.end.is_some();
+        ear.until(Instant::now() + PATIENCE, enough).await;
+        self.status(&ear.tale)?;
+        self.report.tell(checks::opening(&ear.tale));
+        Ok(())
     }
 
     /// Whether the node is in a state to be examined.
@@ -167,31 +170,35 @@ impl<'a> Examination<'a> {
             .tell(checks::repeated(&first.id, answer.and_then(|answer| answer.text("id")), duplicate));
     }
 
-    /// Comes back as a reader that has the second message, and hears the later ones and one more.
     async fn resume(&mut self, began: Instant) {
-        let (Some(asked), true) = (self.sent.get(1).map(|sent| sent.id.clone()), self.shared) else {
-            return self.report.tell(Finding::note("resume", "cannot be told without messages that all nodes have"));
-        };
-        let header = self.door.stream(Place::Header(&asked), "identity").await;
-        let query = self.door.stream(Place::Query(&asked), "identity").await;
-        let last = match self.send(began, MESSAGES + 1).await {
-            Ok(sent) => sent,
-            Err(why) => return self.report.tell(Finding::note("resume", format!("cannot be told: a post was {why}"))),
-        };
-        let (Ok(Some(header)), Ok(query)) = (header, query) else {
-            return self.report.tell(Finding::note("resume", "cannot be told: no second stream came"));
-        };
-        self.sent.push(last.clone());
-        let header = heard(header, &last.id).await;
-        let query = match query {
-            Some(query) => Some(heard(query, &last.id).await),
-            None => None,
-        };
+        let finding = self.resumed(began).await;
+        self.report
+            .tell(finding.unwrap_or_else(|why| Finding::note("resume", format!("cannot be told: {why}"))));
+    }
+
+    /// Comes back as a reader that has the second message, and hears the later ones and one more.
+    async fn resumed(&mut self, began: Instant) -> Result<Finding, String> {
+        let asked = self
+            .sent
+            .get(1)
+            .filter(|_| self.shared)
+            .ok_or("there are no messages that all nodes have")?
+            .id
+            .clone();
+        let header = self.come_back(Place::Header(&asked)).await?;
+        let query = self.come_back(Place::Query(&asked)).await?;
+        let last = self.send(began, MESSAGES + 1).await.map_err(|why| format!("a post was not taken: {why}"))?;
+        let (header, query) = (heard(header, &last.id).await, heard(query, &last.id).await);
+        self.sent.push(last);
+        if header.place.is_none() {
+            return Err("the second stream did not say where it begins".to_owned());
+        }
         let later: Vec<_> = self.sent.iter().skip(2).map(|sent| sent.id.clone()).collect();
-        self.report.tell(match header.place {
-            Some(_) => checks::resume(&asked, &later, &header, query.as_ref()),
-            None => Finding::note("resume", "cannot be told: the second stream stayed silent"),
-        });
+        Ok(checks::resume(&asked, &later, &header, &query))
+    }
+
+    async fn come_back(&self, place: Place<'_>) -> Result<Ear, String> {
+        self.door.stream(place, "identity").await?.ok_or_else(|| "no second stream came".to_owned())
     }
 
     async fn clients(&mut self) {

@@ -3,6 +3,7 @@
 use crate::support::{Node, Redis, WebServer, eventually};
 
 pub const NGINX: &str = include_str!("../../deploy/nginx.conf");
+const HAPROXY: &str = include_str!("../../deploy/haproxy.cfg");
 const CADDY: &str = include_str!("../../deploy/Caddyfile");
 
 /// Two nodes behind a proxy on this host.
@@ -16,10 +17,13 @@ async fn nodes(redis: &Redis) -> [Node; 2] {
 
 /// The example with these nodes, on this port.
 pub fn nginx(nodes: [&Node; 2], port: u16) -> String {
-    NGINX
-        .replace("127.0.0.1:8081", &nodes[0].address().to_string())
-        .replace("127.0.0.1:8082", &nodes[1].address().to_string())
-        .replace("listen 80;", &format!("listen 127.0.0.1:{port};"))
+    before(nodes, NGINX).replace("listen 80;", &format!("listen 127.0.0.1:{port};"))
+}
+
+/// The example, with these nodes for its own.
+fn before(nodes: [&Node; 2], example: &str) -> String {
+    let [one, other] = nodes.map(|node| node.address().to_string());
+    example.replace("127.0.0.1:8081", &one).replace("127.0.0.1:8082", &other)
 }
 
 /// The example with these nodes. A listener for redirects would need port 80, and nothing may be changed in this
@@ -67,6 +71,17 @@ async fn the_nginx_example_serves_two_nodes_and_passes_over_a_dead_one() {
     serves(&nginx, &mut nodes).await;
     let log = nginx.log();
     assert!(log.contains("GET /subscribe/lobby 200"), "{log}");
+}
+
+#[tokio::test]
+async fn the_haproxy_example_serves_two_nodes_and_passes_over_a_dead_one() {
+    let redis = Redis::start().await;
+    let mut nodes = nodes(&redis).await;
+    let example = before([&nodes[0], &nodes[1]], HAPROXY);
+    let proxy = WebServer::haproxy(|port| example.replace("bind :80\n", &format!("bind 127.0.0.1:{port}\n"))).await;
+    let sound = examined(&proxy.url("/"), &[]).await;
+    assert!(sound.contains("2 answered: chat-1, chat-2"), "{sound}");
+    serves(&proxy, &mut nodes).await;
 }
 
 #[tokio::test]

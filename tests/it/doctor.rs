@@ -2,7 +2,7 @@
 
 use crate::{
     deploy,
-    support::{Node, Redis, WebServer, free_port},
+    support::{Node, Proxy, Redis, WebServer, free_port},
 };
 
 const TRUSTING: [(&str, &str); 2] = [("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBEAT", "1")];
@@ -104,7 +104,11 @@ async fn a_proxy_that_hides_its_clients_is_found() {
 async fn a_proxy_that_is_not_trusted_is_found() {
     let node = Node::start(&[("HEARTBEAT", "1")]).await;
     let visit = spoiled(&node, "listen", "listen", &[]).await;
-    broken(&visit, &["clients"], &["all of its clients count as 127.0.0.1", "TRUSTED_PROXIES=127.0.0.1"]);
+    broken(
+        &visit,
+        &["clients"],
+        &["but is not believed: all of its clients count as 127.0.0.1", "TRUSTED_PROXIES=127.0.0.1"],
+    );
 }
 
 #[tokio::test]
@@ -126,6 +130,16 @@ async fn nodes_that_share_no_redis_are_found() {
         !output.contains("proxy_buffering"),
         "a message that could not come is taken for a buffered one:\n{output}"
     );
+}
+
+#[tokio::test]
+async fn a_way_that_swallows_everything_ends_the_examination() {
+    let node = Node::start(&[]).await;
+    let proxy = Proxy::to(node.address()).await;
+    proxy.silence();
+    let (code, output) = doctor(&proxy.url("/"), &[]).await;
+    assert_eq!(code, 2, "{output}");
+    assert!(output.contains("no answer within 10 s"), "{output}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A real nginx or Caddy in front of nodes, with a directory that goes with it.
+//! A real nginx, Caddy or HAProxy in front of nodes, with a directory that goes with it.
 
 use std::{
     fs,
@@ -56,6 +56,18 @@ impl WebServer {
         .await
     }
 
+    /// A HAProxy with this configuration. It runs in one process, too.
+    pub async fn haproxy(configuration: impl Fn(u16) -> String) -> WebServer {
+        WebServer::listening(|directory, port| {
+            let file = directory.join("haproxy.cfg");
+            fs::write(&file, configuration(port)).expect("a file for HAProxy");
+            let mut command = Command::new(program("haproxy"));
+            command.args(["-db", "-f"]).arg(file);
+            command
+        })
+        .await
+    }
+
     async fn listening(command: impl Fn(&Path, u16) -> Command) -> WebServer {
         loop {
             let (directory, port) = (tempfile::tempdir().expect("a directory"), free_port());
@@ -63,7 +75,7 @@ impl WebServer {
             let listens = eventually("the proxy", async || {
                 if process.ended().is_some() {
                     let output = process.output();
-                    assert!(output.contains("in use"), "the proxy ended:\n{output}");
+                    assert!(output.contains("in use") || output.contains("cannot bind"), "the proxy ended:\n{output}");
                     return Some(false);
                 }
                 TcpStream::connect(("127.0.0.1", port)).await.ok().map(|_| true)
@@ -136,7 +148,7 @@ impl Reader {
     }
 }
 
-/// Debian keeps nginx where not everybody looks.
+/// Debian keeps nginx and HAProxy where not everybody looks.
 fn program(name: &str) -> PathBuf {
     let usual = Path::new("/usr/sbin").join(name);
     if usual.exists() { usual } else { name.into() }
