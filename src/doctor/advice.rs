@@ -11,7 +11,7 @@ pub const UNBUFFERED: Advice = &[
     ),
     ("Caddy", "reverse_proxy … { flush_interval -1 }"),
     ("HAProxy", "no http-response wait-for-body, and no filter that collects bodies"),
-    ("Cloudflare", "Response Buffering: off for /subscribe/*"),
+    ("Cloudflare", "Response Buffering: off, as it is unless somebody changed it"),
     ("Heroku", "its router holds nothing back; if an nginx runs in the dyno, see nginx"),
 ];
 

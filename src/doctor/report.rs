@@ -1,10 +1,11 @@
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use super::finding::{Finding, Verdict};
 
 /// Writes down findings as they come, and counts them.
 pub struct Report {
-    out: Box<dyn Write>,
+    out: io::Stdout,
+    for_people: bool,
     run: String,
     verdicts: Vec<Verdict>,
 }
@@ -12,7 +13,8 @@ pub struct Report {
 impl Report {
     /// A report to stdout, of a run with this name.
     pub fn new(run: String) -> Self {
-        Self { out: Box::new(io::stdout()), run, verdicts: Vec::new() }
+        let out = io::stdout();
+        Self { for_people: out.is_terminal(), out, run, verdicts: Vec::new() }
     }
 
     /// What tells this run from others.
@@ -23,7 +25,7 @@ impl Report {
     /// Adds a finding.
     pub fn tell(&mut self, finding: Finding) {
         self.verdicts.push(finding.verdict);
-        self.say(&finding.to_string());
+        self.say(&if self.for_people { finding.wrapped() } else { finding.to_string() });
     }
 
     /// Adds a line that is no finding. Who closes the pipe does not want to read on, but may want the exit code.
