@@ -27,8 +27,8 @@ use report::Report;
 /// How long everything but the listening may take, whatever the way does.
 const BOUND: Duration = Duration::from_secs(150);
 
-/// The longest heartbeats, twice and a half: how long is listened where nobody says.
-const LONGEST_IDLE: Duration = Duration::from_secs(150);
+/// How long is listened at most where nobody says: twice the longest heartbeat, and a little.
+const LONGEST_IDLE: Duration = Duration::from_secs(130);
 
 /// What to examine.
 #[derive(Clone, Debug, Args)]
@@ -40,7 +40,7 @@ pub struct Options {
     #[arg(long, value_name = "ROOM", value_parser = room)]
     pub room: Option<RoomName>,
 
-    /// Seconds of silence that the stream has to live through [default: two heartbeats and a half]
+    /// Seconds of silence that the stream has to live through [default: two heartbeats and 3 s]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub idle: Option<u64>,
 }

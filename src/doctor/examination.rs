@@ -18,6 +18,9 @@ const APART: Duration = Duration::from_millis(300);
 /// Connections that are opened side by side, so that a balancer shows all of its nodes.
 const CONNECTIONS: usize = 8;
 
+/// How long other readers of ours may still be told of as they leave, which is no silence.
+const SETTLING: Duration = Duration::from_secs(3);
+
 /// How long the words of a stream are waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -214,7 +217,7 @@ impl<'a> Examination<'a> {
     async fn listen(&mut self, ear: &mut Ear, idle: Option<Duration>) {
         let said = ear.tale.event("status").and_then(|status| status["heartbeat"].as_u64());
         let heartbeat = Duration::from_secs(said.unwrap_or(15).clamp(1, 60));
-        let idle = idle.unwrap_or(heartbeat.mul_f64(2.5));
+        let idle = idle.unwrap_or(2 * heartbeat + SETTLING);
         self.report.say(&format!("… listening in silence for {}", ms(idle)));
         ear.listen(Instant::now() + idle).await;
         let heard = ear.began.elapsed();

@@ -58,7 +58,11 @@ async fn serves(proxy: &WebServer, nodes: &mut [Node; 2]) {
         assert_eq!(proxy.status("/lobby").await, 200, "request {number} after a node was gone");
         proxy.post("lobby", &format!("after {number}")).await;
     }
-    proxy.reader("lobby", Some(&second)).await.until("after 19").await;
+    let mut last = proxy.reader("lobby", Some(&second)).await;
+    let said = last.until("\"after 19\"").await;
+    for number in 0..20 {
+        assert_eq!(said.matches(&format!("\"after {number}\"")).count(), 1, "message {number} in {said}");
+    }
 }
 
 #[tokio::test]
