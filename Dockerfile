@@ -13,6 +13,8 @@ COPY assets assets
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked
 
 FROM debian:bookworm-slim
+# For `tiny-chat doctor https://…`.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /tiny-chat/target/release/tiny-chat /usr/local/bin/
 USER 10001:10001
 ENV BIND=0.0.0.0:8080

@@ -3,14 +3,13 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
 use crate::chat::RoomName;
 
-/// A chat server over Server-Sent Events. Rooms are URLs; any number of nodes share one Redis.
-#[derive(Clone, Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+/// What a node can be told.
+#[derive(Clone, Debug, Args)]
 pub struct Config {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080, or 0.0.0.0:PORT if only PORT is set]
     #[arg(long, env = "BIND", value_name = "BIND", value_parser = address)]

@@ -16,6 +16,7 @@
 //!   and a place in it.
 //! - [`web`]: HTTP. The route table, and a file for each thing that can be asked for.
 //! - [`server`]: joins bus, hub and web into a node that is bound, run and drained.
+//! - [`doctor`]: asks a public address what stands between it and a node, and says what to change.
 //! - [`config`]: every option, with its name, default, unit and reason. A leaf for [`server`] and
 //!   `main`.
 
@@ -29,4 +30,5 @@ pub mod hub;
 pub mod web;
 
 pub mod config;
+pub mod doctor;
 pub mod server;

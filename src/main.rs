@@ -1,20 +1,51 @@
-//! Reads the flags and the environment, binds a server, and runs it until a signal comes.
+//! Reads the flags and the environment, binds a server, and runs it until a signal comes; or examines one from outside.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tiny_chat::config::{Config, LogFormat};
+use tiny_chat::doctor;
 use tiny_chat::server::{Server, Stop};
 use tiny_chat::web::NOISE;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// A chat server over Server-Sent Events. Rooms are URLs; any number of nodes share one Redis. Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+#[command(disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Examines a public address from outside: what on the way buffers, compresses, cuts, caches or forgets, and what to change
+    ///
+    /// It opens streams and posts five messages. Exit code 0: nothing is broken, 1: something is, 2: there was nothing to
+    /// examine. It takes about three heartbeats, and a few minutes at most.
+    Doctor(doctor::Options),
+}
+
 fn main() -> ExitCode {
-    let config = Config::parse();
-    log_to_stdout(&config);
-    match actix_rt::System::new().block_on(serve(&config)) {
+    let cli = Cli::parse();
+    match cli.command {
+        None => run(&cli.config),
+        Some(Command::Doctor(options)) => {
+            actix_rt::System::new().block_on(async move { doctor::examine(&options).await.code().into() })
+        }
+    }
+}
+
+fn run(config: &Config) -> ExitCode {
+    log_to_stdout(config);
+    match actix_rt::System::new().block_on(serve(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");

@@ -5,6 +5,9 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 use ipnet::IpNet;
 
+/// Where proxies write for whom they ask.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
 /// Who sent a request, as far as the proxies in between can be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
@@ -12,6 +15,8 @@ pub struct Client {
     pub address: IpAddr,
     /// Whether the request came through a trusted proxy.
     pub proxied: bool,
+    /// Whether the request came with an `X-Forwarded-For`, believed or not.
+    pub forwarded: bool,
 }
 
 impl Client {
@@ -20,10 +25,11 @@ impl Client {
     /// the proxy added.
     pub fn of(req: &HttpRequest, trusted: &[IpNet]) -> Self {
         let peer = req.peer_addr().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+        let forwarded = req.headers().contains_key(FORWARDED_FOR);
         let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
         if !is_trusted(&peer) {
             warn_of_a_proxy(req.headers(), peer);
-            return Self { address: counted(peer), proxied: false };
+            return Self { address: counted(peer), proxied: false, forwarded };
         }
         let mut address = peer;
         for hop in forwarded_for(req.headers()) {
@@ -33,13 +39,13 @@ impl Client {
                 break;
             }
         }
-        Self { address: counted(address), proxied: true }
+        Self { address: counted(address), proxied: true, forwarded }
     }
 }
 
 /// The hops of all `X-Forwarded-For` headers from right to left; `None` for what is no address.
 fn forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let lines: Vec<&str> = headers.get_all("x-forwarded-for").map(|value| value.to_str().unwrap_or("?")).collect();
+    let lines: Vec<&str> = headers.get_all(FORWARDED_FOR).map(|value| value.to_str().unwrap_or("?")).collect();
     lines
         .join(",")
         .rsplit(',')
@@ -71,7 +77,7 @@ fn warn_of_a_proxy(headers: &HeaderMap, peer: IpAddr) {
         IpAddr::V4(v4) => v4.is_private() || v4.is_loopback(),
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback(),
     };
-    if private && headers.contains_key("x-forwarded-for") {
+    if private && headers.contains_key(FORWARDED_FOR) {
         WARNED.call_once(|| tracing::warn!(%peer, "X-Forwarded-For comes from an untrusted private address; if this is your proxy, name it in TRUSTED_PROXIES"));
     }
 }

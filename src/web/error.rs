@@ -126,6 +126,12 @@ pub fn prefers_html(headers: &HeaderMap) -> bool {
         > quality(accept, "application", "json").max(quality(accept, "application", "problem+json"))
 }
 
+/// Whether a client asks for data where plain text is the rule: `*/*` does not.
+pub fn prefers_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("*/*");
+    quality(accept, "application", "json") > quality(accept, "text", "plain")
+}
+
 /// The weight of a media type: that of the most specific range that holds it.
 fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
     let ranges = accept.split(',').filter_map(|range| {

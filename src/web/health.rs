@@ -1,12 +1,32 @@
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
 
 use super::Site;
-use super::error::Problem;
+use super::client::Client;
+use super::error::{Problem, prefers_json};
 
-/// `GET /healthz`: the process lives.
-pub async fn healthz() -> HttpResponse {
-    plain("ok\n")
+/// `GET /healthz`: the process lives. Who asks for JSON learns for whom the node takes them.
+pub async fn healthz(req: HttpRequest, site: web::Data<Site>) -> HttpResponse {
+    if !prefers_json(req.headers()) {
+        return plain("ok\n");
+    }
+    let Client { address, proxied, forwarded } = Client::of(&req, &site.trusted_proxies);
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Health {
+        status: "ok",
+        client: address.to_string(),
+        proxied,
+        forwarded,
+    })
+}
+
+/// What the node says of itself and of who asks.
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    client: String,
+    proxied: bool,
+    forwarded: bool,
 }
 
 /// `GET /readyz`: whether this node should get requests. An outage of the bus does not change the

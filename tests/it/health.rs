@@ -1,5 +1,6 @@
 //! What operators and their machines ask: health, readiness, metrics, robots (contract 4).
 
+use reqwest::Method;
 use serde_json::json;
 
 use crate::{
@@ -14,6 +15,39 @@ async fn a_living_process_is_healthy() {
     node.get("/healthz").await.expect(200);
     redis.kill();
     node.get("/healthz").await.expect(200);
+}
+
+/// Contract 4: what an operator needs to know about the proxy in front.
+#[tokio::test]
+async fn who_asks_for_json_learns_for_whom_the_node_takes_them() {
+    let trusting = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let plain = Node::start(&[]).await;
+    for (node, forwarded, seen) in [
+        (&plain, None, json!({ "status": "ok", "client": "127.0.0.1", "proxied": false, "forwarded": false })),
+        (
+            &plain,
+            Some("192.0.2.1"),
+            json!({ "status": "ok", "client": "127.0.0.1", "proxied": false, "forwarded": true }),
+        ),
+        (
+            &trusting,
+            None,
+            json!({ "status": "ok", "client": "127.0.0.1", "proxied": true, "forwarded": false }),
+        ),
+        (
+            &trusting,
+            Some("192.0.2.1"),
+            json!({ "status": "ok", "client": "192.0.2.1", "proxied": true, "forwarded": true }),
+        ),
+    ] {
+        let request = node.request(Method::GET, "/healthz").header("Accept", "application/json");
+        let answer =
+            node.send(forwarded.into_iter().fold(request, |request, value| request.header("X-Forwarded-For", value)));
+        let answer = answer.await.expect(200);
+        assert_eq!((answer.json(), answer.header("cache-control")), (seen, "no-store".into()));
+    }
+    let answer = plain.send(plain.request(Method::GET, "/healthz").header("Accept", "*/*")).await;
+    assert_eq!(answer.text(), "ok\n");
 }
 
 #[tokio::test]

@@ -70,6 +70,8 @@ mod weight;
 
 // what stands around it
 mod config;
+mod deploy;
+mod doctor;
 mod health;
 mod logs;
 mod methods;

@@ -11,6 +11,7 @@ mod proxy;
 mod redis;
 mod several;
 mod sse;
+mod web_server;
 
 use std::{
     net::TcpListener,
@@ -32,6 +33,7 @@ pub use proxy::Proxy;
 pub use redis::{Redis, key};
 pub use several::{RoomGap, Several, room_of};
 pub use sse::{Block, Gap, Stream};
+pub use web_server::WebServer;
 
 /// How long anything that must happen may take on a busy machine before it counts as not happening.
 pub const DEADLINE: Duration = Duration::from_secs(20);

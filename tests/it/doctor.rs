@@ -1,0 +1,167 @@
+//! `tiny-chat doctor`, in front of an nginx that is right in everything but one thing.
+
+use crate::{
+    deploy,
+    support::{Node, Proxy, Redis, WebServer, free_port},
+};
+
+const TRUSTING: [(&str, &str); 2] = [("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBEAT", "1")];
+
+/// The example's nginx with one thing replaced by another, before one node; what the doctor says to that, and its code.
+async fn spoiled(node: &Node, right: &str, wrong: &str, flags: &[&str]) -> (i32, String) {
+    assert!(deploy::NGINX.contains(right), "{right} is not in deploy/nginx.conf");
+    let nginx = WebServer::nginx(|port| deploy::nginx([node, node], port).replace(right, wrong)).await;
+    doctor(&nginx.url("/"), flags).await
+}
+
+async fn doctor(url: &str, flags: &[&str]) -> (i32, String) {
+    let visit = Node::refused(&[], &[&["doctor", url], flags].concat()).await;
+    (visit.status.code().expect("a code"), visit.output)
+}
+
+/// The checks that are broken, and those alone.
+#[track_caller]
+fn broken(visit: &(i32, String), checks: &[&str], parts: &[&str]) {
+    let (code, output) = visit;
+    let lines = output.lines().filter_map(|line| line.strip_prefix("BROKEN "));
+    let found: Vec<_> = lines.map(|line| line.get(..16).unwrap_or(line).trim()).collect();
+    assert_eq!(found, checks, "{output}");
+    assert_eq!(*code, 1, "{output}");
+    for part in parts {
+        assert!(output.contains(part), "no {part:?} in\n{output}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_a_proxy_is_sound() {
+    let node = Node::start(&[("HEARTBEAT", "1")]).await;
+    let (code, output) = doctor(&node.url("/"), &["--room", "surgery", "--idle", "3"]).await;
+    assert_eq!(code, 0, "{output}");
+    for part in [
+        "one by one",
+        "in time: ",
+        "exactly the 3 later messages",
+        "our own address",
+        "HTTP/1.1 only",
+        "only over TLS",
+    ] {
+        assert!(output.contains(part), "no {part:?} in\n{output}");
+    }
+    assert_eq!(node.stored("surgery").await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_proxy_that_buffers_is_found() {
+    let node = Node::start(&TRUSTING).await;
+    let wrong = "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;";
+    let visit = spoiled(&node, "proxy_buffering off;", wrong, &[]).await;
+    broken(&visit, &["buffering"], &["proxy_buffering off;", "flush_interval -1"]);
+}
+
+#[tokio::test]
+async fn a_proxy_that_compresses_streams_is_found() {
+    let node = Node::start(&TRUSTING).await;
+    let wrong = "gzip on; gzip_proxied any; gzip_types text/event-stream;";
+    let visit = spoiled(&node, "gzip off;", wrong, &[]).await;
+    broken(&visit, &["compression"], &["(gzip)", "gzip_types without text/event-stream"]);
+}
+
+#[tokio::test]
+async fn a_proxy_that_cuts_silent_streams_is_found() {
+    let node = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBEAT", "30")]).await;
+    let visit = spoiled(&node, "proxy_read_timeout 75s;", "proxy_read_timeout 2s;", &["--idle", "10"]).await;
+    broken(
+        &visit,
+        &["idle stream"],
+        &["when nothing had come for 2.0 s", "proxy_read_timeout 75s", "timeout server 75s"],
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_that_drops_the_place_of_readers_is_found() {
+    let node = Node::start(&TRUSTING).await;
+    let (right, wrong) = ("Connection \"\";", "Connection \"\"; proxy_set_header Last-Event-ID \"\";");
+    let visit = spoiled(&node, right, wrong, &[]).await;
+    broken(
+        &visit,
+        &["resume"],
+        &["Last-Event-ID does not reach the node", "?lastEventId= works", "header_up -Last-Event-ID"],
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_that_hides_its_clients_is_found() {
+    let node = Node::start(&TRUSTING).await;
+    let visit = spoiled(&node, "X-Forwarded-For $remote_addr;", "X-Forwarded-For \"\";", &[]).await;
+    broken(
+        &visit,
+        &["clients"],
+        &["(nginx", "does not say who asks", "proxy_set_header X-Forwarded-For $remote_addr;"],
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_trusted_is_found() {
+    let node = Node::start(&[("HEARTBEAT", "1")]).await;
+    let visit = spoiled(&node, "listen", "listen", &[]).await;
+    broken(
+        &visit,
+        &["clients"],
+        &["but is not believed: all of its clients count as 127.0.0.1", "TRUSTED_PROXIES=127.0.0.1"],
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_that_lets_clients_name_themselves_is_found() {
+    let node = Node::start(&TRUSTING).await;
+    let visit = spoiled(&node, "X-Forwarded-For $remote_addr;", "X-Forwarded-For $http_x_forwarded_for;", &[]).await;
+    broken(&visit, &["clients"], &["a forged X-Forwarded-For is believed"]);
+}
+
+#[tokio::test]
+async fn nodes_that_share_no_redis_are_found() {
+    let (one, other) = (Redis::start().await, Redis::start().await);
+    let nodes = [Node::on(&one, &TRUSTING).await, Node::on(&other, &TRUSTING).await];
+    let nginx = WebServer::nginx(|port| deploy::nginx([&nodes[0], &nodes[1]], port)).await;
+    let (code, output) = doctor(&nginx.url("/"), &[]).await;
+    assert_eq!(code, 1, "{output}");
+    assert!(output.contains("they do not share one Redis"), "{output}");
+    assert!(
+        !output.contains("proxy_buffering"),
+        "a message that could not come is taken for a buffered one:\n{output}"
+    );
+}
+
+#[tokio::test]
+async fn a_way_that_swallows_everything_ends_the_examination() {
+    let node = Node::start(&[]).await;
+    let proxy = Proxy::to(node.address()).await;
+    proxy.silence();
+    let (code, output) = doctor(&proxy.url("/"), &[]).await;
+    assert_eq!(code, 2, "{output}");
+    assert!(output.contains("no answer within 10 s"), "{output}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_examined_is_no_finding() {
+    let nobody = format!("http://127.0.0.1:{}/", free_port());
+    let stranger = WebServer::nginx(|port| {
+        format!("events {{}}\nhttp {{\n  server {{ listen 127.0.0.1:{port}; return 200 hello; }}\n}}\n")
+    })
+    .await;
+    let mover = WebServer::nginx(|port| {
+        format!("events {{}}\nhttp {{\n  server {{ listen 127.0.0.1:{port}; return 301 https://chat.example$request_uri; }}\n}}\n")
+    })
+    .await;
+    for (url, why) in [
+        (nobody.as_str(), "no connection"),
+        (&stranger.url("/"), "no tiny-chat answers there"),
+        (&mover.url("/"), "examine https://chat.example"),
+        ("chat.example", "no address"),
+        ("ftp://chat.example", "no address of a web site"),
+    ] {
+        let (code, output) = doctor(url, &[]).await;
+        assert_eq!(code, 2, "{url}: {output}");
+        assert!(output.contains("Could not examine it: ") && output.contains(why), "{url}: {output}");
+    }
+}
