@@ -44,6 +44,7 @@ mod subscriptions;
 
 // what goes wrong
 mod by_hand;
+mod demo;
 mod faults;
 mod soak;
 
