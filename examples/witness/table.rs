@@ -1,6 +1,6 @@
 //! The tally as a table of 80 columns.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::tally::{Row, Tally};
 
@@ -108,7 +108,7 @@ pub fn sums(tally: &Tally, pen: Pen) -> String {
     let [lost, doubled, reordered, gaps] =
         [total.lost, total.doubled, tally.reordered, tally.gaps].map(|number| pen.fault(number, 0));
     format!(
-        "  said {said}, acknowledged {acknowledged}; by {readers} readers: to be read {due}, read {read}\n  \
+        "  said {said}, acknowledged {acknowledged}; read by {readers} readers: {read} of {due}\n  \
          lost {lost}, twice {doubled}, out of order {reordered}, gaps {gaps}\n  {}\n",
         pen.ink(Ink::Faint, &refusals(tally))
     )
@@ -116,12 +116,12 @@ pub fn sums(tally: &Tally, pen: Pen) -> String {
 
 /// What was answered where an acknowledgement or a stream was hoped for.
 fn refusals(tally: &Tally) -> String {
-    let list = |answers: &std::collections::BTreeMap<String, usize>| {
+    let list = |answers: &BTreeMap<String, usize>| {
         let parts: Vec<String> = answers.iter().map(|(answer, count)| format!("{answer} ×{count}")).collect();
         if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
     };
     let [posts, streams] = &tally.refusals;
-    format!("posts that had to be repeated: {}; streams refused: {}", list(posts), list(streams))
+    format!("posts repeated: {}; streams refused: {}", list(posts), list(streams))
 }
 
 pub fn verdict(tally: &Tally, pen: Pen) -> String {

@@ -172,9 +172,10 @@ impl Tally {
 
     /// A reader that was live hears nothing any more.
     pub fn away(&mut self, reader: usize, since: Instant) {
+        let Some(act) = self.acts.last_mut() else { return };
         if self.readers[reader].node.take().is_some() {
-            self.readers[reader].away = Some(since);
-            self.acts.last_mut().map(|act| act.away.insert(reader));
+            self.readers[reader].away = Some(since.max(act.begun));
+            act.away.insert(reader);
         }
     }
 
