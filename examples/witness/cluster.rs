@@ -178,8 +178,9 @@ async fn end(child: &mut Option<Child>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Below the ports that the system gives away by itself: who is killed finds its own still free.
+/// Below the ports that the system gives away by itself, and above those of tests/it: who is killed finds its own still
+/// free.
 fn free_ports() -> impl Iterator<Item = u16> {
-    let first = rand::random_range(10_000..26_000);
-    (first..first + 4_000).filter(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok())
+    let first = rand::random_range(27_000..31_000);
+    (first..32_000).filter(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok())
 }

@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     sync::{
         Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
@@ -44,22 +44,41 @@ static WITNESS: LazyLock<PathBuf> = LazyLock::new(|| {
     folder.join("examples/witness")
 });
 
-fn witness(arguments: &[&str]) -> Child {
-    tokio::process::Command::new(WITNESS.as_path())
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the witness starts")
+/// A witness that runs. It is never killed, since it has to end the nodes it may have started.
+struct Witness(Child);
+
+impl Witness {
+    fn start(arguments: &[&str]) -> Witness {
+        let mut command = tokio::process::Command::new(WITNESS.as_path());
+        let command = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Witness(command.spawn().expect("the witness starts"))
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id().expect("it runs")
+    }
+
+    fn terminate(&self) {
+        if let Some(Ok(pid)) = self.0.id().map(i32::try_from) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+    }
+
+    /// Whether it found nothing wrong, and all it said.
+    async fn verdict(mut self, limit: Duration) -> (bool, String) {
+        let (mut out, mut err) = (self.0.stdout.take().expect("piped"), self.0.stderr.take().expect("piped"));
+        let (mut said, mut complained) = (String::new(), String::new());
+        let end =
+            async { tokio::join!(out.read_to_string(&mut said), err.read_to_string(&mut complained), self.0.wait()) };
+        let (.., status) = within(limit, "the witness's verdict", end).await;
+        (status.expect("it can be asked").success(), said + &complained)
+    }
 }
 
-/// What it ended with, and all it said.
-async fn verdict(witness: Child, limit: Duration) -> (bool, String) {
-    let Output { status, stdout, stderr } =
-        within(limit, "the witness's verdict", witness.wait_with_output()).await.expect("it can be asked");
-    (status.success(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.terminate();
+    }
 }
 
 /// What one reader is told wrongly.
@@ -152,11 +171,11 @@ async fn tell(mut reader: TcpStream, mut said: watch::Receiver<Vec<String>>, lie
 /// What the witness finds after some messages, of which one is lied about.
 async fn found(lie: Lie) -> (bool, String) {
     let liar = Liar::start(lie).await;
-    let mut witness = witness(&["watch", &liar.url, "--readers", "4", "--rate", "50"]);
+    let mut witness = Witness::start(&["watch", &liar.url, "--readers", "4", "--rate", "50"]);
     let enough = async { liar.said.subscribe().wait_for(|said| said.len() >= LIE_AT + 5).await.map(|_| ()) };
     within(DEADLINE, "some messages", enough).await.expect("a liar");
-    drop(witness.stdin.take());
-    verdict(witness, DEADLINE).await
+    drop(witness.0.stdin.take());
+    witness.verdict(DEADLINE).await
 }
 
 #[tokio::test]
@@ -184,7 +203,7 @@ async fn every_fault_is_found_and_named() {
 
 #[tokio::test]
 async fn a_short_demo_loses_nothing_and_says_so() {
-    let (flawless, text) = verdict(witness(&["demo", "--quick"]), DEMO).await;
+    let (flawless, text) = Witness::start(&["demo", "--quick"]).verdict(DEMO).await;
     for act in ["chat-1 killed", "chat-2 stopped", "Redis killed"] {
         assert!(text.matches(act).count() >= 2, "no {act}:\n{text}");
     }
@@ -193,15 +212,14 @@ async fn a_short_demo_loses_nothing_and_says_so() {
 
 #[tokio::test]
 async fn a_demo_that_is_interrupted_leaves_no_process_behind() {
-    let mut demo = witness(&["demo", "--quick"]);
-    let pid = demo.id().expect("it runs");
-    let mut lines = BufReader::new(demo.stdout.take().expect("stdout is piped")).lines();
+    let mut demo = Witness::start(&["demo", "--quick"]);
+    let mut lines = BufReader::new(demo.0.stdout.take().expect("piped")).lines();
     let title = async { while !lines.next_line().await.expect("lines").expect("a title").contains("open http://") {} };
     within(DEMO, "the demo's title", title).await;
-    let children = children(pid);
+    let children = children(demo.pid());
     assert_eq!(children.len(), 4, "three nodes and a Redis");
-    kill(Pid::from_raw(pid.try_into().expect("a pid")), Signal::SIGTERM).expect("it runs");
-    within(DEADLINE, "the end of the demo", demo.wait()).await.expect("it can be asked");
+    demo.terminate();
+    within(DEADLINE, "the end of the demo", demo.0.wait()).await.expect("it can be asked");
     for child in children {
         eventually("the end of its children", async || (!Path::new(&format!("/proc/{child}")).exists()).then_some(()))
             .await;
