@@ -22,7 +22,6 @@ pub struct Tally {
     pub machines: BTreeMap<String, &'static str>,
     /// Answers other than 200, and how often they came: to posts, and to readers.
     pub refusals: [BTreeMap<String, usize>; 2],
-    pub repeated: usize,
     pub reordered: usize,
     pub gaps: usize,
     finished: bool,
@@ -91,7 +90,6 @@ impl Tally {
             acts: Vec::new(),
             machines: BTreeMap::new(),
             refusals: Default::default(),
-            repeated: 0,
             reordered: 0,
             gaps: 0,
             finished: false,
@@ -149,7 +147,6 @@ impl Tally {
 
     /// A post has to be sent again.
     pub fn post_failed(&mut self, answer: String) {
-        self.repeated += 1;
         *self.refusals[0].entry(answer).or_default() += 1;
     }
 
