@@ -21,4 +21,7 @@ ENV BIND=0.0.0.0:8080
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && head -1 <&3 | grep -q ' 200 '"]
+# Which version this is: docker build --build-arg REVISION=$(git rev-parse HEAD) …
+ARG REVISION=unknown
+LABEL org.opencontainers.image.revision=$REVISION
 ENTRYPOINT ["tiny-chat"]

@@ -47,6 +47,7 @@ mod subscriptions;
 
 // what goes wrong
 mod by_hand;
+mod demo;
 mod deploys;
 mod faults;
 mod hardening;
