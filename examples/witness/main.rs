@@ -57,6 +57,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // The HTTP client has none of its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let command = Arguments::parse().command;
     match play(command) {
         Ok(true) => ExitCode::SUCCESS,
