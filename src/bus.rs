@@ -87,9 +87,11 @@ pub enum Refusal {
     Unreachable,
 }
 
-/// How long it is believed what a process said of its readers: those of a crashed one are gone after
-/// that.
-pub const PROCESS_MEMORY: Duration = Duration::from_secs(24);
+/// How long it is believed who is in a room: a crashed node's readers are gone after that.
+pub const ATTENDANCE_MEMORY: Duration = Duration::from_secs(24);
+
+/// A process that has not claimed anything for so long is taken for dead, and its streams do not count.
+pub const CLAIM_MEMORY: Duration = Duration::from_secs(4);
 
 /// The readers of one process in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +142,7 @@ pub trait Bus: Send + Sync {
 
     /// Says who is in a room by way of this process, to all that listen to the room, and gives who is
     /// there by way of any, each with how long it is believed yet. It is forgotten after
-    /// [`PROCESS_MEMORY`] unless it is said again.
+    /// [`ATTENDANCE_MEMORY`] unless it is said again.
     async fn attend(
         &self,
         room: &RoomName,
@@ -156,8 +158,8 @@ pub trait Bus: Send + Sync {
 
     /// Says how many streams of some addresses `process` has open, and asks for more. Gives how many
     /// more of each there may be, so that the processes together have at most `most` of an address;
-    /// they count as open from then on. It is forgotten after [`PROCESS_MEMORY`] unless it is said
-    /// again.
+    /// they count as open from then on. What was claimed before still counts, for as long as the process
+    /// says something, be it no claim at all, within [`CLAIM_MEMORY`].
     async fn claim(&self, process: &str, claims: &[Claim], most: usize) -> Result<Vec<usize>, Unreachable>;
 
     /// Asks for the announcements of a room. The listener hears `joined` when they begin to come,

@@ -7,7 +7,8 @@
 //! | `chat:{room}:present` | hash, 24 s after the last word | who is in the room, by process |
 //! | `chat:{room}:key:KEY` | string, 10 min | `ID SHA1`: what was published under an idempotency key |
 //! | `chat:rate:ADDRESS` | string, until it may send its burst again | how far a client address has spent its rate |
-//! | `chat:streams:ADDRESS` | hash, 24 s after the last word | a client address' open streams, by process |
+//! | `chat:streams:ADDRESS` | hash, 2 min after the last word | a client address' open streams, by process |
+//! | `chat:processes` | sorted set, 4 s after the last word | when each process is taken for dead, unless it says something |
 //!
 //! `chat` is the prefix, and the braces are a cluster's hash tag: all keys of a room live together.
 //! What an address may do is counted over all nodes ([`limits`]).
@@ -31,8 +32,8 @@ use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, Scrip
 use tokio::time::timeout;
 
 use super::{
-    Attendance, Bus, Claim, Entry, KEY_MEMORY_MS, Listener, PROCESS_MEMORY, Rate, Reading, Receipt, Refusal, Retention,
-    Span, Unreachable,
+    ATTENDANCE_MEMORY, Attendance, Bus, CLAIM_MEMORY, Claim, Entry, KEY_MEMORY_MS, Listener, Rate, Reading, Receipt,
+    Refusal, Retention, Span, Unreachable,
 };
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
@@ -135,7 +136,7 @@ impl Redis {
     async fn run_attend(&self, room: &RoomName, said: Option<&Attendance>) -> Result<Vec<String>, Trouble> {
         let mut connection = self.commands.connection().await.ok_or(Trouble::Away)?;
         let mut call = self.attend.key(self.names.present(room));
-        call.key(self.names.log(room)).arg(PROCESS_MEMORY.as_millis() as u64);
+        call.key(self.names.log(room)).arg(ATTENDANCE_MEMORY.as_millis() as u64);
         if let Some(said) = said {
             let attendance = announcement::attendance(said);
             let kept = if said.count > 0 { attendance.as_str() } else { "" };

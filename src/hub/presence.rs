@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::room::{Room, Stay};
-use crate::bus::{Attendance, PROCESS_MEMORY, unix_ms};
+use crate::bus::{ATTENDANCE_MEMORY, Attendance, unix_ms};
 use crate::chat::{Name, RoomName};
 use crate::sse;
 
@@ -20,7 +20,7 @@ use crate::sse;
 const PACE: Duration = Duration::from_secs(1);
 
 /// How often a node says the same again: three times before it is forgotten.
-const REPEAT: Duration = Duration::from_secs(PROCESS_MEMORY.as_secs() / 3);
+const REPEAT: Duration = Duration::from_secs(ATTENDANCE_MEMORY.as_secs() / 3);
 
 /// The most names that are told; of more, only the number of readers is.
 const NAMES: usize = 100;
@@ -154,14 +154,14 @@ impl Presence {
     /// Another node says who it has.
     pub fn hear(&self, attendance: Attendance) {
         if *attendance.process != *self.process {
-            self.state().hear(attendance, Instant::now() + PROCESS_MEMORY);
+            self.state().hear(attendance, Instant::now() + ATTENDANCE_MEMORY);
         }
     }
 
     /// The bus is heard again: who was there may still be, and does not know who is here.
     pub fn begin_anew(&self) {
         let mut state = self.state();
-        let until = Instant::now() + PROCESS_MEMORY;
+        let until = Instant::now() + ATTENDANCE_MEMORY;
         state.others.values_mut().for_each(|other| other.until = until);
         state.own.changed |= state.own.count > 0;
     }

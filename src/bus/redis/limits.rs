@@ -7,7 +7,10 @@ use std::time::Duration;
 use redis::{FromRedisValue, Script, ScriptInvocation};
 use tokio::time::timeout;
 
-use super::{Claim, DEADLINE, Link, PROCESS_MEMORY, Rate, Trouble};
+use super::{CLAIM_MEMORY, Claim, DEADLINE, Link, Rate, Trouble};
+
+/// How long a claim is kept that is not repeated.
+const KEPT: Duration = Duration::from_secs(120);
 
 /// The counts of one Redis.
 pub struct Limits {
@@ -34,7 +37,8 @@ impl Limits {
         Ok(if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) })
     }
 
-    /// Says how many streams of each address a process has open, and gives how many more it may open.
+    /// Says that a process lives and how many streams of each address it has open, and gives how many
+    /// more it may open.
     pub async fn claim(
         &self,
         link: &Link,
@@ -43,7 +47,8 @@ impl Limits {
         most: usize,
     ) -> Result<Vec<usize>, Trouble> {
         let mut call = self.claim.prepare_invoke();
-        call.arg(process).arg(most).arg(PROCESS_MEMORY.as_millis() as u64);
+        call.key(format!("{}:processes", self.prefix));
+        call.arg(process).arg(most).arg(CLAIM_MEMORY.as_millis() as u64).arg(KEPT.as_millis() as u64);
         for claim in claims {
             call.key(format!("{}:streams:{}", self.prefix, claim.address)).arg(claim.open).arg(claim.wanted);
         }

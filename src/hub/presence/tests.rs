@@ -166,9 +166,9 @@ fn what_the_bus_did_not_take_is_said_again() {
 #[test]
 fn a_process_that_says_nothing_any_more_is_forgotten_unless_the_bus_is_lost() {
     let (presence, now) = (presence(), Instant::now());
-    presence.said(Some(vec![(elsewhere(1, 1, &["mason"]), PROCESS_MEMORY)]));
+    presence.said(Some(vec![(elsewhere(1, 1, &["mason"]), ATTENDANCE_MEMORY)]));
     assert_eq!(told(&presence, now), [r#"presence {"count":1,"names":["mason"]}"#]);
-    let late = now + PROCESS_MEMORY + SECOND;
+    let late = now + ATTENDANCE_MEMORY + SECOND;
     assert_eq!(presence.tell(late, false), [""; 0]);
     assert_eq!(told(&presence, late), [r#"presence {"count":0,"names":[]}"#]);
 }

@@ -7,13 +7,13 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::PATIENCE;
-use crate::bus::{Bus, Claim, PROCESS_MEMORY};
+use crate::bus::{Bus, CLAIM_MEMORY, Claim, Unreachable};
 
-/// How often the bus is told again of every address.
-const REPEAT: Duration = Duration::from_secs(PROCESS_MEMORY.as_secs() / 3);
+/// How often the bus is told again of every address, lest it has forgotten.
+const REPEAT: Duration = Duration::from_secs(30);
 
-/// How often a bus that is away is asked again.
-const RETRY: Duration = Duration::from_secs(1);
+/// How often the bus hears that this process lives, and how often one that is away is asked again.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// Addresses in one call to the bus.
 const BATCH: usize = 256;
@@ -101,34 +101,42 @@ impl Streams {
     /// Tells the bus what has changed, and everything now and then, for as long as there are streams to
     /// count.
     pub async fn share(streams: Weak<Self>, process: Arc<str>) {
-        let mut repeat = Instant::now() + REPEAT;
+        let (mut repeat, mut forgotten) = (Instant::now() + REPEAT, Instant::now() + CLAIM_MEMORY);
         while let Some(streams) = streams.upgrade() {
             if streams.counts().has_no_news() {
-                let _ = timeout(RETRY, streams.changed.notified()).await;
+                let _ = timeout(SIGN_OF_LIFE, streams.changed.notified()).await;
             }
-            if repeat <= Instant::now() || streams.counts().alone {
+            if repeat.min(forgotten) <= Instant::now() {
                 streams.counts().mention_all();
                 repeat = Instant::now() + REPEAT;
             }
-            streams.tell(&process).await;
+            match streams.tell(&process).await {
+                Ok(()) => forgotten = Instant::now() + CLAIM_MEMORY,
+                Err(Unreachable) => sleep(SIGN_OF_LIFE).await,
+            }
         }
     }
 
     /// One call to the bus, and what follows from it.
-    async fn tell(self: &Arc<Self>, process: &str) {
-        let claims = self.counts().claims();
-        if claims.is_empty() {
-            return self.counts().go_on_together();
+    async fn tell(self: &Arc<Self>, process: &str) -> Result<(), Unreachable> {
+        let (claims, none) = {
+            let mut counts = self.counts();
+            (counts.claims(), counts.addresses.is_empty())
+        };
+        if claims.is_empty() && none {
+            self.counts().go_on_together();
+            return Ok(());
         }
         match timeout(PATIENCE, self.bus.claim(process, &claims, self.most_per_address)).await {
             Ok(Ok(granted)) => {
                 claims.iter().zip(granted).for_each(|(claim, granted)| self.answer(*claim, granted));
                 self.counts().go_on_together();
+                Ok(())
             }
             _ => {
                 let asking = self.counts().go_on_alone();
                 asking.into_iter().for_each(|claim| self.answer(claim, claim.wanted));
-                sleep(RETRY).await;
+                Err(Unreachable)
             }
         }
     }
