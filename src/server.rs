@@ -154,18 +154,19 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Every stream is an open file. Gives how many fit beside what else the node has to open: one that could
-/// not reach Redis again for its readers' sockets would be of no use to them.
+/// not reach Redis again for its readers' sockets would be of no use to them. 0 asks for as many as fit.
 fn most_that_fit(streams: u32) -> u32 {
-    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
+    let Ok(files) = rlimit::increase_nofile_limit(u64::MAX) else {
+        return streams;
+    };
     let room = files.saturating_sub(OTHER_FILES.min(files / 2));
     let fitting = u32::try_from(room).unwrap_or(u32::MAX);
-    if streams > 0 && streams <= fitting {
-        return streams;
+    if streams > fitting {
+        tracing::warn!(
+            max_streams = streams,
+            open_files = files,
+            "MAX_STREAMS does not fit into the limit of open files; this node takes {fitting} streams"
+        );
     }
-    tracing::warn!(
-        max_streams = streams,
-        open_files = files,
-        "MAX_STREAMS does not fit into the limit of open files; this node takes {fitting} streams"
-    );
-    fitting
+    if streams == 0 { fitting } else { streams.min(fitting) }
 }

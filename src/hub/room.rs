@@ -137,9 +137,7 @@ impl Room {
             log.is_current() && log.position_after(id).is_some()
         };
         let trust = held && self.pace.check().is_err();
-        if held {
-            self.trusted.store(trust, Ordering::SeqCst);
-        }
+        self.trusted.fetch_or(trust, Ordering::SeqCst);
         trust
     }
 

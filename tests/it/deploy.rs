@@ -50,7 +50,7 @@ async fn serves(proxy: &WebServer, nodes: &mut [Node; 2]) {
     assert_eq!(said.matches(&second).count(), 1, "{said}");
     assert!(!said.contains("\"one\""), "{said}");
 
-    for path in ["/metrics", "/readyz"] {
+    for path in ["/metrics", "/readyz", "/%6detrics", "/%72eadyz"] {
         assert_eq!(proxy.status(path).await, 404, "{path}");
     }
     nodes[0].kill();

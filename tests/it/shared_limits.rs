@@ -184,6 +184,37 @@ async fn while_redis_is_away_each_node_keeps_the_limits_alone_and_afterwards_the
     drop(during);
 }
 
+/// Streams that end while nobody can be told of it hold no place for longer than a dead node's.
+#[tokio::test]
+async fn what_ended_while_redis_was_away_is_free_again_soon() {
+    let redis = Redis::start().await;
+    let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "2"), ("HEARTBEAT", "1")]).await;
+    let gone = [seated(&nodes[0], "192.0.2.1").await.unwrap(), seated(&nodes[0], "192.0.2.1").await.unwrap()];
+    let _other = seated(&nodes[0], "192.0.2.2").await.expect("what keeps the node counting");
+    redis.stop();
+    let _during = seated(&nodes[0], "192.0.2.3").await.expect("a place that the node gives alone");
+    drop(gone);
+    eventually("streams that ended", async || {
+        (nodes[0].metric("tinychat_streams_open").await == Some(2.0)).then_some(())
+    })
+    .await;
+    redis.cont();
+    eventually("a free place on another node", async || seated(&nodes[1], "192.0.2.1").await).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_refuses_nobody_for_longer_than_a_burst_takes() {
+    let redis = Redis::start().await;
+    let nodes = three_on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
+    post_from(&nodes[0], "192.0.2.1").await.expect(200);
+    let hour_ahead =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() + 3_600_000_000;
+    let _: String = redis.cmd(&["SET", "chat:rate:192.0.2.1", &hour_ahead.to_string()]).await;
+    let refused = post_from(&nodes[1], "192.0.2.1").await;
+    assert_eq!(refused.header("retry-after"), "1");
+    refused.problem(429);
+}
+
 /// The calls of scripts that Redis has had.
 async fn calls(redis: &Redis) -> u64 {
     let stats: String = redis.cmd(&["INFO", "commandstats"]).await;

@@ -16,6 +16,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 redis.call('ZREMRANGEBYSCORE', processes, '-inf', string.format('%.0f', now))
+redis.call('ZREMRANGEBYSCORE', processes, string.format('(%.0f', now + life), '+inf') -- the clock has gone back
 redis.call('ZADD', processes, string.format('%.0f', now + life), process)
 redis.call('PEXPIRE', processes, life)
 

@@ -12,7 +12,9 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local cost = 1000000 / rate
 
-local whole = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now) + cost
+-- No later than a whole burst can be: the clock may have gone back.
+local known = math.min(tonumber(redis.call('GET', KEYS[1]) or '0'), now + cost * burst)
+local whole = math.max(known, now) + cost
 local wait = whole - cost * burst - now
 if wait > 0 then
   return math.ceil(wait)

@@ -35,7 +35,9 @@ pub struct Streams {
 struct Counts {
     total: usize,
     addresses: HashMap<IpAddr, Address>,
-    /// Of which the bus has to be told.
+    /// Whose askers wait for the bus.
+    asking: HashSet<IpAddr>,
+    /// Of which the bus has to be told, too.
     changed: HashSet<IpAddr>,
     /// Whether the bus is away: the node then decides alone.
     alone: bool,
@@ -81,7 +83,7 @@ impl Streams {
             }
             let (asking, answer) = oneshot::channel();
             counts.of(address).asking.push(asking);
-            counts.changed.insert(address);
+            counts.asking.insert(address);
             answer
         };
         self.changed.notify_one();
@@ -101,8 +103,9 @@ impl Streams {
     /// Tells the bus what has changed, and everything now and then, for as long as there are streams to
     /// count.
     pub async fn share(streams: Weak<Self>, process: Arc<str>) {
-        let (mut repeat, mut forgotten) = (Instant::now() + REPEAT, Instant::now() + CLAIM_MEMORY);
-        while let Some(streams) = streams.upgrade() {
+        let (mut name, mut outages) = (process.clone(), 0);
+        let (mut repeat, mut forgotten) = (Instant::now() + REPEAT, Instant::now() + CLAIM_MEMORY / 2);
+        while let Some(streams) = streams.upgrade().filter(|streams| streams.most_per_address != usize::MAX) {
             if streams.counts().has_no_news() {
                 let _ = timeout(SIGN_OF_LIFE, streams.changed.notified()).await;
             }
@@ -110,9 +113,14 @@ impl Streams {
                 streams.counts().mention_all();
                 repeat = Instant::now() + REPEAT;
             }
-            match streams.tell(&process).await {
-                Ok(()) => forgotten = Instant::now() + CLAIM_MEMORY,
-                Err(Unreachable) => sleep(SIGN_OF_LIFE).await,
+            match streams.tell(&name).await {
+                Ok(()) => forgotten = Instant::now() + CLAIM_MEMORY / 2,
+                Err(Unreachable) => {
+                    // Of what ended meanwhile the bus is never told: what it knows has to die, and it does by this.
+                    outages += 1;
+                    name = format!("{process}.{outages}").into();
+                    sleep(SIGN_OF_LIFE).await;
+                }
             }
         }
     }
@@ -178,7 +186,7 @@ impl Counts {
     }
 
     fn has_no_news(&self) -> bool {
-        self.changed.is_empty() && !self.alone
+        self.asking.is_empty() && self.changed.is_empty() && !self.alone
     }
 
     fn mention_all(&mut self) {
@@ -201,8 +209,9 @@ impl Counts {
 
     /// What the bus has to be told, or the first part of it.
     fn claims(&mut self) -> Vec<Claim> {
-        let some: Vec<IpAddr> = self.changed.iter().take(BATCH).copied().collect();
+        let some: Vec<IpAddr> = self.asking.union(&self.changed).take(BATCH).copied().collect();
         let claim = |address: IpAddr| {
+            self.asking.remove(&address);
             self.changed.remove(&address);
             self.addresses.get(&address).map_or(Claim { address, open: 0, wanted: 0 }, |of| of.claim(address))
         };
