@@ -170,7 +170,11 @@ impl Merged {
             None => self.begin(member, log),
         }
         let state = &mut self.members[member];
+        let settled = log.is_current() && !state.is_current;
         (state.live, state.is_current) = (log.tape().live, log.is_current());
+        if settled {
+            self.tape.leap(); // what it missed was taken before, page by page
+        }
         self.tape.live = self.members.iter().all(|member| member.live);
     }
 

@@ -130,9 +130,11 @@ impl Tape {
         Some((self.base - 1, frame))
     }
 
-    /// Forgets everything, and every position up to now with it.
+    /// Forgets everything, and every position up to now with it: who is there has to be brought to its
+    /// place anew, and is not to blame for it.
     pub fn break_off(&mut self) {
         self.base = self.end() + 1;
+        self.leap = self.base;
         self.frames.clear();
         self.node_bytes.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
     }

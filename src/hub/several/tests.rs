@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::bus::{self, Listener, Retention};
+use crate::bus::{self, Entry, Listener, Reading, Retention};
 use crate::chat::{Draft, Fields, Id, RoomName};
 use crate::hub::feed::Feed;
 use crate::hub::{Hub, Pace};
@@ -104,6 +104,7 @@ async fn merging_that_falls_too_far_behind_a_room_breaks_off_and_every_reader_co
     }
     assert_eq!(found(&several, &[last, Id::ZERO]).0, [""; 0]);
     assert_eq!(frames(&several, at.unwrap()), None, "the position of before is not held any more");
+    assert!(several.merged().excuses(at.unwrap()), "it was not the reader that was too slow");
     assert_eq!(several.find(&Cursor::zero(2)).err(), Some(NotHeld(0)), "its log has to be read");
 }
 
@@ -117,4 +118,28 @@ async fn what_comes_while_a_place_is_looked_for_is_left_to_the_merging() {
     let lacking = |place: Cursor| several.lacking(&place, &marks).ok().flatten().map(|frames| frames.len());
     assert_eq!(lacking(Cursor::zero(2)), Some(1), "the second comes with what is merged");
     assert_eq!(lacking([a2, Id::ZERO].into_iter().collect()), None, "a place that merging has not come to");
+}
+
+/// A room reads what it missed page by page, and each page is merged before the room is known again.
+#[tokio::test]
+async fn who_waits_while_a_room_catches_up_is_excused_though_its_pages_were_merged_before_the_end() {
+    let node = Node::new();
+    let several = node.several("a,b").await;
+    let (_, at) = several.merge_all();
+    assert!(!several.merged().excuses(at));
+    several.rooms()[1].log().fall_behind(Instant::now());
+    let entry = |n| Entry { id: Id { ms: 1, n }, kind: String::new(), data: "{}".into(), node: None };
+    let reading = Reading {
+        first: Some(entry(1).id),
+        last: entry(3).id,
+        entries: (1..=3).map(entry).collect(),
+        more: false,
+    };
+    several.rooms()[1].log().catch_up(Id::ZERO, reading).unwrap();
+    several.merge_all();
+    assert!(several.merged().excuses(at), "the room is not known yet");
+    several.rooms()[1].log().settle();
+    several.merge_all();
+    assert!(several.merged().excuses(at), "what came at once");
+    assert!(!several.merged().excuses(at + 3));
 }
