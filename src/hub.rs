@@ -9,6 +9,7 @@
 mod arrival;
 mod batch;
 mod continuity;
+mod crowd;
 mod delivery;
 mod drain;
 mod feed;
@@ -190,7 +191,7 @@ impl Hub {
             for room in hub.all_rooms() {
                 room.admit_loss(now - PATIENCE);
                 room.look_who_is_here(now);
-                room.verify_frames();
+                room.verify_frames(now);
             }
             hub.metrics.cached_bytes.set(hub.node_bytes.load(Ordering::Relaxed) as i64);
         }

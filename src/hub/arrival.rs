@@ -167,21 +167,20 @@ async fn plan(feed: &Feed, start: &Start) -> Plan {
 }
 
 async fn begin(room: &Room, start: &Start, member: usize) -> Beginning {
-    if let Start::After(asked) = start
-        && let Asked::Id(id) = asked[member]
-        && room.may_trust_frames_about(id)
-    {
-        return resume(room, id);
+    let asked = match start {
+        Start::After(asked) => Some(&asked[member]),
+        Start::Live | Start::Newest(_) => None,
+    };
+    if let Some(Asked::Id(id)) = asked {
+        room.ready_to_judge(*id).await;
+        return resume(room, *id);
     }
     loop {
         room.current_since(room.ticket()).await;
-        let begun = match start {
-            Start::Live => room.log().last().map(Beginning::after),
-            Start::Newest(count) => newest(room, *count).await,
-            Start::After(asked) => match &asked[member] {
-                Asked::Id(id) => Some(resume(room, *id)),
-                Asked::Invalid(asked) => invalid(room, asked),
-            },
+        let begun = match (start, asked) {
+            (Start::Newest(count), _) => newest(room, *count).await,
+            (_, Some(Asked::Invalid(asked))) => invalid(room, asked),
+            _ => room.log().last().map(Beginning::after),
         };
         match begun {
             Some(beginning) => return beginning,

@@ -1,14 +1,13 @@
 use std::collections::VecDeque;
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
+use super::crowd::{Crowd, Judged};
 use super::log::{Heard, Log, Outdated};
 use super::presence::Presence;
 use crate::bus::{Bus, Entry, Reading, Span, Unreachable};
@@ -22,9 +21,6 @@ const PAGE: usize = 1000;
 
 /// Posts that wait to be heard again; where more are under way, the oldest are not timed.
 const TIMED_POSTS: usize = 256;
-
-/// How often the log is read for those who come back: so many times at once, and then once a second.
-const READINGS_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
 
 /// After how long a reading that failed is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -44,10 +40,7 @@ pub struct Room {
     readings: AtomicU64,
     /// The number of the latest reading that succeeded. Whoever holds it reads.
     turn: tokio::sync::Mutex<u64>,
-    /// How often the log may be read for those who come back.
-    pace: DefaultDirectRateLimiter,
-    /// Whether the frames were trusted without reading the log.
-    trusted: AtomicBool,
+    crowd: Mutex<Crowd>,
     /// Posts of this node to this room that were not announced yet.
     posts: Mutex<VecDeque<(String, Instant)>>,
     presence: Presence,
@@ -77,8 +70,7 @@ impl Room {
             join: AtomicU64::new(0),
             readings: AtomicU64::new(0),
             turn: tokio::sync::Mutex::new(0),
-            pace: RateLimiter::direct(Quota::per_second(NonZeroU32::MIN).allow_burst(READINGS_AT_ONCE)),
-            trusted: AtomicBool::new(false),
+            crowd: Mutex::new(Crowd::new(Instant::now())),
             posts: Mutex::default(),
             presence: Presence::new(process),
             stays: AtomicUsize::new(0),
@@ -128,31 +120,29 @@ impl Room {
         }
     }
 
-    /// Whether the frames say enough about an id. Who comes back is judged by the log as of now; but
-    /// where a crowd does, the frames are trusted, and the log is read once a second to see whether they
-    /// still belong to it: where not, the crowd is told like everybody who is here.
-    pub fn may_trust_frames_about(&self, id: Id) -> bool {
+    /// Waits until the frames say enough about an id that somebody comes back with.
+    pub async fn ready_to_judge(&self, id: Id) {
+        let ticket = self.ticket();
         let held = {
             let log = self.log();
             log.is_current() && log.position_after(id).is_some()
         };
-        let trust = held && self.pace.check().is_err();
-        self.trusted.fetch_or(trust, Ordering::SeqCst);
-        trust
+        if held {
+            let judged = self.crowd().judge(Instant::now());
+            match judged {
+                Judged::ByMemory => return,
+                Judged::ByTheLog(read) => sleep_until(read.into()).await,
+            }
+        }
+        self.current_since(ticket).await;
     }
 
     /// Reads the log where frames were trusted without, as soon as it is time.
-    pub fn verify_frames(self: &Arc<Self>) {
-        if !self.trusted.load(Ordering::SeqCst) || self.pace.check().is_err() {
-            return;
+    pub fn verify_frames(self: &Arc<Self>, now: Instant) {
+        if self.crowd().is_due(now) {
+            let room = self.clone();
+            tokio::spawn(async move { room.read_log(room.ticket()).await.map_err(|Unreachable| room.crowd().owe()) });
         }
-        self.trusted.store(false, Ordering::SeqCst);
-        let room = self.clone();
-        tokio::spawn(async move {
-            if room.read_log(room.ticket()).await.is_err() {
-                room.trusted.store(true, Ordering::SeqCst);
-            }
-        });
     }
 
     /// Reads part of the log for one reader.
@@ -325,6 +315,10 @@ impl Room {
         let mut posts = self.posts();
         let at = posts.iter().position(|(posted, _)| posted == data)?;
         posts.remove(at).map(|(_, since)| since)
+    }
+
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn posts(&self) -> MutexGuard<'_, VecDeque<(String, Instant)>> {
