@@ -186,8 +186,11 @@ fn round(workload: Workload, kinds: &[Kind], size: Size, one_room: &mut Option<f
         let outcome = workload.trials(*kind, size);
         trials.extend(outcome.unwrap_or_else(|error| vec![Trial::void(kind.name(), error.to_string())]));
     }
-    let ours = trials.iter_mut().find(|trial| trial.subject == Kind::Ours.name());
-    if let Some(values) = ours.map(|trial| &mut trial.values) {
+    for values in trials
+        .iter_mut()
+        .filter(|trial| trial.subject.starts_with(Kind::Ours.name()))
+        .map(|trial| &mut trial.values)
+    {
         match (workload, values.get(&table::CPU), *one_room) {
             (Workload::Paced, Some(cpu), _) => *one_room = Some(*cpu),
             (Workload::Rooms | Workload::Several, Some(cpu), Some(one)) if one > 0.0 => {

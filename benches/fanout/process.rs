@@ -17,7 +17,7 @@ use nix::{
 use crate::Failure;
 
 /// How long a server may take to start.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the system counts CPU in: USER_HZ, which is 100 on every Linux.
 const TICK: Duration = Duration::from_millis(10);
@@ -45,7 +45,7 @@ impl Program {
         let end = Instant::now() + PATIENCE;
         while TcpStream::connect(address).is_err() {
             if program.0.try_wait()?.is_some() || Instant::now() > end {
-                return Err(format!("{command:?} does not listen").into());
+                return Err(format!("{:?} does not listen", command.get_args().collect::<Vec<_>>()).into());
             }
             thread::sleep(Duration::from_millis(10));
         }

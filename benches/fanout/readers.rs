@@ -16,7 +16,7 @@ use crate::{
     tally::{Faults, Mark, Tally, marks},
 };
 
-/// Readers that connect at a time, so that no server's queue of new connections overflows.
+/// Readers that wait for their streams at a time: who comes to stay is no storm.
 const AT_ONCE: usize = 200;
 
 /// How often whoever waits is asked.
@@ -80,7 +80,9 @@ pub struct Crowd {
     readers: Vec<Reader>,
     /// Who comes when, the next one last.
     due: Vec<(Instant, usize)>,
-    connecting: usize,
+    /// Readers that have come and are not answered yet, and how many of them there may be.
+    coming: usize,
+    at_once: usize,
     seen: Seen,
 }
 
@@ -105,7 +107,8 @@ impl Crowd {
             opening,
             readers: Vec::new(),
             due: Vec::new(),
-            connecting: 0,
+            coming: 0,
+            at_once: AT_ONCE,
             seen: Seen { live: 0, warm: 0, received: 0, latency },
         })
     }
@@ -137,8 +140,8 @@ impl Crowd {
         }
     }
 
-    /// Everybody is cut off at this moment and comes back elsewhere, each after the time it was told. The moment when the
-    /// last one comes.
+    /// Everybody is cut off at this moment and comes back elsewhere, each after the time it was told, however many
+    /// come at once. The moment when the last one comes.
     pub fn scatter(&mut self, call: Call) -> Instant {
         let (call, now) = (Rc::new(call), Instant::now());
         self.due.clear();
@@ -149,7 +152,7 @@ impl Crowd {
             self.due.push((now + reader.retry, number));
         }
         self.due.sort_unstable_by_key(|(due, _)| std::cmp::Reverse(*due));
-        self.connecting = 0;
+        (self.coming, self.at_once) = (0, usize::MAX);
         self.seen.live = 0;
         self.due.first().map_or(now, |(due, _)| *due)
     }
@@ -177,7 +180,7 @@ impl Crowd {
 
     fn connect_due(&mut self) -> Result<(), Failure> {
         let now = Instant::now();
-        while self.connecting < AT_ONCE && self.due.last().is_some_and(|(due, _)| *due <= now) {
+        while self.coming < self.at_once && self.due.last().is_some_and(|(due, _)| *due <= now) {
             let Some((_, number)) = self.due.pop() else { break };
             let reader = &mut self.readers[number];
             let mut stream = TcpStream::connect(reader.call.address)?;
@@ -186,7 +189,7 @@ impl Crowd {
             reader.stream = Some(stream);
             reader.state = State::Connecting;
             reader.tail.clear();
-            self.connecting += 1;
+            self.coming += 1;
         }
         Ok(())
     }
@@ -199,13 +202,14 @@ impl Crowd {
         for event in &self.events {
             let Token(number) = event.token();
             let reader = &mut self.readers[number];
+            let came = reader.is_coming();
             if reader.state == State::Connecting && event.is_writable() {
                 reader.ask();
-                self.connecting = self.connecting.saturating_sub(1);
             }
             if event.is_readable() {
                 reader.hear(&mut self.buffer, self.opening, &mut self.seen);
             }
+            self.coming -= usize::from(came && !reader.is_coming());
         }
         Ok(())
     }
@@ -232,6 +236,10 @@ impl Crowd {
 }
 
 impl Reader {
+    fn is_coming(&self) -> bool {
+        matches!(self.state, State::Connecting | State::Opening)
+    }
+
     /// Sends the request: a few hundred bytes, which every new socket takes.
     fn ask(&mut self) {
         let request = self.call.request();

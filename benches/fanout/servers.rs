@@ -4,14 +4,15 @@ use std::{
     env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
 use crate::{
     Failure,
-    process::{Program, free_address, tied},
+    process::{PATIENCE, Program, free_address, tied},
 };
 
 /// Where a Debian package puts nchan, beside what `NCHAN_MODULE` says.
@@ -101,6 +102,9 @@ impl Server {
         let redis = if kind == Kind::Floor { None } else { Some(Redis::start(directory.path())?) };
         let port = redis.as_ref().map_or(0, |redis| redis.address.port());
         let nodes = (0..nodes).map(|_| start(kind, port, directory.path())).collect::<Result<_, _>>()?;
+        if let (Kind::Nchan, Some(redis)) = (kind, &redis) {
+            redis.heard_by_nchan()?;
+        }
         Ok(Self { kind, redis, nodes, _directory: directory })
     }
 
@@ -116,7 +120,13 @@ impl Server {
 
     /// CPU of all nodes; Redis is not in it.
     pub fn spent(&self) -> Duration {
-        self.nodes.iter().map(|(program, _)| program.spent()).sum()
+        self.spent_but(None)
+    }
+
+    /// CPU of all nodes but one.
+    pub fn spent_but(&self, but: Option<usize>) -> Duration {
+        let counted = self.nodes.iter().enumerate().filter(|(number, _)| Some(*number) != but);
+        counted.map(|(_, (program, _))| program.spent()).sum()
     }
 
     /// KiB of all nodes.
@@ -144,6 +154,20 @@ impl Redis {
 
     pub fn connect(&self) -> Result<redis::Connection, Failure> {
         Ok(redis::Client::open(format!("redis://{}", self.address))?.get_connection()?)
+    }
+
+    /// Waits until every worker of nginx listens here: nchan never tells readers anything who came before that.
+    fn heard_by_nchan(&self) -> Result<(), Failure> {
+        let (workers, end) = (thread::available_parallelism()?.get(), Instant::now() + PATIENCE);
+        let mut connection = self.connect()?;
+        while Instant::now() < end {
+            let ears: Vec<String> = redis::cmd("PUBSUB").arg(&["CHANNELS", "nchan_worker:*"]).query(&mut connection)?;
+            if ears.len() >= workers {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Err("nchan does not find its Redis".into())
     }
 
     /// Commands it has answered so far, by its own count; asking is not counted.
@@ -187,7 +211,7 @@ fn start(kind: Kind, redis: u16, directory: &Path) -> Result<(Program, SocketAdd
         }
         Kind::Node => {
             let mut command = tied("node", "KILL");
-            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/fanout/eventemitter.js");
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/fanout/eventemitter.cjs");
             command.arg(script).args([address.port().to_string(), redis.to_string()]);
             command.env("NODE_PATH", ioredis().ok_or("no ioredis")?).env("NODE_ENV", "production");
             command

@@ -134,16 +134,18 @@ impl Series {
         let measures = self.measures();
         let head = [String::new()].into_iter().chain(measures.iter().map(|measure| measure.name.to_owned()));
         let mut rows: Vec<Vec<String>> = vec![head.collect()];
+        let mut notes = String::new();
         for subject in self.subjects() {
             let cells = measures.iter().map(|measure| self.cell(subject, *measure));
             let mut row: Vec<String> = [subject.to_owned()].into_iter().chain(cells).collect();
             if let Some(why) = self.void(subject) {
                 row[1..].fill("–".to_owned());
-                row[0] += &format!(": VOID ({why})");
+                row[0] += ": VOID";
+                notes += &format!("\nVOID: {subject}: {why}.\n");
             }
             rows.push(row);
         }
-        format!("### {}\n\n{}", self.title, aligned(&rows))
+        format!("### {}\n\n{}{notes}", self.title, aligned(&rows))
     }
 
     fn cell(&self, subject: &str, measure: Measure) -> String {

@@ -50,12 +50,14 @@ pub struct Stage {
     pub crowd: Crowd,
     pub channels: Vec<Channel>,
     pub connections: usize,
+    /// Where all posts go, if not to every node in turn; what they cost there is not counted.
+    pub desk: Option<usize>,
 }
 
 impl Stage {
     pub fn new(kind: Kind, nodes: usize, connections: usize, channels: Vec<Channel>) -> Result<Self, Failure> {
         let server = Server::start(kind, nodes)?;
-        Ok(Self { server, crowd: Crowd::new(kind.opening())?, channels, connections })
+        Ok(Self { server, crowd: Crowd::new(kind.opening())?, channels, connections, desk: None })
     }
 
     /// Some readers of a room, or of several with commas between, at one node.
@@ -88,7 +90,7 @@ impl Stage {
     pub fn plan(&self, pace: Pace, until: Until) -> Plan {
         Plan {
             kind: self.server.kind,
-            addresses: (0..self.connections).map(|number| self.server.address(number)).collect(),
+            addresses: (0..self.connections).map(|number| self.server.address(self.desk.unwrap_or(number))).collect(),
             connections: self.connections,
             channels: self.channels.clone(),
             pace,
@@ -110,7 +112,7 @@ impl Stage {
     pub fn play(&mut self, pace: Pace, until: Until) -> Result<Played, Failure> {
         let plan = self.plan(pace, until);
         self.crowd.forget_latency();
-        let (began, before) = (Instant::now(), self.server.spent());
+        let (began, before) = (Instant::now(), self.server.spent_but(self.desk));
         let sent = thread::scope(|scope| -> Result<Sent, Failure> {
             let publisher = scope.spawn(|| plan.post());
             self.crowd.read("publishing", PATIENCE * 2, |_| publisher.is_finished())?;
@@ -119,7 +121,7 @@ impl Stage {
         let due = self.due(&sent);
         // What has not come by then is lost, and the verdict says so.
         let _ = self.crowd.read("receiving", PATIENCE, |seen| seen.received >= due);
-        let (took, cpu) = (began.elapsed(), self.server.spent().saturating_sub(before));
+        let (took, cpu) = (began.elapsed(), self.server.spent_but(self.desk).saturating_sub(before));
         self.crowd.rest(SETTLE)?;
         Ok(Played { sent, due, took, cpu })
     }
@@ -192,13 +194,31 @@ pub fn saturated(kind: Kind, size: Size) -> Result<Vec<Trial>, Failure> {
 
 /// 1,000 rooms of 5 readers, 2,000 messages a second over all.
 pub fn many_rooms(kind: Kind, size: Size) -> Result<Vec<Trial>, Failure> {
-    let rooms = size.count(1000);
-    let channels = (0..rooms).map(|group| Channel { room: format!("room-{group}"), group, lane: 0 }).collect();
-    let mut stage = Stage::new(kind, 1, 8, channels)?;
+    let stage = Stage::new(kind, 1, 8, room_each(size.count(1000)))?;
+    let mut trials = vec![rooms_trial(stage, size, kind.name())?];
+    if kind == Kind::Ours {
+        trials.push(many_rooms_heard(size)?);
+    }
+    Ok(trials)
+}
+
+/// The same, posted at a second node: what delivering alone costs, where 5 deliveries do not pay for a post.
+fn many_rooms_heard(size: Size) -> Result<Trial, Failure> {
+    let mut stage = Stage::new(Kind::Ours, 2, 8, room_each(size.count(1000)))?;
+    stage.desk = Some(1);
+    rooms_trial(stage, size, "tiny-chat, posts elsewhere")
+}
+
+fn room_each(rooms: usize) -> Vec<Channel> {
+    (0..rooms).map(|group| Channel { room: format!("room-{group}"), group, lane: 0 }).collect()
+}
+
+fn rooms_trial(mut stage: Stage, size: Size, subject: &str) -> Result<Trial, Failure> {
+    let rooms = stage.channels.len();
     for group in 0..rooms {
         stage.invite(5, 0, group, &format!("room-{group}"));
     }
-    Ok(vec![paced_trial(&mut stage, 2.0 * rooms as f64, size.time(4.0), kind.name())?])
+    paced_trial(&mut stage, 2.0 * rooms as f64, size.time(4.0), subject)
 }
 
 /// 800 readers of the same 8 rooms in one stream, 50 messages a second over all: what only tiny-chat has.
