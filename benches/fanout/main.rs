@@ -103,7 +103,7 @@ impl Workload {
                 "Scale: 900 readers of one room over 1, 2, 3 nodes, 4 publishers as fast as acknowledged"
             }
             Workload::Growth => "Growth: readers of one room, 20,000 deliveries a second",
-            Workload::Behind => "Growth: 1,000 readers come back, so many messages behind",
+            Workload::Behind => "Growth: 5,000 readers come back, so many messages behind",
         }
     }
 

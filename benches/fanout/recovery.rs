@@ -52,7 +52,7 @@ pub fn storm(size: Size) -> Result<Vec<Trial>, Failure> {
     Ok(vec![stage.trial(Kind::Ours.name(), &missed, &values)])
 }
 
-/// 1,000 readers come back 1, 10 and 100 messages behind, to a node that has the room in memory.
+/// 5,000 readers come back 1, 10 and 100 messages behind, to a node that has the room in memory.
 pub fn behind(size: Size) -> Result<Vec<Trial>, Failure> {
     [1_u32, 10, 100]
         .into_iter()
@@ -67,7 +67,7 @@ pub fn behind(size: Size) -> Result<Vec<Trial>, Failure> {
             stage.channels[0].lane = 0;
             let sent = missed(&stage, 0, messages, Sent::default())?;
             stage.crowd.read("the first reader", PATIENCE, |seen| seen.received > messages.into())?;
-            let readers = size.count(1000);
+            let readers = size.count(5000);
             let path = Kind::Ours.subscribe("bench");
             let (before, began) = (stage.server.spent(), stage.crowd.seen().received);
             stage

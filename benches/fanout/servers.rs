@@ -173,9 +173,10 @@ impl Redis {
     /// Commands it has answered so far, by its own count; asking is not counted.
     pub fn commands(&self) -> Result<u64, Failure> {
         let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut self.connect()?)?;
+        let asking = |line: &&str| line.starts_with("cmdstat_info") || line.starts_with("cmdstat_client");
         let calls = stats
             .lines()
-            .filter(|line| !line.starts_with("cmdstat_info"))
+            .filter(|line| !asking(line))
             .filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok());
         Ok(calls.sum())
     }

@@ -179,7 +179,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
 }
 
 /// With commas between thousands.
-fn grouped(value: f64, decimals: usize) -> String {
+pub fn grouped(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     let (whole, fraction) = text.split_once('.').map_or((text.as_str(), String::new()), |(a, b)| (a, format!(".{b}")));
     let mut grouped = String::new();

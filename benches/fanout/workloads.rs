@@ -285,7 +285,7 @@ pub fn growth(size: Size) -> Result<Vec<Trial>, Failure> {
                 &mut stage,
                 rate,
                 Duration::max(size.time(4.0), Duration::from_secs_f64(1.5 / rate)),
-                &format!("{readers} readers"),
+                &format!("{} readers", table::grouped(readers as f64, 0)),
             )
         })
         .collect()
