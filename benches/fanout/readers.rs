@@ -214,13 +214,16 @@ impl Crowd {
         Ok(())
     }
 
-    /// What went wrong, measured by the last number sent on each lane of each group.
+    /// What went wrong, measured by the last number sent on each lane of each group. Who was cut off is counted as that;
+    /// readers do not resume here, so what would have come is not lost.
     pub fn judge(&self, sent: &[Vec<u32>]) -> Faults {
         let mut faults = Faults::default();
-        for reader in &self.readers {
+        let (cut, whole): (Vec<&Reader>, Vec<&Reader>) =
+            self.readers.iter().partition(|reader| reader.state == State::Cut);
+        faults.cut = cut.len() as u64;
+        for reader in whole {
             let lanes = sent.get(reader.group).map(Vec::as_slice).unwrap_or_default();
             reader.tally.judge(lanes, &mut faults);
-            faults.cut += u64::from(reader.state == State::Cut);
         }
         faults
     }

@@ -118,6 +118,9 @@ impl Stage {
             self.crowd.read("publishing", PATIENCE * 2, |_| publisher.is_finished())?;
             publisher.join().map_err(|_| "a publisher panicked")?
         })?;
+        if sent.acknowledged == 0 {
+            return Err("nothing was posted, so nothing is shown".into());
+        }
         let due = self.due(&sent);
         // What has not come by then is lost, and the verdict says so.
         let _ = self.crowd.read("receiving", PATIENCE, |seen| seen.received >= due);
