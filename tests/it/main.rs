@@ -70,6 +70,7 @@ mod browser_writing;
 mod weight;
 
 // what stands around it
+mod bench;
 mod config;
 mod deploy;
 mod doctor;

@@ -1,0 +1,169 @@
+//! The floor: what the kernel alone costs. One thread and one epoll; a POST's body is the frame, written to each reader
+//! of its room. It keeps no log, knows no ids, checks nothing.
+
+use std::{
+    collections::HashMap,
+    io::{self, Read, Write},
+    net::SocketAddr,
+    thread,
+};
+
+use mio::{
+    Events, Interest, Poll, Token,
+    net::{TcpListener, TcpStream},
+};
+
+const LISTENER: Token = Token(usize::MAX);
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\r\n";
+const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
+struct Connection {
+    stream: TcpStream,
+    inbox: Vec<u8>,
+    /// What the socket did not take.
+    outbox: Vec<u8>,
+}
+
+impl Connection {
+    /// Writes what the socket takes and keeps the rest.
+    fn write(&mut self, bytes: &[u8]) {
+        if self.outbox.is_empty() {
+            let taken = self.stream.write(bytes).unwrap_or(0);
+            self.outbox.extend_from_slice(&bytes[taken..]);
+        } else {
+            self.outbox.extend_from_slice(bytes);
+        }
+    }
+
+    fn flush(&mut self) {
+        while !self.outbox.is_empty() {
+            match self.stream.write(&self.outbox) {
+                Ok(taken) if taken > 0 => drop(self.outbox.drain(..taken)),
+                _ => return,
+            }
+        }
+    }
+
+    /// Reads what is there; false once the other side is gone.
+    fn fill(&mut self) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(length) => self.inbox.extend_from_slice(&buffer[..length]),
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+}
+
+/// A request: its method is known by whether there is a body.
+enum Request {
+    Subscribe(String),
+    Publish(String, Vec<u8>),
+}
+
+struct Floor {
+    poll: Poll,
+    listener: TcpListener,
+    connections: Vec<Option<Connection>>,
+    rooms: HashMap<String, Vec<usize>>,
+}
+
+/// Serves until it is killed; the hidden command of the benchmark's own program.
+pub fn serve(address: SocketAddr) -> io::Result<()> {
+    let poll = Poll::new()?;
+    let listener = std::net::TcpListener::from(
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+            .and_then(|socket| socket.bind(&address.into()).and(socket.listen(4096)).map(|()| socket))?,
+    );
+    listener.set_nonblocking(true)?;
+    let mut listener = TcpListener::from_std(listener);
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    let mut floor = Floor { poll, listener, connections: Vec::new(), rooms: HashMap::new() };
+    let mut events = Events::with_capacity(1024);
+    loop {
+        floor.poll.poll(&mut events, None)?;
+        for event in &events {
+            match event.token() {
+                LISTENER => floor.accept()?,
+                Token(number) => floor.serve(number, event.is_readable()),
+            }
+        }
+    }
+}
+
+impl Floor {
+    fn accept(&mut self) -> io::Result<()> {
+        loop {
+            match self.listener.accept() {
+                Ok((mut stream, _)) => {
+                    stream.set_nodelay(true)?;
+                    let token = Token(self.connections.len());
+                    let both = Interest::READABLE | Interest::WRITABLE;
+                    self.poll.registry().register(&mut stream, token, both)?;
+                    self.connections.push(Some(Connection { stream, inbox: Vec::new(), outbox: Vec::new() }));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                // No file left for it: those that have one are served.
+                Err(_) => {
+                    thread::yield_now();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, number: usize, readable: bool) {
+        let Some(Some(connection)) = self.connections.get_mut(number) else {
+            return;
+        };
+        connection.flush();
+        if readable && !connection.fill() {
+            self.connections[number] = None;
+            return;
+        }
+        while let Some(request) = self.connections[number].as_mut().and_then(|found| next(&mut found.inbox)) {
+            match request {
+                Request::Subscribe(room) => self.subscribe(number, room),
+                Request::Publish(room, frame) => self.publish(number, &room, &frame),
+            }
+        }
+    }
+
+    fn subscribe(&mut self, number: usize, room: String) {
+        if let Some(connection) = &mut self.connections[number] {
+            connection.write(HEAD);
+            connection.inbox = Vec::new();
+        }
+        self.rooms.entry(room).or_default().push(number);
+    }
+
+    fn publish(&mut self, number: usize, room: &str, frame: &[u8]) {
+        for reader in self.rooms.get(room).into_iter().flatten() {
+            if let Some(reader) = &mut self.connections[*reader] {
+                reader.write(frame);
+            }
+        }
+        if let Some(publisher) = &mut self.connections[number] {
+            publisher.write(TAKEN);
+        }
+    }
+}
+
+/// Takes the next whole request out of the bytes.
+fn next(inbox: &mut Vec<u8>) -> Option<Request> {
+    let end = inbox.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&inbox[..end]).into_owned();
+    let mut words = head.split(' ');
+    let (method, path) = (words.next()?, words.next()?.to_owned());
+    if method == "GET" {
+        inbox.drain(..end);
+        return Some(Request::Subscribe(path));
+    }
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?;
+    let whole = end + length.trim().parse::<usize>().ok()?;
+    let body = inbox.get(end..whole)?.to_vec();
+    inbox.drain(..whole);
+    Some(Request::Publish(path, body))
+}

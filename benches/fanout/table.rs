@@ -1,0 +1,193 @@
+//! What was measured, as tables: the median of the rounds, the spread, and the median of the rounds' own ratios.
+
+use std::collections::BTreeMap;
+
+/// Something that is measured, and how it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Measure {
+    /// Its place in the row.
+    order: u8,
+    pub name: &'static str,
+    decimals: usize,
+    /// Set beside the floor of the same round.
+    compared: bool,
+}
+
+const fn measure(order: u8, name: &'static str, decimals: usize, compared: bool) -> Measure {
+    Measure { order, name, decimals, compared }
+}
+
+pub const RATE: Measure = measure(0, "deliveries/s", 0, true);
+pub const CPU: Measure = measure(1, "CPU per delivery, µs", 2, true);
+pub const P50: Measure = measure(2, "p50, ms", 2, false);
+pub const P99: Measure = measure(3, "p99, ms", 2, true);
+pub const OF_ONE_ROOM: Measure = measure(4, "CPU × one room", 2, false);
+pub const MEMORY: Measure = measure(5, "memory per reader, KiB", 2, false);
+pub const BUSY: Measure = measure(6, "CPU, % of a core", 1, false);
+pub const POSTS: Measure = measure(7, "posts/s", 0, false);
+pub const OF_SCRIPT: Measure = measure(8, "of the script's rate", 2, false);
+pub const OF_XADD: Measure = measure(9, "of XADD's rate", 2, false);
+pub const ALL_BACK: Measure = measure(10, "all live, s after the cut", 2, false);
+pub const AFTER_RETRY: Measure = measure(11, "s after the last retry", 2, false);
+pub const LOG_READS: Measure = measure(12, "log readings", 0, false);
+pub const COMMANDS: Measure = measure(13, "Redis commands", 0, false);
+pub const PEAK: Measure = measure(14, "peak memory, MiB", 1, false);
+pub const PER_RETURN: Measure = measure(15, "CPU per reader, µs", 1, false);
+pub const PER_MISSED: Measure = measure(16, "CPU per message, µs", 2, false);
+
+/// One server, once.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    pub subject: String,
+    pub values: BTreeMap<Measure, f64>,
+    /// Why it counts for nothing.
+    pub void: Option<String>,
+}
+
+impl Trial {
+    pub fn of(subject: &str, measure: Measure, value: f64) -> Self {
+        Self { subject: subject.to_owned(), values: BTreeMap::from([(measure, value)]), void: None }
+    }
+
+    pub fn void(subject: &str, why: String) -> Self {
+        Self { subject: subject.to_owned(), values: BTreeMap::new(), void: Some(why) }
+    }
+}
+
+/// A workload and its trials, round by round.
+pub struct Series {
+    pub title: &'static str,
+    pub rounds: Vec<Vec<Trial>>,
+}
+
+/// Median, least and most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    pub median: f64,
+    pub least: f64,
+    pub most: f64,
+}
+
+/// Of numbers in any order; `None` of none.
+pub fn spread(mut values: Vec<f64>) -> Option<Spread> {
+    values.sort_by(f64::total_cmp);
+    let (least, most) = (*values.first()?, *values.last()?);
+    let half = values.len() / 2;
+    let median = if values.len() % 2 == 1 {
+        values[half]
+    } else {
+        (values[half - 1] + values[half]) / 2.0
+    };
+    Some(Spread { median, least, most })
+}
+
+impl Series {
+    /// Who was measured, in the order of the first round that had them.
+    pub fn subjects(&self) -> Vec<&str> {
+        let mut subjects: Vec<&str> = Vec::new();
+        for trial in self.rounds.iter().flatten() {
+            if !subjects.contains(&trial.subject.as_str()) {
+                subjects.push(&trial.subject);
+            }
+        }
+        subjects
+    }
+
+    fn trials(&self, subject: &str) -> impl Iterator<Item = &Trial> {
+        self.rounds.iter().flatten().filter(move |trial| trial.subject == subject)
+    }
+
+    /// Why a subject's row counts for nothing: in one round is enough.
+    pub fn void(&self, subject: &str) -> Option<&str> {
+        self.trials(subject).find_map(|trial| trial.void.as_deref())
+    }
+
+    /// A subject's measure over the rounds; nothing of a row that is void.
+    pub fn spread(&self, subject: &str, measure: Measure) -> Option<Spread> {
+        if self.void(subject).is_some() {
+            return None;
+        }
+        spread(self.trials(subject).filter_map(|trial| trial.values.get(&measure).copied()).collect())
+    }
+
+    /// The median of what the subject had in each round for one of the floor.
+    fn ratio(&self, subject: &str, measure: Measure) -> Option<f64> {
+        let of = |round: &Vec<Trial>, who: &str| {
+            let trial = round.iter().find(|trial| trial.subject == who && trial.void.is_none())?;
+            trial.values.get(&measure).copied().filter(|value| *value > 0.0)
+        };
+        let ratios = self.rounds.iter().filter_map(|round| Some(of(round, subject)? / of(round, "floor")?)).collect();
+        spread(ratios).map(|ratios| ratios.median)
+    }
+
+    /// The measures of any row, in order.
+    fn measures(&self) -> Vec<Measure> {
+        let mut measures: Vec<Measure> =
+            self.rounds.iter().flatten().flat_map(|trial| trial.values.keys().copied()).collect();
+        measures.sort_unstable();
+        measures.dedup();
+        measures
+    }
+
+    /// The series as a table in Markdown, which is also read on a terminal.
+    pub fn markdown(&self) -> String {
+        let measures = self.measures();
+        let head = [String::new()].into_iter().chain(measures.iter().map(|measure| measure.name.to_owned()));
+        let mut rows: Vec<Vec<String>> = vec![head.collect()];
+        let mut notes = String::new();
+        for subject in self.subjects() {
+            let cells = measures.iter().map(|measure| self.cell(subject, *measure));
+            let mut row: Vec<String> = [subject.to_owned()].into_iter().chain(cells).collect();
+            if let Some(why) = self.void(subject) {
+                row[1..].fill("–".to_owned());
+                row[0] += ": VOID";
+                notes += &format!("\nVOID: {subject}: {why}.\n");
+            }
+            rows.push(row);
+        }
+        format!("### {}\n\n{}{notes}", self.title, aligned(&rows))
+    }
+
+    fn cell(&self, subject: &str, measure: Measure) -> String {
+        let Some(Spread { median, least, most }) = self.spread(subject, measure) else {
+            return "–".to_owned();
+        };
+        let number = |value: f64| grouped(value, measure.decimals);
+        let mut cell = number(median);
+        if self.rounds.len() > 1 {
+            cell += &format!(" ({}–{})", number(least), number(most));
+        }
+        match self.ratio(subject, measure) {
+            Some(ratio) if measure.compared && subject != "floor" => format!("{cell}, {ratio:.2} × floor"),
+            _ => cell,
+        }
+    }
+}
+
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map(Vec::len).unwrap_or_default();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+    let mut lines: Vec<String> = rows.iter().map(line).collect();
+    lines.insert(1, line(&rule));
+    lines.concat()
+}
+
+/// With commas between thousands.
+pub fn grouped(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), String::new()), |(a, b)| (a, format!(".{b}")));
+    let mut grouped = String::new();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + &fraction
+}

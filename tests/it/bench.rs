@@ -1,0 +1,67 @@
+//! The benchmark (`benches/fanout`): its readers must see every fault, since a row counts only where they saw none; and
+//! run small, it must end well. What it measures then says nothing.
+
+use std::process::Command;
+
+#[path = "../../benches/fanout/tally.rs"]
+mod tally;
+
+use tally::{Faults, Mark, Tally, WARM, mark, marks};
+
+/// What a reader is blamed for that saw these numbers of its only lane, of 5.
+fn blamed(numbers: &[u32]) -> Faults {
+    let (mut tally, mut faults) = (Tally::default(), Faults::default());
+    for number in numbers {
+        tally.see(0, *number);
+    }
+    tally.judge(&[5], &mut faults);
+    faults
+}
+
+#[test]
+fn a_row_counts_only_where_every_number_came_once_and_in_order() {
+    assert_eq!(blamed(&[1, 2, 3, 4, 5]).verdict(), None);
+    assert_eq!(blamed(&[1, 2, 4, 5]).verdict().as_deref(), Some("1 lost"));
+    assert_eq!(blamed(&[2, 3]).verdict().as_deref(), Some("3 lost"));
+    assert_eq!(blamed(&[]).verdict().as_deref(), Some("5 lost"));
+    assert_eq!(blamed(&[1, 2, 2, 3, 4, 5]).verdict().as_deref(), Some("1 doubled"));
+    assert_eq!(blamed(&[1, 3, 2, 4, 5]).verdict().as_deref(), Some("1 reordered"));
+    assert_eq!(blamed(&[1, 3, 2, 2, 4]).verdict().as_deref(), Some("1 lost, 1 doubled, 1 reordered"));
+    let ended = Faults { cut: 2, refused: 1, ..Faults::default() };
+    assert_eq!(ended.verdict().as_deref(), Some("2 cut off, 1 refused"));
+}
+
+#[test]
+fn a_mark_is_read_wherever_the_stream_is_cut() {
+    let stream = format!("7f\r\ndata: #not a mark {WARM} {} {}\n\n#", mark(3, 14, 159), mark(0, 2, 6));
+    let expected = [
+        Mark::Warm,
+        Mark::Numbered { lane: 3, number: 14, nanos: 159 },
+        Mark::Numbered { lane: 0, number: 2, nanos: 6 },
+    ];
+    for cut in 0..=stream.len() {
+        let (mut seen, mut tail) = (Vec::new(), Vec::new());
+        for part in [&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]] {
+            tail.extend_from_slice(part);
+            let done = marks(&tail, |mark| seen.push(mark));
+            tail.drain(..done);
+        }
+        assert_eq!(seen, expected, "cut at {cut}");
+    }
+}
+
+/// One of each kind: paced with the floor beside it, posts beside Redis, several rooms, readers that come back.
+#[test]
+fn the_benchmark_run_small_has_a_row_for_everybody_and_none_is_void() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "--locked", "--quiet", "--bench", "fanout", "--", "--quick"]);
+    for workload in ["paced", "several", "publish", "storm", "behind"] {
+        cargo.args(["--only", workload]);
+    }
+    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo");
+    let (tables, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && !tables.contains("VOID"), "{tables}\n{log}");
+    for row in ["| floor ", "| tiny-chat ", "| redis-benchmark, XADD ", "| 100 behind "] {
+        assert!(tables.contains(row), "no row {row:?} in\n{tables}\n{log}");
+    }
+}
