@@ -130,6 +130,12 @@ pub struct Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreachable;
 
+impl From<Unreachable> for Refusal {
+    fn from(_: Unreachable) -> Self {
+        Refusal::Unreachable
+    }
+}
+
 /// What the nodes share. The module's documentation states its obligations.
 #[async_trait]
 pub trait Bus: Send + Sync {

@@ -119,7 +119,6 @@ impl Redis {
     }
 
     async fn run_publish(&self, room: &RoomName, draft: &Draft) -> Result<(String, String), Trouble> {
-        let mut connection = self.commands.connection().await.ok_or(Trouble::Away)?;
         let mut call = self.publish.prepare_invoke();
         call.key(self.names.log(room));
         if let Some(key) = draft.key() {
@@ -130,11 +129,10 @@ impl Redis {
             .arg(self.retention.messages)
             .arg(self.retention.seconds)
             .arg(KEY_MEMORY_MS);
-        Ok(timeout(DEADLINE, call.invoke_async(&mut connection)).await.map_err(|_| Trouble::Late)??)
+        self.commands.run(&call).await
     }
 
     async fn run_attend(&self, room: &RoomName, said: Option<&Attendance>) -> Result<Vec<String>, Trouble> {
-        let mut connection = self.commands.connection().await.ok_or(Trouble::Away)?;
         let mut call = self.attend.key(self.names.present(room));
         call.key(self.names.log(room)).arg(ATTENDANCE_MEMORY.as_millis() as u64);
         if let Some(said) = said {
@@ -142,7 +140,7 @@ impl Redis {
             let kept = if said.count > 0 { attendance.as_str() } else { "" };
             call.arg(&said.process).arg(kept).arg(announcement::announce(&attendance));
         }
-        Ok(timeout(DEADLINE, call.invoke_async(&mut connection)).await.map_err(|_| Trouble::Late)??)
+        self.commands.run(&call).await
     }
 
     async fn run_read(&self, room: &RoomName, span: Span, limit: usize) -> Result<RawReading, Trouble> {
@@ -164,10 +162,7 @@ impl Redis {
 #[async_trait]
 impl Bus for Redis {
     async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, Refusal> {
-        let (id, outcome) = self.run_publish(room, draft).await.map_err(|trouble| {
-            trouble.log("publish");
-            Refusal::Unreachable
-        })?;
+        let (id, outcome) = self.run_publish(room, draft).await.map_err(|trouble| trouble.logged("publish"))?;
         match (id.parse(), outcome.as_str()) {
             (_, "reused") => Err(Refusal::KeyReused),
             (Ok(id), outcome) => Ok(Receipt { id, duplicate: outcome == "duplicate" }),
@@ -176,10 +171,7 @@ impl Bus for Redis {
     }
 
     async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable> {
-        let raw = self.run_read(room, span, limit).await.map_err(|trouble| {
-            trouble.log("read");
-            Unreachable
-        })?;
+        let raw = self.run_read(room, span, limit).await.map_err(|trouble| trouble.logged("read"))?;
         reading(raw, span, limit).ok_or(Unreachable)
     }
 
@@ -197,17 +189,14 @@ impl Bus for Redis {
     }
 
     async fn spend(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Unreachable> {
-        self.limits.spend(&self.commands, address, rate).await.map_err(|trouble| {
-            trouble.log("spend");
-            Unreachable
-        })
+        self.limits.spend(&self.commands, address, rate).await.map_err(|trouble| trouble.logged("spend"))
     }
 
     async fn claim(&self, process: &str, claims: &[Claim], most: usize) -> Result<Vec<usize>, Unreachable> {
-        self.limits.claim(&self.commands, process, claims, most).await.map_err(|trouble| {
-            trouble.log("claim");
-            Unreachable
-        })
+        self.limits
+            .claim(&self.commands, process, claims, most)
+            .await
+            .map_err(|trouble| trouble.logged("claim"))
     }
 
     fn listen(&self, room: &RoomName) {
@@ -250,10 +239,7 @@ fn reading((first, last, raw): RawReading, span: Span, limit: usize) -> Option<R
 
 /// What `attend.lua` answers: milliseconds for which it is believed yet, a space, the attendance.
 fn attendances(answer: Result<Vec<String>, Trouble>) -> Result<Vec<(Attendance, Duration)>, Unreachable> {
-    let all = answer.map_err(|trouble| {
-        trouble.log("attend");
-        Unreachable
-    })?;
+    let all = answer.map_err(|trouble| trouble.logged("attend"))?;
     let attendance = |text: &String| {
         let (left, said) = text.split_once(' ')?;
         Some((serde_json::from_str(said).ok()?, Duration::from_millis(left.parse().ok()?)))
@@ -301,12 +287,13 @@ impl From<PoolError> for Trouble {
 
 impl Trouble {
     /// Said to the operator, never to a client. An outage as such is said once, by the subscriber.
-    fn log(&self, call: &str) {
+    fn logged(self, call: &str) -> Unreachable {
         match self {
             Trouble::Away => tracing::debug!(call, "Redis is away"),
             Trouble::Late => tracing::debug!(call, "Redis did not answer in time"),
             Trouble::Failed(error) => tracing::warn!(call, error, "Redis refused"),
         }
+        Unreachable
     }
 }
 

@@ -4,10 +4,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use redis::{FromRedisValue, Script, ScriptInvocation};
-use tokio::time::timeout;
+use redis::Script;
 
-use super::{CLAIM_MEMORY, Claim, DEADLINE, Link, Rate, Trouble};
+use super::{CLAIM_MEMORY, Claim, Link, Rate, Trouble};
 
 /// How long a claim is kept that is not repeated.
 const KEPT: Duration = Duration::from_secs(120);
@@ -33,7 +32,7 @@ impl Limits {
     pub async fn spend(&self, link: &Link, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Trouble> {
         let mut call = self.spend.key(format!("{}:rate:{address}", self.prefix));
         call.arg(rate.per_second.get()).arg(rate.burst.get());
-        let wait: u64 = run(link, &call).await?;
+        let wait: u64 = link.run(&call).await?;
         Ok(if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) })
     }
 
@@ -52,11 +51,6 @@ impl Limits {
         for claim in claims {
             call.key(format!("{}:streams:{}", self.prefix, claim.address)).arg(claim.open).arg(claim.wanted);
         }
-        run(link, &call).await
+        link.run(&call).await
     }
-}
-
-async fn run<T: FromRedisValue>(link: &Link, call: &ScriptInvocation<'_>) -> Result<T, Trouble> {
-    let mut connection = link.connection().await.ok_or(Trouble::Away)?;
-    Ok(timeout(DEADLINE, call.invoke_async(&mut connection)).await.map_err(|_| Trouble::Late)??)
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, PushInfo, PushKind, RedisError};
+use redis::{Client, FromRedisValue, PushInfo, PushKind, RedisError, ScriptInvocation};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
+
+use super::{DEADLINE, Trouble};
 
 /// How long a caller waits for a connection that is just being made anew.
 pub const PATIENCE: Duration = Duration::from_millis(500);
@@ -39,8 +41,14 @@ impl Link {
         Self { current }
     }
 
+    /// Runs a script: within [`PATIENCE`] for a connection and [`DEADLINE`] for the answer.
+    pub async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Trouble> {
+        let mut connection = self.connection().await.ok_or(Trouble::Away)?;
+        Ok(timeout(DEADLINE, call.invoke_async(&mut connection)).await.map_err(|_| Trouble::Late)??)
+    }
+
     /// The connection, if there is one or one comes soon.
-    pub async fn connection(&self) -> Option<MultiplexedConnection> {
+    async fn connection(&self) -> Option<MultiplexedConnection> {
         let mut current = self.current.clone();
         let found = timeout(PATIENCE, current.wait_for(Option::is_some)).await;
         found.ok()?.ok()?.clone()
