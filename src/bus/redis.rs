@@ -38,7 +38,7 @@ use super::{
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 use limits::Limits;
-use link::Link;
+use link::Links;
 use subscriber::Subscriber;
 
 /// How long a call waits for Redis. A publish may first have waited for a connection, see
@@ -57,7 +57,7 @@ pub struct Redis {
     read: Script,
     attend: Script,
     limits: Limits,
-    commands: Link,
+    commands: Links,
     pool: Pool,
     subscriber: Subscriber,
     reached: Arc<AtomicBool>,
@@ -111,7 +111,7 @@ impl Redis {
             read: Script::new(include_str!("redis/read.lua")),
             attend: Script::new(include_str!("redis/attend.lua")),
             limits: Limits::new(prefix),
-            commands: Link::keep(client.clone()),
+            commands: Links::new(client.clone()),
             pool,
             subscriber: Subscriber::new(client, names, reached.clone(), metrics),
             reached,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::Script;
 
-use super::{CLAIM_MEMORY, Claim, Link, Rate, Trouble};
+use super::{CLAIM_MEMORY, Claim, Links, Rate, Trouble};
 
 /// How long a claim is kept that is not repeated.
 const KEPT: Duration = Duration::from_secs(120);
@@ -29,10 +29,10 @@ impl Limits {
     }
 
     /// Counts one message of an address, or says how long it has to wait.
-    pub async fn spend(&self, link: &Link, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Trouble> {
+    pub async fn spend(&self, links: &Links, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Trouble> {
         let mut call = self.spend.key(format!("{}:rate:{address}", self.prefix));
         call.arg(rate.per_second.get()).arg(rate.burst.get());
-        let wait: u64 = link.run(&call).await?;
+        let wait: u64 = links.run(&call).await?;
         Ok(if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) })
     }
 
@@ -40,7 +40,7 @@ impl Limits {
     /// more it may open.
     pub async fn claim(
         &self,
-        link: &Link,
+        links: &Links,
         process: &str,
         claims: &[Claim],
         most: usize,
@@ -51,6 +51,6 @@ impl Limits {
         for claim in claims {
             call.key(format!("{}:streams:{}", self.prefix, claim.address)).arg(claim.open).arg(claim.wanted);
         }
-        link.run(&call).await
+        links.run(&call).await
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Client, FromRedisValue, PushInfo, PushKind, RedisError, ScriptInvocation};
+use thread_local::ThreadLocal;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
@@ -17,20 +18,39 @@ pub const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a connection is asked whether it lives, and how long it may take to say so.
 pub const PING: Duration = Duration::from_secs(1);
 
-/// The shared connection for commands: pipelined, so that many publishes cost one write.
-pub struct Link {
+/// The connections for commands, one for each thread that has any: a post never changes its thread.
+pub struct Links {
+    client: Client,
+    of_threads: ThreadLocal<Link>,
+}
+
+/// A connection for commands: pipelined, so that many publishes cost one write.
+struct Link {
     current: watch::Receiver<Option<MultiplexedConnection>>,
+}
+
+impl Links {
+    /// No connection yet: each thread connects with its first command.
+    pub fn new(client: Client) -> Self {
+        Self { client, of_threads: ThreadLocal::new() }
+    }
+
+    /// Runs a script: within [`PATIENCE`] for a connection and [`DEADLINE`] for the answer.
+    pub async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Trouble> {
+        let link = self.of_threads.get_or(|| Link::keep(self.client.clone()));
+        let mut connection = link.connection().await.ok_or(Trouble::Away)?;
+        Ok(timeout(DEADLINE, call.invoke_async(&mut connection)).await.map_err(|_| Trouble::Late)??)
+    }
 }
 
 impl Link {
     /// Connects, and connects again for as long as the link is held.
-    pub fn keep(client: Client) -> Self {
+    fn keep(client: Client) -> Self {
         let (up, current) = watch::channel(None);
         tokio::spawn(async move {
             while !up.is_closed() {
                 let broken = Arc::new(Notify::new());
                 let connection = connect(&client, when_broken(&broken)).await;
-                warn_if_logs_may_be_evicted(&mut connection.clone()).await;
                 up.send_replace(Some(connection.clone()));
                 while ping(&mut connection.clone()).await.is_ok() {
                     let _ = timeout(PING, broken.notified()).await;
@@ -39,12 +59,6 @@ impl Link {
             }
         });
         Self { current }
-    }
-
-    /// Runs a script: within [`PATIENCE`] for a connection and [`DEADLINE`] for the answer.
-    pub async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Trouble> {
-        let mut connection = self.connection().await.ok_or(Trouble::Away)?;
-        Ok(timeout(DEADLINE, call.invoke_async(&mut connection)).await.map_err(|_| Trouble::Late)??)
     }
 
     /// The connection, if there is one or one comes soon.
@@ -109,7 +123,7 @@ fn when_broken(broken: &Arc<Notify>) -> impl Fn(PushInfo) + Clone + Send + Sync 
 }
 
 /// An evicted log is a gap for everybody who resumes, and every key of ours has an expiry.
-async fn warn_if_logs_may_be_evicted(connection: &mut MultiplexedConnection) {
+pub async fn warn_if_logs_may_be_evicted(connection: &mut MultiplexedConnection) {
     let answer: Result<String, _> = redis::cmd("INFO").arg("memory").query_async(connection).await;
     let policy = answer
         .ok()

@@ -134,8 +134,9 @@ impl Shared {
             PushKind::Disconnection => broken.notify_one(),
             _ => shared.hear(generation, push),
         };
-        let connection = link::connect(&self.client, hear).await;
+        let mut connection = link::connect(&self.client, hear).await;
         waits.abort();
+        link::warn_if_logs_may_be_evicted(&mut connection).await;
         tracing::info!("Redis is there");
         if self.reached.swap(true, Ordering::Relaxed) {
             self.metrics.reconnects.inc();
