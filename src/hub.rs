@@ -8,11 +8,13 @@
 
 mod arrival;
 mod batch;
+mod cohort;
 mod continuity;
 mod crowd;
 mod delivery;
 mod drain;
 mod feed;
+mod homes;
 mod log;
 mod presence;
 mod reader;
@@ -33,6 +35,7 @@ use crate::metrics::Metrics;
 use crate::sse;
 use drain::Drain;
 use feed::Feed;
+use homes::Homes;
 use room::{Room, Stay};
 use several::Several;
 
@@ -76,6 +79,7 @@ pub struct Hub {
     /// Since when the bus has not been heard, if so.
     lost: Mutex<Option<Instant>>,
     drain: Drain,
+    homes: Homes,
 }
 
 impl Hub {
@@ -93,6 +97,7 @@ impl Hub {
             node_bytes: Arc::default(),
             lost: Mutex::default(),
             drain: Drain::default(),
+            homes: Homes::default(),
         })
     }
 

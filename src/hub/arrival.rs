@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::PATIENCE;
@@ -25,7 +24,7 @@ pub struct Arrival {
     /// As whom it comes.
     pub guest: Guest,
     /// Its connection, which nobody else writes to any more.
-    pub socket: TcpStream,
+    pub socket: std::net::TcpStream,
     /// The head of the response, which goes out before the first frame.
     pub head: Bytes,
     /// Held for as long as the stream is open.

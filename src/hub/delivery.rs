@@ -5,20 +5,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
+use super::Hub;
 use super::arrival::{Arrival, Start, arrive};
 use super::batch::{Batch, Tally};
+use super::cohort::Cohort;
 use super::drain;
+use super::feed::Feed;
+use super::homes::Newcomer;
 use super::reader::{End, Reader};
 use super::tape::Position;
-use super::{Hub, feed::Feed};
 use crate::chat::Rooms;
-
-/// After so many readers the worker looks whether there is other work, such as a POST.
-const FAIR_SHARE: usize = 256;
 
 /// One worker's part of the hub: the readers whose sockets are on its reactor. It never leaves its
 /// thread.
@@ -35,9 +36,17 @@ struct Waiting {
 }
 
 impl Worker {
-    /// A worker without readers.
+    /// A worker without readers; those whose home it is come to it from all workers.
     pub fn new(hub: Arc<Hub>) -> Rc<Self> {
-        Rc::new(Self { hub, deliveries: RefCell::default() })
+        let mut newcomers = hub.homes.open();
+        let worker = Rc::new(Self { hub, deliveries: RefCell::default() });
+        let home = worker.clone();
+        spawn_local(async move {
+            while let Some(newcomer) = newcomers.recv().await {
+                home.receive(newcomer);
+            }
+        });
+        worker
     }
 
     /// The node's hub.
@@ -45,16 +54,24 @@ impl Worker {
         &self.hub
     }
 
-    /// Takes a reader over, until its stream ends.
+    /// Takes a reader over, until its stream ends: it is sent home, or stays here.
     pub fn take(self: &Rc<Self>, arrival: Arrival) {
         let feed = self.hub.enter(&arrival.rooms);
+        let to_stay = self.hub.homes.send(Newcomer { arrival, feed });
+        to_stay.into_iter().for_each(|newcomer| self.receive(newcomer));
+    }
+
+    fn receive(self: &Rc<Self>, Newcomer { arrival, feed }: Newcomer) {
+        let Ok(socket) = TcpStream::from_std(arrival.socket) else {
+            return;
+        };
         let here = arrival.guest.enter(feed.rooms());
-        let reader = Reader::new(self.hub.clone(), feed, here, arrival.socket, arrival.head, arrival.seat);
+        let reader = Reader::new(self.hub.clone(), feed, here, socket, arrival.head, arrival.seat);
         self.bring_up(reader, Some(arrival.start));
     }
 
     /// Leaves a reader alone until it has caught up; then it waits with the others of its feed.
-    fn bring_up(self: &Rc<Self>, mut reader: Reader, start: Option<Start>) {
+    pub fn bring_up(self: &Rc<Self>, mut reader: Reader, start: Option<Start>) {
         let worker = self.clone();
         spawn_local(async move {
             let (hub, farewell) = (worker.hub.clone(), reader.farewell);
@@ -103,14 +120,15 @@ struct Delivery {
     worker: Rc<Worker>,
     feed: Feed,
     waiting: Rc<Waiting>,
-    readers: Vec<Reader>,
+    /// As a rule one; a newcomer is one for itself until it is where the others are.
+    cohorts: Vec<Cohort>,
     tally: Tally,
 }
 
 impl Delivery {
     fn new(worker: Rc<Worker>, feed: Feed, waiting: Rc<Waiting>) -> Self {
         let tally = Tally::new(&worker.hub.metrics);
-        Self { worker, feed, waiting, readers: Vec::new(), tally }
+        Self { worker, feed, waiting, cohorts: Vec::new(), tally }
     }
 
     async fn run(mut self) {
@@ -120,7 +138,7 @@ impl Delivery {
         let mut draws = every(drain::STEP);
         while self.welcome() {
             let more = self.deliver().await;
-            if self.readers.is_empty() {
+            if self.cohorts.iter().all(Cohort::is_empty) {
                 continue;
             }
             let draining = drain.borrow_and_update().is_some();
@@ -128,59 +146,79 @@ impl Delivery {
                 _ = changes.changed() => {}
                 () = self.waiting.arrived.notified() => {}
                 _ = drain.changed() => {}
-                _ = rounds.tick() => each(&self.worker, &mut self.readers, |reader| reader.look_after(Instant::now())).await,
+                _ = rounds.tick() => self.look_after().await,
                 _ = draws.tick(), if draining => self.draw().await,
                 () = yield_now(), if more => {}
             }
         }
     }
 
-    /// Lets those in who wait. `false` when nobody is left: the next reader makes a new delivery.
+    /// Lets those in who wait, and brings those together who are at the same place. `false` when nobody
+    /// is left: the next reader makes a new delivery.
     fn welcome(&mut self) -> bool {
-        self.readers.append(&mut self.waiting.readers.borrow_mut());
-        if self.readers.is_empty() {
+        self.bring_together();
+        let newcomers = self.waiting.readers.take();
+        newcomers.into_iter().for_each(|reader| self.seat(reader));
+        if self.cohorts.is_empty() {
             self.worker.deliveries.borrow_mut().remove(self.feed.names());
         }
-        !self.readers.is_empty()
+        !self.cohorts.is_empty()
+    }
+
+    fn bring_together(&mut self) {
+        self.cohorts.retain(|cohort| !cohort.is_empty());
+        if self.cohorts.len() < 2 {
+            return;
+        }
+        let mut together: Vec<Cohort> = Vec::new();
+        for cohort in std::mem::take(&mut self.cohorts) {
+            match together.iter_mut().find(|other| other.is_in_step_with(&cohort)) {
+                Some(other) => other.join(cohort),
+                None => together.push(cohort),
+            }
+        }
+        self.cohorts = together;
+    }
+
+    fn seat(&mut self, reader: Reader) {
+        let unseated = self.cohorts.iter_mut().try_fold(reader, |reader, cohort| cohort.seat(reader));
+        self.cohorts.extend(unseated.map(Cohort::of));
     }
 
     /// Writes one batch, from where the last of the readers is; says whether there may be more. A busy
     /// room always has more, so that heartbeats, newcomers and a drain get their turn in between.
     async fn deliver(&mut self) -> bool {
-        let from = self.readers.iter().map(|reader| reader.at).min().unwrap_or(Position::MAX);
+        let from = self.cohorts.iter().map(Cohort::at).min().unwrap_or(Position::MAX);
         let batch = self.feed.tape(|tape| Batch::next(tape, from, from));
         let Some(batch) = batch else {
             // This place is not held any more: who is there finds out by itself.
-            each(&self.worker, &mut self.readers, |reader| Ok(reader.at > from)).await;
+            for cohort in self.cohorts.iter_mut().filter(|cohort| cohort.at() == from) {
+                cohort.each(&self.worker, |_, _| Ok(false)).await;
+            }
             return true;
         };
-        let told = self.readers.iter().all(|reader| batch.live == Some(reader.told));
+        let told = self.cohorts.iter().all(|cohort| batch.live == Some(cohort.told()));
         if batch.bytes.is_empty() && told {
             return false;
         }
-        each(&self.worker, &mut self.readers, |reader| reader.deliver(&batch, Instant::now(), &mut self.tally)).await;
+        for cohort in &mut self.cohorts {
+            cohort.deliver(&batch, &self.worker, &mut self.tally).await;
+        }
         self.tally.flush();
         true
+    }
+
+    async fn look_after(&mut self) {
+        for cohort in &mut self.cohorts {
+            cohort.look_after(&self.worker).await;
+        }
     }
 
     /// One step of sending everybody away.
     async fn draw(&mut self) {
         let drain = &self.worker.hub.drain;
-        each(&self.worker, &mut self.readers, |_| if drain.draw() { Err(End::Draining) } else { Ok(true) }).await;
-    }
-}
-
-/// Does something with every reader. Those who cannot go on at the pace of the others go on by
-/// themselves, and those who end are ended.
-async fn each(worker: &Rc<Worker>, readers: &mut Vec<Reader>, mut work: impl FnMut(&mut Reader) -> Result<bool, End>) {
-    for at in (0..readers.len()).rev() {
-        match work(&mut readers[at]) {
-            Ok(true) => {}
-            Ok(false) => worker.bring_up(readers.swap_remove(at), None),
-            Err(end) => readers.swap_remove(at).end(end),
-        }
-        if at % FAIR_SHARE == FAIR_SHARE - 1 {
-            yield_now().await;
+        for cohort in &mut self.cohorts {
+            cohort.each(&self.worker, |_, _| if drain.draw() { Err(End::Draining) } else { Ok(true) }).await;
         }
     }
 }

@@ -52,6 +52,14 @@ impl Feed {
         }
     }
 
+    /// About how many readers it has on this node; never fewer than it has.
+    pub fn readers(&self) -> usize {
+        match self {
+            Feed::One(room) => room.stays(),
+            Feed::Several(several) => Arc::strong_count(several),
+        }
+    }
+
     /// The room with this index.
     pub fn room(&self, member: usize) -> &Arc<Room> {
         &self.rooms()[member]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
+use rustix::net::SendFlags;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -48,8 +49,8 @@ pub struct Reader {
     pub told: bool,
     /// Whether it ever came to the end of the log: only then it can be too slow.
     caught_up: bool,
-    /// When the socket last took a byte.
-    wrote: Instant,
+    /// When the socket last took a byte that was written to it alone.
+    pub wrote: Instant,
     /// When it is sent away for its age.
     pub farewell: Option<Instant>,
     _open: Open,
@@ -150,7 +151,7 @@ impl Reader {
             if let Ok(done) = timeout(self.hub.pace.round(), &mut bus).await {
                 return Ok(done);
             }
-            if !self.look_after(Instant::now())? {
+            if !self.look_after(Instant::now(), self.wrote)? {
                 self.flush().await?;
             }
         }
@@ -167,8 +168,8 @@ impl Reader {
                 None => self.find_place().await?,
                 Some(batch) if batch.end > self.at => {
                     self.send(batch.bytes.clone()).await?;
-                    batch.count(self.at, self.joined, self.wrote, &mut tally);
-                    self.come_to(&batch);
+                    batch.count(1, self.at, self.joined, self.wrote, &mut tally);
+                    self.go_on_from(batch.end, batch.place());
                 }
                 Some(Batch { live: Some(live), .. }) if live != self.told => self.tell(live).await?,
                 Some(_) => {
@@ -240,51 +241,27 @@ impl Reader {
         self.send(frames.concat()).await
     }
 
-    /// Writes what is ready with one call. `false` where the socket did not take all: the reader
-    /// then goes on by itself, with [`Reader::catch_up`].
-    pub fn deliver(&mut self, batch: &Batch, now: Instant, tally: &mut Tally) -> Result<bool, End> {
-        if self.at > batch.end {
-            return Ok(true);
-        }
-        let rest = batch.after(self.at);
-        let written = self.try_write(&rest, now)?;
-        if written < rest.len() {
-            if written > 0 {
-                self.go_on_within(batch, rest.len() - written);
-            }
-            return Ok(false);
-        }
-        batch.count(self.at, self.joined, now, tally);
-        self.come_to(batch);
-        match batch.live {
-            Some(live) if live != self.told => {
-                self.told = live;
-                self.offer(self.hub.status(live), now)
-            }
-            _ => Ok(true),
-        }
-    }
-
-    /// Its place is in the middle of a batch, of which so many bytes are not written.
-    fn go_on_within(&mut self, batch: &Batch, unwritten: usize) {
+    /// It goes on in the middle of a batch, of which so many bytes are not written.
+    pub fn go_on_within(&mut self, batch: &Batch, unwritten: usize) {
         let within = batch.place_within(unwritten);
-        within.last.into_iter().for_each(|place| self.place = place);
-        (self.at, self.unsent) = (within.at, within.unsent);
+        self.go_on_from(within.at, within.last.as_ref());
+        self.unsent = within.unsent;
     }
 
-    fn come_to(&mut self, batch: &Batch) {
-        batch.place().into_iter().for_each(|place| self.place.clone_from(place));
-        self.at = batch.end;
+    /// It goes on with the frame at this position, and has this place, where it was moved.
+    pub fn go_on_from(&mut self, at: Position, place: Option<&Cursor>) {
+        self.at = at;
+        place.into_iter().for_each(|place| self.place.clone_from(place));
     }
 
-    /// Says the heartbeat where it is due, and notices who has left or is old enough. `false` as in
-    /// [`Reader::deliver`].
-    pub fn look_after(&mut self, now: Instant) -> Result<bool, End> {
+    /// Says the heartbeat where it is due after what was written last, by itself or with others, and
+    /// notices who has left or is old enough. `false` as in [`Reader::offer`].
+    pub fn look_after(&mut self, now: Instant, wrote: Instant) -> Result<bool, End> {
         self.notice_leaving()?;
         if self.farewell.is_some_and(|farewell| farewell <= now) {
             return Err(End::Aged);
         }
-        match now.saturating_duration_since(self.wrote) >= self.hub.pace.heartbeat {
+        match now.saturating_duration_since(self.wrote.max(wrote)) >= self.hub.pace.heartbeat {
             true => self.offer(sse::heartbeat(), now),
             false => Ok(true),
         }
@@ -325,9 +302,11 @@ impl Reader {
     async fn flush(&mut self) -> Result<(), End> {
         while !self.unsent.is_empty() {
             let unsent = std::mem::take(&mut self.unsent);
-            let written = self.try_write(&unsent, Instant::now());
+            let written = self.try_write(&unsent);
             self.unsent = unsent;
-            self.unsent.advance(written?);
+            let written = written?;
+            self.unsent.advance(written);
+            self.note(written, Instant::now());
             if !self.unsent.is_empty() {
                 self.wait_for_socket(Instant::now()).await?;
             }
@@ -355,24 +334,28 @@ impl Reader {
         self.caught_up && !self.feed.excuses(self.at)
     }
 
-    /// Writes something small that does not belong to the log.
-    fn offer(&mut self, bytes: Bytes, now: Instant) -> Result<bool, End> {
-        let written = self.try_write(&bytes, now)?;
+    /// Writes something small that does not belong to the log. `false` where the socket did not take all:
+    /// the reader then goes on by itself, with [`Reader::catch_up`].
+    pub fn offer(&mut self, bytes: Bytes, now: Instant) -> Result<bool, End> {
+        let written = self.try_write(&bytes)?;
+        self.note(written, now);
         self.unsent = bytes.slice(written..);
         Ok(self.unsent.is_empty())
     }
 
-    /// How many bytes the socket takes now.
-    fn try_write(&mut self, bytes: &[u8], now: Instant) -> Result<usize, End> {
-        if bytes.is_empty() {
-            return Ok(0);
+    fn note(&mut self, written: usize, now: Instant) {
+        if written > 0 {
+            self.wrote = now;
         }
-        match self.socket.try_write(bytes) {
+    }
+
+    /// How many of these bytes, one at least, the socket takes now.
+    pub fn try_write(&self, bytes: &[u8]) -> Result<usize, End> {
+        // Straight to the kernel; only a socket that is full is the reactor's business.
+        let written = rustix::net::send(&self.socket, bytes, SendFlags::empty()).map_err(io::Error::from);
+        match written.or_else(|_| self.socket.try_write(bytes)) {
             Ok(0) => Err(End::Left),
-            Ok(written) => {
-                self.wrote = now;
-                Ok(written)
-            }
+            Ok(written) => Ok(written),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(_) => Err(End::Left),
         }

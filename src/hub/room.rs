@@ -237,6 +237,11 @@ impl Room {
         Stay(self)
     }
 
+    /// How often it is held in memory: once for each reader, and a little more.
+    pub fn stays(&self) -> usize {
+        self.stays.load(Ordering::SeqCst)
+    }
+
     /// Whether nobody has been here since then.
     pub fn is_empty_since(&self, limit: Instant) -> bool {
         self.stays.load(Ordering::SeqCst) == 0 && *self.left.lock().unwrap_or_else(PoisonError::into_inner) <= limit

@@ -3,7 +3,7 @@
 //! [`keep`] puts a duplicate of every connection beside it. The subscribe handler [takes](take) it
 //! and answers with a body that [fails at once](let_go), which makes actix close its own copy
 //! without having written a byte and without a shutdown. From then on the duplicate is the only one
-//! there is, still on the reactor of the worker that took the request. What would have been the
+//! there is, and the hub gives it to the reactor of one of the workers. What would have been the
 //! response's [head] is written by the hub, with `Connection: close` and no length.
 
 use std::any::Any;
@@ -47,10 +47,9 @@ pub fn keep(connection: &dyn Any, data: &mut Extensions) {
     }
 }
 
-/// Takes the connection of a request.
-pub fn take(req: &HttpRequest) -> Option<TcpStream> {
-    let duplicate = req.conn_data::<Spare>()?.0.take()?;
-    TcpStream::from_std(StdStream::from(duplicate)).ok()
+/// Takes the connection of a request, off every reactor.
+pub fn take(req: &HttpRequest) -> Option<StdStream> {
+    req.conn_data::<Spare>()?.0.take().map(StdStream::from)
 }
 
 /// The head of a response, for the hub to write.
