@@ -12,6 +12,9 @@ use tiny_chat::web::NOISE;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A chat server over Server-Sent Events. Rooms are URLs; any number of nodes share one Redis. Without a command it serves.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
