@@ -100,7 +100,7 @@ impl Workload {
                 "Storm: 5,000 readers of a node that is killed, each with 50 messages to read at another"
             }
             Workload::Scale => {
-                "Scale: 900 readers of one room over 1, 2, 3 nodes, 4 publishers as fast as acknowledged"
+                "Scale: 900 readers of one room over 1, 2, 3 nodes, as fast as readers can follow, and 50 messages a second"
             }
             Workload::Growth => "Growth: readers of one room, 20,000 deliveries a second",
             Workload::Behind => "Growth: 5,000 readers come back, so many messages behind",
@@ -118,7 +118,7 @@ impl Workload {
             Workload::Publish => recovery::publish(size),
             Workload::Storm => recovery::storm(size),
             Workload::Scale => workloads::scale(size),
-            Workload::Growth => workloads::growth(size),
+            Workload::Growth => workloads::growth(kind, size),
             Workload::Behind => recovery::behind(size),
         }
     }
@@ -127,6 +127,7 @@ impl Workload {
     fn kinds(self) -> &'static [Kind] {
         match self {
             Workload::Paced | Workload::Saturated | Workload::Rooms | Workload::Idle => &KINDS,
+            Workload::Growth => &[Kind::Floor, Kind::Ours],
             _ => &[Kind::Ours],
         }
     }

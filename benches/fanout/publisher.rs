@@ -5,6 +5,10 @@ use std::{
     collections::VecDeque,
     io::{self, Read, Write},
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -39,6 +43,16 @@ pub enum Pace {
     AsAcknowledged,
 }
 
+/// Holds publishers back where readers cannot follow: what falls too far behind is cut off, and shows nothing.
+#[derive(Clone)]
+pub struct Leash {
+    /// Messages that the readers together have.
+    pub received: Arc<AtomicU64>,
+    pub readers: u64,
+    /// How many messages a publisher may be ahead of the readers.
+    pub length: u64,
+}
+
 #[derive(Clone, Copy)]
 pub enum Until {
     Over(Duration),
@@ -53,6 +67,7 @@ pub struct Plan {
     pub connections: usize,
     pub channels: Vec<Channel>,
     pub pace: Pace,
+    pub leash: Option<Leash>,
     pub until: Until,
     /// Messages without numbers, to open the way.
     pub warm: bool,
@@ -200,13 +215,20 @@ impl<'a> Desk<'a> {
                 let next = Duration::from_secs_f64(self.queued as f64 / rate);
                 next.saturating_sub(self.started.elapsed()).min(Duration::from_millis(20))
             }
+            Pace::AsAcknowledged if self.plan.leash.is_some() => Duration::from_millis(1),
             Pace::AsAcknowledged => Duration::from_millis(20),
         }
     }
 
+    fn is_too_far_ahead(&self) -> bool {
+        self.plan.leash.as_ref().is_some_and(|Leash { received, readers, length }| {
+            self.sent.posts > received.load(Ordering::Relaxed) / readers + length
+        })
+    }
+
     /// Sends the connection's next message, if it is free and has one.
     fn begin(&mut self, number: usize) {
-        let over = self.over();
+        let over = self.over() || self.is_too_far_ahead();
         let connection = &mut self.connections[number];
         if connection.busy {
             return;

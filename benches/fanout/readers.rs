@@ -207,7 +207,7 @@ impl Crowd {
                 reader.ask();
             }
             if event.is_readable() {
-                reader.hear(&mut self.buffer, self.opening, &mut self.seen);
+                reader.hear(&mut self.buffer, self.opening, event.is_read_closed(), &mut self.seen);
             }
             self.coming -= usize::from(came && !reader.is_coming());
         }
@@ -254,14 +254,14 @@ impl Reader {
         };
     }
 
-    /// Reads until the socket has no more.
-    fn hear(&mut self, buffer: &mut [u8], opening: &[u8], seen: &mut Seen) {
+    /// Reads until the socket has no more; to the end, where the other side has closed it.
+    fn hear(&mut self, buffer: &mut [u8], opening: &[u8], closed: bool, seen: &mut Seen) {
         loop {
             let Some(stream) = &mut self.stream else { return };
             match stream.read(buffer) {
                 Ok(length) if length > 0 => {
                     self.take(&buffer[..length], opening, seen);
-                    if length < buffer.len() {
+                    if length < buffer.len() && !closed {
                         return; // edge-triggered: what comes later is told
                     }
                 }

@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use crate::{
     Failure,
-    publisher::{Channel, Pace, Plan, Sent, Until},
+    publisher::{Channel, Leash, Pace, Plan, Sent, Until},
     readers::{Call, Crowd},
     servers::{Kind, Server},
     table::{self, Measure, Trial},
@@ -52,12 +53,14 @@ pub struct Stage {
     pub connections: usize,
     /// Where all posts go, if not to every node in turn; what they cost there is not counted.
     pub desk: Option<usize>,
+    /// What holds the publishers back, if anything.
+    leash: Option<Leash>,
 }
 
 impl Stage {
     pub fn new(kind: Kind, nodes: usize, connections: usize, channels: Vec<Channel>) -> Result<Self, Failure> {
         let server = Server::start(kind, nodes)?;
-        Ok(Self { server, crowd: Crowd::new(kind.opening())?, channels, connections, desk: None })
+        Ok(Self { server, crowd: Crowd::new(kind.opening())?, channels, connections, desk: None, leash: None })
     }
 
     /// Some readers of a room, or of several with commas between, at one node.
@@ -94,6 +97,7 @@ impl Stage {
             connections: self.connections,
             channels: self.channels.clone(),
             pace,
+            leash: self.leash.clone(),
             until,
             warm: false,
         }
@@ -110,12 +114,15 @@ impl Stage {
 
     /// Posts while the readers read, and until they have it all; what it cost.
     pub fn play(&mut self, pace: Pace, until: Until) -> Result<Played, Failure> {
-        let plan = self.plan(pace, until);
+        let (plan, leash) = (self.plan(pace, until), self.leash.clone());
         self.crowd.forget_latency();
         let (began, before) = (Instant::now(), self.server.spent_but(self.desk));
         let sent = thread::scope(|scope| -> Result<Sent, Failure> {
             let publisher = scope.spawn(|| plan.post());
-            self.crowd.read("publishing", PATIENCE * 2, |_| publisher.is_finished())?;
+            self.crowd.read("publishing", PATIENCE * 2, |seen| {
+                leash.iter().for_each(|leash| leash.received.store(seen.received, Ordering::Relaxed));
+                publisher.is_finished()
+            })?;
             publisher.join().map_err(|_| "a publisher panicked")?
         })?;
         if sent.acknowledged == 0 {
@@ -259,36 +266,44 @@ pub fn idle(kind: Kind, size: Size) -> Result<Vec<Trial>, Failure> {
     )])
 }
 
-/// 900 readers of one room over 1, 2, 3 nodes on one Redis, 4 publishers as fast as they are acknowledged.
+/// 900 readers of one room over 1, 2, 3 nodes on one Redis: 4 publishers as fast as they are acknowledged and readers can
+/// follow, and 50 messages a second, with which batches are as small on one node as on three.
 pub fn scale(size: Size) -> Result<Vec<Trial>, Failure> {
-    (1..=3)
-        .map(|nodes| {
-            let mut stage = Stage::new(Kind::Ours, nodes, 4, one_room(4))?;
-            for node in 0..nodes {
-                stage.invite(size.count(900) / nodes, node, 0, "bench");
-            }
-            stage.warm()?;
-            let played = stage.play(Pace::AsAcknowledged, Until::Over(size.time(2.5)))?;
-            let subject = format!("{nodes} node{}", if nodes == 1 { "" } else { "s" });
-            let values = [(table::RATE, played.per_second()), (table::CPU, played.per_delivery())];
-            Ok(stage.trial(&subject, &played.sent, &values))
-        })
-        .collect()
+    let crowd = |nodes: usize, publishers| -> Result<Stage, Failure> {
+        let mut stage = Stage::new(Kind::Ours, nodes, publishers, one_room(publishers))?;
+        (0..nodes).for_each(|node| stage.invite(size.count(900) / nodes, node, 0, "bench"));
+        Ok(stage)
+    };
+    let mut trials = Vec::new();
+    for nodes in 1..=3 {
+        let mut stage = crowd(nodes, 4)?;
+        stage.warm()?;
+        let (received, readers) = (Arc::default(), stage.crowd.len() as u64);
+        stage.leash = Some(Leash { received, readers, length: 500 });
+        let played = stage.play(Pace::AsAcknowledged, Until::Over(size.time(2.5)))?;
+        let subject = format!("{nodes} node{}", if nodes == 1 { "" } else { "s" });
+        let values = [(table::RATE, played.per_second()), (table::CPU, played.per_delivery())];
+        trials.push(stage.trial(&subject, &played.sent, &values));
+        drop(stage);
+        let paced = paced_trial(&mut crowd(nodes, 1)?, 50.0, size.time(3.0), &format!("{subject}, 50 messages/s"))?;
+        trials.push(paced);
+    }
+    Ok(trials)
 }
 
 /// 100, 1,000 and 10,000 readers of one room, with as many deliveries a second.
-pub fn growth(size: Size) -> Result<Vec<Trial>, Failure> {
+pub fn growth(kind: Kind, size: Size) -> Result<Vec<Trial>, Failure> {
     [(100, 200.0), (1000, 20.0), (10_000, 2.0)]
         .into_iter()
         .map(|(readers, rate)| {
-            let mut stage = Stage::new(Kind::Ours, 1, 1, one_room(1))?;
+            let mut stage = Stage::new(kind, 1, 1, one_room(1))?;
             let readers = size.count(readers);
             stage.invite(readers, 0, 0, "bench");
             paced_trial(
                 &mut stage,
                 rate,
                 Duration::max(size.time(4.0), Duration::from_secs_f64(1.5 / rate)),
-                &format!("{} readers", table::grouped(readers as f64, 0)),
+                &format!("{}, {} readers", kind.name(), table::grouped(readers as f64, 0)),
             )
         })
         .collect()

@@ -1,0 +1,188 @@
+//! What the steps of a message cost by themselves, in one thread and without Redis: a post understood, an id read, a frame
+//! made, a frame appended, and one that comes to a reader's socket.
+//!
+//!     cargo bench --bench micro              everything, half a minute
+//!     cargo bench --bench micro frame        what has `frame` in its name
+//!
+//! The times are of this machine; compare them with each other, or with those of another commit in the same hour. What a
+//! delivery costs as a whole, `benches/fanout` measures.
+
+#![allow(clippy::expect_used)] // a benchmark that cannot begin has nothing better to do
+
+use std::{
+    io::Read,
+    net::{TcpListener, TcpStream},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use divan::{Bencher, black_box};
+use tiny_chat::{
+    bus::{self, Bus, Entry, Listener, Retention},
+    chat::{Cursor, Draft, Fields, Id, RoomName, Rooms},
+    hub::{Arrival, Guest, Hub, Pace, Start, Worker},
+    metrics::Metrics,
+    sse,
+};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{LocalSet, yield_now},
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const TEXT: &str = "it is about as long as what people write to each other in a room on a working day";
+
+const ID: &str = "1361572294000-42";
+
+const ROOM: &str = "bench";
+
+fn main() {
+    divan::main();
+}
+
+fn data() -> String {
+    let fields = Fields { sender: Some("mason".into()), message: Some(TEXT.into()), key: None };
+    Draft::new(&fields).expect("a message").data().to_owned()
+}
+
+#[divan::bench]
+fn draft_of_a_post(bencher: Bencher) {
+    let fields = Fields { sender: Some("mason".into()), message: Some(TEXT.into()), key: Some("4711".into()) };
+    bencher.bench(|| Draft::new(black_box(&fields)));
+}
+
+#[divan::bench]
+fn id_parsed() -> Option<Id> {
+    black_box(ID).parse().ok()
+}
+
+#[divan::bench]
+fn id_written() -> String {
+    black_box(Id { ms: 1_361_572_294_000, n: 42 }).to_string()
+}
+
+#[divan::bench]
+fn frame_of_a_message(bencher: Bencher) {
+    let (id, data) = (Id { ms: 1_361_572_294_000, n: 42 }, data());
+    bencher.bench(|| sse::entry(black_box(id), "", black_box(&data)));
+}
+
+#[divan::bench]
+fn frame_of_a_message_for_several_rooms(bencher: Bencher) {
+    let id = Id { ms: 1_361_572_294_000, n: 42 };
+    let (frame, room) = (sse::entry(id, "", &data()), RoomName::parse(ROOM).expect("a room"));
+    let place: Cursor = [id; 8].into_iter().collect();
+    bencher.bench(|| sse::of_several(black_box(&frame), &room, &place));
+}
+
+#[divan::bench]
+fn frame_of_a_foreign_publish() -> Bytes {
+    sse::foreign(black_box(b"first line\nsecond line"))
+}
+
+/// The log takes it, forgets its oldest, and wakes the delivery, which does not get to run.
+#[divan::bench]
+fn append_and_wake(bencher: Bencher) {
+    let mut node = Node::start(1);
+    bencher.bench_local(|| node.announce());
+}
+
+/// Append, wake, and one system call for each reader.
+#[divan::bench(args = [1, 10, 100])]
+fn append_wake_and_write_to_readers(bencher: Bencher, readers: usize) {
+    let mut node = Node::start(readers);
+    bencher.bench_local(|| {
+        node.announce();
+        node.let_it_write();
+    });
+}
+
+/// A hub on the bus of one process, and readers on real sockets; everything in this thread.
+struct Node {
+    runtime: Runtime,
+    tasks: LocalSet,
+    hub: Arc<Hub>,
+    data: String,
+    last: Id,
+    delivered: Arc<Metrics>,
+    readers: Vec<TcpStream>,
+    _bus: Arc<dyn Bus>,
+}
+
+impl Node {
+    fn start(readers: usize) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (tasks, metrics) = (LocalSet::new(), Arc::new(Metrics::new().expect("metrics")));
+        let retention = Retention { messages: 1000, seconds: 60 };
+        let entered = runtime.enter();
+        let bus = bus::open(None, "chat", "bench", retention, metrics.clone()).expect("a bus");
+        let hub =
+            Hub::new(bus.clone(), "bench", Pace { heartbeat: Duration::from_secs(60), max_age: None }, metrics.clone());
+        let listener: Arc<dyn Listener> = hub.clone();
+        bus.attach(Arc::downgrade(&listener));
+        drop(entered);
+        let last = Id { ms: bus::unix_ms(), n: 0 };
+        let mut node = Self {
+            runtime,
+            tasks,
+            hub,
+            data: data(),
+            last,
+            delivered: metrics,
+            readers: Vec::new(),
+            _bus: bus,
+        };
+        let worker = node.tasks.block_on(&node.runtime, async { Worker::new(node.hub.clone()) });
+        (0..readers).for_each(|_| node.invite(&worker));
+        node
+    }
+
+    /// One more reader, once it is live.
+    fn invite(&mut self, worker: &Rc<Worker>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut reader = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
+        let (socket, _) = listener.accept().expect("its other end");
+        socket.set_nonblocking(true).and(socket.set_nodelay(true)).expect("a socket");
+        let rooms: Rooms = RoomName::parse(ROOM).expect("a room").into();
+        let arrival = Arrival {
+            rooms,
+            start: Start::Live,
+            guest: Guest::default(),
+            socket,
+            head: Bytes::new(),
+            seat: Box::new(()),
+        };
+        self.tasks.block_on(&self.runtime, async { worker.take(arrival) });
+        reader.set_nonblocking(true).expect("a socket");
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(r#""live":true"#) {
+            let mut buffer = [0; 1024];
+            self.tasks.block_on(&self.runtime, async { tokio::time::sleep(Duration::from_millis(1)).await });
+            let length = reader.read(&mut buffer).unwrap_or(0);
+            seen.extend_from_slice(&buffer[..length]);
+        }
+        self.readers.push(reader);
+    }
+
+    fn announce(&mut self) {
+        self.last = self.last.next(self.last.ms);
+        let entry = Entry { id: self.last, kind: String::new(), data: self.data.clone(), node: None };
+        self.hub.announced(ROOM, entry);
+    }
+
+    /// Runs until everybody has what there is; their sockets are emptied.
+    fn let_it_write(&mut self) {
+        let due = self.delivered.delivered.get() + self.readers.len() as u64;
+        while self.delivered.delivered.get() < due {
+            self.tasks.block_on(&self.runtime, yield_now());
+        }
+        let mut buffer = [0; 4096];
+        self.readers
+            .iter_mut()
+            .for_each(|reader| while reader.read(&mut buffer).is_ok_and(|length| length == buffer.len()) {});
+    }
+}
