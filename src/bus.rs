@@ -142,6 +142,9 @@ pub trait Bus: Send + Sync {
     /// Stores and announces a message, and gives its id.
     async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, Refusal>;
 
+    /// This thread is about to publish: what it needs for that may be made ready.
+    fn prepare_thread(&self) {}
+
     /// Reads at most `limit` entries of a room's log, always where it is written, never a replica.
     /// The anchor of [`Span::From`] does not count.
     async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable>;

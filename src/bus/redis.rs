@@ -12,7 +12,7 @@
 //!
 //! `chat` is the prefix, and the braces are a cluster's hash tag: all keys of a room live together.
 //! What an address may do is counted over all nodes ([`limits`]).
-//! Only `publish.lua` writes to a log. Publishes go over one shared pipelined connection ([`link`]), reads
+//! Only `publish.lua` writes to a log. Publishes go over a pipelined connection of each worker ([`link`]), reads
 //! over a pool, since a large reply must not stand in front of a publish; announcements come over a
 //! connection of their own ([`subscriber`]).
 
@@ -168,6 +168,10 @@ impl Bus for Redis {
             (Ok(id), outcome) => Ok(Receipt { id, duplicate: outcome == "duplicate" }),
             (Err(_), _) => Err(Refusal::Unreachable),
         }
+    }
+
+    fn prepare_thread(&self) {
+        self.commands.connect();
     }
 
     async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable> {

@@ -39,6 +39,7 @@ impl Worker {
     /// A worker without readers; those whose home it is come to it from all workers.
     pub fn new(hub: Arc<Hub>) -> Rc<Self> {
         let mut newcomers = hub.homes.open();
+        hub.bus.prepare_thread();
         let worker = Rc::new(Self { hub, deliveries: RefCell::default() });
         let home = worker.clone();
         spawn_local(async move {

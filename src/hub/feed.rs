@@ -52,7 +52,7 @@ impl Feed {
         }
     }
 
-    /// About how many readers it has on this node; never fewer than it has.
+    /// How many readers it has on this node, those that are arriving counted twice.
     pub fn readers(&self) -> usize {
         match self {
             Feed::One(room) => room.stays(),

@@ -7,7 +7,7 @@ use super::arrival::Arrival;
 use super::feed::Feed;
 
 /// Up to so many readers of a feed are left to one worker, so that a message wakes no other; more are spread
-/// over all. Writing to them takes about half a millisecond.
+/// over all. Writing to them takes about half a millisecond. Those that arrive count twice.
 const FEW: usize = 256;
 
 /// A reader on its way to the worker that will write to it.

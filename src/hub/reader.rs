@@ -49,7 +49,7 @@ pub struct Reader {
     pub told: bool,
     /// Whether it ever came to the end of the log: only then it can be too slow.
     caught_up: bool,
-    /// When the socket last took a byte that was written to it alone.
+    /// When the socket last took a byte, as far as that was written to it alone or it has left a cohort.
     pub wrote: Instant,
     /// When it is sent away for its age.
     pub farewell: Option<Instant>,

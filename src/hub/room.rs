@@ -237,7 +237,7 @@ impl Room {
         Stay(self)
     }
 
-    /// How often it is held in memory: once for each reader, and a little more.
+    /// How often it is held in memory: once for each reader, twice while it arrives.
     pub fn stays(&self) -> usize {
         self.stays.load(Ordering::SeqCst)
     }

@@ -1,7 +1,7 @@
 //! Connections that are kept up: whoever needs one takes what is there, and one task alone looks
 //! after it. So an outage costs a caller a bounded wait, never a reconnect of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -21,25 +21,39 @@ pub const PING: Duration = Duration::from_secs(1);
 /// The connections for commands, one for each thread that has any: a post never changes its thread.
 pub struct Links {
     client: Client,
-    of_threads: ThreadLocal<Link>,
+    of_threads: ThreadLocal<Mutex<Link>>,
 }
 
 /// A connection for commands: pipelined, so that many publishes cost one write.
+#[derive(Clone)]
 struct Link {
     current: watch::Receiver<Option<MultiplexedConnection>>,
 }
 
 impl Links {
-    /// No connection yet: each thread connects with its first command.
+    /// No connection yet: each thread connects when it is about to have commands, or with its first.
     pub fn new(client: Client) -> Self {
         Self { client, of_threads: ThreadLocal::new() }
     }
 
     /// Runs a script: within [`PATIENCE`] for a connection and [`DEADLINE`] for the answer.
     pub async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Trouble> {
-        let link = self.of_threads.get_or(|| Link::keep(self.client.clone()));
-        let mut connection = link.connection().await.ok_or(Trouble::Away)?;
+        let mut connection = self.link().connection().await.ok_or(Trouble::Away)?;
         Ok(timeout(DEADLINE, call.invoke_async(&mut connection)).await.map_err(|_| Trouble::Late)??)
+    }
+
+    /// Begins to connect for this thread.
+    pub fn connect(&self) {
+        self.link();
+    }
+
+    fn link(&self) -> Link {
+        let keep = || Link::keep(self.client.clone());
+        let mut link = self.of_threads.get_or(|| Mutex::new(keep())).lock().unwrap_or_else(PoisonError::into_inner);
+        if link.current.has_changed().is_err() {
+            *link = keep(); // the thread that kept it has ended, and this one goes by its number
+        }
+        link.clone()
     }
 }
 
