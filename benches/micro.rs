@@ -108,7 +108,7 @@ struct Node {
     hub: Arc<Hub>,
     data: String,
     last: Id,
-    delivered: Arc<Metrics>,
+    metrics: Arc<Metrics>,
     readers: Vec<TcpStream>,
     _bus: Arc<dyn Bus>,
 }
@@ -126,16 +126,7 @@ impl Node {
         bus.attach(Arc::downgrade(&listener));
         drop(entered);
         let last = Id { ms: bus::unix_ms(), n: 0 };
-        let mut node = Self {
-            runtime,
-            tasks,
-            hub,
-            data: data(),
-            last,
-            delivered: metrics,
-            readers: Vec::new(),
-            _bus: bus,
-        };
+        let mut node = Self { runtime, tasks, hub, data: data(), last, metrics, readers: Vec::new(), _bus: bus };
         let worker = node.tasks.block_on(&node.runtime, async { Worker::new(node.hub.clone()) });
         (0..readers).for_each(|_| node.invite(&worker));
         node
@@ -176,8 +167,8 @@ impl Node {
 
     /// Runs until everybody has what there is; their sockets are emptied.
     fn let_it_write(&mut self) {
-        let due = self.delivered.delivered.get() + self.readers.len() as u64;
-        while self.delivered.delivered.get() < due {
+        let due = self.metrics.delivered.get() + self.readers.len() as u64;
+        while self.metrics.delivered.get() < due {
             self.tasks.block_on(&self.runtime, yield_now());
         }
         let mut buffer = [0; 4096];

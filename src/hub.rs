@@ -111,7 +111,7 @@ impl Hub {
         }
         let receipt = self.bus.publish(room, draft).await.inspect_err(|refusal| {
             if *refusal == Refusal::Unreachable {
-                self.metrics.posts_refused.with_label_values(&["bus"]).inc();
+                self.metrics.posts_refused.with_label_values(&["store_unavailable"]).inc();
             }
         })?;
         if !receipt.duplicate {
@@ -198,7 +198,7 @@ impl Hub {
                 room.look_who_is_here(now);
                 room.verify_frames(now);
             }
-            hub.metrics.cached_bytes.set(hub.node_bytes.load(Ordering::Relaxed) as i64);
+            hub.metrics.buffered_bytes.set(hub.node_bytes.load(Ordering::Relaxed) as i64);
         }
     }
 

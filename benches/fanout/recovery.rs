@@ -103,7 +103,7 @@ fn log_reads(server: &Server, node: usize) -> Result<f64, Failure> {
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let lines = answer.lines().filter(|line| line.starts_with("tinychat_log_reads_total{"));
+    let lines = answer.lines().filter(|line| line.starts_with("tiny_chat_log_reads_total{"));
     Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
 }
 

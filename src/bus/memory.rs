@@ -56,7 +56,7 @@ struct Known {
 impl Memory {
     /// An empty bus whose entries name `node`.
     pub fn new(node: &str, retention: Retention, metrics: &Metrics) -> Self {
-        metrics.bus_connected.set(1);
+        metrics.store_connected.set(1);
         Self { node: node.into(), retention, store: Mutex::default(), listener: OnceLock::new() }
     }
 

@@ -5,7 +5,7 @@ use prometheus::local::{LocalHistogram, LocalIntCounter};
 
 use super::tape::{Frame, Position, Tape};
 use crate::chat::Cursor;
-use crate::metrics::{Metrics, seconds};
+use crate::metrics::Metrics;
 
 /// A batch has at most about this many bytes: what a socket's buffer may take at once.
 const LIMIT: usize = 64 << 10;
@@ -123,7 +123,7 @@ impl Tally {
 }
 
 fn observe(histogram: &LocalHistogram, readers: u64, latency: Duration) {
-    (0..readers).for_each(|_| histogram.observe(seconds(latency)));
+    (0..readers).for_each(|_| histogram.observe(latency.as_secs_f64()));
 }
 
 impl Drop for Tally {

@@ -56,15 +56,6 @@ impl Cohort {
         (self.at, self.told) == (other.at, other.told)
     }
 
-    /// Takes in a reader that is where the others are; gives back one that is not.
-    pub fn seat(&mut self, reader: Reader) -> Option<Reader> {
-        if (reader.at, reader.told) != (self.at, self.told) {
-            return Some(reader);
-        }
-        self.readers.push(reader);
-        None
-    }
-
     /// Takes in the readers of a cohort that is in step with this one.
     pub fn join(&mut self, mut other: Self) {
         for mut reader in std::mem::take(&mut other.readers) {
@@ -104,7 +95,13 @@ impl Cohort {
             for at in some.rev() {
                 match self.readers[at].try_write(bytes) {
                     Ok(written) if written == bytes.len() => whole += 1,
-                    Ok(written) => worker.bring_up(self.fall_behind(at, batch, bytes.len() - written), None),
+                    Ok(written) => {
+                        let mut reader = self.take_out(at);
+                        if written > 0 {
+                            reader.go_on_within(batch, bytes.len() - written);
+                        }
+                        worker.bring_up(reader, None);
+                    }
                     Err(end) => self.take_out(at).end(end),
                 }
             }
@@ -144,15 +141,6 @@ impl Cohort {
     fn take_out(&mut self, at: usize) -> Reader {
         let mut reader = self.readers.swap_remove(at);
         self.hand_over(&mut reader);
-        reader
-    }
-
-    /// Takes a reader out that has `unwritten` bytes of a batch before it.
-    fn fall_behind(&mut self, at: usize, batch: &Batch, unwritten: usize) -> Reader {
-        let mut reader = self.take_out(at);
-        if unwritten < batch.after(self.at).len() {
-            reader.go_on_within(batch, unwritten);
-        }
         reader
     }
 

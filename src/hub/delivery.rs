@@ -157,33 +157,21 @@ impl Delivery {
     /// Lets those in who wait, and brings those together who are at the same place. `false` when nobody
     /// is left: the next reader makes a new delivery.
     fn welcome(&mut self) -> bool {
-        self.bring_together();
-        let newcomers = self.waiting.readers.take();
-        newcomers.into_iter().for_each(|reader| self.seat(reader));
+        self.cohorts.retain(|cohort| !cohort.is_empty());
+        let apart = self.cohorts.split_off(self.cohorts.len().min(1));
+        let newcomers = self.waiting.readers.take().into_iter().map(Cohort::of);
+        apart.into_iter().chain(newcomers).for_each(|cohort| self.bring_together(cohort));
         if self.cohorts.is_empty() {
             self.worker.deliveries.borrow_mut().remove(self.feed.names());
         }
         !self.cohorts.is_empty()
     }
 
-    fn bring_together(&mut self) {
-        self.cohorts.retain(|cohort| !cohort.is_empty());
-        if self.cohorts.len() < 2 {
-            return;
+    fn bring_together(&mut self, cohort: Cohort) {
+        match self.cohorts.iter_mut().find(|other| other.is_in_step_with(&cohort)) {
+            Some(other) => other.join(cohort),
+            None => self.cohorts.push(cohort),
         }
-        let mut together: Vec<Cohort> = Vec::new();
-        for cohort in std::mem::take(&mut self.cohorts) {
-            match together.iter_mut().find(|other| other.is_in_step_with(&cohort)) {
-                Some(other) => other.join(cohort),
-                None => together.push(cohort),
-            }
-        }
-        self.cohorts = together;
-    }
-
-    fn seat(&mut self, reader: Reader) {
-        let unseated = self.cohorts.iter_mut().try_fold(reader, |reader, cohort| cohort.seat(reader));
-        self.cohorts.extend(unseated.map(Cohort::of));
     }
 
     /// Writes one batch, from where the last of the readers is; says whether there may be more. A busy

@@ -271,12 +271,12 @@ impl Reader {
     /// them now.
     pub fn end(mut self, end: End) {
         let (label, reason) = match end {
-            End::Left => ("left", None),
+            End::Left => ("closed", None),
             End::Slow => ("slow", Some(BackoffReason::Slow)),
             End::Draining => ("draining", Some(BackoffReason::Draining)),
-            End::Aged => ("aged", Some(BackoffReason::Draining)),
+            End::Aged => ("max_age", Some(BackoffReason::Draining)),
         };
-        self.hub.metrics.ended.with_label_values(&[label]).inc();
+        self.hub.metrics.streams_ended.with_label_values(&[label]).inc();
         if let Some(reason) = reason {
             let last_words = [std::mem::take(&mut self.unsent), sse::backoff(reason)].concat();
             let _ = self.socket.try_write(&last_words);

@@ -147,7 +147,7 @@ impl Room {
 
     /// Reads part of the log for one reader.
     pub async fn read(&self, span: Span, limit: usize) -> Result<Reading, Unreachable> {
-        self.metrics.log_reads.with_label_values(&["reader"]).inc();
+        self.metrics.log_reads.with_label_values(&["subscriber"]).inc();
         self.bus.read(self.name(), span, limit).await
     }
 

@@ -52,7 +52,7 @@ fn stream() -> actix_web::HttpResponseBuilder {
 
 /// A stream that says why it cannot be had, and when to come back, and ends.
 fn send_away(site: &Site, reason: BackoffReason, label: &str) -> HttpResponse {
-    site.metrics.refused.with_label_values(&[label]).inc();
+    site.metrics.streams_refused.with_label_values(&[label]).inc();
     stream().body(sse::backoff(reason))
 }
 

@@ -47,7 +47,7 @@ async fn store(
     fields.key = one_key(fields.key.take(), headers)?;
     let draft = Draft::new(fields)?;
     site.limits.post(client.address).await.map_err(|wait| {
-        site.metrics.posts_refused.with_label_values(&["rate"]).inc();
+        site.metrics.posts_refused.with_label_values(&["rate_limit"]).inc();
         Problem::too_fast(whole_seconds(wait))
     })?;
     let receipt = site.hub.publish(room, &draft, since).await?;

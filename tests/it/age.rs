@@ -34,7 +34,7 @@ async fn a_stream_is_sent_away_at_a_random_age_between_80_and_100_per_cent_of_th
     assert!(ages[0] >= Duration::from_millis(3900), "the youngest was {:?}", ages[0]);
     assert!(ages[39] < Duration::from_secs(5) + SLACK, "the oldest was {:?}", ages[39]);
     assert!(ages[39] - ages[0] > Duration::from_millis(500), "all left at once: {ages:?}");
-    assert_eq!(node.metric("tinychat_streams_ended_total{reason=\"aged\"}").await, Some(40.0));
+    assert_eq!(node.metric("tiny_chat_streams_ended_total{reason=\"max_age\"}").await, Some(40.0));
 }
 
 /// The round in which a node looks after its readers does not make a stream older than it may be.

@@ -26,7 +26,7 @@ async fn one_stream(node: &Node) {
 }
 
 async fn streams(node: &Node) -> f64 {
-    node.metric("tinychat_streams_open").await.expect("a number")
+    node.metric("tiny_chat_streams_open").await.expect("a number")
 }
 
 /// A text for each message, told apart by its number.

@@ -61,8 +61,8 @@ impl Cluster {
     async fn log_reads(&self) -> Vec<f64> {
         let mut reads = Vec::new();
         for node in &self.nodes {
-            let room = node.metric("tinychat_log_reads_total{for=\"room\"}").await;
-            let reader = node.metric("tinychat_log_reads_total{for=\"reader\"}").await;
+            let room = node.metric("tiny_chat_log_reads_total{purpose=\"room\"}").await;
+            let reader = node.metric("tiny_chat_log_reads_total{purpose=\"subscriber\"}").await;
             reads.push(room.unwrap_or_default() + reader.unwrap_or_default());
         }
         reads

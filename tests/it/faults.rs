@@ -101,7 +101,7 @@ async fn a_later_outage_leaves_a_node_ready_and_shows_in_the_body() {
         (node.get("/readyz").await.expect(200).body != before.body).then_some(())
     })
     .await;
-    assert_eq!(node.metric("tinychat_bus_connected").await, Some(0.0));
+    assert_eq!(node.metric("tiny_chat_store_connected").await, Some(0.0));
     redis.restart().await;
     eventually("the body of before", async || {
         (node.get("/readyz").await.expect(200).body == before.body).then_some(())

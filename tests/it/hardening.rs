@@ -70,7 +70,7 @@ async fn a_thousand_slow_silent_and_stalled_clients_are_not_felt_by_the_readers(
     let mut attackers = JoinSet::new();
     (0..1000).for_each(|kind| drop(attackers.spawn(attack(node.address(), kind))));
     eventually("the attack", async || {
-        node.metric("tinychat_streams_open").await.is_some_and(|open| open >= 270.0).then_some(())
+        node.metric("tiny_chat_streams_open").await.is_some_and(|open| open >= 270.0).then_some(())
     })
     .await;
     let attacked = p99(&node, &mut readers, 100).await;
@@ -162,5 +162,5 @@ async fn visit(node: &Node, rooms: std::ops::Range<usize>) {
 
 /// Waits until the node holds no room any more.
 async fn forgotten(node: &Node) {
-    eventually("no room in memory", async || (node.metric("tinychat_rooms").await == Some(0.0)).then_some(())).await
+    eventually("no room in memory", async || (node.metric("tiny_chat_rooms").await == Some(0.0)).then_some(())).await
 }

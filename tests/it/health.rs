@@ -89,20 +89,20 @@ async fn a_post_that_is_refused_is_counted_by_its_reason() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
     until_too_fast(async || node.publish("lobby", json!({ "message": "hi" })).await).await;
-    assert_eq!(node.metric("tinychat_posts_refused_total{reason=\"rate\"}").await, Some(1.0));
-    assert_eq!(node.metric("tinychat_posts_refused_total{reason=\"bus\"}").await, Some(0.0));
+    assert_eq!(node.metric("tiny_chat_posts_refused_total{reason=\"rate_limit\"}").await, Some(1.0));
+    assert_eq!(node.metric("tiny_chat_posts_refused_total{reason=\"store_unavailable\"}").await, Some(0.0));
     redis.kill();
     eventually("a post that Redis did not take", async || {
         (node.publish("lobby", json!({ "message": "hi" })).await.status == 503).then_some(())
     })
     .await;
-    assert_eq!(node.metric("tinychat_posts_refused_total{reason=\"bus\"}").await, Some(1.0));
+    assert_eq!(node.metric("tiny_chat_posts_refused_total{reason=\"store_unavailable\"}").await, Some(1.0));
 }
 
 #[tokio::test]
 async fn metrics_name_the_version_and_what_the_process_costs() {
     let node = Node::start(&[]).await;
-    let version = format!("tinychat_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    let version = format!("tiny_chat_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     assert_eq!(node.metric(&version).await, Some(1.0));
     for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {
         assert!(node.metric(name).await.is_some_and(|value| value >= 0.0), "{name}");

@@ -156,7 +156,7 @@ async fn during_an_outage_nobody_is_thought_to_have_left() {
     redis.kill();
     let begun = Instant::now();
     eventually("a node that knows of the outage", async || {
-        (nodes[0].metric("tinychat_bus_connected").await == Some(0.0)).then_some(())
+        (nodes[0].metric("tiny_chat_store_connected").await == Some(0.0)).then_some(())
     })
     .await;
     let asked = Instant::now();
@@ -192,7 +192,7 @@ async fn what_changed_during_an_outage_is_known_everywhere_after_it() {
     told(&mut nora, all).await;
     redis.kill();
     eventually("a node that knows of the outage", async || {
-        (nodes[0].metric("tinychat_bus_connected").await == Some(0.0)).then_some(())
+        (nodes[0].metric("tiny_chat_store_connected").await == Some(0.0)).then_some(())
     })
     .await;
     drop(guest);

@@ -172,7 +172,7 @@ async fn readers_of_the_same_rooms_share_their_frames(bus: Bus) {
     }
     let once = (MESSAGES * text.len()) as f64;
     let held = eventually("the size of the frames", async || {
-        node.metric("tinychat_cached_bytes").await.filter(|bytes| *bytes >= 2.0 * once)
+        node.metric("tiny_chat_buffered_bytes").await.filter(|bytes| *bytes >= 2.0 * once)
     })
     .await;
     assert!(held < 2.5 * once, "{held} bytes for {READERS} readers of the same {once} bytes");

@@ -195,7 +195,7 @@ async fn what_ended_while_redis_was_away_is_free_again_soon() {
     let _during = seated(&nodes[0], "192.0.2.3").await.expect("a place that the node gives alone");
     drop(gone);
     eventually("streams that ended", async || {
-        (nodes[0].metric("tinychat_streams_open").await == Some(2.0)).then_some(())
+        (nodes[0].metric("tiny_chat_streams_open").await == Some(2.0)).then_some(())
     })
     .await;
     redis.cont();

@@ -11,7 +11,7 @@ use tokio::{io::AsyncWriteExt, net::TcpSocket};
 
 use crate::support::{Bus, Node, Redis, Stream, eventually, key, on_both_buses, within};
 
-const ENDED_AS_SLOW: &str = "tinychat_streams_ended_total{reason=\"slow\"}";
+const ENDED_AS_SLOW: &str = "tiny_chat_streams_ended_total{reason=\"slow\"}";
 const NO_LIMIT: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "0");
 const MIB: u64 = 1 << 20;
 
@@ -41,7 +41,7 @@ impl Stalled {
 
 async fn streams_open(node: &Node, count: usize) {
     eventually(&format!("{count} open streams"), async || {
-        (node.metric("tinychat_streams_open").await == Some(count as f64)).then_some(())
+        (node.metric("tiny_chat_streams_open").await == Some(count as f64)).then_some(())
     })
     .await
 }
@@ -120,7 +120,7 @@ async fn a_reader_that_takes_no_byte_for_30_seconds_is_ended() {
     let mut quick = quick.seeing();
     let stalled = Instant::now();
     let ended = async {
-        while node.metric("tinychat_streams_open").await != Some(1.0) {
+        while node.metric("tiny_chat_streams_open").await != Some(1.0) {
             quick.next().await;
         }
     };
@@ -143,13 +143,14 @@ async fn come_and_leave(node: &Node, redis: &Redis) {
     let rooms: Vec<String> = (0..10).map(|number| format!("room-{number}")).collect();
     let readers = join_all((0..500).map(|number| Stream::live(node, &rooms[number % 10]))).await;
     streams_open(node, 500).await;
-    assert_eq!(node.metric("tinychat_rooms").await, Some(10.0));
+    assert_eq!(node.metric("tiny_chat_rooms").await, Some(10.0));
     assert!(open_files(node) > 500);
     drop(readers);
     let left = Instant::now();
     streams_open(node, 0).await;
     assert!(left.elapsed() < Duration::from_secs(3) + PROMPT, "noticed after {:?}", left.elapsed());
-    eventually("the end of all rooms", async || (node.metric("tinychat_rooms").await == Some(0.0)).then_some(())).await;
+    eventually("the end of all rooms", async || (node.metric("tiny_chat_rooms").await == Some(0.0)).then_some(()))
+        .await;
     eventually("the end of all subscriptions", async || {
         let channels: Vec<String> = redis.cmd(&["PUBSUB", "CHANNELS", &key("*")]).await;
         channels.is_empty().then_some(())

@@ -125,7 +125,7 @@ async fn two_hundred_readers_get_every_message_once_in_order_while_subscribers_a
         for ids in seen {
             assert_eq!(ids, acknowledged);
         }
-        let reconnects = nodes[0].metric("tinychat_subscriber_reconnects_total").await;
+        let reconnects = nodes[0].metric("tiny_chat_store_reconnects_total").await;
         assert!(reconnects > Some(1.0), "subscribers were to be killed, and reconnected {reconnects:?} times");
     }
 }

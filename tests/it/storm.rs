@@ -7,7 +7,7 @@ use crate::support::{Gap, Node, Redis, Stream, key};
 const CROWD: usize = 400;
 
 async fn room_reads(node: &Node) -> f64 {
-    node.metric("tinychat_log_reads_total{for=\"room\"}").await.expect("a metric")
+    node.metric("tiny_chat_log_reads_total{purpose=\"room\"}").await.expect("a metric")
 }
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn a_crowd_that_comes_back_costs_a_few_readings_of_the_log_and_misses_noth
     }
     let reads = room_reads(&node).await - before;
     assert!(reads <= 20.0, "{reads} readings for {CROWD} who came back");
-    assert_eq!(node.metric("tinychat_log_reads_total{for=\"reader\"}").await, Some(0.0));
+    assert_eq!(node.metric("tiny_chat_log_reads_total{purpose=\"subscriber\"}").await, Some(0.0));
 }
 
 /// Who was let in by what the node remembers is told of a loss as soon as the log is read again.

@@ -121,7 +121,7 @@ impl Shared {
                 heard = self.listen_while_it_lives(&mut connection) => heard,
                 () = broken.notified() => Instant::now(),
             };
-            self.metrics.bus_connected.set(0);
+            self.metrics.store_connected.set(0);
             tracing::warn!("lost Redis; looking for it");
         }
     }
@@ -139,9 +139,9 @@ impl Shared {
         link::warn_if_logs_may_be_evicted(&mut connection).await;
         tracing::info!("Redis is there");
         if self.reached.swap(true, Ordering::Relaxed) {
-            self.metrics.reconnects.inc();
+            self.metrics.store_reconnects.inc();
         }
-        self.metrics.bus_connected.set(1);
+        self.metrics.store_connected.set(1);
         self.tell(|listener| listener.found());
         connection
     }
