@@ -22,7 +22,7 @@ use divan::{Bencher, black_box};
 use tiny_chat::{
     bus::{self, Bus, Entry, Listener, Retention},
     chat::{Cursor, Draft, Fields, Id, RoomName, Rooms},
-    hub::{Arrival, Guest, Hub, Pace, Start, Worker},
+    hub::{Hub, Pace, PresenceRequest, Start, SubscribeRequest, Worker},
     metrics::Metrics,
     sse,
 };
@@ -139,15 +139,15 @@ impl Node {
         let (socket, _) = listener.accept().expect("its other end");
         socket.set_nonblocking(true).and(socket.set_nodelay(true)).expect("a socket");
         let rooms: Rooms = RoomName::parse(ROOM).expect("a room").into();
-        let arrival = Arrival {
+        let arrival = SubscribeRequest {
             rooms,
             start: Start::Live,
-            guest: Guest::default(),
+            presence: PresenceRequest::default(),
             socket,
             head: Bytes::new(),
-            seat: Box::new(()),
+            permit: Box::new(()),
         };
-        self.tasks.block_on(&self.runtime, async { worker.take(arrival) });
+        self.tasks.block_on(&self.runtime, async { worker.subscribe(arrival) });
         reader.set_nonblocking(true).expect("a socket");
         let mut seen = Vec::new();
         while !String::from_utf8_lossy(&seen).contains(r#""live":true"#) {

@@ -58,7 +58,7 @@ pub enum Span {
 
 /// One atomic reading of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
+pub struct LogPage {
     /// The first entry that is retained.
     pub first: Option<Id>,
     /// The last id that was ever given out in this log; [`Id::ZERO`] where there is no log.
@@ -80,22 +80,22 @@ pub struct Receipt {
 
 /// Why a publish was not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum PublishError {
     /// The key is known, with another sender or message.
     KeyReused,
     /// The bus is out of reach or refuses to store; the outcome is unknown.
-    Unreachable,
+    Unavailable,
 }
 
 /// How long it is believed who is in a room: a crashed node's readers are gone after that.
-pub const ATTENDANCE_MEMORY: Duration = Duration::from_secs(24);
+pub const PRESENCE_TTL: Duration = Duration::from_secs(24);
 
 /// A process that has not claimed anything for so long is taken for dead, and its streams do not count.
-pub const CLAIM_MEMORY: Duration = Duration::from_secs(4);
+pub const PROCESS_TTL: Duration = Duration::from_secs(4);
 
 /// The readers of one process in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attendance {
+pub struct PresenceEntry {
     /// Whose readers they are; unique among all that share the bus.
     pub process: String,
     /// Grows with each change.
@@ -117,7 +117,7 @@ pub struct Rate {
 
 /// The streams of one client address that a process has open, and how many more it wants to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct StreamReservation {
     /// Whose they are.
     pub address: IpAddr,
     /// How many are open.
@@ -128,11 +128,11 @@ pub struct Claim {
 
 /// The bus did not answer in time, or answered with an error. Details are in the node's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreachable;
+pub struct Unavailable;
 
-impl From<Unreachable> for Refusal {
-    fn from(_: Unreachable) -> Self {
-        Refusal::Unreachable
+impl From<Unavailable> for PublishError {
+    fn from(_: Unavailable) -> Self {
+        PublishError::Unavailable
     }
 }
 
@@ -140,36 +140,36 @@ impl From<Unreachable> for Refusal {
 #[async_trait]
 pub trait Bus: Send + Sync {
     /// Stores and announces a message, and gives its id.
-    async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, Refusal>;
+    async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError>;
 
     /// This thread is about to publish: what it needs for that may be made ready.
     fn prepare_thread(&self) {}
 
     /// Reads at most `limit` entries of a room's log, always where it is written, never a replica.
     /// The anchor of [`Span::From`] does not count.
-    async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable>;
+    async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<LogPage, Unavailable>;
 
     /// Says who is in a room by way of this process, to all that listen to the room, and gives who is
     /// there by way of any, each with how long it is believed yet. It is forgotten after
-    /// [`ATTENDANCE_MEMORY`] unless it is said again.
+    /// [`PRESENCE_TTL`] unless it is said again.
     async fn attend(
         &self,
         room: &RoomName,
-        attendance: &Attendance,
-    ) -> Result<Vec<(Attendance, Duration)>, Unreachable>;
+        attendance: &PresenceEntry,
+    ) -> Result<Vec<(PresenceEntry, Duration)>, Unavailable>;
 
     /// Gives who is in a room by way of any process.
-    async fn attendance(&self, room: &RoomName) -> Result<Vec<Attendance>, Unreachable>;
+    async fn attendance(&self, room: &RoomName) -> Result<Vec<PresenceEntry>, Unavailable>;
 
     /// Counts one message of a client address over all processes, or says how long the address has to
     /// wait for its next.
-    async fn spend(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Unreachable>;
+    async fn spend(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Unavailable>;
 
     /// Says how many streams of some addresses `process` has open, and asks for more. Gives how many
     /// more of each there may be, so that the processes together have at most `most` of an address;
     /// they count as open from then on. What was claimed before still counts, for as long as the process
-    /// says something, be it no claim at all, within [`CLAIM_MEMORY`].
-    async fn claim(&self, process: &str, claims: &[Claim], most: usize) -> Result<Vec<usize>, Unreachable>;
+    /// says something, be it no claim at all, within [`PROCESS_TTL`].
+    async fn claim(&self, process: &str, claims: &[StreamReservation], most: usize) -> Result<Vec<usize>, Unavailable>;
 
     /// Asks for the announcements of a room. The listener hears `joined` when they begin to come,
     /// and again whenever they begin anew.
@@ -194,7 +194,7 @@ pub trait Listener: Send + Sync {
     /// Another program published on the room's channel.
     fn foreign(&self, room: &str, payload: &[u8]);
     /// A process has said who is in the room.
-    fn attending(&self, room: &str, attendance: Attendance);
+    fn attending(&self, room: &str, attendance: PresenceEntry);
     /// No announcement comes any more; `since` is when the bus was last heard.
     fn lost(&self, since: Instant);
     /// The bus is heard again. The rooms hear `joined` one by one.
@@ -211,7 +211,7 @@ pub struct Retention {
 }
 
 /// Milliseconds for which an idempotency key is remembered.
-const KEY_MEMORY_MS: u64 = 10 * 60 * 1000;
+const KEY_TTL_MS: u64 = 10 * 60 * 1000;
 
 /// Opens the bus that the URL names: `redis://` and `rediss://` are shared by many nodes, no URL is
 /// the bus of one process. It begins to look for its server when a listener is attached, and never

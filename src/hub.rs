@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::bus::{Attendance, Bus, Entry, Listener, Reading, Receipt, Refusal, Span, Unreachable};
+use crate::bus::{Bus, Entry, Listener, LogPage, PresenceEntry, PublishError, Receipt, Span, Unavailable};
 use crate::chat::{Draft, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse;
@@ -39,9 +39,9 @@ use homes::Homes;
 use room::{Room, Stay};
 use several::Several;
 
-pub use arrival::{Arrival, Asked, Start};
+pub use arrival::{RequestedCursor, Start, SubscribeRequest};
 pub use delivery::Worker;
-pub use presence::{Guest, Roster};
+pub use presence::{PresenceRequest, PresenceSnapshot};
 
 /// How long the bus may be lost before readers are told.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ pub struct Hub {
 
 impl Hub {
     /// The hub of a node. It listens to the bus as soon as the bus is attached to it, and
-    /// [`Hub::look_after_rooms`] has to run.
+    /// [`Hub::run_ticks`] has to run.
     pub fn new(bus: Arc<dyn Bus>, node: &str, pace: Pace, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             bus,
@@ -105,12 +105,12 @@ impl Hub {
     ///
     /// # Errors
     /// As [`Bus::publish`].
-    pub async fn publish(&self, room: &RoomName, draft: &Draft, since: Instant) -> Result<Receipt, Refusal> {
+    pub async fn publish(&self, room: &RoomName, draft: &Draft, since: Instant) -> Result<Receipt, PublishError> {
         if let Some(here) = self.room(room.as_str()) {
             here.posting(draft.data(), since);
         }
         let receipt = self.bus.publish(room, draft).await.inspect_err(|refusal| {
-            if *refusal == Refusal::Unreachable {
+            if *refusal == PublishError::Unavailable {
                 self.metrics.posts_refused.with_label_values(&["store_unavailable"]).inc();
             }
         })?;
@@ -124,7 +124,7 @@ impl Hub {
     ///
     /// # Errors
     /// When the bus is out of reach.
-    pub async fn history(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable> {
+    pub async fn history(&self, room: &RoomName, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
         self.metrics.log_reads.with_label_values(&["history"]).inc();
         self.bus.read(room, span, limit).await
     }
@@ -133,11 +133,11 @@ impl Hub {
     ///
     /// # Errors
     /// When the bus is out of reach.
-    pub async fn roster(&self, room: &RoomName) -> Result<Roster, Unreachable> {
+    pub async fn presence(&self, room: &RoomName) -> Result<PresenceSnapshot, Unavailable> {
         let all = self.bus.attendance(room).await?;
         Ok(match self.room(room.as_str()) {
             Some(here) => here.presence().roster(all),
-            None => Roster::of(all.iter()),
+            None => PresenceSnapshot::of(all.iter()),
         })
     }
 
@@ -186,7 +186,7 @@ impl Hub {
 
     /// Looks after the rooms for as long as there is a hub: tells of a lost bus and forgets rooms
     /// that nobody reads.
-    pub async fn look_after_rooms(hub: Weak<Hub>) {
+    pub async fn run_ticks(hub: Weak<Hub>) {
         let mut round = tokio::time::interval(ROUND);
         loop {
             round.tick().await;
@@ -300,7 +300,7 @@ impl Listener for Hub {
         }
     }
 
-    fn attending(&self, room: &str, attendance: Attendance) {
+    fn attending(&self, room: &str, attendance: PresenceEntry) {
         if let Some(room) = self.room(room) {
             room.presence().hear(attendance);
         }

@@ -14,6 +14,7 @@
 //!   process, or Redis.
 //! - [`hub`]: the rooms of this node. Each is a short log of ready-made frames; a reader is a socket
 //!   and a place in it.
+//! - [`limits`]: what one client address may do, counted over all nodes.
 //! - [`web`]: HTTP. The route table, and a file for each thing that can be asked for.
 //! - [`server`]: joins bus, hub and web into a node that is bound, run and drained.
 //! - [`doctor`]: asks a public address what stands between it and a node, and says what to change.
@@ -27,6 +28,7 @@ pub mod metrics;
 
 pub mod bus;
 pub mod hub;
+pub mod limits;
 pub mod web;
 
 pub mod config;

@@ -13,8 +13,9 @@ use tokio::time::timeout;
 use crate::bus::{self, Bus, Retention};
 use crate::config::Config;
 use crate::hub::{Hub, Pace, Worker};
+use crate::limits::{LimitSettings, Limits};
 use crate::metrics::Metrics;
-use crate::web::{Limits, Most, Origins, Site, finish, keep, routes};
+use crate::web::{AppState, Origins, finish, keep, routes};
 
 /// Connections that wait to be accepted: after a restart everybody comes at once.
 const BACKLOG: i32 = 4096;
@@ -34,7 +35,7 @@ const LAST_REQUESTS: f64 = 0.25;
 /// A node that is bound, but does not run yet.
 pub struct Server {
     listener: TcpListener,
-    site: web::Data<Site>,
+    state: web::Data<AppState>,
 }
 
 /// How long to drain.
@@ -59,7 +60,7 @@ impl Server {
         let limits = limits(config, streams, bus);
         tokio::spawn(limits.share(hub.process()));
         let origins = config.allowed_origins.iter().flat_map(|list| &list.0).map(|origin| origin.0.clone());
-        let site = Site {
+        let state = AppState {
             hub,
             metrics,
             rooms: config.rooms.clone(),
@@ -67,7 +68,7 @@ impl Server {
             trusted_proxies: config.trusted_proxies.iter().flat_map(|list| list.0.clone()).collect(),
             origins: Origins::new(origins.collect()),
         };
-        Ok(Self { listener, site: web::Data::new(site) })
+        Ok(Self { listener, state: web::Data::new(state) })
     }
 
     /// Where it listens.
@@ -83,11 +84,11 @@ impl Server {
     /// # Errors
     /// When the listener cannot be used.
     pub async fn run(self, stop: impl Future<Output = Stop>) -> io::Result<()> {
-        let hub = self.site.hub.clone();
-        let site = self.site;
+        let hub = self.state.hub.clone();
+        let state = self.state;
         let server = HttpServer::new(move || {
-            let worker = web::Data::new(Worker::new(site.hub.clone()));
-            App::new().app_data(site.clone()).app_data(worker).wrap(from_fn(finish)).configure(routes)
+            let worker = web::Data::new(Worker::new(state.hub.clone()));
+            App::new().app_data(state.clone()).app_data(worker).wrap(from_fn(finish)).configure(routes)
         })
         .on_connect(keep)
         .tcp_nodelay(true)
@@ -130,12 +131,12 @@ fn hub(config: &Config, bus: Arc<dyn Bus>, metrics: Arc<Metrics>) -> Arc<Hub> {
     let hub = Hub::new(bus.clone(), &config.node(), pace, metrics);
     let listener: Arc<dyn bus::Listener> = hub.clone();
     bus.attach(Arc::downgrade(&listener));
-    tokio::spawn(Hub::look_after_rooms(Arc::downgrade(&hub)));
+    tokio::spawn(Hub::run_ticks(Arc::downgrade(&hub)));
     hub
 }
 
 fn limits(config: &Config, streams: u32, bus: Arc<dyn Bus>) -> Limits {
-    let most = Most {
+    let most = LimitSettings {
         rate: config.rate_limit,
         burst: config.rate_burst,
         streams,

@@ -9,7 +9,6 @@ mod events;
 mod handover;
 mod health;
 mod history;
-mod limits;
 mod messages;
 mod origin;
 mod pages;
@@ -28,14 +27,14 @@ use ipnet::IpNet;
 
 use crate::chat::{NotARoom, RoomName};
 use crate::hub::Hub;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 pub use error::Problem;
 pub use handover::{NOISE, keep};
-pub use limits::{Limits, Most};
 pub use origin::Origins;
 
 /// What all handlers of a node share.
-pub struct Site {
+pub struct AppState {
     /// The rooms of the node.
     pub hub: Arc<Hub>,
     /// What the node counts.
@@ -75,8 +74,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
 
 /// A resource that takes a preflight from an allowed origin, and no other methods than its own.
 fn at(path: &str, allow: &'static str) -> Resource {
-    let other = move |req: HttpRequest, site: web::Data<Site>| async move {
-        let preflight = site.origins.preflight(req.headers()).filter(|_| req.method() == Method::OPTIONS);
+    let other = move |req: HttpRequest, state: web::Data<AppState>| async move {
+        let preflight = state.origins.preflight(req.headers()).filter(|_| req.method() == Method::OPTIONS);
         let headers = preflight.ok_or_else(|| Problem::method_not_allowed(allow))?;
         let mut answer = HttpResponse::NoContent();
         for header in headers {
@@ -107,8 +106,8 @@ pub async fn finish(
     let mut answer = compression::compress_pages(answer);
     let cors = answer
         .request()
-        .app_data::<web::Data<Site>>()
-        .map(|site| site.origins.cors(answer.request().headers()));
+        .app_data::<web::Data<AppState>>()
+        .map(|state| state.origins.cors(answer.request().headers()));
     let headers = answer.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));

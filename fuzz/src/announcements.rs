@@ -1,21 +1,21 @@
 //! Announcements. The input is what came on a room's channel.
 
 use tiny_chat::bus::announcement::{Announcement, announce, attendance, parse};
-use tiny_chat::bus::{Attendance, Entry};
+use tiny_chat::bus::{Entry, PresenceEntry};
 use tiny_chat::chat::Id;
-use tiny_chat::hub::Roster;
+use tiny_chat::hub::PresenceSnapshot;
 
 /// Panics where a payload is taken for something else than it says.
 pub fn hold(payload: &[u8]) {
     match parse(payload) {
         Some(Announcement::Entry(entry)) => assert_eq!(written(&entry).as_bytes(), payload, "word for word"),
-        Some(Announcement::Attendance(said)) => who_is_here(said),
+        Some(Announcement::PresenceEntry(said)) => who_is_here(said),
         None => {}
     }
     let text = String::from_utf8_lossy(payload);
     is_read_as_it_was_written(&text);
     let json = text.split_once("presence ").map_or(&*text, |(_, json)| json);
-    if let Ok(said) = serde_json::from_str::<Attendance>(json) {
+    if let Ok(said) = serde_json::from_str::<PresenceEntry>(json) {
         who_is_here(said);
     }
 }
@@ -36,11 +36,11 @@ fn is_read_as_it_was_written(data: &str) {
 }
 
 /// Whoever writes to the bus may say anything: it comes back as it was said, and can be added up.
-fn who_is_here(said: Attendance) {
+fn who_is_here(said: PresenceEntry) {
     let announced = announce(&attendance(&said));
     assert!(!announced.contains(['\n', '\r']), "one line: {announced:?}");
-    let roster = Roster::of([&said, &said].into_iter());
+    let roster = PresenceSnapshot::of([&said, &said].into_iter());
     assert!(roster.count >= said.count, "{roster:?}");
     assert!(roster.names.is_none_or(|names| names.len() <= said.names.len()));
-    assert_eq!(parse(announced.as_bytes()), Some(Announcement::Attendance(said)));
+    assert_eq!(parse(announced.as_bytes()), Some(Announcement::PresenceEntry(said)));
 }

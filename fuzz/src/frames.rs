@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use tiny_chat::chat::{Cursor, Id, RoomName};
-use tiny_chat::hub::Roster;
+use tiny_chat::hub::PresenceSnapshot;
 use tiny_chat::sse::{self, GapReason};
 
 use super::stream::{Event, read};
@@ -81,7 +81,7 @@ fn presence(text: &str) -> Told {
     let names: Vec<String> = text.split('\n').map(str::to_owned).collect();
     let quoted: Vec<String> = names.iter().map(|name| quoted(name)).collect();
     let data = format!("{{\"count\":{},\"names\":[{}]}}", names.len(), quoted.join(","));
-    named("presence", sse::presence(&Roster { count: names.len(), names: Some(names) }), data)
+    named("presence", sse::presence(&PresenceSnapshot { count: names.len(), names: Some(names) }), data)
 }
 
 fn status(node: &str) -> Told {

@@ -1,7 +1,7 @@
 //! Ids and places. The input is text: its first line is a place, the lines after it are ids.
 
 use tiny_chat::chat::{Cursor, Id, NotAnId};
-use tiny_chat::hub::{Asked, Start};
+use tiny_chat::hub::{RequestedCursor, Start};
 
 /// Both halves of an id are smaller.
 const LIMIT: u64 = 1 << 53;
@@ -67,7 +67,7 @@ fn place(text: &str) {
             panic!("{text:?} is a place after something")
         };
         assert_eq!(asked.len(), rooms, "every room has its place: {text:?}");
-        let whole = |asked: &Asked| *asked == Asked::Invalid(text.to_owned());
+        let whole = |asked: &RequestedCursor| *asked == RequestedCursor::Invalid(text.to_owned());
         assert!(rooms == count || asked.iter().all(whole), "of another length, it is none for any: {text:?}");
     }
     members(text, count);
@@ -78,7 +78,7 @@ fn members(text: &str, count: usize) {
         return;
     };
     for (asked, member) in asked.iter().zip(text.split(',')) {
-        let expected = id(member).map_or_else(|| Asked::Invalid(member.to_owned()), Asked::Id);
+        let expected = id(member).map_or_else(|| RequestedCursor::Invalid(member.to_owned()), RequestedCursor::Id);
         assert_eq!(*asked, expected);
     }
     let cursor: Option<Cursor> = text.split(',').map(|member| member.parse().ok()).collect();

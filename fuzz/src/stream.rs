@@ -10,7 +10,7 @@ pub struct Event {
 
 /// A whole stream as a browser reads it.
 #[derive(Debug, Default)]
-pub struct Reading {
+pub struct LogPage {
     pub events: Vec<Event>,
     /// Where the reader would resume.
     pub last_id: String,
@@ -22,10 +22,10 @@ pub struct Reading {
 }
 
 /// Reads a stream to its end; what no blank line ended is dropped.
-pub fn read(stream: &[u8]) -> Reading {
+pub fn read(stream: &[u8]) -> LogPage {
     let stream = stream.strip_prefix(b"\xef\xbb\xbf").unwrap_or(stream);
     let text = String::from_utf8_lossy(stream);
-    let mut reading = Reading::default();
+    let mut reading = LogPage::default();
     let mut rest = &*text;
     while let Some(end) = rest.find(['\r', '\n']) {
         reading.line(&rest[..end]);
@@ -35,7 +35,7 @@ pub fn read(stream: &[u8]) -> Reading {
     reading
 }
 
-impl Reading {
+impl LogPage {
     fn line(&mut self, line: &str) {
         match line.split_once(':') {
             _ if line.is_empty() => self.dispatch(),

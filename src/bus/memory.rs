@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::{
-    Attendance, Bus, Claim, Entry, KEY_MEMORY_MS, Listener, Rate, Reading, Receipt, Refusal, Retention, Span,
-    Unreachable, unix_ms,
+    Bus, Entry, KEY_TTL_MS, Listener, LogPage, PresenceEntry, PublishError, Rate, Receipt, Retention, Span,
+    StreamReservation, Unavailable, unix_ms,
 };
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
@@ -71,7 +71,7 @@ impl Memory {
 
 #[async_trait]
 impl Bus for Memory {
-    async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, Refusal> {
+    async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError> {
         let now = Instant::now();
         let mut store = self.store();
         store.sweep(now);
@@ -80,12 +80,12 @@ impl Bus for Memory {
             return if same {
                 Ok(Receipt { id: known.id, duplicate: true })
             } else {
-                Err(Refusal::KeyReused)
+                Err(PublishError::KeyReused)
             };
         }
         if store.bytes + draft.data().len() + OVERHEAD > CAPACITY {
             tracing::error!("the in-process bus is full; messages are refused until logs expire");
-            return Err(Refusal::Unreachable);
+            return Err(PublishError::Unavailable);
         }
         let entry = store.append(room, draft, &self.node, &self.retention, now);
         let id = entry.id;
@@ -96,30 +96,30 @@ impl Bus for Memory {
         Ok(Receipt { id, duplicate: false })
     }
 
-    async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable> {
+    async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
         let mut store = self.store();
         Ok(match store.living(room, Instant::now()) {
             Some(log) => log.read(span, limit),
-            None => Reading { first: None, last: Id::ZERO, entries: Vec::new(), more: false },
+            None => LogPage { first: None, last: Id::ZERO, entries: Vec::new(), more: false },
         })
     }
 
-    async fn attend(&self, _: &RoomName, _: &Attendance) -> Result<Vec<(Attendance, Duration)>, Unreachable> {
+    async fn attend(&self, _: &RoomName, _: &PresenceEntry) -> Result<Vec<(PresenceEntry, Duration)>, Unavailable> {
         // There is nobody else.
         Ok(Vec::new())
     }
 
-    async fn attendance(&self, _: &RoomName) -> Result<Vec<Attendance>, Unreachable> {
+    async fn attendance(&self, _: &RoomName) -> Result<Vec<PresenceEntry>, Unavailable> {
         Ok(Vec::new())
     }
 
     // What one process may do it counts itself.
 
-    async fn spend(&self, _: IpAddr, _: Rate) -> Result<Result<(), Duration>, Unreachable> {
+    async fn spend(&self, _: IpAddr, _: Rate) -> Result<Result<(), Duration>, Unavailable> {
         Ok(Ok(()))
     }
 
-    async fn claim(&self, _: &str, claims: &[Claim], _: usize) -> Result<Vec<usize>, Unreachable> {
+    async fn claim(&self, _: &str, claims: &[StreamReservation], _: usize) -> Result<Vec<usize>, Unavailable> {
         Ok(claims.iter().map(|claim| claim.wanted).collect())
     }
 
@@ -181,11 +181,8 @@ impl Store {
             self.bytes -= size(&trimmed);
         }
         if let Some(key) = draft.key() {
-            let known = Known {
-                id: entry.id,
-                data: entry.data.clone(),
-                expires: now + Duration::from_millis(KEY_MEMORY_MS),
-            };
+            let known =
+                Known { id: entry.id, data: entry.data.clone(), expires: now + Duration::from_millis(KEY_TTL_MS) };
             self.bytes += known.size();
             let expired = self.keys.insert((room.clone(), key.into()), known);
             self.bytes -= expired.map_or(0, |known| known.size());
@@ -215,7 +212,7 @@ impl Known {
 }
 
 impl Log {
-    fn read(&self, span: Span, limit: usize) -> Reading {
+    fn read(&self, span: Span, limit: usize) -> LogPage {
         let (from, to) = match span {
             Span::Newest => (self.entries.len().saturating_sub(limit), self.entries.len()),
             Span::Before(id) => {
@@ -235,7 +232,7 @@ impl Log {
             Span::Newest | Span::Before(_) => from > 0,
             Span::After(_) | Span::From(_) => to < self.entries.len(),
         };
-        Reading {
+        LogPage {
             first: self.entries.front().map(|entry| entry.id),
             last: self.last,
             entries: self.entries.range(from..to).cloned().collect(),

@@ -32,8 +32,8 @@ use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, Scrip
 use tokio::time::timeout;
 
 use super::{
-    ATTENDANCE_MEMORY, Attendance, Bus, CLAIM_MEMORY, Claim, Entry, KEY_MEMORY_MS, Listener, Rate, Reading, Receipt,
-    Refusal, Retention, Span, Unreachable,
+    Bus, Entry, KEY_TTL_MS, Listener, LogPage, PRESENCE_TTL, PROCESS_TTL, PresenceEntry, PublishError, Rate, Receipt,
+    Retention, Span, StreamReservation, Unavailable,
 };
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
@@ -128,13 +128,13 @@ impl Redis {
             .arg(&self.node)
             .arg(self.retention.messages)
             .arg(self.retention.seconds)
-            .arg(KEY_MEMORY_MS);
+            .arg(KEY_TTL_MS);
         self.commands.run(&call).await
     }
 
-    async fn run_attend(&self, room: &RoomName, said: Option<&Attendance>) -> Result<Vec<String>, Trouble> {
+    async fn run_attend(&self, room: &RoomName, said: Option<&PresenceEntry>) -> Result<Vec<String>, Trouble> {
         let mut call = self.attend.key(self.names.present(room));
-        call.key(self.names.log(room)).arg(ATTENDANCE_MEMORY.as_millis() as u64);
+        call.key(self.names.log(room)).arg(PRESENCE_TTL.as_millis() as u64);
         if let Some(said) = said {
             let attendance = announcement::attendance(said);
             let kept = if said.count > 0 { attendance.as_str() } else { "" };
@@ -161,12 +161,12 @@ impl Redis {
 
 #[async_trait]
 impl Bus for Redis {
-    async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, Refusal> {
+    async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError> {
         let (id, outcome) = self.run_publish(room, draft).await.map_err(|trouble| trouble.logged("publish"))?;
         match (id.parse(), outcome.as_str()) {
-            (_, "reused") => Err(Refusal::KeyReused),
+            (_, "reused") => Err(PublishError::KeyReused),
             (Ok(id), outcome) => Ok(Receipt { id, duplicate: outcome == "duplicate" }),
-            (Err(_), _) => Err(Refusal::Unreachable),
+            (Err(_), _) => Err(PublishError::Unavailable),
         }
     }
 
@@ -174,29 +174,29 @@ impl Bus for Redis {
         self.commands.connect();
     }
 
-    async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<Reading, Unreachable> {
+    async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
         let raw = self.run_read(room, span, limit).await.map_err(|trouble| trouble.logged("read"))?;
-        reading(raw, span, limit).ok_or(Unreachable)
+        reading(raw, span, limit).ok_or(Unavailable)
     }
 
     async fn attend(
         &self,
         room: &RoomName,
-        attendance: &Attendance,
-    ) -> Result<Vec<(Attendance, Duration)>, Unreachable> {
+        attendance: &PresenceEntry,
+    ) -> Result<Vec<(PresenceEntry, Duration)>, Unavailable> {
         attendances(self.run_attend(room, Some(attendance)).await)
     }
 
-    async fn attendance(&self, room: &RoomName) -> Result<Vec<Attendance>, Unreachable> {
+    async fn attendance(&self, room: &RoomName) -> Result<Vec<PresenceEntry>, Unavailable> {
         let all = attendances(self.run_attend(room, None).await)?;
         Ok(all.into_iter().map(|(attendance, _)| attendance).collect())
     }
 
-    async fn spend(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Unreachable> {
+    async fn spend(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Unavailable> {
         self.limits.spend(&self.commands, address, rate).await.map_err(|trouble| trouble.logged("spend"))
     }
 
-    async fn claim(&self, process: &str, claims: &[Claim], most: usize) -> Result<Vec<usize>, Unreachable> {
+    async fn claim(&self, process: &str, claims: &[StreamReservation], most: usize) -> Result<Vec<usize>, Unavailable> {
         self.limits
             .claim(&self.commands, process, claims, most)
             .await
@@ -225,7 +225,7 @@ impl Bus for Redis {
 type RawReading = (String, String, Vec<(String, Vec<Vec<u8>>)>);
 
 /// Understands the answer, and takes the one entry off that was read to see whether there are more.
-fn reading((first, last, raw): RawReading, span: Span, limit: usize) -> Option<Reading> {
+fn reading((first, last, raw): RawReading, span: Span, limit: usize) -> Option<LogPage> {
     let mut entries: Vec<Entry> = raw.into_iter().filter_map(|(id, fields)| entry(&id, &fields)).collect();
     let anchor = match span {
         Span::From(id) => entries.first().is_some_and(|first| first.id <= id) as usize,
@@ -238,11 +238,11 @@ fn reading((first, last, raw): RawReading, span: Span, limit: usize) -> Option<R
             Span::After(_) | Span::From(_) => entries.truncate(limit + anchor),
         }
     }
-    Some(Reading { first: first.parse().ok(), last: last.parse().ok()?, entries, more })
+    Some(LogPage { first: first.parse().ok(), last: last.parse().ok()?, entries, more })
 }
 
 /// What `attend.lua` answers: milliseconds for which it is believed yet, a space, the attendance.
-fn attendances(answer: Result<Vec<String>, Trouble>) -> Result<Vec<(Attendance, Duration)>, Unreachable> {
+fn attendances(answer: Result<Vec<String>, Trouble>) -> Result<Vec<(PresenceEntry, Duration)>, Unavailable> {
     let all = answer.map_err(|trouble| trouble.logged("attend"))?;
     let attendance = |text: &String| {
         let (left, said) = text.split_once(' ')?;
@@ -291,13 +291,13 @@ impl From<PoolError> for Trouble {
 
 impl Trouble {
     /// Said to the operator, never to a client. An outage as such is said once, by the subscriber.
-    fn logged(self, call: &str) -> Unreachable {
+    fn logged(self, call: &str) -> Unavailable {
         match self {
             Trouble::Away => tracing::debug!(call, "Redis is away"),
             Trouble::Late => tracing::debug!(call, "Redis did not answer in time"),
             Trouble::Failed(error) => tracing::warn!(call, error, "Redis refused"),
         }
-        Unreachable
+        Unavailable
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::PATIENCE;
 use super::feed::{Feed, Found};
-use super::presence::Guest;
+use super::presence::PresenceRequest;
 use super::reader::{End, Reader};
 use super::room::Room;
 use crate::bus::{Entry, Span};
@@ -16,19 +16,19 @@ use crate::chat::{Cursor, Id, Rooms};
 use crate::sse::{self, GapReason};
 
 /// A reader whose request has been decided upon: what the hub needs to take it over.
-pub struct Arrival {
+pub struct SubscribeRequest {
     /// The rooms it asked for.
     pub rooms: Rooms,
     /// Where it wants to begin.
     pub start: Start,
     /// As whom it comes.
-    pub guest: Guest,
+    pub presence: PresenceRequest,
     /// Its connection, which nobody else writes to any more.
     pub socket: std::net::TcpStream,
     /// The head of the response, which goes out before the first frame.
     pub head: Bytes,
     /// Held for as long as the stream is open.
-    pub seat: Box<dyn Send>,
+    pub permit: Box<dyn Send>,
 }
 
 /// Where a reader wants to begin.
@@ -39,12 +39,12 @@ pub enum Start {
     /// With the newest messages of each room, so many.
     Newest(usize),
     /// After a place in each room.
-    After(Vec<Asked>),
+    After(Vec<RequestedCursor>),
 }
 
 /// The place in one room that a reader asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum RequestedCursor {
     /// After an id.
     Id(Id),
     /// After something that is no id.
@@ -55,9 +55,9 @@ impl Start {
     /// After a place in each of so many rooms, as a reader writes it: ids with commas in between. A
     /// list of another length is none for any.
     pub fn after(asked: &str, rooms: usize) -> Self {
-        let invalid = |asked: &str| Asked::Invalid(asked.to_owned());
+        let invalid = |asked: &str| RequestedCursor::Invalid(asked.to_owned());
         Start::After(match asked.split(',').count() == rooms {
-            true => asked.split(',').map(|id| id.parse().map_or_else(|_| invalid(id), Asked::Id)).collect(),
+            true => asked.split(',').map(|id| id.parse().map_or_else(|_| invalid(id), RequestedCursor::Id)).collect(),
             false => vec![invalid(asked); rooms],
         })
     }
@@ -65,9 +65,9 @@ impl Start {
     /// The place that is known before the logs were read.
     fn place(&self) -> Option<Cursor> {
         let Start::After(asked) = self else { return None };
-        let id = |asked: &Asked| match asked {
-            Asked::Id(id) => Some(*id),
-            Asked::Invalid(_) => None,
+        let id = |asked: &RequestedCursor| match asked {
+            RequestedCursor::Id(id) => Some(*id),
+            RequestedCursor::Invalid(_) => None,
         };
         asked.iter().map(id).collect()
     }
@@ -170,7 +170,7 @@ async fn begin(room: &Room, start: &Start, member: usize) -> Beginning {
         Start::After(asked) => Some(&asked[member]),
         Start::Live | Start::Newest(_) => None,
     };
-    if let Some(Asked::Id(id)) = asked {
+    if let Some(RequestedCursor::Id(id)) = asked {
         room.ready_to_judge(*id).await;
         return resume(room, *id);
     }
@@ -178,7 +178,7 @@ async fn begin(room: &Room, start: &Start, member: usize) -> Beginning {
         room.current_since(room.ticket()).await;
         let begun = match (start, asked) {
             (Start::Newest(count), _) => newest(room, *count).await,
-            (_, Some(Asked::Invalid(asked))) => invalid(room, asked),
+            (_, Some(RequestedCursor::Invalid(asked))) => invalid(room, asked),
             _ => room.log().last().map(Beginning::after),
         };
         match begun {

@@ -149,7 +149,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::bus::{Entry, Reading};
+    use crate::bus::{Entry, LogPage};
     use crate::chat::Id;
     use crate::hub::log::Log;
 
@@ -157,7 +157,7 @@ mod tests {
     fn log() -> Log {
         let entry = |n| Entry { id: Id { ms: 1, n }, kind: String::new(), data: n.to_string(), node: None };
         let mut log = Log::new(true, Arc::default());
-        log.begin(Reading { first: None, last: Id::ZERO, entries: vec![], more: false });
+        log.begin(LogPage { first: None, last: Id::ZERO, entries: vec![], more: false });
         log.settle();
         log.hear(entry(1), None);
         log.hear_beside(Bytes::from_static(b"data: f\n\n"));

@@ -1,6 +1,6 @@
 //! The gap rule: whether what follows an id in a log is all that there ever was after it.
 
-use crate::bus::{Entry, Reading};
+use crate::bus::{Entry, LogPage};
 use crate::chat::Id;
 use crate::sse::GapReason;
 
@@ -28,8 +28,8 @@ impl Continuation {
 /// before the first retained message, or lies between two retained ones in both halves (it was
 /// deleted). An id that is older in both halves than all that is retained was trimmed; any other
 /// does not belong to this log.
-pub fn judge(asked: Id, reading: Reading) -> Continuation {
-    let Reading { first, last, mut entries, .. } = reading;
+pub fn judge(asked: Id, reading: LogPage) -> Continuation {
+    let LogPage { first, last, mut entries, .. } = reading;
     let anchor = entries.first().filter(|entry| entry.id <= asked).map(|entry| entry.id);
     if anchor.is_some() {
         entries.remove(0);
@@ -67,7 +67,7 @@ mod tests {
             .collect();
         let after = all.partition_point(|entry| entry.id <= id(asked));
         let entries = all[after.saturating_sub(1)..].to_vec();
-        let reading = Reading { first: all.first().map(|entry| entry.id), last: id(last), entries, more: false };
+        let reading = LogPage { first: all.first().map(|entry| entry.id), last: id(last), entries, more: false };
         let answer = judge(id(asked), reading);
         (answer.gap, answer.entries.iter().map(|entry| entry.id.n).collect(), answer.place)
     }

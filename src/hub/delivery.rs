@@ -11,7 +11,7 @@ use tokio::task::{spawn_local, yield_now};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::Hub;
-use super::arrival::{Arrival, Start, arrive};
+use super::arrival::{Start, SubscribeRequest, arrive};
 use super::batch::{Batch, Tally};
 use super::cohort::Cohort;
 use super::drain;
@@ -56,7 +56,7 @@ impl Worker {
     }
 
     /// Takes a reader over, until its stream ends: it is sent home, or stays here.
-    pub fn take(self: &Rc<Self>, arrival: Arrival) {
+    pub fn subscribe(self: &Rc<Self>, arrival: SubscribeRequest) {
         let feed = self.hub.enter(&arrival.rooms);
         let to_stay = self.hub.homes.send(Newcomer { arrival, feed });
         to_stay.into_iter().for_each(|newcomer| self.receive(newcomer));
@@ -66,8 +66,8 @@ impl Worker {
         let Ok(socket) = TcpStream::from_std(arrival.socket) else {
             return;
         };
-        let here = arrival.guest.enter(feed.rooms());
-        let reader = Reader::new(self.hub.clone(), feed, here, socket, arrival.head, arrival.seat);
+        let here = arrival.presence.enter(feed.rooms());
+        let reader = Reader::new(self.hub.clone(), feed, here, socket, arrival.head, arrival.permit);
         self.bring_up(reader, Some(arrival.start));
     }
 

@@ -3,7 +3,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::arrival::Arrival;
+use super::arrival::SubscribeRequest;
 use super::feed::Feed;
 
 /// Up to so many readers of a feed are left to one worker, so that a message wakes no other; more are spread
@@ -13,7 +13,7 @@ const FEW: usize = 256;
 /// A reader on its way to the worker that will write to it.
 pub struct Newcomer {
     /// The reader.
-    pub arrival: Arrival,
+    pub arrival: SubscribeRequest,
     /// What it reads; entered, so that it counts.
     pub feed: Feed,
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::continuity::{Continuation, judge};
 use super::tape::{Frame, Position, Tape};
-use crate::bus::{Entry, Reading};
+use crate::bus::{Entry, LogPage};
 use crate::chat::Id;
 use crate::sse;
 
@@ -129,7 +129,7 @@ impl Log {
     }
 
     /// Takes the first reading, of the newest entries.
-    pub fn begin(&mut self, reading: Reading) {
+    pub fn begin(&mut self, reading: LogPage) {
         self.first = reading.first;
         self.floor = if reading.entries.is_empty() { Some(reading.last) } else { None };
         reading.entries.iter().for_each(|entry| self.append(entry, None));
@@ -143,7 +143,7 @@ impl Log {
     /// # Errors
     /// When announcements came meanwhile: then a gap after `asked` is none for the readers of now, and
     /// the log has to be read from where they are.
-    pub fn catch_up(&mut self, asked: Id, reading: Reading) -> Result<Option<sse::GapReason>, Outdated> {
+    pub fn catch_up(&mut self, asked: Id, reading: LogPage) -> Result<Option<sse::GapReason>, Outdated> {
         let (more, first, log_last) = (reading.more, reading.first, reading.last);
         let continuation = judge(asked, reading);
         if let Some(reason) = continuation.gap {

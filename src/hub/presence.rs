@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::room::{Room, Stay};
-use crate::bus::{ATTENDANCE_MEMORY, Attendance, unix_ms};
+use crate::bus::{PRESENCE_TTL, PresenceEntry, unix_ms};
 use crate::chat::{Name, RoomName};
 use crate::sse;
 
@@ -20,7 +20,7 @@ use crate::sse;
 const PACE: Duration = Duration::from_secs(1);
 
 /// How often a node says the same again: three times before it is forgotten.
-const REPEAT: Duration = Duration::from_secs(ATTENDANCE_MEMORY.as_secs() / 3);
+const REPEAT: Duration = Duration::from_secs(PRESENCE_TTL.as_secs() / 3);
 
 /// The most names that are told; of more, only the number of readers is.
 const NAMES: usize = 100;
@@ -33,7 +33,7 @@ const GRACE: Duration = Duration::from_secs(15);
 
 /// As whom a reader comes, and where it is to be seen.
 #[derive(Clone, Debug, Default)]
-pub struct Guest {
+pub struct PresenceRequest {
     /// Its name; it counts without one, too.
     pub name: Option<Name>,
     /// Those of its rooms in which it is present; all of them where this is `None`.
@@ -48,7 +48,7 @@ pub struct Here {
 
 /// Who is in a room, as readers are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Roster {
+pub struct PresenceSnapshot {
     /// All readers, those without a name too.
     pub count: usize,
     /// Their names, each once, in order; absent where there are too many.
@@ -75,7 +75,7 @@ struct State {
     asked: bool,
     /// Whether it may be different from what was told.
     stirred: bool,
-    told: Option<(Instant, Roster)>,
+    told: Option<(Instant, PresenceSnapshot)>,
     names: Names,
 }
 
@@ -93,7 +93,7 @@ struct Own {
 
 /// The readers of another node, and until when that is believed.
 struct Other {
-    attendance: Attendance,
+    attendance: PresenceEntry,
     until: Instant,
 }
 
@@ -109,7 +109,7 @@ enum Names {
     Followed(BTreeMap<String, Option<Instant>>),
 }
 
-impl Guest {
+impl PresenceRequest {
     /// Enters those of a feed's rooms in which the reader is to be present.
     pub fn enter(&self, rooms: &[Stay]) -> Box<[Here]> {
         let is_in = |room: &&Stay| self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room.name()));
@@ -152,29 +152,29 @@ impl Presence {
     }
 
     /// Another node says who it has.
-    pub fn hear(&self, attendance: Attendance) {
+    pub fn hear(&self, attendance: PresenceEntry) {
         if *attendance.process != *self.process {
-            self.state().hear(attendance, Instant::now() + ATTENDANCE_MEMORY);
+            self.state().hear(attendance, Instant::now() + PRESENCE_TTL);
         }
     }
 
     /// The bus is heard again: who was there may still be, and does not know who is here.
     pub fn begin_anew(&self) {
         let mut state = self.state();
-        let until = Instant::now() + ATTENDANCE_MEMORY;
+        let until = Instant::now() + PRESENCE_TTL;
         state.others.values_mut().for_each(|other| other.until = until);
         state.own.changed |= state.own.count > 0;
     }
 
     /// What the other nodes are to be told now. [`Presence::said`] has to follow.
-    pub fn say(&self, now: Instant) -> Option<Attendance> {
+    pub fn say(&self, now: Instant) -> Option<PresenceEntry> {
         let mut state = self.state();
         state.own.is_due(now).then(|| state.own.say(now, &self.process))
     }
 
     /// What the bus knows after something was said to it, and for how long each of these is believed; `None`
     /// where it could not be reached.
-    pub fn said(&self, all: Option<Vec<(Attendance, Duration)>>) {
+    pub fn said(&self, all: Option<Vec<(PresenceEntry, Duration)>>) {
         let mut state = self.state();
         state.own.saying = false;
         state.own.changed |= all.is_none();
@@ -188,9 +188,9 @@ impl Presence {
     }
 
     /// What the bus has to be told at the end of the process, where there is something.
-    pub fn farewell(&self) -> Option<Attendance> {
+    pub fn farewell(&self) -> Option<PresenceEntry> {
         let mut state = self.state();
-        (state.own.said.is_some() && (state.own.changed || state.own.count > 0)).then(|| Attendance {
+        (state.own.said.is_some() && (state.own.changed || state.own.count > 0)).then(|| PresenceEntry {
             count: 0,
             names: Vec::new(),
             ..state.own.say(Instant::now(), &self.process)
@@ -211,15 +211,15 @@ impl Presence {
     }
 
     /// Who is here, where `all` is what the bus knows.
-    pub fn roster(&self, all: Vec<Attendance>) -> Roster {
+    pub fn roster(&self, all: Vec<PresenceEntry>) -> PresenceSnapshot {
         let own = self.state().own.attendance(&self.process);
-        Roster::of(all.iter().filter(|attendance| *attendance.process != *self.process).chain([&own]))
+        PresenceSnapshot::of(all.iter().filter(|attendance| *attendance.process != *self.process).chain([&own]))
     }
 }
 
-impl Roster {
+impl PresenceSnapshot {
     /// All of these together.
-    pub fn of<'a>(all: impl Iterator<Item = &'a Attendance>) -> Self {
+    pub fn of<'a>(all: impl Iterator<Item = &'a PresenceEntry>) -> Self {
         let (mut count, mut names) = (0, BTreeSet::new());
         for attendance in all {
             // Whoever writes to the bus may claim any number.
@@ -238,7 +238,7 @@ impl State {
         self.own.changed |= !self.known;
     }
 
-    fn hear(&mut self, attendance: Attendance, until: Instant) {
+    fn hear(&mut self, attendance: PresenceEntry, until: Instant) {
         let known = self.others.get(&attendance.process);
         if known.is_none_or(|known| known.attendance.version <= attendance.version) {
             let until = known.map_or(until, |known| known.until.max(until));
@@ -257,7 +257,8 @@ impl State {
         if !self.stirred || self.told.as_ref().is_some_and(|(at, _)| now - *at < PACE) {
             return Vec::new();
         }
-        let roster = Roster::of(self.others.values().map(|other| &other.attendance).chain([&self.own.attendance("")]));
+        let roster =
+            PresenceSnapshot::of(self.others.values().map(|other| &other.attendance).chain([&self.own.attendance("")]));
         let small = roster.names.as_deref().filter(|_| roster.count <= SMALL);
         let mut events = self.names.follow(small, std::mem::take(&mut self.before), now);
         let news = self.told.as_ref().is_none_or(|(_, told)| *told != roster);
@@ -292,7 +293,7 @@ impl Own {
         !self.saying && (self.changed && longer_ago(PACE) || self.count > 0 && longer_ago(REPEAT))
     }
 
-    fn say(&mut self, now: Instant, process: &str) -> Attendance {
+    fn say(&mut self, now: Instant, process: &str) -> PresenceEntry {
         if std::mem::take(&mut self.changed) {
             self.version = unix_ms().max(self.version + 1);
         }
@@ -301,9 +302,9 @@ impl Own {
     }
 
     /// One name more than is ever told is enough to see that there are too many.
-    fn attendance(&self, process: &str) -> Attendance {
+    fn attendance(&self, process: &str) -> PresenceEntry {
         let names = self.names.keys().take(NAMES + 1).map(|name| name.as_str().to_owned()).collect();
-        Attendance { process: process.to_owned(), version: self.version, count: self.count, names }
+        PresenceEntry { process: process.to_owned(), version: self.version, count: self.count, names }
     }
 }
 

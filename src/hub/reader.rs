@@ -16,7 +16,7 @@ use super::feed::{Feed, Found, NotHeld};
 use super::presence::Here;
 use super::tape::Position;
 use super::{Hub, PATIENCE};
-use crate::bus::{Entry, Reading, Span};
+use crate::bus::{Entry, LogPage, Span};
 use crate::chat::{Cursor, Id};
 use crate::sse::{self, BackoffReason};
 
@@ -85,10 +85,10 @@ impl Reader {
         here: Box<[Here]>,
         socket: TcpStream,
         head: Bytes,
-        seat: Box<dyn Send>,
+        permit: Box<dyn Send>,
     ) -> Self {
         hub.metrics.streams.inc();
-        let open = Open { hub: hub.clone(), _seat: seat };
+        let open = Open { hub: hub.clone(), _seat: permit };
         let farewell = hub.pace.farewell();
         Self {
             socket,
@@ -285,7 +285,7 @@ impl Reader {
     }
 
     /// Reads from a room's log after an id, for as long as it takes.
-    async fn read(&mut self, member: usize, after: Id) -> Result<Reading, End> {
+    async fn read(&mut self, member: usize, after: Id) -> Result<LogPage, End> {
         let room = self.feed.room(member).clone();
         self.wait_for(async move {
             loop {

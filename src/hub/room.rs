@@ -10,7 +10,7 @@ use tokio::time::{sleep, sleep_until};
 use super::crowd::{Crowd, Judged};
 use super::log::{Heard, Log, Outdated};
 use super::presence::Presence;
-use crate::bus::{Bus, Entry, Reading, Span, Unreachable};
+use crate::bus::{Bus, Entry, LogPage, Span, Unavailable};
 use crate::chat::{Id, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse::GapReason;
@@ -141,12 +141,12 @@ impl Room {
     pub fn verify_frames(self: &Arc<Self>, now: Instant) {
         if self.crowd().is_due(now) {
             let room = self.clone();
-            tokio::spawn(async move { room.read_log(room.ticket()).await.map_err(|Unreachable| room.crowd().owe()) });
+            tokio::spawn(async move { room.read_log(room.ticket()).await.map_err(|Unavailable| room.crowd().owe()) });
         }
     }
 
     /// Reads part of the log for one reader.
-    pub async fn read(&self, span: Span, limit: usize) -> Result<Reading, Unreachable> {
+    pub async fn read(&self, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
         self.metrics.log_reads.with_label_values(&["subscriber"]).inc();
         self.bus.read(self.name(), span, limit).await
     }
@@ -257,7 +257,7 @@ impl Room {
             }
             match self.read_log(self.ticket()).await {
                 Ok(()) => self.settle(join),
-                Err(Unreachable) => sleep(AGAIN).await,
+                Err(Unavailable) => sleep(AGAIN).await,
             }
         }
     }
@@ -274,7 +274,7 @@ impl Room {
 
     /// Reads the log from the last known id, that id included, to its end. Readers that come at once
     /// share a reading: one that began after the ticket was drawn serves.
-    async fn read_log(&self, ticket: u64) -> Result<(), Unreachable> {
+    async fn read_log(&self, ticket: u64) -> Result<(), Unavailable> {
         let mut done = self.turn.lock().await;
         if *done > ticket {
             return Ok(());
@@ -285,7 +285,7 @@ impl Room {
         Ok(())
     }
 
-    async fn read_page(&self) -> Result<bool, Unreachable> {
+    async fn read_page(&self) -> Result<bool, Unavailable> {
         let last = self.log().last();
         self.metrics.log_reads.with_label_values(&["room"]).inc();
         let reading = self.bus.read(self.name(), last.map_or(Span::Newest, Span::From), PAGE).await?;
@@ -301,7 +301,7 @@ impl Room {
         Ok(more || outdated)
     }
 
-    fn catch_up(&self, asked: Id, reading: Reading) -> Result<(), Outdated> {
+    fn catch_up(&self, asked: Id, reading: LogPage) -> Result<(), Outdated> {
         let gap = self.log().catch_up(asked, reading)?;
         if let Some(reason) = gap {
             self.count_gap(reason);

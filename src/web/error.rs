@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 
 use super::pages;
-use crate::bus::{Refusal, Unreachable};
+use crate::bus::{PublishError, Unavailable};
 use crate::chat::{Fields, Invalid, NotARoom, NotRooms};
 
 /// A failure, as the client gets to know it.
@@ -180,21 +180,21 @@ impl From<Invalid> for Problem {
     }
 }
 
-impl From<Unreachable> for Problem {
-    fn from(_: Unreachable) -> Self {
+impl From<Unavailable> for Problem {
+    fn from(_: Unavailable) -> Self {
         Problem::unavailable()
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(why: Refusal) -> Self {
+impl From<PublishError> for Problem {
+    fn from(why: PublishError) -> Self {
         match why {
-            Refusal::KeyReused => {
+            PublishError::KeyReused => {
                 let detail =
                     "key: This key stands for another message that was sent to this room in the last 10 minutes.";
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
             }
-            Refusal::Unreachable => Problem::unavailable(),
+            PublishError::Unavailable => Problem::unavailable(),
         }
     }
 }

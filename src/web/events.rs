@@ -6,9 +6,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::client::Client;
 use super::error::Problem;
 use super::path::{number, queries, query};
-use super::{Site, handover};
+use super::{AppState, handover};
 use crate::chat::{Name, RoomName, Rooms};
-use crate::hub::{Arrival, Guest, Start, Worker};
+use crate::hub::{PresenceRequest, Start, SubscribeRequest, Worker};
 use crate::sse::{self, BackoffReason};
 
 /// The most messages that a fresh reader may have first.
@@ -19,23 +19,23 @@ const MOST: usize = 1000;
 pub async fn subscribe(
     req: HttpRequest,
     rooms: Rooms,
-    site: web::Data<Site>,
+    state: web::Data<AppState>,
     worker: web::Data<Rc<Worker>>,
 ) -> Result<HttpResponse, Problem> {
-    let (start, guest) = (start(&req, &rooms)?, guest(&req, &rooms)?);
+    let (start, presence) = (start(&req, &rooms)?, presence(&req, &rooms)?);
     if req.method() == Method::HEAD {
         return Ok(stream().finish());
     }
-    if site.hub.is_draining() {
-        return Ok(send_away(&site, BackoffReason::Draining, "draining"));
+    if state.hub.is_draining() {
+        return Ok(send_away(&state, BackoffReason::Draining, "draining"));
     }
-    let client = Client::of(&req, &site.trusted_proxies);
-    let seat = site.limits.seat(client.address).await;
-    let Some((seat, socket)) = seat.zip(handover::take(&req)) else {
-        return Ok(send_away(&site, BackoffReason::Full, "full"));
+    let client = Client::of(&req, &state.trusted_proxies);
+    let permit = state.limits.stream_permit(client.address).await;
+    let Some((permit, socket)) = permit.zip(handover::take(&req)) else {
+        return Ok(send_away(&state, BackoffReason::Full, "full"));
     };
-    let head = handover::head(&stream().finish(), &site.origins.cors(req.headers()));
-    worker.take(Arrival { rooms, start, guest, socket, head, seat: Box::new(seat) });
+    let head = handover::head(&stream().finish(), &state.origins.cors(req.headers()));
+    worker.subscribe(SubscribeRequest { rooms, start, presence, socket, head, permit: Box::new(permit) });
     Ok(handover::let_go())
 }
 
@@ -51,8 +51,8 @@ fn stream() -> actix_web::HttpResponseBuilder {
 }
 
 /// A stream that says why it cannot be had, and when to come back, and ends.
-fn send_away(site: &Site, reason: BackoffReason, label: &str) -> HttpResponse {
-    site.metrics.streams_refused.with_label_values(&[label]).inc();
+fn send_away(state: &AppState, reason: BackoffReason, label: &str) -> HttpResponse {
+    state.metrics.streams_refused.with_label_values(&[label]).inc();
     stream().body(sse::backoff(reason))
 }
 
@@ -77,12 +77,12 @@ fn start(req: &HttpRequest, rooms: &Rooms) -> Result<Start, Problem> {
 
 /// As whom the reader comes: `name` keeps the rule of a sender, `in` names rooms of this stream, once
 /// or several times or separated by commas; none where it is empty.
-fn guest(req: &HttpRequest, rooms: &Rooms) -> Result<Guest, Problem> {
+fn presence(req: &HttpRequest, rooms: &Rooms) -> Result<PresenceRequest, Problem> {
     let name = Name::parse(&query(req, &["name"]).unwrap_or_default())?;
     let asked: Vec<String> = queries(req, &["in"]).collect();
     let named = asked.iter().flat_map(|list| list.split(',')).filter(|room| !room.is_empty());
     let present: Option<Vec<RoomName>> =
         named.map(|room| RoomName::parse(room).ok().filter(|room| rooms.contains(room))).collect();
     let present = present.ok_or_else(|| Problem::malformed("in names rooms of this stream."))?;
-    Ok(Guest { name, rooms: (!asked.is_empty()).then_some(present) })
+    Ok(PresenceRequest { name, rooms: (!asked.is_empty()).then_some(present) })
 }

@@ -2,10 +2,10 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::Site;
+use super::AppState;
 use super::error::Problem;
 use super::path::{number, query};
-use crate::bus::{Entry, Reading, Span};
+use crate::bus::{Entry, LogPage, Span};
 use crate::chat::{Id, Message, RoomName};
 
 /// Messages per answer where the client does not say.
@@ -32,7 +32,7 @@ struct Line {
 }
 
 /// `GET /history/{room}`: the newest messages, those before an id, or those after one.
-pub async fn list(req: HttpRequest, room: RoomName, site: web::Data<Site>) -> Result<HttpResponse, Problem> {
+pub async fn list(req: HttpRequest, room: RoomName, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let limit = number(&req, "limit", 1..=MOST)?.unwrap_or(LIMIT);
     let span = match (id(&req, "before")?, id(&req, "after")?) {
         (Some(_), Some(_)) => return Err(Problem::malformed("Ask for messages either before or after an id.")),
@@ -40,7 +40,7 @@ pub async fn list(req: HttpRequest, room: RoomName, site: web::Data<Site>) -> Re
         (None, Some(after)) => Span::After(after),
         (None, None) => Span::Newest,
     };
-    let reading = site.hub.history(&room, span, limit).await?;
+    let reading = state.hub.history(&room, span, limit).await?;
     let last = cursor(span, &reading).to_string();
     let messages = reading.entries.iter().filter_map(line).collect();
     Ok(no_store().json(History { messages, last }))
@@ -50,10 +50,10 @@ pub async fn list(req: HttpRequest, room: RoomName, site: web::Data<Site>) -> Re
 pub async fn one(
     room: RoomName,
     path: web::Path<(String, String)>,
-    site: web::Data<Site>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let id: Id = path.1.parse().map_err(|why| Problem::malformed(format!("{why}.")))?;
-    let reading = site.hub.history(&room, Span::From(id), 1).await?;
+    let reading = state.hub.history(&room, Span::From(id), 1).await?;
     let entry = reading.entries.into_iter().find(|entry| entry.id == id);
     let line = entry
         .as_ref()
@@ -70,7 +70,7 @@ fn no_store() -> actix_web::HttpResponseBuilder {
 
 /// Where the reading ends: at its last message, or at the last id ever given out if it came to the
 /// end of the log, since the newest message may have been deleted.
-fn cursor(span: Span, reading: &Reading) -> Id {
+fn cursor(span: Span, reading: &LogPage) -> Id {
     let last_read = reading.entries.last().map(|entry| entry.id);
     match (span, last_read) {
         (Span::Before(_), Some(last)) => last,

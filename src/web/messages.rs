@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::client::Client;
 use super::error::{Problem, prefers_html};
-use super::{Site, body};
+use super::{AppState, body};
 use crate::chat::{Draft, Fields, Invalid, RoomName};
 
 /// `POST /{room}`: stores a message and tells its id; a browser without scripts is sent back to the
@@ -15,13 +15,13 @@ pub async fn publish(
     req: HttpRequest,
     room: RoomName,
     payload: web::Payload,
-    site: web::Data<Site>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let since = Instant::now();
-    let client = Client::of(&req, &site.trusted_proxies);
-    site.origins.refuse_cross_site(&req, client)?;
+    let client = Client::of(&req, &state.trusted_proxies);
+    state.origins.refuse_cross_site(&req, client)?;
     let mut fields = body::read(&req, payload).await?;
-    match store(&site, &room, &mut fields, req.headers(), client, since).await {
+    match store(&state, &room, &mut fields, req.headers(), client, since).await {
         Ok(_) if prefers_html(req.headers()) => Ok(see_other(&room)),
         Ok(answer) => Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer)),
         Err(problem) => Err(problem.with_typed(fields)),
@@ -37,7 +37,7 @@ struct Stored {
 }
 
 async fn store(
-    site: &Site,
+    state: &AppState,
     room: &RoomName,
     fields: &mut Fields,
     headers: &HeaderMap,
@@ -46,11 +46,11 @@ async fn store(
 ) -> Result<Stored, Problem> {
     fields.key = one_key(fields.key.take(), headers)?;
     let draft = Draft::new(fields)?;
-    site.limits.post(client.address).await.map_err(|wait| {
-        site.metrics.posts_refused.with_label_values(&["rate_limit"]).inc();
+    state.limits.check_post(client.address).await.map_err(|wait| {
+        state.metrics.posts_refused.with_label_values(&["rate_limit"]).inc();
         Problem::too_fast(whole_seconds(wait))
     })?;
-    let receipt = site.hub.publish(room, &draft, since).await?;
+    let receipt = state.hub.publish(room, &draft, since).await?;
     Ok(Stored { id: receipt.id.to_string(), duplicate: receipt.duplicate })
 }
 

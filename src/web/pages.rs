@@ -5,8 +5,8 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::{Site, assets};
-use crate::bus::{Entry, Reading, Span};
+use super::{AppState, assets};
+use crate::bus::{Entry, LogPage, Span};
 use crate::chat::{Fields, Id, Message, RoomName};
 
 /// Messages in the HTML.
@@ -67,13 +67,13 @@ struct Draft {
 }
 
 /// `GET /`: the page of the first configured room.
-pub async fn front(site: web::Data<Site>) -> HttpResponse {
-    page(&site, &site.rooms[0]).await
+pub async fn front(state: web::Data<AppState>) -> HttpResponse {
+    page(&state, &state.rooms[0]).await
 }
 
 /// `GET /{room}`: a room's page.
-pub async fn room(room: RoomName, site: web::Data<Site>) -> HttpResponse {
-    page(&site, &room).await
+pub async fn room(room: RoomName, state: web::Data<AppState>) -> HttpResponse {
+    page(&state, &room).await
 }
 
 /// `/{room}/`: the same room, by its one address.
@@ -103,16 +103,16 @@ pub fn problem(
 
 /// Without the bus a page comes without history, and says so: people can still write, and the
 /// stream brings the rest when the bus is back.
-async fn page(site: &Site, room: &RoomName) -> HttpResponse {
-    let reading = site.hub.history(room, Span::Newest, LATEST).await.ok();
+async fn page(state: &AppState, room: &RoomName) -> HttpResponse {
+    let reading = state.hub.history(room, Span::Newest, LATEST).await.ok();
     let page = Page {
         room: room.as_str(),
         room_path: room.path(),
-        rooms: links(&site.rooms, room),
+        rooms: links(&state.rooms, room),
         live: reading.is_some(),
-        cursor: reading.as_ref().map_or(String::new(), |reading: &Reading| reading.last.to_string()),
+        cursor: reading.as_ref().map_or(String::new(), |reading: &LogPage| reading.last.to_string()),
         messages: reading.iter().flat_map(|reading| &reading.entries).filter_map(line).collect(),
-        node: site.hub.node(),
+        node: state.hub.node(),
         assets: assets::folder(),
     };
     html(HttpResponse::Ok(), &page)

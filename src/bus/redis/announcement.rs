@@ -4,7 +4,7 @@
 //!
 //! Who is in a room is announced with the id `0-0`, which no entry has, and the type `presence`.
 
-use crate::bus::{Attendance, Entry};
+use crate::bus::{Entry, PresenceEntry};
 use crate::chat::Id;
 
 const PRESENCE: &str = "presence";
@@ -15,7 +15,7 @@ pub enum Announcement {
     /// Something was appended to the log.
     Entry(Entry),
     /// A process has said who is in the room.
-    Attendance(Attendance),
+    PresenceEntry(PresenceEntry),
 }
 
 /// Reads an announcement; `None` means that the payload is foreign.
@@ -25,13 +25,13 @@ pub fn parse(payload: &[u8]) -> Option<Announcement> {
     let (kind, data) = rest.split_once(' ')?;
     let id = id.parse().ok()?;
     if (id, kind) == (Id::ZERO, PRESENCE) {
-        return serde_json::from_str(data).ok().map(Announcement::Attendance);
+        return serde_json::from_str(data).ok().map(Announcement::PresenceEntry);
     }
     Some(Announcement::Entry(Entry { id, kind: kind.into(), data: data.into(), node: None }))
 }
 
 /// Writes who is in a room by way of one process, as it is kept and announced.
-pub fn attendance(attendance: &Attendance) -> String {
+pub fn attendance(attendance: &PresenceEntry) -> String {
     serde_json::to_string(attendance).unwrap_or_default()
 }
 
@@ -64,10 +64,10 @@ mod tests {
     #[test]
     fn who_is_in_a_room_is_read_as_it_was_written() {
         let names = vec!["mason".to_owned(), "a &amp; b".to_owned()];
-        let said = Attendance { process: "chat-1~7f".into(), version: 3, count: 4, names };
+        let said = PresenceEntry { process: "chat-1~7f".into(), version: 3, count: 4, names };
         let announced = announce(&attendance(&said));
         assert!(announced.starts_with("\x1e0-0 presence {"), "{announced}");
-        assert_eq!(parse(announced.as_bytes()), Some(Announcement::Attendance(said)));
+        assert_eq!(parse(announced.as_bytes()), Some(Announcement::PresenceEntry(said)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::Script;
 
-use super::{CLAIM_MEMORY, Claim, Links, Rate, Trouble};
+use super::{Links, PROCESS_TTL, Rate, StreamReservation, Trouble};
 
 /// How long a claim is kept that is not repeated.
 const KEPT: Duration = Duration::from_secs(120);
@@ -42,12 +42,12 @@ impl Limits {
         &self,
         links: &Links,
         process: &str,
-        claims: &[Claim],
+        claims: &[StreamReservation],
         most: usize,
     ) -> Result<Vec<usize>, Trouble> {
         let mut call = self.claim.prepare_invoke();
         call.key(format!("{}:processes", self.prefix));
-        call.arg(process).arg(most).arg(CLAIM_MEMORY.as_millis() as u64).arg(KEPT.as_millis() as u64);
+        call.arg(process).arg(most).arg(PROCESS_TTL.as_millis() as u64).arg(KEPT.as_millis() as u64);
         for claim in claims {
             call.key(format!("{}:streams:{}", self.prefix, claim.address)).arg(claim.open).arg(claim.wanted);
         }

@@ -49,7 +49,7 @@ enum State {
     /// To be asked for.
     Wanted,
     /// Asked for, not yet confirmed.
-    Asked,
+    RequestedCursor,
     /// Its announcements come.
     Confirmed,
     /// To be let go of; it was asked for.
@@ -193,7 +193,7 @@ impl Shared {
         };
         self.tell(|listener| match announcement::parse(payload) {
             Some(Announcement::Entry(entry)) => listener.announced(room, entry),
-            Some(Announcement::Attendance(attendance)) => listener.attending(room, attendance),
+            Some(Announcement::PresenceEntry(attendance)) => listener.attending(room, attendance),
             None => listener.foreign(room, payload),
         });
     }
@@ -202,7 +202,7 @@ impl Shared {
         let Ok(channel) = std::str::from_utf8(channel) else {
             return;
         };
-        if let Some(state @ State::Asked) = self.channels().states.get_mut(channel) {
+        if let Some(state @ State::RequestedCursor) = self.channels().states.get_mut(channel) {
             *state = State::Confirmed;
         }
         if let Some(room) = self.names.room(channel) {
@@ -231,7 +231,7 @@ impl Channels {
         self.states
             .values_mut()
             .filter(|state| **state == State::Wanted)
-            .for_each(|state| *state = State::Asked);
+            .for_each(|state| *state = State::RequestedCursor);
         (unwanted, wanted)
     }
 }

@@ -7,8 +7,8 @@ fn entry(ms: u64, n: u64) -> Entry {
     Entry { id: Id { ms, n }, kind: String::new(), data: format!("message {n}"), node: None }
 }
 
-fn reading(entries: Vec<Entry>, last: (u64, u64)) -> Reading {
-    Reading {
+fn reading(entries: Vec<Entry>, last: (u64, u64)) -> LogPage {
+    LogPage {
         first: entries.first().map(|entry| entry.id),
         last: Id { ms: last.0, n: last.1 },
         entries,
@@ -114,7 +114,7 @@ fn a_deleted_newest_message_keeps_its_number() {
 #[test]
 fn frames_of_what_the_log_has_trimmed_are_not_replayed() {
     let mut log = log(5);
-    let trimmed = Reading { first: Some(Id { ms: 10, n: 4 }), ..reading(vec![entry(10, 5)], (10, 5)) };
+    let trimmed = LogPage { first: Some(Id { ms: 10, n: 4 }), ..reading(vec![entry(10, 5)], (10, 5)) };
     assert_eq!(log.catch_up(Id { ms: 10, n: 5 }, trimmed), Ok(None));
     assert_eq!(after(&log, 10, 2), None);
     assert_eq!(after(&log, 10, 3), Some(vec![4, 5]));

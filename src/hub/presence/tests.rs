@@ -19,9 +19,9 @@ fn leave(presence: &Presence, name: &str) {
 }
 
 /// What another process says.
-fn elsewhere(version: u64, count: usize, names: &[&str]) -> Attendance {
+fn elsewhere(version: u64, count: usize, names: &[&str]) -> PresenceEntry {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
-    Attendance { process: "there~2".into(), version, count, names }
+    PresenceEntry { process: "there~2".into(), version, count, names }
 }
 
 /// The events told at this moment, each as its name and data.
@@ -166,9 +166,9 @@ fn what_the_bus_did_not_take_is_said_again() {
 #[test]
 fn a_process_that_says_nothing_any_more_is_forgotten_unless_the_bus_is_lost() {
     let (presence, now) = (presence(), Instant::now());
-    presence.said(Some(vec![(elsewhere(1, 1, &["mason"]), ATTENDANCE_MEMORY)]));
+    presence.said(Some(vec![(elsewhere(1, 1, &["mason"]), PRESENCE_TTL)]));
     assert_eq!(told(&presence, now), [r#"presence {"count":1,"names":["mason"]}"#]);
-    let late = now + ATTENDANCE_MEMORY + SECOND;
+    let late = now + PRESENCE_TTL + SECOND;
     assert_eq!(presence.tell(late, false), [""; 0]);
     assert_eq!(told(&presence, late), [r#"presence {"count":0,"names":[]}"#]);
 }
@@ -176,7 +176,7 @@ fn a_process_that_says_nothing_any_more_is_forgotten_unless_the_bus_is_lost() {
 #[test]
 fn a_number_that_is_too_large_to_be_added_is_only_large() {
     let said = elsewhere(1, usize::MAX, &["ada"]);
-    let roster = Roster::of([&said, &said].into_iter());
+    let roster = PresenceSnapshot::of([&said, &said].into_iter());
     assert_eq!((roster.count, roster.names), (usize::MAX, Some(vec!["ada".to_owned()])));
 }
 
@@ -186,7 +186,7 @@ fn an_older_word_of_a_process_is_not_believed() {
     presence.said(Some(vec![]));
     presence.hear(elsewhere(7, 0, &[]));
     presence.hear(elsewhere(6, 3, &["mason"]));
-    presence.hear(Attendance { process: "here~1".into(), ..elsewhere(9, 5, &["me"]) });
+    presence.hear(PresenceEntry { process: "here~1".into(), ..elsewhere(9, 5, &["me"]) });
     assert_eq!(told(&presence, now), [r#"presence {"count":0,"names":[]}"#]);
 }
 

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::bus::{self, Entry, Listener, Reading, Retention};
+use crate::bus::{self, Entry, Listener, LogPage, Retention};
 use crate::chat::{Draft, Fields, Id, RoomName};
 use crate::hub::feed::Feed;
 use crate::hub::{Hub, Pace};
@@ -129,7 +129,7 @@ async fn who_waits_while_a_room_catches_up_is_excused_though_its_pages_were_merg
     assert!(!several.merged().excuses(at));
     several.rooms()[1].log().fall_behind(Instant::now());
     let entry = |n| Entry { id: Id { ms: 1, n }, kind: String::new(), data: "{}".into(), node: None };
-    let reading = Reading {
+    let reading = LogPage {
         first: Some(entry(1).id),
         last: entry(3).id,
         entries: (1..=3).map(entry).collect(),

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::PATIENCE;
-use crate::bus::{Bus, CLAIM_MEMORY, Claim, Unreachable};
+use crate::bus::{Bus, PROCESS_TTL, StreamReservation, Unavailable};
 
 /// How often the bus is told again of every address, lest it has forgotten.
 const REPEAT: Duration = Duration::from_secs(30);
@@ -104,7 +104,7 @@ impl Streams {
     /// count.
     pub async fn share(streams: Weak<Self>, process: Arc<str>) {
         let (mut name, mut outages) = (process.clone(), 0);
-        let (mut repeat, mut forgotten) = (Instant::now() + REPEAT, Instant::now() + CLAIM_MEMORY / 2);
+        let (mut repeat, mut forgotten) = (Instant::now() + REPEAT, Instant::now() + PROCESS_TTL / 2);
         while let Some(streams) = streams.upgrade().filter(|streams| streams.most_per_address != usize::MAX) {
             if streams.counts().has_no_news() {
                 let _ = timeout(SIGN_OF_LIFE, streams.changed.notified()).await;
@@ -114,8 +114,8 @@ impl Streams {
                 repeat = Instant::now() + REPEAT;
             }
             match streams.tell(&name).await {
-                Ok(()) => forgotten = Instant::now() + CLAIM_MEMORY / 2,
-                Err(Unreachable) => {
+                Ok(()) => forgotten = Instant::now() + PROCESS_TTL / 2,
+                Err(Unavailable) => {
                     // Of what ended meanwhile the bus is never told: what it knows has to die, and it does by this.
                     outages += 1;
                     name = format!("{process}.{outages}").into();
@@ -126,7 +126,7 @@ impl Streams {
     }
 
     /// One call to the bus, and what follows from it.
-    async fn tell(self: &Arc<Self>, process: &str) -> Result<(), Unreachable> {
+    async fn tell(self: &Arc<Self>, process: &str) -> Result<(), Unavailable> {
         let (claims, none) = {
             let mut counts = self.counts();
             (counts.claims(), counts.addresses.is_empty())
@@ -144,13 +144,13 @@ impl Streams {
             _ => {
                 let asking = self.counts().go_on_alone();
                 asking.into_iter().for_each(|claim| self.answer(claim, claim.wanted));
-                Err(Unreachable)
+                Err(Unavailable)
             }
         }
     }
 
     /// Gives those who asked a place, the first of them first, or none.
-    fn answer(self: &Arc<Self>, claim: Claim, granted: usize) {
+    fn answer(self: &Arc<Self>, claim: StreamReservation, granted: usize) {
         let answers: Vec<_> = {
             let mut counts = self.counts();
             let asking: Vec<_> = counts.of(claim.address).asking.drain(..claim.wanted).collect();
@@ -194,7 +194,7 @@ impl Counts {
     }
 
     /// The bus is away: nobody waits for it any more. Gives who did.
-    fn go_on_alone(&mut self) -> Vec<Claim> {
+    fn go_on_alone(&mut self) -> Vec<StreamReservation> {
         self.alone = true;
         let all = self.addresses.iter().map(|(address, of)| of.claim(*address));
         all.filter(|claim| claim.wanted > 0).collect()
@@ -208,20 +208,22 @@ impl Counts {
     }
 
     /// What the bus has to be told, or the first part of it.
-    fn claims(&mut self) -> Vec<Claim> {
+    fn claims(&mut self) -> Vec<StreamReservation> {
         let some: Vec<IpAddr> = self.asking.union(&self.changed).take(BATCH).copied().collect();
         let claim = |address: IpAddr| {
             self.asking.remove(&address);
             self.changed.remove(&address);
-            self.addresses.get(&address).map_or(Claim { address, open: 0, wanted: 0 }, |of| of.claim(address))
+            self.addresses
+                .get(&address)
+                .map_or(StreamReservation { address, open: 0, wanted: 0 }, |of| of.claim(address))
         };
         some.into_iter().map(claim).collect()
     }
 }
 
 impl Address {
-    fn claim(&self, address: IpAddr) -> Claim {
-        Claim { address, open: self.open, wanted: self.asking.len() }
+    fn claim(&self, address: IpAddr) -> StreamReservation {
+        StreamReservation { address, open: self.open, wanted: self.asking.len() }
     }
 }
 

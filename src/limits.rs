@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The limits of a node; 0 turns one off.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Most {
+pub struct LimitSettings {
     /// Messages per second of an address.
     pub rate: u32,
     /// Messages at once of an address.
@@ -38,7 +38,7 @@ pub struct Limits {
 
 impl Limits {
     /// Nothing counted yet. [`Limits::share`] has to run where there are several nodes.
-    pub fn new(bus: Arc<dyn Bus>, most: Most) -> Self {
+    pub fn new(bus: Arc<dyn Bus>, most: LimitSettings) -> Self {
         let rate = NonZeroU32::new(most.rate).zip(NonZeroU32::new(most.burst));
         let rate = rate.map(|(per_second, burst)| Rate { per_second, burst });
         Self {
@@ -48,7 +48,7 @@ impl Limits {
     }
 
     /// Counts one message of an address, or says how long it has to wait for the next.
-    pub async fn post(&self, address: IpAddr) -> Result<(), Duration> {
+    pub async fn check_post(&self, address: IpAddr) -> Result<(), Duration> {
         match &self.rates {
             Some(rates) => rates.spend(address).await,
             None => Ok(()),
@@ -57,7 +57,7 @@ impl Limits {
 
     /// A place for one more stream of an address, held until it is dropped; `None` when there is
     /// none.
-    pub async fn seat(&self, address: IpAddr) -> Option<Seat> {
+    pub async fn stream_permit(&self, address: IpAddr) -> Option<Seat> {
         self.streams.seat(address).await
     }
 
