@@ -20,7 +20,7 @@ use std::{
 use bytes::Bytes;
 use divan::{Bencher, black_box};
 use tiny_chat::{
-    bus::{self, Bus, Entry, Listener, Retention},
+    bus::{self, Entry, Listener, Retention, Stores},
     chat::{Cursor, Draft, Fields, Id, RoomName, Rooms},
     hub::{Hub, Pace, PresenceRequest, Start, SubscribeRequest, Worker},
     metrics::Metrics,
@@ -76,7 +76,7 @@ fn frame_of_a_message_for_several_rooms(bencher: Bencher) {
     let id = Id { ms: 1_361_572_294_000, n: 42 };
     let (frame, room) = (sse::entry(id, "", &data()), RoomName::parse(ROOM).expect("a room"));
     let place: Cursor = [id; 8].into_iter().collect();
-    bencher.bench(|| sse::of_several(black_box(&frame), &room, &place));
+    bencher.bench(|| sse::for_merged_rooms(black_box(&frame), &room, &place));
 }
 
 #[divan::bench]
@@ -110,7 +110,7 @@ struct Node {
     last: Id,
     metrics: Arc<Metrics>,
     readers: Vec<TcpStream>,
-    _bus: Arc<dyn Bus>,
+    _stores: Stores,
 }
 
 impl Node {
@@ -119,14 +119,14 @@ impl Node {
         let (tasks, metrics) = (LocalSet::new(), Arc::new(Metrics::new().expect("metrics")));
         let retention = Retention { messages: 1000, seconds: 60 };
         let entered = runtime.enter();
-        let bus = bus::open(None, "chat", "bench", retention, metrics.clone()).expect("a bus");
+        let stores = Stores::open(None, "chat", "bench", retention, metrics.clone()).expect("a store");
         let hub =
-            Hub::new(bus.clone(), "bench", Pace { heartbeat: Duration::from_secs(60), max_age: None }, metrics.clone());
+            Hub::new(&stores, "bench", Pace { heartbeat: Duration::from_secs(60), max_age: None }, metrics.clone());
         let listener: Arc<dyn Listener> = hub.clone();
-        bus.attach(Arc::downgrade(&listener));
+        stores.bus.attach(Arc::downgrade(&listener));
         drop(entered);
         let last = Id { ms: bus::unix_ms(), n: 0 };
-        let mut node = Self { runtime, tasks, hub, data: data(), last, metrics, readers: Vec::new(), _bus: bus };
+        let mut node = Self { runtime, tasks, hub, data: data(), last, metrics, readers: Vec::new(), _stores: stores };
         let worker = node.tasks.block_on(&node.runtime, async { Worker::new(node.hub.clone()) });
         (0..readers).for_each(|_| node.invite(&worker));
         node
@@ -162,7 +162,7 @@ impl Node {
     fn announce(&mut self) {
         self.last = self.last.next(self.last.ms);
         let entry = Entry { id: self.last, kind: String::new(), data: self.data.clone(), node: None };
-        self.hub.announced(ROOM, entry);
+        self.hub.on_entry(ROOM, entry);
     }
 
     /// Runs until everybody has what there is; their sockets are emptied.

@@ -1,5 +1,4 @@
-//! What one client address may do, and all together. Where nodes share a bus they count together; while
-//! it is away each node keeps the limits by itself.
+//! Limits per client address, counted over all nodes. While the store is unavailable, each node counts alone.
 
 mod rate;
 mod streams;
@@ -9,18 +8,16 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bus::{Bus, Rate};
+use crate::bus::{LimitStore, Rate};
+use rate::RateLimiter;
+use streams::StreamLimiter;
 
-use rate::Rates;
-use streams::{Seat, Streams};
+pub use streams::StreamPermit;
 
-/// How long a request waits for what the other nodes have counted.
-const PATIENCE: Duration = Duration::from_millis(250);
-
-/// The limits of a node; 0 turns one off.
+/// The configured limits; 0 turns a limit off.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LimitSettings {
-    /// Messages per second of an address.
+    /// Messages per second of an address, in the long run.
     pub rate: u32,
     /// Messages at once of an address.
     pub burst: u32,
@@ -30,39 +27,41 @@ pub struct LimitSettings {
     pub streams_per_address: u32,
 }
 
-/// What is counted against the limits.
+/// The limits of a node, and what is counted against them.
 pub struct Limits {
-    rates: Option<Rates>,
-    streams: Arc<Streams>,
+    rate: Option<RateLimiter>,
+    streams: Arc<StreamLimiter>,
 }
 
 impl Limits {
-    /// Nothing counted yet. [`Limits::share`] has to run where there are several nodes.
-    pub fn new(bus: Arc<dyn Bus>, most: LimitSettings) -> Self {
-        let rate = NonZeroU32::new(most.rate).zip(NonZeroU32::new(most.burst));
+    /// Creates limits that count together with other processes if there is a store. [`Limits::run`] has to run then.
+    pub fn new(store: Option<Arc<dyn LimitStore>>, settings: LimitSettings) -> Self {
+        let rate = NonZeroU32::new(settings.rate).zip(NonZeroU32::new(settings.burst));
         let rate = rate.map(|(per_second, burst)| Rate { per_second, burst });
         Self {
-            rates: rate.map(|rate| Rates::new(bus.clone(), rate)),
-            streams: Streams::new(bus, most.streams, most.streams_per_address),
+            rate: rate.map(|rate| RateLimiter::new(store.clone(), rate)),
+            streams: StreamLimiter::new(store, settings.streams, settings.streams_per_address),
         }
     }
 
-    /// Counts one message of an address, or says how long it has to wait for the next.
+    /// Counts one message of an address.
+    ///
+    /// # Errors
+    /// Returns how long to wait if the address has sent too many.
     pub async fn check_post(&self, address: IpAddr) -> Result<(), Duration> {
-        match &self.rates {
-            Some(rates) => rates.spend(address).await,
+        match &self.rate {
+            Some(rate) => rate.take_token(address).await,
             None => Ok(()),
         }
     }
 
-    /// A place for one more stream of an address, held until it is dropped; `None` when there is
-    /// none.
-    pub async fn stream_permit(&self, address: IpAddr) -> Option<Seat> {
-        self.streams.seat(address).await
+    /// Returns a permit for one more stream of an address, or `None` if there are too many streams.
+    pub async fn stream_permit(&self, address: IpAddr) -> Option<StreamPermit> {
+        self.streams.permit(address).await
     }
 
-    /// Counts streams together with the other processes, for as long as there are these limits.
-    pub fn share(&self, process: Arc<str>) -> impl Future<Output = ()> + use<> {
-        Streams::share(Arc::downgrade(&self.streams), process)
+    /// Counts streams together with the other processes, for as long as these limits exist.
+    pub fn run(&self, process: Arc<str>) -> impl Future<Output = ()> + use<> {
+        StreamLimiter::run(Arc::downgrade(&self.streams), process)
     }
 }

@@ -10,7 +10,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use tokio::time::timeout;
 
-use crate::bus::{self, Bus, Retention};
+use crate::bus::{LimitStore, Listener, Retention, Stores};
 use crate::config::Config;
 use crate::hub::{Hub, Pace, Worker};
 use crate::limits::{LimitSettings, Limits};
@@ -55,10 +55,11 @@ impl Server {
         let listener = listen(config.address())
             .map_err(|error| io::Error::new(error.kind(), format!("BIND {}: {error}", config.address())))?;
         let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
-        let bus = bus(config, metrics.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let hub = hub(config, bus.clone(), metrics.clone());
-        let limits = limits(config, streams, bus);
-        tokio::spawn(limits.share(hub.process()));
+        let stores =
+            stores(config, metrics.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let hub = hub(config, &stores, metrics.clone());
+        let limits = limits(config, streams, stores.limits);
+        tokio::spawn(limits.run(hub.process()));
         let origins = config.allowed_origins.iter().flat_map(|list| &list.0).map(|origin| origin.0.clone());
         let state = AppState {
             hub,
@@ -116,33 +117,33 @@ impl Server {
 }
 
 /// What this node shares with others, if it does.
-fn bus(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<dyn Bus>, String> {
+fn stores(config: &Config, metrics: Arc<Metrics>) -> Result<Stores, String> {
     let retention = Retention { messages: config.history as usize, seconds: u64::from(config.history_ttl) };
     let (variable, url) = config.redis().unzip();
-    bus::open(url, &config.redis_prefix, &config.node(), retention, metrics)
+    Stores::open(url, &config.redis_prefix, &config.node(), retention, metrics)
         .map_err(|error| format!("{}: {error}", variable.unwrap_or_default()))
 }
 
 /// The hub, joined to its bus.
-fn hub(config: &Config, bus: Arc<dyn Bus>, metrics: Arc<Metrics>) -> Arc<Hub> {
+fn hub(config: &Config, stores: &Stores, metrics: Arc<Metrics>) -> Arc<Hub> {
     let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
     let max_age = Some(config.max_age).filter(|age| *age > 0).map(seconds);
     let pace = Pace { heartbeat: seconds(config.heartbeat.into()), max_age };
-    let hub = Hub::new(bus.clone(), &config.node(), pace, metrics);
-    let listener: Arc<dyn bus::Listener> = hub.clone();
-    bus.attach(Arc::downgrade(&listener));
+    let hub = Hub::new(stores, &config.node(), pace, metrics);
+    let listener: Arc<dyn Listener> = hub.clone();
+    stores.bus.attach(Arc::downgrade(&listener));
     tokio::spawn(Hub::run_ticks(Arc::downgrade(&hub)));
     hub
 }
 
-fn limits(config: &Config, streams: u32, bus: Arc<dyn Bus>) -> Limits {
-    let most = LimitSettings {
+fn limits(config: &Config, streams: u32, store: Option<Arc<dyn LimitStore>>) -> Limits {
+    let settings = LimitSettings {
         rate: config.rate_limit,
         burst: config.rate_burst,
         streams,
         streams_per_address: config.max_streams_per_address,
     };
-    Limits::new(bus, most)
+    Limits::new(store, settings)
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

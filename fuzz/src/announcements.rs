@@ -1,6 +1,6 @@
 //! Announcements. The input is what came on a room's channel.
 
-use tiny_chat::bus::announcement::{Announcement, announce, attendance, parse};
+use tiny_chat::bus::announcement::{Announcement, announce_presence, encode_presence, parse};
 use tiny_chat::bus::{Entry, PresenceEntry};
 use tiny_chat::chat::Id;
 use tiny_chat::hub::PresenceSnapshot;
@@ -9,7 +9,7 @@ use tiny_chat::hub::PresenceSnapshot;
 pub fn hold(payload: &[u8]) {
     match parse(payload) {
         Some(Announcement::Entry(entry)) => assert_eq!(written(&entry).as_bytes(), payload, "word for word"),
-        Some(Announcement::PresenceEntry(said)) => who_is_here(said),
+        Some(Announcement::Presence(said)) => who_is_here(said),
         None => {}
     }
     let text = String::from_utf8_lossy(payload);
@@ -37,10 +37,10 @@ fn is_read_as_it_was_written(data: &str) {
 
 /// Whoever writes to the bus may say anything: it comes back as it was said, and can be added up.
 fn who_is_here(said: PresenceEntry) {
-    let announced = announce(&attendance(&said));
+    let announced = announce_presence(&encode_presence(&said));
     assert!(!announced.contains(['\n', '\r']), "one line: {announced:?}");
     let roster = PresenceSnapshot::of([&said, &said].into_iter());
     assert!(roster.count >= said.count, "{roster:?}");
     assert!(roster.names.is_none_or(|names| names.len() <= said.names.len()));
-    assert_eq!(parse(announced.as_bytes()), Some(Announcement::PresenceEntry(said)));
+    assert_eq!(parse(announced.as_bytes()), Some(Announcement::Presence(said)));
 }

@@ -105,7 +105,7 @@ fn with_one_line_end(text: &str) -> String {
 fn among_several(frame: &[u8]) {
     let room = RoomName::parse(ROOM).unwrap_or_else(|why| panic!("{ROOM}: {why}"));
     let places: Cursor = [Id { ms: 3, n: 4 }, Id::ZERO].into_iter().collect();
-    let (alone, several) = (read(frame), read(&sse::of_several(frame, &room, &places)));
+    let (alone, several) = (read(frame), read(&sse::for_merged_rooms(frame, &room, &places)));
     assert_eq!(alone.events.len(), several.events.len(), "{alone:?} {several:?}");
     assert_eq!(alone.last_id.is_empty(), several.last_id.is_empty());
     assert!(several.last_id.is_empty() || several.last_id == places.to_string(), "{several:?}");

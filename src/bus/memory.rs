@@ -1,71 +1,66 @@
-//! The bus of one process: the same behaviour as Redis', forgotten at restart.
+//! The log of a single process: the same behaviour as with Redis, but lost at restart.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
-use super::{
-    Bus, Entry, KEY_TTL_MS, Listener, LogPage, PresenceEntry, PublishError, Rate, Receipt, Retention, Span,
-    StreamReservation, Unavailable, unix_ms,
+use super::log::{
+    Bus, Entry, KEY_TTL_MS, Listener, LogPage, PublishError, Receipt, Retention, Span, Unavailable, unix_ms,
 };
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 
-/// All logs together hold at most this many bytes; then publishing is refused, as by a Redis whose
-/// memory is full, until logs expire. Nothing that was acknowledged is thrown away for it.
-const CAPACITY: usize = 512 << 20;
+/// All logs and keys together take at most this many bytes. Beyond that, publishing is refused until logs expire, as a
+/// Redis with a full memory does: an acknowledged message is never evicted.
+const MAX_BYTES: usize = 512 << 20;
 
-/// What an entry costs beside its text.
-const OVERHEAD: usize = 160;
+/// Estimated bytes that an entry or a key takes beside its text.
+const ENTRY_OVERHEAD: usize = 160;
 
-/// How often logs and keys that have expired unasked are looked for.
-const SWEEP: Duration = Duration::from_secs(30);
+/// How often expired logs and keys are removed.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The logs of one process.
 pub struct Memory {
     node: String,
     retention: Retention,
-    store: Mutex<Store>,
+    logs: Mutex<Logs>,
     listener: OnceLock<Weak<dyn Listener>>,
 }
 
 #[derive(Default)]
-struct Store {
-    logs: HashMap<RoomName, Log>,
-    keys: HashMap<(RoomName, String), Known>,
+struct Logs {
+    by_room: HashMap<RoomName, RoomLog>,
+    keys: HashMap<(RoomName, String), KeyRecord>,
     bytes: usize,
-    swept: Option<Instant>,
+    last_sweep: Option<Instant>,
 }
 
-struct Log {
+struct RoomLog {
     entries: VecDeque<Entry>,
     last: Id,
     expires: Instant,
 }
 
-/// What was published under a key.
-struct Known {
+/// What was published under an idempotency key.
+struct KeyRecord {
     id: Id,
     data: String,
     expires: Instant,
 }
 
 impl Memory {
-    /// An empty bus whose entries name `node`.
+    /// Creates an empty store whose entries name `node`.
     pub fn new(node: &str, retention: Retention, metrics: &Metrics) -> Self {
         metrics.store_connected.set(1);
-        Self { node: node.into(), retention, store: Mutex::default(), listener: OnceLock::new() }
+        Self { node: node.into(), retention, logs: Mutex::default(), listener: OnceLock::new() }
     }
 
     fn listener(&self) -> Option<Arc<dyn Listener>> {
         self.listener.get().and_then(Weak::upgrade)
-    }
-
-    fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,61 +68,41 @@ impl Memory {
 impl Bus for Memory {
     async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError> {
         let now = Instant::now();
-        let mut store = self.store();
-        store.sweep(now);
-        if let Some(known) = draft.key().and_then(|key| store.known(room, key, now)) {
-            let same = known.data == draft.data();
-            return if same {
-                Ok(Receipt { id: known.id, duplicate: true })
+        let mut logs = self.logs.lock();
+        logs.sweep(now);
+        if let Some(record) = draft.key().and_then(|key| logs.key_record(room, key, now)) {
+            return if record.data == draft.data() {
+                Ok(Receipt { id: record.id, duplicate: true })
             } else {
                 Err(PublishError::KeyReused)
             };
         }
-        if store.bytes + draft.data().len() + OVERHEAD > CAPACITY {
-            tracing::error!("the in-process bus is full; messages are refused until logs expire");
+        if logs.bytes + draft.data().len() + ENTRY_OVERHEAD > MAX_BYTES {
+            tracing::error!("the in-memory message store is full; posts are refused until logs expire");
             return Err(PublishError::Unavailable);
         }
-        let entry = store.append(room, draft, &self.node, &self.retention, now);
+        let entry = logs.append(room, draft, &self.node, &self.retention, now);
         let id = entry.id;
-        // Announced under the lock: the order of the announcements is the order of the log.
+        // Announced under the lock, so that announcements keep the order of the log.
         if let Some(listener) = self.listener() {
-            listener.announced(room.as_str(), entry);
+            listener.on_entry(room.as_str(), entry);
         }
         Ok(Receipt { id, duplicate: false })
     }
 
     async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
-        let mut store = self.store();
-        Ok(match store.living(room, Instant::now()) {
+        let mut logs = self.logs.lock();
+        Ok(match logs.unexpired(room, Instant::now()) {
             Some(log) => log.read(span, limit),
             None => LogPage { first: None, last: Id::ZERO, entries: Vec::new(), more: false },
         })
     }
 
-    async fn attend(&self, _: &RoomName, _: &PresenceEntry) -> Result<Vec<(PresenceEntry, Duration)>, Unavailable> {
-        // There is nobody else.
-        Ok(Vec::new())
-    }
-
-    async fn attendance(&self, _: &RoomName) -> Result<Vec<PresenceEntry>, Unavailable> {
-        Ok(Vec::new())
-    }
-
-    // What one process may do it counts itself.
-
-    async fn spend(&self, _: IpAddr, _: Rate) -> Result<Result<(), Duration>, Unavailable> {
-        Ok(Ok(()))
-    }
-
-    async fn claim(&self, _: &str, claims: &[StreamReservation], _: usize) -> Result<Vec<usize>, Unavailable> {
-        Ok(claims.iter().map(|claim| claim.wanted).collect())
-    }
-
     fn listen(&self, room: &RoomName) {
-        // The calls to a listener never overlap.
-        let _store = self.store();
+        // Under the lock, since the calls to a listener must not overlap.
+        let _logs = self.logs.lock();
         if let Some(listener) = self.listener() {
-            listener.joined(room.as_str());
+            listener.on_subscribed(room.as_str());
         }
     }
 
@@ -142,27 +117,27 @@ impl Bus for Memory {
     }
 }
 
-impl Store {
-    /// The room's log, unless it has expired.
-    fn living(&mut self, room: &RoomName, now: Instant) -> Option<&mut Log> {
-        if self.logs.get(room).is_some_and(|log| log.expires <= now) {
-            self.forget(room);
+impl Logs {
+    /// Returns the room's log, and removes it if it has expired.
+    fn unexpired(&mut self, room: &RoomName, now: Instant) -> Option<&mut RoomLog> {
+        if self.by_room.get(room).is_some_and(|log| log.expires <= now) {
+            self.remove(room);
         }
-        self.logs.get_mut(room)
+        self.by_room.get_mut(room)
     }
 
-    fn forget(&mut self, room: &RoomName) {
-        if let Some(log) = self.logs.remove(room) {
+    fn remove(&mut self, room: &RoomName) {
+        if let Some(log) = self.by_room.remove(room) {
             self.bytes -= log.entries.iter().map(size).sum::<usize>();
         }
     }
 
-    fn known(&self, room: &RoomName, key: &str, now: Instant) -> Option<&Known> {
-        self.keys.get(&(room.clone(), key.to_owned())).filter(|known| known.expires > now)
+    fn key_record(&self, room: &RoomName, key: &str, now: Instant) -> Option<&KeyRecord> {
+        self.keys.get(&(room.clone(), key.to_owned())).filter(|record| record.expires > now)
     }
 
     fn append(&mut self, room: &RoomName, draft: &Draft, node: &str, retention: &Retention, now: Instant) -> Entry {
-        let last = self.living(room, now).map_or(Id::ZERO, |log| log.last);
+        let last = self.unexpired(room, now).map_or(Id::ZERO, |log| log.last);
         let entry = Entry {
             id: last.next(unix_ms()),
             kind: String::new(),
@@ -170,7 +145,10 @@ impl Store {
             node: Some(node.into()),
         };
         let expires = now + Duration::from_secs(retention.seconds);
-        let log = self.logs.entry(room.clone()).or_insert_with(|| Log { entries: VecDeque::new(), last, expires });
+        let log =
+            self.by_room
+                .entry(room.clone())
+                .or_insert_with(|| RoomLog { entries: VecDeque::new(), last, expires });
         log.entries.push_back(entry.clone());
         log.last = entry.id;
         log.expires = expires;
@@ -181,37 +159,37 @@ impl Store {
             self.bytes -= size(&trimmed);
         }
         if let Some(key) = draft.key() {
-            let known =
-                Known { id: entry.id, data: entry.data.clone(), expires: now + Duration::from_millis(KEY_TTL_MS) };
-            self.bytes += known.size();
-            let expired = self.keys.insert((room.clone(), key.into()), known);
-            self.bytes -= expired.map_or(0, |known| known.size());
+            let expires = now + Duration::from_millis(KEY_TTL_MS);
+            let record = KeyRecord { id: entry.id, data: entry.data.clone(), expires };
+            self.bytes += record.size();
+            let expired = self.keys.insert((room.clone(), key.into()), record);
+            self.bytes -= expired.map_or(0, |record| record.size());
         }
         entry
     }
 
-    /// Lets go of what has expired, now and then, so that rooms nobody asks for cost nothing.
+    /// Removes expired keys and logs, so that rooms that are no longer used take no memory.
     fn sweep(&mut self, now: Instant) {
-        if self.swept.is_some_and(|swept| now - swept < SWEEP) {
+        if self.last_sweep.is_some_and(|swept| now - swept < SWEEP_INTERVAL) {
             return;
         }
-        self.swept = Some(now);
-        for (_, known) in self.keys.extract_if(|_, known| known.expires <= now) {
-            self.bytes -= known.size();
+        self.last_sweep = Some(now);
+        for (_, record) in self.keys.extract_if(|_, record| record.expires <= now) {
+            self.bytes -= record.size();
         }
-        let expired: Vec<_> =
-            self.logs.iter().filter(|(_, log)| log.expires <= now).map(|(room, _)| room.clone()).collect();
-        expired.iter().for_each(|room| self.forget(room));
+        for (_, log) in self.by_room.extract_if(|_, log| log.expires <= now) {
+            self.bytes -= log.entries.iter().map(size).sum::<usize>();
+        }
     }
 }
 
-impl Known {
+impl KeyRecord {
     fn size(&self) -> usize {
-        self.data.len() + OVERHEAD
+        self.data.len() + ENTRY_OVERHEAD
     }
 }
 
-impl Log {
+impl RoomLog {
     fn read(&self, span: Span, limit: usize) -> LogPage {
         let (from, to) = match span {
             Span::Newest => (self.entries.len().saturating_sub(limit), self.entries.len()),
@@ -242,5 +220,5 @@ impl Log {
 }
 
 fn size(entry: &Entry) -> usize {
-    entry.data.len() + OVERHEAD
+    entry.data.len() + ENTRY_OVERHEAD
 }

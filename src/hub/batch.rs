@@ -1,111 +1,126 @@
+//! Frames that are written with one call, and what is counted about their delivery.
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prometheus::local::{LocalHistogram, LocalIntCounter};
 
-use super::tape::{Frame, Position, Tape};
+use super::room::buffer::{Frame, FrameBuffer, Position};
 use crate::chat::Cursor;
 use crate::metrics::Metrics;
 
-/// A batch has at most about this many bytes: what a socket's buffer may take at once.
-const LIMIT: usize = 64 << 10;
+/// The bytes of a batch, exceeded by its last frame at most: what a socket's buffer may take at once.
+const BATCH_BYTES: usize = 64 << 10;
 
-/// Frames that are ready at once, to be written with one call.
+/// Frames that are ready at once.
 #[derive(Debug)]
 pub struct Batch {
-    /// The frames, one after the other.
+    /// The encodings of the frames, one after the other.
     pub bytes: Bytes,
-    /// The position after them.
+    /// The position after the frames.
     pub end: Position,
-    /// What to tell of the bus, where this is the end of the room's frames: that the bus is heard
-    /// again comes after everything that was missed.
+    /// The status to send after the frames, if these are the last of the buffer: the status becomes live again after
+    /// everything that was missed.
     pub live: Option<bool>,
-    stamps: Vec<Stamp>,
+    frames: Vec<BatchedFrame>,
 }
 
 /// What is remembered of a frame in a batch.
 #[derive(Debug)]
-struct Stamp {
+struct BatchedFrame {
     position: Position,
     /// Where the frame ends in the batch.
     end: usize,
-    place: Option<Cursor>,
+    cursor: Option<Cursor>,
     arrived: Instant,
     posted: Option<Instant>,
 }
 
 impl Batch {
-    /// The frames from a position on; empty where there is none yet, `None` where the position is
-    /// not held any more. Before `joined`, only what is in the log is replayed.
-    pub fn next(tape: &Tape, from: Position, joined: Position) -> Option<Self> {
-        let (mut frames, mut stamps, mut size, mut end) = (Vec::new(), Vec::new(), 0, from);
-        for (position, frame) in tape.since(from, LIMIT)? {
+    /// Collects the frames from a position on, without ephemeral frames before `live_from`. The batch is empty if there
+    /// are none yet. Returns `None` if the position was evicted.
+    pub fn next(buffer: &FrameBuffer, from: Position, live_from: Position) -> Option<Self> {
+        let (mut encoded, mut frames, mut size, mut end) = (Vec::new(), Vec::new(), 0, from);
+        for (position, frame) in buffer.frames_from(from, BATCH_BYTES)? {
             end = position + 1;
-            if position >= joined || frame.logged {
+            if position >= live_from || frame.logged {
                 size += frame.bytes.len();
-                let (place, arrived, posted) = (frame.place.clone(), frame.arrived, frame.posted);
-                stamps.push(Stamp { position, end: size, place, arrived, posted });
-                frames.push(frame);
+                let (cursor, arrived, posted) = (frame.cursor.clone(), frame.arrived, frame.posted);
+                frames.push(BatchedFrame { position, end: size, cursor, arrived, posted });
+                encoded.push(frame);
             }
         }
-        let live = (end == tape.end()).then_some(tape.live);
-        Some(Self { bytes: joined_bytes(&frames, size), end, live, stamps })
+        let live = (end == buffer.end()).then_some(buffer.live);
+        Some(Self { bytes: concat(&encoded, size), end, live, frames })
     }
 
-    /// What a reader at this position still lacks of the batch.
+    /// Returns what a subscriber at this position has not received.
     pub fn after(&self, position: Position) -> &[u8] {
-        let skipped = self.stamps.iter().take_while(|stamp| stamp.position < position).last();
-        &self.bytes[skipped.map_or(0, |stamp| stamp.end)..]
+        let skipped = self.frames.iter().take_while(|frame| frame.position < position).last();
+        &self.bytes[skipped.map_or(0, |frame| frame.end)..]
     }
 
-    /// The place of a reader of whose rest only `unwritten` bytes are left to write.
-    pub fn place_within(&self, unwritten: usize) -> PlaceWithin {
+    /// Returns where a subscriber is that has yet to receive the last `unwritten` bytes.
+    pub fn split_at_unwritten(&self, unwritten: usize) -> PartialWrite {
         let written = self.bytes.len() - unwritten;
-        let begun = self.stamps.partition_point(|stamp| stamp.end < written);
-        let last = self.stamps.iter().take(begun + 1).rev().find_map(|stamp| stamp.place.clone());
-        match self.stamps.get(begun) {
-            Some(stamp) => PlaceWithin { at: stamp.position + 1, unsent: self.bytes.slice(written..stamp.end), last },
-            None => PlaceWithin { at: self.end, unsent: Bytes::new(), last },
+        let whole = self.frames.partition_point(|frame| frame.end < written);
+        let cursor = self.frames.iter().take(whole + 1).rev().find_map(|frame| frame.cursor.clone());
+        match self.frames.get(whole) {
+            Some(frame) => {
+                let unsent = self.bytes.slice(written..frame.end);
+                PartialWrite { position: frame.position + 1, unsent, cursor }
+            }
+            None => PartialWrite { position: self.end, unsent: Bytes::new(), cursor },
         }
     }
 
-    /// The place after the batch, where it moves it.
-    pub fn place(&self) -> Option<&Cursor> {
-        self.stamps.iter().rev().find_map(|stamp| stamp.place.as_ref())
+    /// Returns the cursor after the batch, if the batch moves it.
+    pub fn cursor(&self) -> Option<&Cursor> {
+        self.frames.iter().rev().find_map(|frame| frame.cursor.as_ref())
     }
 
-    /// Counts the batch as delivered to so many readers that came from `position` and joined at `joined`.
-    pub fn count(&self, readers: u64, position: Position, joined: Position, now: Instant, tally: &mut Tally) {
-        for stamp in self.stamps.iter().filter(|stamp| stamp.position >= position) {
-            tally.delivered.inc_by(readers);
-            if stamp.position >= joined {
-                observe(&tally.delivery, readers, now - stamp.arrived);
-                stamp.posted.into_iter().for_each(|posted| observe(&tally.post_to_socket, readers, now - posted));
+    /// Counts the frames from `position` on as delivered to some subscribers. Only those from `live_from` on are timed.
+    pub fn count(
+        &self,
+        subscribers: u64,
+        position: Position,
+        live_from: Position,
+        now: Instant,
+        stats: &mut DeliveryStats,
+    ) {
+        for frame in self.frames.iter().filter(|frame| frame.position >= position) {
+            stats.delivered.inc_by(subscribers);
+            if frame.position >= live_from {
+                observe(&stats.delivery, subscribers, now - frame.arrived);
+                if let Some(posted) = frame.posted {
+                    observe(&stats.post_to_socket, subscribers, now - posted);
+                }
             }
         }
     }
 }
 
-/// Where a reader is that took a part of a batch.
+/// Where a subscriber is that has received a part of a batch.
 #[derive(Debug, PartialEq, Eq)]
-pub struct PlaceWithin {
+pub struct PartialWrite {
     /// The position of the next whole frame.
-    pub at: Position,
-    /// The rest of the frame that it is in.
+    pub position: Position,
+    /// The rest of the frame that was written in part.
     pub unsent: Bytes,
-    /// The place that it has, or will have with that rest.
-    pub last: Option<Cursor>,
+    /// The cursor after that rest, if the batch moves it.
+    pub cursor: Option<Cursor>,
 }
 
-/// Counts of one task, added to the node's now and then: a delivery costs no shared write.
-pub struct Tally {
+/// The delivery metrics of one task. They are added to the node's after a batch, so that delivering writes no memory
+/// that other threads share.
+pub struct DeliveryStats {
     delivered: LocalIntCounter,
     delivery: LocalHistogram,
     post_to_socket: LocalHistogram,
 }
 
-impl Tally {
-    /// Nothing counted yet. What was counted is added when it is dropped.
+impl DeliveryStats {
+    /// Creates empty metrics.
     pub fn new(metrics: &Metrics) -> Self {
         Self {
             delivered: metrics.delivered.local(),
@@ -122,26 +137,28 @@ impl Tally {
     }
 }
 
-fn observe(histogram: &LocalHistogram, readers: u64, latency: Duration) {
-    (0..readers).for_each(|_| histogram.observe(latency.as_secs_f64()));
-}
-
-impl Drop for Tally {
+impl Drop for DeliveryStats {
     fn drop(&mut self) {
         self.flush();
     }
 }
 
-/// One frame is shared as it is; several are copied once for all readers.
-fn joined_bytes(frames: &[&Frame], size: usize) -> Bytes {
-    match frames {
-        [one] => one.bytes.clone(),
-        many => {
-            let mut all = Vec::with_capacity(size);
-            many.iter().for_each(|frame| all.extend_from_slice(&frame.bytes));
-            all.into()
-        }
+fn observe(histogram: &LocalHistogram, subscribers: u64, latency: Duration) {
+    for _ in 0..subscribers {
+        histogram.observe(latency.as_secs_f64());
     }
+}
+
+/// Concatenates the encodings. A single frame is shared as it is.
+fn concat(frames: &[&Frame], size: usize) -> Bytes {
+    if let [frame] = frames {
+        return frame.bytes.clone();
+    }
+    let mut bytes = Vec::with_capacity(size);
+    for frame in frames {
+        bytes.extend_from_slice(&frame.bytes);
+    }
+    bytes.into()
 }
 
 #[cfg(test)]
@@ -151,39 +168,39 @@ mod tests {
     use super::*;
     use crate::bus::{Entry, LogPage};
     use crate::chat::Id;
-    use crate::hub::log::Log;
+    use crate::hub::room::log_tail::LogTail;
 
-    /// A room with the messages 1 to 3 and something foreign in between.
-    fn log() -> Log {
+    /// Returns the messages 1 to 3 with an ephemeral frame between them.
+    fn log_tail() -> LogTail {
         let entry = |n| Entry { id: Id { ms: 1, n }, kind: String::new(), data: n.to_string(), node: None };
-        let mut log = Log::new(true, Arc::default());
-        log.begin(LogPage { first: None, last: Id::ZERO, entries: vec![], more: false });
-        log.settle();
-        log.hear(entry(1), None);
-        log.hear_beside(Bytes::from_static(b"data: f\n\n"));
-        log.hear(entry(2), None);
-        log.hear(entry(3), None);
+        let mut log = LogTail::new(true, Arc::default());
+        log.load(LogPage { first: None, last: Id::ZERO, entries: vec![], more: false });
+        log.mark_in_sync();
+        log.on_announcement(entry(1), None);
+        log.push_ephemeral(Bytes::from_static(b"data: f\n\n"));
+        log.on_announcement(entry(2), None);
+        log.on_announcement(entry(3), None);
         log
     }
 
     #[test]
-    fn a_batch_holds_whole_frames_and_replays_only_what_is_in_the_log() {
-        let all = Batch::next(log().tape(), 0, 0).unwrap();
+    fn a_batch_has_whole_frames_and_replays_only_logged_ones() {
+        let all = Batch::next(log_tail().buffer(), 0, 0).unwrap();
         assert_eq!(&all.bytes[..], b"id: 1-1\ndata: 1\n\ndata: f\n\nid: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
-        assert_eq!((all.end, all.live, all.place()), (4, Some(true), Some(&Id { ms: 1, n: 3 }.into())));
-        let replayed = Batch::next(log().tape(), 0, 2).unwrap();
+        assert_eq!((all.end, all.live, all.cursor()), (4, Some(true), Some(&Id { ms: 1, n: 3 }.into())));
+        let replayed = Batch::next(log_tail().buffer(), 0, 2).unwrap();
         assert_eq!(&replayed.bytes[..], b"id: 1-1\ndata: 1\n\nid: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
         assert_eq!(replayed.after(2), b"id: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
     }
 
     #[test]
-    fn wherever_a_write_stops_the_rest_of_the_frame_and_the_next_position_make_the_whole() {
-        let log = log();
-        let all = Batch::next(log.tape(), 0, 0).unwrap();
+    fn a_partial_write_continues_without_loss_at_every_byte() {
+        let log = log_tail();
+        let all = Batch::next(log.buffer(), 0, 0).unwrap();
         for written in 1..=all.bytes.len() {
-            let place = all.place_within(all.bytes.len() - written);
-            let rest = Batch::next(log.tape(), place.at, 0).unwrap();
-            assert_eq!([&all.bytes[..written], &place.unsent, &rest.bytes].concat(), all.bytes);
+            let partial = all.split_at_unwritten(all.bytes.len() - written);
+            let rest = Batch::next(log.buffer(), partial.position, 0).unwrap();
+            assert_eq!([&all.bytes[..written], &partial.unsent, &rest.bytes].concat(), all.bytes);
         }
     }
 }

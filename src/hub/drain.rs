@@ -1,39 +1,41 @@
+//! Sends all streams away before the node stops, each at a moment drawn at random from one window, so that the clients
+//! reconnect spread out.
+
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
-/// How often it is drawn who leaves.
-pub const STEP: Duration = Duration::from_millis(50);
+/// How often it is drawn which subscribers leave.
+pub const DRAIN_STEP: Duration = Duration::from_millis(50);
 
-/// The sending away of all readers, each at a moment drawn at random from one window, so that they
-/// come back spread out.
+/// The end of the drain window, once the drain has started.
 #[derive(Debug, Default)]
 pub struct Drain(watch::Sender<Option<Instant>>);
 
 impl Drain {
-    /// Opens the window.
-    pub fn begin(&self, window: Duration) {
+    /// Starts the drain.
+    pub fn start(&self, window: Duration) {
         self.0.send_replace(Some(Instant::now() + window));
     }
 
-    /// Whether the window is open, or was.
-    pub fn has_begun(&self) -> bool {
+    /// Returns true if the drain has started.
+    pub fn has_started(&self) -> bool {
         self.0.borrow().is_some()
     }
 
-    /// Whether everybody should have left, a moment for their last words included.
+    /// Returns true if all streams should have ended, with some steps to spare for the last of them.
     pub fn is_over(&self) -> bool {
-        self.0.borrow().is_some_and(|end| Instant::now() > end + 4 * STEP)
+        self.0.borrow().is_some_and(|end| Instant::now() > end + 4 * DRAIN_STEP)
     }
 
-    /// Wakes when the window opens.
+    /// Returns a receiver that is notified when the drain starts.
     pub fn changes(&self) -> watch::Receiver<Option<Instant>> {
         self.0.subscribe()
     }
 
-    /// Waits for the moment at which one reader has to leave.
-    pub async fn turn_of_one(&self) {
+    /// Waits until the drain has started and the moment has come that was drawn for one subscriber.
+    pub async fn wait_for_turn(&self) {
         let mut changes = self.0.subscribe();
         let end = changes.wait_for(Option::is_some).await.ok().and_then(|end| *end);
         if let Some(end) = end {
@@ -42,13 +44,13 @@ impl Drain {
         }
     }
 
-    /// Whether one reader has to leave in this step, given that it has not left before. With these
-    /// odds every moment of the window is equally likely.
+    /// Draws whether one subscriber leaves in this step. The odds grow such that every moment of the window is equally
+    /// likely.
     pub fn draw(&self) -> bool {
         let end = *self.0.borrow();
         end.is_some_and(|end| {
             let left = end.saturating_duration_since(Instant::now());
-            rand::random::<f64>() * left.as_secs_f64() <= STEP.as_secs_f64()
+            rand::random::<f64>() * left.as_secs_f64() <= DRAIN_STEP.as_secs_f64()
         })
     }
 }

@@ -1,346 +1,363 @@
-use std::collections::VecDeque;
+//! A room on this node: the tail of its log, kept in sync with the store, and who is in it.
+
+pub mod buffer;
+pub mod gap;
+pub mod log_tail;
+mod post_times;
+pub mod presence;
+mod resume_burst;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
-use super::crowd::{Crowd, Judged};
-use super::log::{Heard, Log, Outdated};
-use super::presence::Presence;
-use crate::bus::{Bus, Entry, LogPage, Span, Unavailable};
-use crate::chat::{Id, RoomName, Rooms};
+use crate::bus::{Bus, Entry, LogPage, PresenceEntry, PresenceStore, Span, Unavailable};
+use crate::chat::{Id, Name, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse::GapReason;
+use log_tail::{LogTail, Outcome, StalePage};
+use post_times::PostTimes;
+use presence::Presence;
+use resume_burst::{CursorCheck, ResumeBurst};
 
-/// Entries per reading of a log: as many as a reader may fall behind, so that most who come back
-/// find their place in memory.
-const PAGE: usize = 1000;
+/// Entries per page of a room's log. As many as a subscriber may lag behind, so that most that resume find their cursor
+/// in memory.
+const PAGE_ENTRIES: usize = 1000;
 
-/// Posts that wait to be heard again; where more are under way, the oldest are not timed.
-const TIMED_POSTS: usize = 256;
+/// The pause after a read that failed.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// After how long a reading that failed is tried again.
-const AGAIN: Duration = Duration::from_millis(100);
+/// What the rooms of a node share.
+pub struct RoomContext {
+    /// The rooms' logs.
+    pub bus: Arc<dyn Bus>,
+    /// Where presence is announced to other processes, if there are others.
+    pub presence: Option<Arc<dyn PresenceStore>>,
+    /// The name of this process, unique among all that share the store.
+    pub process: Arc<str>,
+    pub metrics: Arc<Metrics>,
+    /// The bytes of all frame buffers of the node.
+    pub node_bytes: Arc<AtomicUsize>,
+}
 
-/// A room on this node: its log, shared by the readers of all workers, and how it stays true.
+/// A room whose frames are shared by the subscribers of all workers.
 pub struct Room {
+    context: Arc<RoomContext>,
     names: Rooms,
-    bus: Arc<dyn Bus>,
-    metrics: Arc<Metrics>,
-    log: Mutex<Log>,
+    log: Mutex<LogTail>,
     changed: watch::Sender<()>,
-    /// How often announcements began to come.
-    joins: AtomicU64,
-    /// Which of these times lasts; 0 while none comes.
-    join: AtomicU64,
-    /// Readings begun; a reading is numbered by it.
-    readings: AtomicU64,
-    /// The number of the latest reading that succeeded. Whoever holds it reads.
-    turn: tokio::sync::Mutex<u64>,
-    crowd: Mutex<Crowd>,
-    /// Posts of this node to this room that were not announced yet.
-    posts: Mutex<VecDeque<(String, Instant)>>,
+    /// Subscriptions to the room's announcements so far.
+    subscriptions: AtomicU64,
+    /// The number of the current subscription; 0 while announcements do not arrive.
+    subscription: AtomicU64,
+    /// Reads of the log that were started. A read is numbered by it.
+    reads_started: AtomicU64,
+    /// The number of the latest read that succeeded. Its holder reads; the others wait and share the result.
+    last_read: tokio::sync::Mutex<u64>,
+    resume_burst: Mutex<ResumeBurst>,
+    post_times: Mutex<PostTimes>,
     presence: Presence,
-    /// How often it is held in memory.
-    stays: AtomicUsize,
-    left: Mutex<Instant>,
+    guards: AtomicUsize,
+    last_guard_dropped: Mutex<Instant>,
 }
 
 impl Room {
-    /// A room that is not yet known. `live` is what its readers are told until then; `process` names
-    /// this process among all that share the bus.
-    pub fn new(
-        name: RoomName,
-        bus: Arc<dyn Bus>,
-        metrics: Arc<Metrics>,
-        live: bool,
-        node_bytes: Arc<AtomicUsize>,
-        process: Arc<str>,
-    ) -> Self {
+    /// Creates a room whose log has not been read yet. `live` is the status that subscribers are told until then.
+    pub fn new(context: Arc<RoomContext>, name: RoomName, live: bool) -> Self {
+        let now = Instant::now();
         Self {
             names: name.into(),
-            bus,
-            metrics,
-            log: Mutex::new(Log::new(live, node_bytes)),
+            log: Mutex::new(LogTail::new(live, context.node_bytes.clone())),
             changed: watch::Sender::new(()),
-            joins: AtomicU64::new(0),
-            join: AtomicU64::new(0),
-            readings: AtomicU64::new(0),
-            turn: tokio::sync::Mutex::new(0),
-            crowd: Mutex::new(Crowd::new(Instant::now())),
-            posts: Mutex::default(),
-            presence: Presence::new(process),
-            stays: AtomicUsize::new(0),
-            left: Mutex::new(Instant::now()),
+            subscriptions: AtomicU64::new(0),
+            subscription: AtomicU64::new(0),
+            reads_started: AtomicU64::new(0),
+            last_read: tokio::sync::Mutex::new(0),
+            resume_burst: Mutex::new(ResumeBurst::new(now)),
+            post_times: Mutex::default(),
+            presence: Presence::new(context.process.clone(), context.presence.is_none()),
+            guards: AtomicUsize::new(0),
+            last_guard_dropped: Mutex::new(now),
+            context,
         }
     }
 
-    /// The room's name.
+    /// Returns the room's name.
     pub fn name(&self) -> &RoomName {
         &self.names[0]
     }
 
-    /// The room's name, as a list of rooms.
+    /// Returns the room's name as a list of one room.
     pub fn names(&self) -> &Rooms {
         &self.names
     }
 
-    /// The frames. Held for moments only, and never across an await.
-    pub fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the frames. The guard must not be held across an await.
+    pub fn log(&self) -> MutexGuard<'_, LogTail> {
+        self.log.lock()
     }
 
-    /// Who is here.
-    pub fn presence(&self) -> &Presence {
-        &self.presence
-    }
-
-    /// Wakes whenever there may be new frames or a new status.
+    /// Returns a receiver that is notified when there may be new frames or a new status.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// A ticket for [`Room::current_since`]: only readings that begin from now on count for it.
-    pub fn ticket(&self) -> u64 {
-        self.readings.load(Ordering::SeqCst)
-    }
-
-    /// Waits until the frames are what the log had at some moment after the ticket was drawn.
-    pub async fn current_since(&self, ticket: u64) {
-        let mut changes = self.changes();
-        loop {
-            let _ = changes.wait_for(|()| self.log().is_current()).await;
-            if self.read_log(ticket).await.is_ok() && self.log().is_current() {
-                return;
-            }
-            sleep(AGAIN).await;
-        }
-    }
-
-    /// Waits until the frames say enough about an id that somebody comes back with.
-    pub async fn ready_to_judge(&self, id: Id) {
-        let ticket = self.ticket();
-        let held = {
-            let log = self.log();
-            log.is_current() && log.position_after(id).is_some()
-        };
-        if held {
-            let judged = self.crowd().judge(Instant::now());
-            match judged {
-                Judged::ByMemory => return,
-                Judged::ByTheLog(read) => sleep_until(read.into()).await,
-            }
-        }
-        self.current_since(ticket).await;
-    }
-
-    /// Reads the log where frames were trusted without, as soon as it is time.
-    pub fn verify_frames(self: &Arc<Self>, now: Instant) {
-        if self.crowd().is_due(now) {
-            let room = self.clone();
-            tokio::spawn(async move { room.read_log(room.ticket()).await.map_err(|Unavailable| room.crowd().owe()) });
-        }
-    }
-
-    /// Reads part of the log for one reader.
-    pub async fn read(&self, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
-        self.metrics.log_reads.with_label_values(&["subscriber"]).inc();
-        self.bus.read(self.name(), span, limit).await
-    }
-
-    /// The announcements begin to come. The answer says that the log has to be read.
-    pub fn joined(self: Arc<Self>) {
-        self.log().fall_behind(Instant::now());
-        self.presence.begin_anew();
-        self.join.store(self.joins.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        tokio::spawn(self.recover());
-    }
-
-    /// No announcement has come since then.
-    pub fn lost(&self, since: Instant) {
-        self.join.store(0, Ordering::SeqCst);
-        self.log().fall_behind(since);
-    }
-
-    /// Takes an announcement; where it shows that others were missed, the log is read.
-    pub fn announced(self: Arc<Self>, entry: Entry) {
-        let posted = self.posted(&entry.data);
-        let heard = self.log().hear(entry, posted);
-        match heard {
-            Heard::Appended => self.wake(),
-            Heard::Kept => {}
-            Heard::Behind => drop(tokio::spawn(self.recover())),
-        }
-    }
-
-    /// Takes what is not in the log.
-    pub fn beside(&self, bytes: Bytes) {
-        self.log().hear_beside(bytes);
-        self.wake();
-    }
-
-    /// Tells the readers that the bus is lost, if the log has not been known since `limit`.
-    pub fn admit_loss(&self, limit: Instant) {
-        if self.log().admit_loss(limit) {
-            self.wake();
-        }
-    }
-
-    /// Tells other nodes and the readers who is here, where it is time.
-    pub fn look_who_is_here(self: &Arc<Self>, now: Instant) {
-        self.say_who_is_here(now);
-        let bus_is_heard = self.join.load(Ordering::SeqCst) > 0;
-        self.presence.tell(now, bus_is_heard).into_iter().for_each(|event| self.beside(event));
-    }
-
-    /// Tells other nodes who is here, where it is time.
-    pub fn say_who_is_here(self: &Arc<Self>, now: Instant) {
-        if let Some(attendance) = self.presence.say(now) {
-            let room = self.clone();
-            tokio::spawn(async move { room.presence.said(room.bus.attend(room.name(), &attendance).await.ok()) });
-        }
-    }
-
-    /// Tells other nodes that nobody is here any more.
-    pub async fn say_farewell(&self) {
-        if let Some(attendance) = self.presence.farewell() {
-            let _ = self.bus.attend(self.name(), &attendance).await;
-        }
-    }
-
-    /// Counts a gap that is told.
-    pub fn count_gap(&self, reason: GapReason) {
-        self.metrics.gaps.with_label_values(&[reason.as_str()]).inc();
-    }
-
-    /// Counts a reader that comes with an id, by whether its place was in memory.
-    pub fn count_resume(&self, in_memory: bool) {
-        let from = if in_memory { "memory" } else { "log" };
-        self.metrics.resumes.with_label_values(&[from]).inc();
-    }
-
-    /// Notes when a message was posted here, so that its way to the sockets can be timed.
-    pub fn posting(&self, data: &str, since: Instant) {
-        let mut posts = self.posts();
-        posts.push_back((data.to_owned(), since));
-        if posts.len() > TIMED_POSTS {
-            posts.pop_front();
-        }
-    }
-
-    /// Keeps the room in memory until the guard is dropped.
-    pub fn enter(self: Arc<Self>) -> Stay {
-        self.stays.fetch_add(1, Ordering::SeqCst);
-        Stay(self)
-    }
-
-    /// How often it is held in memory: once for each reader, twice while it arrives.
-    pub fn stays(&self) -> usize {
-        self.stays.load(Ordering::SeqCst)
-    }
-
-    /// Whether nobody has been here since then.
-    pub fn is_empty_since(&self, limit: Instant) -> bool {
-        self.stays.load(Ordering::SeqCst) == 0 && *self.left.lock().unwrap_or_else(PoisonError::into_inner) <= limit
-    }
-
-    /// Reads the log until it is known again. Ends when it is, or when the bus is lost: then the
-    /// room is joined anew.
-    async fn recover(self: Arc<Self>) {
-        loop {
-            let join = self.join.load(Ordering::SeqCst);
-            if join == 0 || self.log().is_current() {
-                return;
-            }
-            match self.read_log(self.ticket()).await {
-                Ok(()) => self.settle(join),
-                Err(Unavailable) => sleep(AGAIN).await,
-            }
-        }
-    }
-
-    fn settle(&self, join: u64) {
-        let mut log = self.log();
-        // Only a reading that began after the announcements did is all there is.
-        if self.join.load(Ordering::SeqCst) == join {
-            log.settle();
-        }
-        drop(log);
-        self.wake();
-    }
-
-    /// Reads the log from the last known id, that id included, to its end. Readers that come at once
-    /// share a reading: one that began after the ticket was drawn serves.
-    async fn read_log(&self, ticket: u64) -> Result<(), Unavailable> {
-        let mut done = self.turn.lock().await;
-        if *done > ticket {
-            return Ok(());
-        }
-        let number = self.readings.fetch_add(1, Ordering::SeqCst) + 1;
-        while self.read_page().await? {}
-        *done = number;
-        Ok(())
-    }
-
-    async fn read_page(&self) -> Result<bool, Unavailable> {
-        let last = self.log().last();
-        self.metrics.log_reads.with_label_values(&["room"]).inc();
-        let reading = self.bus.read(self.name(), last.map_or(Span::Newest, Span::From), PAGE).await?;
-        let more = last.is_some() && reading.more;
-        let outdated = match last {
-            None => {
-                self.log().begin(reading);
-                false
-            }
-            Some(asked) => self.catch_up(asked, reading).is_err(),
-        };
-        self.wake();
-        Ok(more || outdated)
-    }
-
-    fn catch_up(&self, asked: Id, reading: LogPage) -> Result<(), Outdated> {
-        let gap = self.log().catch_up(asked, reading)?;
-        if let Some(reason) = gap {
-            self.count_gap(reason);
-            tracing::warn!(room = %self.name(), reason = reason.as_str(), "a log was lost under its readers; they are told of the gap");
-        }
-        Ok(())
-    }
-
-    fn wake(&self) {
+    fn notify_changed(&self) {
         self.changed.send_replace(());
     }
 
-    /// When this was posted, if it was posted here. A repeated key is never announced; its note goes
-    /// with the next ones.
-    fn posted(&self, data: &str) -> Option<Instant> {
-        let mut posts = self.posts();
-        let at = posts.iter().position(|(posted, _)| posted == data)?;
-        posts.remove(at).map(|(_, since)| since)
+    // Keeping in sync.
+
+    /// Reads the log, because announcements begin to arrive: what was appended before is not announced.
+    pub fn on_subscribed(self: Arc<Self>) {
+        self.log().start_catching_up(Instant::now());
+        self.presence.on_reconnected();
+        let number = self.subscriptions.fetch_add(1, Ordering::SeqCst) + 1;
+        self.subscription.store(number, Ordering::SeqCst);
+        tokio::spawn(self.catch_up());
     }
 
-    fn crowd(&self) -> MutexGuard<'_, Crowd> {
-        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Notes that announcements no longer arrive; `since` is when the store last responded.
+    pub fn on_disconnected(&self, since: Instant) {
+        self.subscription.store(0, Ordering::SeqCst);
+        self.log().start_catching_up(since);
     }
 
-    fn posts(&self) -> MutexGuard<'_, VecDeque<(String, Instant)>> {
-        self.posts.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Appends an announced entry. If it shows that others were missed, reads the log.
+    pub fn on_entry(self: Arc<Self>, entry: Entry) {
+        let posted = self.post_times.lock().take(&entry.data);
+        let outcome = self.log().on_announcement(entry, posted);
+        match outcome {
+            Outcome::Applied => self.notify_changed(),
+            Outcome::Ignored => {}
+            Outcome::OutOfOrder => drop(tokio::spawn(self.catch_up())),
+        }
+    }
+
+    /// Appends an ephemeral frame.
+    pub fn push_ephemeral(&self, bytes: Bytes) {
+        self.log().push_ephemeral(bytes);
+        self.notify_changed();
+    }
+
+    /// Tells the subscribers that the node is not live, if the log has been unknown since `limit` or longer.
+    pub fn report_outage(&self, limit: Instant) {
+        if self.log().report_outage(limit) {
+            self.notify_changed();
+        }
+    }
+
+    /// Returns the number of reads that were started, for [`in_sync_since`](Self::in_sync_since).
+    pub fn reads_started(&self) -> u64 {
+        self.reads_started.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the frames are in sync and a read that started after that many others has succeeded.
+    pub async fn in_sync_since(&self, reads_started: u64) {
+        let mut changes = self.changes();
+        loop {
+            let _ = changes.wait_for(|()| self.log().is_in_sync()).await;
+            if self.read_log(reads_started).await.is_ok() && self.log().is_in_sync() {
+                return;
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    /// Waits until the frames are good enough to look up the id of a resuming subscriber.
+    pub async fn ready_for_lookup(&self, id: Id) {
+        let reads_started = self.reads_started();
+        let is_in_memory = {
+            let log = self.log();
+            log.is_in_sync() && log.position_after(id).is_some()
+        };
+        if is_in_memory {
+            let check = self.resume_burst.lock().on_resume(Instant::now());
+            match check {
+                CursorCheck::Memory => return,
+                CursorCheck::Log(read_at) => sleep_until(read_at.into()).await,
+            }
+        }
+        self.in_sync_since(reads_started).await;
+    }
+
+    /// Reads the log if cursors were looked up without, and a check is due.
+    pub fn check_frames_if_due(self: &Arc<Self>, now: Instant) {
+        if self.resume_burst.lock().take_due_check(now) {
+            let room = self.clone();
+            tokio::spawn(async move {
+                if room.read_log(room.reads_started()).await.is_err() {
+                    room.resume_burst.lock().retry_check();
+                }
+            });
+        }
+    }
+
+    /// Reads a part of the log for one subscriber.
+    pub async fn read_for_subscriber(&self, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
+        self.context.metrics.log_reads.with_label_values(&["subscriber"]).inc();
+        self.context.bus.read(self.name(), span, limit).await
+    }
+
+    /// Reads the log until the frames are in sync, or until announcements no longer arrive.
+    async fn catch_up(self: Arc<Self>) {
+        loop {
+            let subscription = self.subscription.load(Ordering::SeqCst);
+            if subscription == 0 || self.log().is_in_sync() {
+                return;
+            }
+            match self.read_log(self.reads_started()).await {
+                Ok(()) => self.mark_in_sync(subscription),
+                Err(Unavailable) => sleep(RETRY_PAUSE).await,
+            }
+        }
+    }
+
+    fn mark_in_sync(&self, subscription: u64) {
+        let mut log = self.log();
+        // Only a read that began after the announcements did has everything that was not announced.
+        if self.subscription.load(Ordering::SeqCst) == subscription {
+            log.mark_in_sync();
+        }
+        drop(log);
+        self.notify_changed();
+    }
+
+    /// Reads the log from the last known id, that id included, to its end. Concurrent callers share a read: one that
+    /// started after `reads_started` others serves.
+    async fn read_log(&self, reads_started: u64) -> Result<(), Unavailable> {
+        let mut last_read = self.last_read.lock().await;
+        if *last_read > reads_started {
+            return Ok(());
+        }
+        let number = self.reads_started.fetch_add(1, Ordering::SeqCst) + 1;
+        while self.read_page().await? {}
+        *last_read = number;
+        Ok(())
+    }
+
+    /// Reads and appends one page. Returns true if there is more to read.
+    async fn read_page(&self) -> Result<bool, Unavailable> {
+        let last = self.log().last();
+        self.context.metrics.log_reads.with_label_values(&["room"]).inc();
+        let span = last.map_or(Span::Newest, Span::From);
+        let page = self.context.bus.read(self.name(), span, PAGE_ENTRIES).await?;
+        let more = match last {
+            None => {
+                self.log().load(page);
+                false
+            }
+            Some(last) => {
+                let more = page.more;
+                self.apply_page(last, page).is_err() || more
+            }
+        };
+        self.notify_changed();
+        Ok(more)
+    }
+
+    fn apply_page(&self, asked: Id, page: LogPage) -> Result<(), StalePage> {
+        let gap = self.log().apply_page(asked, page)?;
+        if let Some(reason) = gap {
+            self.count_gap(reason);
+            tracing::warn!(room = %self.name(), reason = reason.as_str(), "the log was lost while subscribers are connected; sending them a gap");
+        }
+        Ok(())
+    }
+
+    // Presence.
+
+    /// Returns who is in the room.
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// Announces the local subscribers and sends the presence events that are due.
+    pub fn update_presence(self: &Arc<Self>, now: Instant) {
+        self.announce_presence(now);
+        let is_connected = self.subscription.load(Ordering::SeqCst) > 0;
+        for event in self.presence.take_events(now, is_connected) {
+            self.push_ephemeral(event);
+        }
+    }
+
+    /// Takes the announcement of another process.
+    pub fn on_presence(&self, entry: PresenceEntry) {
+        self.presence.on_remote(entry);
+    }
+
+    /// Removes this process from the room's presence, at the end of the process.
+    pub async fn withdraw_presence(&self) {
+        if let Some(store) = &self.context.presence
+            && let Some(entry) = self.presence.withdrawal()
+        {
+            // If it fails, the entry expires by itself.
+            let _ = store.announce(self.name(), &entry).await;
+        }
+    }
+
+    fn announce_presence(self: &Arc<Self>, now: Instant) {
+        let Some(store) = self.context.presence.clone() else {
+            return;
+        };
+        if let Some(entry) = self.presence.next_announcement(now) {
+            let room = self.clone();
+            tokio::spawn(async move { room.presence.on_reply(store.announce(room.name(), &entry).await.ok()) });
+        }
+    }
+
+    // Metrics.
+
+    /// Counts a gap event.
+    pub fn count_gap(&self, reason: GapReason) {
+        self.context.metrics.gaps.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Counts a resuming subscriber, by where its cursor was found.
+    pub fn count_resume(&self, in_memory: bool) {
+        let source = if in_memory { "memory" } else { "log" };
+        self.context.metrics.resumes.with_label_values(&[source]).inc();
+    }
+
+    /// Remembers when a text was posted to this node, so that its delivery can be timed.
+    pub fn note_post(&self, data: &str, posted: Instant) {
+        self.post_times.lock().push(data, posted);
+    }
+
+    // Lifetime.
+
+    /// Returns a guard that keeps the room in memory.
+    pub fn enter(self: Arc<Self>) -> RoomGuard {
+        self.guards.fetch_add(1, Ordering::SeqCst);
+        RoomGuard(self)
+    }
+
+    /// Returns the number of guards. A subscriber holds one, and a second one during its handoff to a worker.
+    pub fn guards(&self) -> usize {
+        self.guards.load(Ordering::SeqCst)
+    }
+
+    /// Returns true if there has been no guard since `limit`.
+    pub fn is_unused_since(&self, limit: Instant) -> bool {
+        self.guards() == 0 && *self.last_guard_dropped.lock() <= limit
     }
 }
 
-/// Keeps a room in memory, and a little longer.
-pub struct Stay(Arc<Room>);
+/// Keeps a room in memory until it is dropped.
+pub struct RoomGuard(Arc<Room>);
 
-impl Clone for Stay {
+impl Clone for RoomGuard {
     fn clone(&self) -> Self {
         self.0.clone().enter()
     }
 }
 
-impl std::ops::Deref for Stay {
+impl std::ops::Deref for RoomGuard {
     type Target = Arc<Room>;
 
     fn deref(&self) -> &Arc<Room> {
@@ -348,9 +365,30 @@ impl std::ops::Deref for Stay {
     }
 }
 
-impl Drop for Stay {
+impl Drop for RoomGuard {
     fn drop(&mut self) {
-        *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        self.0.stays.fetch_sub(1, Ordering::SeqCst);
+        *self.0.last_guard_dropped.lock() = Instant::now();
+        self.0.guards.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Counts a subscriber as present in a room until it is dropped.
+pub struct PresenceGuard {
+    room: Arc<Room>,
+    name: Option<Name>,
+}
+
+impl PresenceGuard {
+    /// Counts a subscriber under this name, and announces it if an announcement is due.
+    pub fn new(room: Arc<Room>, name: Option<Name>) -> Self {
+        room.presence.join(name.as_ref());
+        room.announce_presence(Instant::now());
+        Self { room, name }
+    }
+}
+
+impl Drop for PresenceGuard {
+    fn drop(&mut self) {
+        self.room.presence.leave(self.name.as_ref());
     }
 }

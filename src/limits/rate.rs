@@ -1,48 +1,55 @@
+//! The rate limit of posts (the generic cell rate algorithm), first in this process and then over all nodes.
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, Quota};
 use tokio::time::timeout;
 
-use super::PATIENCE;
-use crate::bus::{Bus, Rate};
+use crate::bus::{LimitStore, Rate};
 
-/// After so many posts the addresses whose bucket is full again are forgotten, so that memory is
-/// bounded by the posts of the last few seconds.
-const TIDY_EVERY: usize = 4096;
+/// After this many posts, addresses with a full bucket are removed, so that memory is bounded by the posts of the last
+/// few seconds.
+const POSTS_PER_SWEEP: usize = 4096;
 
-/// How fast each address has published of late: first counted here, so that a flood at this node costs
-/// the others nothing; what passes is counted with the other nodes.
-pub struct Rates {
-    bus: Arc<dyn Bus>,
+/// How long a post waits for the count of the other nodes.
+const STORE_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Counts posts by client address. Those over the limit of this process never reach the store, so flooding one node
+/// costs the others nothing.
+pub struct RateLimiter {
+    store: Option<Arc<dyn LimitStore>>,
     rate: Rate,
-    here: DefaultKeyedRateLimiter<IpAddr>,
+    local: DefaultKeyedRateLimiter<IpAddr>,
     posts: AtomicUsize,
 }
 
-impl Rates {
-    pub fn new(bus: Arc<dyn Bus>, rate: Rate) -> Self {
-        let here = RateLimiter::keyed(Quota::per_second(rate.per_second).allow_burst(rate.burst));
-        Self { bus, rate, here, posts: AtomicUsize::default() }
+impl RateLimiter {
+    pub fn new(store: Option<Arc<dyn LimitStore>>, rate: Rate) -> Self {
+        let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
+        Self { store, rate, local: governor::RateLimiter::keyed(quota), posts: AtomicUsize::default() }
     }
 
-    /// Counts one message of an address, or says how long it has to wait for the next.
-    pub async fn spend(&self, address: IpAddr) -> Result<(), Duration> {
-        self.spend_here(address)?;
-        match timeout(PATIENCE, self.bus.spend(address, self.rate)).await {
-            Ok(Ok(counted)) => counted,
+    /// Takes one token from the bucket of an address. If there is none, returns how long to wait for it.
+    pub async fn take_token(&self, address: IpAddr) -> Result<(), Duration> {
+        self.take_local_token(address)?;
+        let Some(store) = &self.store else { return Ok(()) };
+        match timeout(STORE_TIMEOUT, store.take_token(address, self.rate)).await {
+            Ok(Ok(taken)) => taken,
+            // The store is unavailable: the local bucket decides alone.
             _ => Ok(()),
         }
     }
 
-    fn spend_here(&self, address: IpAddr) -> Result<(), Duration> {
-        if self.posts.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1 {
-            self.here.retain_recent();
+    fn take_local_token(&self, address: IpAddr) -> Result<(), Duration> {
+        if self.posts.fetch_add(1, Ordering::Relaxed) % POSTS_PER_SWEEP == POSTS_PER_SWEEP - 1 {
+            self.local.retain_recent();
         }
-        self.here.check_key(&address).map_err(|early| early.wait_time_from(DefaultClock::default().now()))
+        let now = DefaultClock::default().now();
+        self.local.check_key(&address).map_err(|not_until| not_until.wait_time_from(now))
     }
 }
 
@@ -51,19 +58,15 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::bus::{self, Retention};
-    use crate::metrics::Metrics;
 
     #[tokio::test]
     async fn a_million_addresses_leave_no_memory_behind() {
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let bus = bus::open(None, "chat", "node", Retention { messages: 1, seconds: 1 }, metrics).unwrap();
         let rate = Rate { per_second: 1000.try_into().unwrap(), burst: 1.try_into().unwrap() };
-        let rates = Rates::new(bus, rate);
+        let limiter = RateLimiter::new(None, rate);
         for n in 0..1_000_000 {
-            rates.spend(Ipv4Addr::from_bits(n).into()).await.unwrap();
+            limiter.take_token(Ipv4Addr::from_bits(n).into()).await.unwrap();
         }
-        let held = rates.here.len();
-        assert!(held < 100_000, "{held} addresses are held");
+        let held = limiter.local.len();
+        assert!(held < 100_000, "{held} addresses are in memory");
     }
 }

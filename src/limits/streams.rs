@@ -1,241 +1,247 @@
+//! The limits of open streams: of the node, and of each client address over all nodes.
+//!
+//! A permit is decided by the counts of this process and then by the store, which knows the other processes. Requests
+//! that arrive during a call to the store share the next one, so a burst of them costs few calls.
+
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::PATIENCE;
-use crate::bus::{Bus, PROCESS_TTL, StreamReservation, Unavailable};
+use crate::bus::{LimitStore, PROCESS_TTL, StreamReservation, Unavailable};
 
-/// How often the bus is told again of every address, lest it has forgotten.
-const REPEAT: Duration = Duration::from_secs(30);
+/// How often all addresses are reported again, in case that the store has lost them.
+const REPORT_ALL_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How often the bus hears that this process lives, and how often one that is away is asked again.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+/// How often the store is called without news, so that this process counts as alive, and the pause after a call that
+/// failed.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Addresses in one call to the bus.
-const BATCH: usize = 256;
+/// How long requests wait for the store.
+const STORE_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The open streams, of the node and by address.
-///
-/// Whether one more may be opened is decided here and then by the bus, which knows the other nodes'.
-/// Those who ask while a call is under way wait for the next, all in one: a storm costs few calls.
-pub struct Streams {
-    bus: Arc<dyn Bus>,
-    most: usize,
-    most_per_address: usize,
-    counts: Mutex<Counts>,
+/// Addresses per call to the store.
+const ADDRESSES_PER_CALL: usize = 256;
+
+/// Counts open streams.
+pub struct StreamLimiter {
+    store: Option<Arc<dyn LimitStore>>,
+    max: usize,
+    max_per_address: usize,
+    usage: Mutex<Usage>,
     changed: Notify,
 }
 
-/// Addresses are forgotten with their last stream.
 #[derive(Default)]
-struct Counts {
+struct Usage {
+    /// Streams that are open or wait for a permit.
     total: usize,
-    addresses: HashMap<IpAddr, Address>,
-    /// Whose askers wait for the bus.
-    asking: HashSet<IpAddr>,
-    /// Of which the bus has to be told, too.
-    changed: HashSet<IpAddr>,
-    /// Whether the bus is away: the node then decides alone.
-    alone: bool,
+    /// By address, until the last stream of an address ends.
+    addresses: HashMap<IpAddr, AddressUsage>,
+    /// Addresses with streams that wait for a permit.
+    waiting: HashSet<IpAddr>,
+    /// Addresses whose open streams the store does not know yet.
+    unreported: HashSet<IpAddr>,
+    /// Whether the store is unavailable, so that this process decides alone.
+    is_alone: bool,
 }
 
-/// The streams of one address.
 #[derive(Default)]
-struct Address {
+struct AddressUsage {
     open: usize,
-    /// Who asks for one more.
-    asking: Vec<oneshot::Sender<Option<Seat>>>,
+    /// Requests that wait for a permit, oldest first.
+    waiting: Vec<oneshot::Sender<Option<StreamPermit>>>,
 }
 
-/// The place of one open stream.
-pub struct Seat {
-    streams: Arc<Streams>,
+/// Allows one open stream until it is dropped.
+pub struct StreamPermit {
+    limiter: Arc<StreamLimiter>,
     address: IpAddr,
 }
 
-impl Streams {
-    /// At most so many of the node and of an address; 0 turns a limit off.
-    pub fn new(bus: Arc<dyn Bus>, most: u32, most_per_address: u32) -> Arc<Self> {
-        let unlimited = |most: u32| if most == 0 { usize::MAX } else { most as usize };
+impl StreamLimiter {
+    /// Creates limits of the node and of each address; 0 turns a limit off.
+    pub fn new(store: Option<Arc<dyn LimitStore>>, max: u32, max_per_address: u32) -> Arc<Self> {
+        let limit = |max: u32| if max == 0 { usize::MAX } else { max as usize };
+        let max_per_address = limit(max_per_address);
         Arc::new(Self {
-            bus,
-            most: unlimited(most),
-            most_per_address: unlimited(most_per_address),
-            counts: Mutex::default(),
+            // Without a limit per address there is nothing to count together.
+            store: store.filter(|_| max_per_address != usize::MAX),
+            max: limit(max),
+            max_per_address,
+            usage: Mutex::default(),
             changed: Notify::new(),
         })
     }
 
-    /// A place for one more stream of an address, or none.
-    pub async fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
-        let answer = {
-            let mut counts = self.counts();
-            if counts.total >= self.most || counts.of_address(address) >= self.most_per_address {
+    /// Returns a permit for one more stream of an address, or `None` if there are too many streams.
+    pub async fn permit(self: &Arc<Self>, address: IpAddr) -> Option<StreamPermit> {
+        let permit = {
+            let mut usage = self.usage.lock();
+            if usage.total >= self.max || usage.of(address) >= self.max_per_address {
                 return None;
             }
-            counts.total += 1;
-            if !self.is_shared(&counts) {
-                return Some(self.open(&mut counts, address));
+            usage.total += 1;
+            if !self.asks_store(&usage) {
+                return Some(self.open(&mut usage, address));
             }
-            let (asking, answer) = oneshot::channel();
-            counts.of(address).asking.push(asking);
-            counts.asking.insert(address);
-            answer
+            let (sender, permit) = oneshot::channel();
+            usage.entry(address).waiting.push(sender);
+            usage.waiting.insert(address);
+            permit
         };
         self.changed.notify_one();
-        answer.await.ok().flatten()
+        permit.await.ok().flatten()
     }
 
-    /// Whether the bus has a say.
-    fn is_shared(&self, counts: &Counts) -> bool {
-        self.most_per_address != usize::MAX && !counts.alone
+    fn asks_store(&self, usage: &Usage) -> bool {
+        self.store.is_some() && !usage.is_alone
     }
 
-    fn open(self: &Arc<Self>, counts: &mut Counts, address: IpAddr) -> Seat {
-        counts.of(address).open += 1;
-        Seat { streams: self.clone(), address }
+    fn open(self: &Arc<Self>, usage: &mut Usage, address: IpAddr) -> StreamPermit {
+        usage.entry(address).open += 1;
+        StreamPermit { limiter: self.clone(), address }
     }
 
-    /// Tells the bus what has changed, and everything now and then, for as long as there are streams to
-    /// count.
-    pub async fn share(streams: Weak<Self>, process: Arc<str>) {
+    /// Reports changes to the store, and all addresses at intervals, for as long as the limiter exists.
+    pub async fn run(limiter: Weak<Self>, process: Arc<str>) {
         let (mut name, mut outages) = (process.clone(), 0);
-        let (mut repeat, mut forgotten) = (Instant::now() + REPEAT, Instant::now() + PROCESS_TTL / 2);
-        while let Some(streams) = streams.upgrade().filter(|streams| streams.most_per_address != usize::MAX) {
-            if streams.counts().has_no_news() {
-                let _ = timeout(SIGN_OF_LIFE, streams.changed.notified()).await;
+        // The store forgets a process that is silent for PROCESS_TTL, and its streams with it.
+        let (mut report_all_at, mut stale_at) =
+            (Instant::now() + REPORT_ALL_INTERVAL, Instant::now() + PROCESS_TTL / 2);
+        while let Some(limiter) = limiter.upgrade() {
+            let Some(store) = limiter.store.clone() else { return };
+            if limiter.usage.lock().has_no_news() {
+                let _ = timeout(KEEPALIVE_INTERVAL, limiter.changed.notified()).await;
             }
-            if repeat.min(forgotten) <= Instant::now() {
-                streams.counts().mention_all();
-                repeat = Instant::now() + REPEAT;
+            if report_all_at.min(stale_at) <= Instant::now() {
+                limiter.usage.lock().report_all();
+                report_all_at = Instant::now() + REPORT_ALL_INTERVAL;
             }
-            match streams.tell(&name).await {
-                Ok(()) => forgotten = Instant::now() + PROCESS_TTL / 2,
+            match limiter.call_store(&*store, &name).await {
+                Ok(()) => stale_at = Instant::now() + PROCESS_TTL / 2,
                 Err(Unavailable) => {
-                    // Of what ended meanwhile the bus is never told: what it knows has to die, and it does by this.
+                    // Streams that end now are never reported. Under a new name, the counts of the old one expire.
                     outages += 1;
                     name = format!("{process}.{outages}").into();
-                    sleep(SIGN_OF_LIFE).await;
+                    sleep(KEEPALIVE_INTERVAL).await;
                 }
             }
         }
     }
 
-    /// One call to the bus, and what follows from it.
-    async fn tell(self: &Arc<Self>, process: &str) -> Result<(), Unavailable> {
-        let (claims, none) = {
-            let mut counts = self.counts();
-            (counts.claims(), counts.addresses.is_empty())
+    /// Makes one call to the store and settles the requests that waited for it.
+    async fn call_store(self: &Arc<Self>, store: &dyn LimitStore, process: &str) -> Result<(), Unavailable> {
+        let (reservations, is_idle) = {
+            let mut usage = self.usage.lock();
+            (usage.take_reservations(), usage.addresses.is_empty())
         };
-        if claims.is_empty() && none {
-            self.counts().go_on_together();
+        if reservations.is_empty() && is_idle {
+            self.usage.lock().share_again();
             return Ok(());
         }
-        match timeout(PATIENCE, self.bus.claim(process, &claims, self.most_per_address)).await {
-            Ok(Ok(granted)) => {
-                claims.iter().zip(granted).for_each(|(claim, granted)| self.answer(*claim, granted));
-                self.counts().go_on_together();
-                Ok(())
+        let call = store.reserve_streams(process, &reservations, self.max_per_address);
+        if let Ok(Ok(granted)) = timeout(STORE_TIMEOUT, call).await {
+            for (reservation, granted) in reservations.iter().zip(granted) {
+                self.settle(*reservation, granted);
             }
-            _ => {
-                let asking = self.counts().go_on_alone();
-                asking.into_iter().for_each(|claim| self.answer(claim, claim.wanted));
-                Err(Unavailable)
-            }
+            self.usage.lock().share_again();
+            return Ok(());
         }
+        let waiting = self.usage.lock().decide_alone();
+        for reservation in waiting {
+            self.settle(reservation, reservation.wanted);
+        }
+        Err(Unavailable)
     }
 
-    /// Gives those who asked a place, the first of them first, or none.
-    fn answer(self: &Arc<Self>, claim: StreamReservation, granted: usize) {
-        let answers: Vec<_> = {
-            let mut counts = self.counts();
-            let asking: Vec<_> = counts.of(claim.address).asking.drain(..claim.wanted).collect();
-            let refused = asking.len() - granted.min(asking.len());
-            counts.total -= refused;
-            let seats = (0..asking.len()).map(|place| (place < granted).then(|| self.open(&mut counts, claim.address)));
-            let seats: Vec<_> = seats.collect();
-            counts.forget_if_empty(claim.address);
-            asking.into_iter().zip(seats).collect()
+    /// Gives permits to the oldest requests of an address, as many as were granted, and none to the others.
+    fn settle(self: &Arc<Self>, reservation: StreamReservation, granted: usize) {
+        let (waiting, permits) = {
+            let mut usage = self.usage.lock();
+            let waiting: Vec<_> = usage.entry(reservation.address).waiting.drain(..reservation.wanted).collect();
+            usage.total -= waiting.len() - granted.min(waiting.len());
+            let permit = |index| (index < granted).then(|| self.open(&mut usage, reservation.address));
+            let permits: Vec<_> = (0..waiting.len()).map(permit).collect();
+            usage.remove_if_unused(reservation.address);
+            (waiting, permits)
         };
-        // Who has gone meanwhile gives the place back here.
-        answers.into_iter().for_each(|(asking, seat)| drop(asking.send(seat)));
-    }
-
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        // Without the lock: the permit of a request that was cancelled is dropped here, which takes it.
+        for (waiting, permit) in waiting.into_iter().zip(permits) {
+            let _ = waiting.send(permit);
+        }
     }
 }
 
-impl Counts {
-    fn of(&mut self, address: IpAddr) -> &mut Address {
+impl Usage {
+    fn entry(&mut self, address: IpAddr) -> &mut AddressUsage {
         self.addresses.entry(address).or_default()
     }
 
-    fn of_address(&self, address: IpAddr) -> usize {
-        self.addresses.get(&address).map_or(0, |of| of.open + of.asking.len())
+    fn of(&self, address: IpAddr) -> usize {
+        self.addresses.get(&address).map_or(0, |usage| usage.open + usage.waiting.len())
     }
 
-    fn forget_if_empty(&mut self, address: IpAddr) {
-        if self.addresses.get(&address).is_some_and(|of| of.open == 0 && of.asking.is_empty()) {
+    fn remove_if_unused(&mut self, address: IpAddr) {
+        if self.of(address) == 0 {
             self.addresses.remove(&address);
         }
     }
 
     fn has_no_news(&self) -> bool {
-        self.asking.is_empty() && self.changed.is_empty() && !self.alone
+        self.waiting.is_empty() && self.unreported.is_empty() && !self.is_alone
     }
 
-    fn mention_all(&mut self) {
-        self.changed.extend(self.addresses.keys());
+    fn report_all(&mut self) {
+        self.unreported.extend(self.addresses.keys());
     }
 
-    /// The bus is away: nobody waits for it any more. Gives who did.
-    fn go_on_alone(&mut self) -> Vec<StreamReservation> {
-        self.alone = true;
-        let all = self.addresses.iter().map(|(address, of)| of.claim(*address));
-        all.filter(|claim| claim.wanted > 0).collect()
+    /// Notes that the store is unavailable. Returns the requests that waited for it.
+    fn decide_alone(&mut self) -> Vec<StreamReservation> {
+        self.is_alone = true;
+        let all = self.addresses.iter().map(|(address, usage)| usage.reservation(*address));
+        all.filter(|reservation| reservation.wanted > 0).collect()
     }
 
-    /// The bus answers. If it was away, it is told of everything.
-    fn go_on_together(&mut self) {
-        if std::mem::take(&mut self.alone) {
-            self.mention_all();
+    /// Notes that the store responds. After an outage, everything is reported to it.
+    fn share_again(&mut self) {
+        if std::mem::take(&mut self.is_alone) {
+            self.report_all();
         }
     }
 
-    /// What the bus has to be told, or the first part of it.
-    fn claims(&mut self) -> Vec<StreamReservation> {
-        let some: Vec<IpAddr> = self.asking.union(&self.changed).take(BATCH).copied().collect();
-        let claim = |address: IpAddr| {
-            self.asking.remove(&address);
-            self.changed.remove(&address);
-            self.addresses
-                .get(&address)
-                .map_or(StreamReservation { address, open: 0, wanted: 0 }, |of| of.claim(address))
+    /// Takes what has to be reported, up to [`ADDRESSES_PER_CALL`].
+    fn take_reservations(&mut self) -> Vec<StreamReservation> {
+        let addresses: Vec<IpAddr> = self.waiting.union(&self.unreported).take(ADDRESSES_PER_CALL).copied().collect();
+        let reservation = |address: IpAddr| {
+            self.waiting.remove(&address);
+            self.unreported.remove(&address);
+            let none = StreamReservation { address, open: 0, wanted: 0 };
+            self.addresses.get(&address).map_or(none, |usage| usage.reservation(address))
         };
-        some.into_iter().map(claim).collect()
+        addresses.into_iter().map(reservation).collect()
     }
 }
 
-impl Address {
-    fn claim(&self, address: IpAddr) -> StreamReservation {
-        StreamReservation { address, open: self.open, wanted: self.asking.len() }
+impl AddressUsage {
+    fn reservation(&self, address: IpAddr) -> StreamReservation {
+        StreamReservation { address, open: self.open, wanted: self.waiting.len() }
     }
 }
 
-impl Drop for Seat {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
-        let mut counts = self.streams.counts();
-        counts.total -= 1;
-        counts.of(self.address).open -= 1;
-        counts.forget_if_empty(self.address);
-        if self.streams.is_shared(&counts) {
-            counts.changed.insert(self.address);
-            self.streams.changed.notify_one();
+        let mut usage = self.limiter.usage.lock();
+        usage.total -= 1;
+        usage.entry(self.address).open -= 1;
+        usage.remove_if_unused(self.address);
+        if self.limiter.asks_store(&usage) {
+            usage.unreported.insert(self.address);
+            self.limiter.changed.notify_one();
         }
     }
 }

@@ -8,8 +8,8 @@ use super::error::Problem;
 use super::path::{number, queries, query};
 use super::{AppState, handover};
 use crate::chat::{Name, RoomName, Rooms};
-use crate::hub::{PresenceRequest, Start, SubscribeRequest, Worker};
-use crate::sse::{self, BackoffReason};
+use crate::hub::{self, PresenceRequest, Start, SubscribeRequest, Worker};
+use crate::sse::BackoffReason;
 
 /// The most messages that a fresh reader may have first.
 const MOST: usize = 1000;
@@ -53,7 +53,7 @@ fn stream() -> actix_web::HttpResponseBuilder {
 /// A stream that says why it cannot be had, and when to come back, and ends.
 fn send_away(state: &AppState, reason: BackoffReason, label: &str) -> HttpResponse {
     state.metrics.streams_refused.with_label_values(&[label]).inc();
-    stream().body(sse::backoff(reason))
+    stream().body(hub::backoff(reason))
 }
 
 /// Where the reader wants to begin: the header is what a browser knows by itself and wins over the

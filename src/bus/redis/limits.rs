@@ -1,56 +1,77 @@
-//! What a client address may do, counted over all nodes: one small script per message, and one per batch
-//! of streams.
+//! The usage of client addresses in Redis: one script per message, and one per batch of streams.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use redis::Script;
 
-use super::{Links, PROCESS_TTL, Rate, StreamReservation, Trouble};
+use super::connection::ThreadConnections;
+use super::error::CallError;
+use super::keys::Keys;
+use crate::bus::limits::{LimitStore, PROCESS_TTL, Rate, StreamReservation};
+use crate::bus::log::Unavailable;
 
-/// How long a claim is kept that is not repeated.
-const KEPT: Duration = Duration::from_secs(120);
+/// How long a reservation is kept that is not repeated.
+const RESERVATION_TTL: Duration = Duration::from_secs(120);
 
-/// The counts of one Redis.
-pub struct Limits {
-    prefix: String,
-    spend: Script,
-    claim: Script,
+/// The limits of one Redis.
+pub struct RedisLimits {
+    keys: Keys,
+    connections: Arc<ThreadConnections>,
+    take_token: Script,
+    reserve_streams: Script,
 }
 
-impl Limits {
-    /// The counts under a prefix.
-    pub fn new(prefix: &str) -> Self {
+impl RedisLimits {
+    pub fn new(keys: Keys, connections: Arc<ThreadConnections>) -> Self {
         Self {
-            prefix: prefix.into(),
-            spend: Script::new(include_str!("spend.lua")),
-            claim: Script::new(include_str!("claim.lua")),
+            keys,
+            connections,
+            take_token: Script::new(include_str!("take_token.lua")),
+            reserve_streams: Script::new(include_str!("reserve_streams.lua")),
         }
     }
 
-    /// Counts one message of an address, or says how long it has to wait.
-    pub async fn spend(&self, links: &Links, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Trouble> {
-        let mut call = self.spend.key(format!("{}:rate:{address}", self.prefix));
+    async fn run_take_token(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, CallError> {
+        let mut call = self.take_token.key(self.keys.rate(address));
         call.arg(rate.per_second.get()).arg(rate.burst.get());
-        let wait: u64 = links.run(&call).await?;
+        let wait: u64 = self.connections.run(&call).await?;
         Ok(if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) })
     }
 
-    /// Says that a process lives and how many streams of each address it has open, and gives how many
-    /// more it may open.
-    pub async fn claim(
+    async fn run_reserve_streams(
         &self,
-        links: &Links,
         process: &str,
-        claims: &[StreamReservation],
-        most: usize,
-    ) -> Result<Vec<usize>, Trouble> {
-        let mut call = self.claim.prepare_invoke();
-        call.key(format!("{}:processes", self.prefix));
-        call.arg(process).arg(most).arg(PROCESS_TTL.as_millis() as u64).arg(KEPT.as_millis() as u64);
-        for claim in claims {
-            call.key(format!("{}:streams:{}", self.prefix, claim.address)).arg(claim.open).arg(claim.wanted);
+        reservations: &[StreamReservation],
+        max_per_address: usize,
+    ) -> Result<Vec<usize>, CallError> {
+        let mut call = self.reserve_streams.key(self.keys.processes());
+        call.arg(process)
+            .arg(max_per_address)
+            .arg(PROCESS_TTL.as_millis() as u64)
+            .arg(RESERVATION_TTL.as_millis() as u64);
+        for reservation in reservations {
+            call.key(self.keys.streams(reservation.address)).arg(reservation.open).arg(reservation.wanted);
         }
-        links.run(&call).await
+        self.connections.run(&call).await
+    }
+}
+
+#[async_trait]
+impl LimitStore for RedisLimits {
+    async fn take_token(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Unavailable> {
+        self.run_take_token(address, rate).await.map_err(|error| error.log("take token"))
+    }
+
+    async fn reserve_streams(
+        &self,
+        process: &str,
+        reservations: &[StreamReservation],
+        max_per_address: usize,
+    ) -> Result<Vec<usize>, Unavailable> {
+        let granted = self.run_reserve_streams(process, reservations, max_per_address).await;
+        granted.map_err(|error| error.log("reserve streams"))
     }
 }

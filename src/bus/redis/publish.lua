@@ -1,11 +1,11 @@
 -- Stores and announces one message, in one atomic step.
 --
 -- KEYS[1]  the room's log (a stream) and, by the same name, its channel
--- KEYS[2]  what was published under the sender's key; absent where there is no key
+-- KEYS[2]  what was published under the idempotency key; absent without a key
 -- ARGV     data, node, messages to keep, seconds to keep the log, milliseconds to keep the key
 --
--- Answers {id, outcome}: outcome is 'stored', 'duplicate', or 'reused' (the key stands for
--- another message).
+-- Returns {id, outcome}: outcome is 'stored', 'duplicate', or 'reused' (the key was used for another
+-- message).
 
 local log, known_key = KEYS[1], KEYS[2]
 local data, node, keep, log_seconds, key_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -20,8 +20,8 @@ if known_key then
   end
 end
 
--- The next id counts from the last one ever given out, not from the last entry: that one may have
--- been deleted, and a number given twice is a message lost.
+-- The next id continues from the last generated one, not from the last entry, which may have been
+-- deleted: a number that is assigned twice loses a message.
 local last = '0-0'
 if redis.call('EXISTS', log) == 1 then
   local info = redis.call('XINFO', 'STREAM', log)

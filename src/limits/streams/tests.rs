@@ -1,16 +1,33 @@
 use std::net::Ipv4Addr;
 
-use super::*;
-use crate::bus::{self, Retention};
-use crate::metrics::Metrics;
+use async_trait::async_trait;
 
-/// Streams that share a bus with nobody.
-fn streams(most: u32, most_per_address: u32) -> Arc<Streams> {
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let bus = bus::open(None, "chat", "node", Retention { messages: 1, seconds: 1 }, metrics).unwrap();
-    let streams = Streams::new(bus, most, most_per_address);
-    tokio::spawn(Streams::share(Arc::downgrade(&streams), "node~1".into()));
-    streams
+use super::*;
+use crate::bus::Rate;
+
+/// A store that no other process uses.
+struct UnsharedStore;
+
+#[async_trait]
+impl LimitStore for UnsharedStore {
+    async fn take_token(&self, _: IpAddr, _: Rate) -> Result<Result<(), Duration>, Unavailable> {
+        Ok(Ok(()))
+    }
+
+    async fn reserve_streams(
+        &self,
+        _: &str,
+        reservations: &[StreamReservation],
+        _: usize,
+    ) -> Result<Vec<usize>, Unavailable> {
+        Ok(reservations.iter().map(|reservation| reservation.wanted).collect())
+    }
+}
+
+fn limiter(max: u32, max_per_address: u32) -> Arc<StreamLimiter> {
+    let limiter = StreamLimiter::new(Some(Arc::new(UnsharedStore)), max, max_per_address);
+    tokio::spawn(StreamLimiter::run(Arc::downgrade(&limiter), "node~1".into()));
+    limiter
 }
 
 fn address(n: u32) -> IpAddr {
@@ -18,46 +35,46 @@ fn address(n: u32) -> IpAddr {
 }
 
 #[tokio::test]
-async fn a_seat_is_free_again_when_it_is_dropped_and_leaves_nothing_behind() {
-    let streams = streams(3, 2);
-    let mut seats = Vec::new();
+async fn a_dropped_permit_is_free_again_and_leaves_nothing_behind() {
+    let limiter = limiter(3, 2);
+    let mut permits = Vec::new();
     for n in [1, 1, 2] {
-        seats.push(streams.seat(address(n)).await.unwrap());
+        permits.push(limiter.permit(address(n)).await.unwrap());
     }
-    assert!(streams.seat(address(1)).await.is_none() && streams.seat(address(3)).await.is_none());
-    drop(seats);
-    let seat = streams.seat(address(1)).await;
-    assert!(seat.is_some());
-    drop(seat);
-    assert!(streams.counts().addresses.is_empty());
-    assert_eq!(streams.counts().total, 0);
+    assert!(limiter.permit(address(1)).await.is_none() && limiter.permit(address(3)).await.is_none());
+    drop(permits);
+    let permit = limiter.permit(address(1)).await;
+    assert!(permit.is_some());
+    drop(permit);
+    assert!(limiter.usage.lock().addresses.is_empty());
+    assert_eq!(limiter.usage.lock().total, 0);
 }
 
 #[tokio::test]
-async fn who_goes_while_the_bus_is_asked_gives_the_place_back() {
-    let streams = streams(0, 1);
-    let asking = tokio::spawn({
-        let streams = streams.clone();
-        async move { streams.seat(address(1)).await }
+async fn a_request_cancelled_during_the_call_returns_its_permit() {
+    let limiter = limiter(0, 1);
+    let request = tokio::spawn({
+        let limiter = limiter.clone();
+        async move { limiter.permit(address(1)).await }
     });
-    while streams.counts().addresses.is_empty() {
+    while limiter.usage.lock().addresses.is_empty() {
         tokio::task::yield_now().await;
     }
-    asking.abort();
-    let _ = asking.await;
-    while !streams.counts().addresses.is_empty() {
+    request.abort();
+    let _ = request.await;
+    while !limiter.usage.lock().addresses.is_empty() {
         tokio::task::yield_now().await;
     }
-    assert!(streams.seat(address(1)).await.is_some());
+    assert!(limiter.permit(address(1)).await.is_some());
 }
 
 #[tokio::test]
 async fn zero_turns_a_limit_off() {
-    let streams = streams(0, 0);
-    let mut seats = Vec::new();
+    let limiter = limiter(0, 0);
+    let mut permits = Vec::new();
     for _ in 0..1000 {
-        seats.push(streams.seat(address(1)).await.unwrap());
+        permits.push(limiter.permit(address(1)).await.unwrap());
     }
-    drop(seats);
-    assert!(streams.counts().changed.is_empty() && streams.counts().addresses.is_empty());
+    drop(permits);
+    assert!(limiter.usage.lock().unreported.is_empty() && limiter.usage.lock().addresses.is_empty());
 }

@@ -1,0 +1,51 @@
+//! Where processes count together what a client address sends and reads.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::log::Unavailable;
+
+/// A process that has made no reservation call for this long is considered dead, and its streams no longer count.
+pub const PROCESS_TTL: Duration = Duration::from_secs(4);
+
+/// How fast one client address may publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Messages per second in the long run.
+    pub per_second: NonZeroU32,
+    /// Messages at once.
+    pub burst: NonZeroU32,
+}
+
+/// The open streams of one client address in this process, and how many more it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamReservation {
+    /// The client address.
+    pub address: IpAddr,
+    /// Streams that are open.
+    pub open: usize,
+    /// Streams that wait for a permit.
+    pub wanted: usize,
+}
+
+/// The usage of client addresses, counted over all processes.
+#[async_trait]
+pub trait LimitStore: Send + Sync {
+    /// Takes one token from the bucket of an address. Returns how long to wait if there is none.
+    async fn take_token(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Unavailable>;
+
+    /// Records the open streams of some addresses in `process` and reserves more of them. Returns the number granted to
+    /// each address, such that all processes together have at most `max_per_address`.
+    ///
+    /// Granted streams count as open. Earlier reservations stay valid for as long as the process calls this, with or
+    /// without reservations, at least every [`PROCESS_TTL`].
+    async fn reserve_streams(
+        &self,
+        process: &str,
+        reservations: &[StreamReservation],
+        max_per_address: usize,
+    ) -> Result<Vec<usize>, Unavailable>;
+}

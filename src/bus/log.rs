@@ -1,0 +1,148 @@
+//! The log of a room as every implementation has to keep it: [`Bus`], [`Listener`], and what they exchange.
+
+use std::sync::Weak;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+
+use super::presence::PresenceEntry;
+use crate::chat::{Draft, Id, RoomName};
+
+/// Milliseconds for which an idempotency key is remembered.
+pub(super) const KEY_TTL_MS: u64 = 10 * 60 * 1000;
+
+/// The logs of the rooms, and the announcements of what is appended to them.
+///
+/// Every implementation guarantees:
+///
+/// - **Atomic publish.** [`publish`](Bus::publish) looks the idempotency key up, assigns the next id, appends the entry
+///   and announces it in one step. Announcements therefore arrive in the order of the log.
+/// - **Acknowledged means stored.** An id is returned only if the message is in the log. After an error the outcome is
+///   unknown, and publishing again with the same key settles it.
+/// - **The log is authoritative.** Announcements may be lost. [`Listener::on_subscribed`] is called each time a room's
+///   announcements begin to arrive; whatever is in the log and is not announced afterwards was appended before.
+/// - **Ordered callbacks.** Calls to the listener for one room never overlap.
+/// - **Bounded waits.** Every call returns within 2 s.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Stores and announces a message.
+    async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError>;
+
+    /// Reads at most `limit` entries of a room's log, from the master and never from a replica. The anchor of
+    /// [`Span::From`] does not count towards the limit.
+    async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<LogPage, Unavailable>;
+
+    /// Subscribes to a room's announcements. The listener's `on_subscribed` is called when they begin to arrive, and
+    /// again after every reconnect.
+    fn listen(&self, room: &RoomName);
+
+    /// Unsubscribes from a room's announcements.
+    fn unlisten(&self, room: &RoomName);
+
+    /// Sets the listener and begins to connect. Only the first call has an effect.
+    fn attach(&self, listener: Weak<dyn Listener>);
+
+    /// Returns true if the store was reached at least once since the start.
+    fn was_reached(&self) -> bool;
+
+    /// Prepares the calling thread for publishing, so that its first message does not wait for a connection.
+    fn prepare_thread(&self) {}
+}
+
+/// Receives what happens on the bus. The calls come from the bus' own task and must not block.
+pub trait Listener: Send + Sync {
+    /// The room's announcements begin to arrive.
+    fn on_subscribed(&self, room: &str);
+    /// An entry was appended to the room's log.
+    fn on_entry(&self, room: &str, entry: Entry);
+    /// Another program published on the room's channel.
+    fn on_foreign(&self, room: &str, payload: &[u8]);
+    /// A process announced its subscribers in the room.
+    fn on_presence(&self, room: &str, entry: PresenceEntry);
+    /// Announcements no longer arrive; `since` is when the store last responded.
+    fn on_disconnected(&self, since: Instant);
+    /// The connection is back. `on_subscribed` follows for each room.
+    fn on_reconnected(&self);
+}
+
+/// One entry of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The cursor of a subscriber that has received it.
+    pub id: Id,
+    /// The event type; empty for a message.
+    pub kind: String,
+    /// The data of the event: one line of JSON for a message.
+    pub data: String,
+    /// The node that took the message; `None` if the entry came by announcement.
+    pub node: Option<String>,
+}
+
+/// The part of a log to read. Entries are always returned oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// The newest entries.
+    Newest,
+    /// The newest entries before an id.
+    Before(Id),
+    /// The oldest entries after an id.
+    After(Id),
+    /// The *anchor*, which is the entry with this id or else the last one before it, and then the oldest entries after
+    /// the id: what the gap rule needs.
+    From(Id),
+}
+
+/// The result of one atomic read of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPage {
+    /// The id of the first retained entry.
+    pub first: Option<Id>,
+    /// The last id that was ever assigned in this log; [`Id::ZERO`] if there is no log.
+    pub last: Id,
+    /// The entries of the span, oldest first.
+    pub entries: Vec<Entry>,
+    /// Whether the limit cut the span short.
+    pub more: bool,
+}
+
+/// The acknowledgement of a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The id of the message.
+    pub id: Id,
+    /// Whether the message had been stored before under the same key; nothing was published now.
+    pub duplicate: bool,
+}
+
+/// Why a publish was not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishError {
+    /// The idempotency key was used for another sender or text.
+    KeyReused,
+    /// The store is unreachable or refused to store; the outcome is unknown.
+    Unavailable,
+}
+
+/// The store did not respond in time or responded with an error. The node's log has the details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unavailable;
+
+impl From<Unavailable> for PublishError {
+    fn from(_: Unavailable) -> Self {
+        PublishError::Unavailable
+    }
+}
+
+/// How much of a log is kept, and for how long.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    /// Messages kept per room, at least that many.
+    pub messages: usize,
+    /// Seconds after its last message that a log is kept.
+    pub seconds: u64,
+}
+
+/// Returns the current Unix time in milliseconds.
+pub fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

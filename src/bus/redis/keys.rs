@@ -1,0 +1,53 @@
+//! The names of keys and channels in Redis. All keys of a room share the hash tag `{room}`, so that a cluster keeps
+//! them in one slot.
+
+use std::net::IpAddr;
+
+use crate::chat::RoomName;
+
+/// Names keys and channels under the configured prefix.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.into() }
+    }
+
+    /// Returns the key of a room's log, which is the name of its channel as well.
+    pub fn log(&self, room: &RoomName) -> String {
+        format!("{}:{{{room}}}", self.prefix)
+    }
+
+    /// Returns the room that a channel belongs to.
+    pub fn room_of_channel<'a>(&self, channel: &'a str) -> Option<&'a str> {
+        channel.strip_prefix(&self.prefix)?.strip_prefix(":{")?.strip_suffix('}')
+    }
+
+    /// Returns the key that remembers what was published under an idempotency key.
+    pub fn idempotency(&self, room: &RoomName, key: &str) -> String {
+        format!("{}:{{{room}}}:key:{key}", self.prefix)
+    }
+
+    /// Returns the key of a room's presence entries.
+    pub fn presence(&self, room: &RoomName) -> String {
+        format!("{}:{{{room}}}:present", self.prefix)
+    }
+
+    /// Returns the key of a client address' token bucket.
+    pub fn rate(&self, address: IpAddr) -> String {
+        format!("{}:rate:{address}", self.prefix)
+    }
+
+    /// Returns the key of a client address' open streams.
+    pub fn streams(&self, address: IpAddr) -> String {
+        format!("{}:streams:{address}", self.prefix)
+    }
+
+    /// Returns the key that lists the processes that are alive.
+    pub fn processes(&self) -> String {
+        format!("{}:processes", self.prefix)
+    }
+}

@@ -1,0 +1,37 @@
+-- Stores and announces the presence entry of one process, and returns the entries of all, in one atomic step.
+--
+-- KEYS[1]  the room's presence entries: a hash of '<expires at, Unix milliseconds> <entry>' by process
+-- KEYS[2]  the room's channel
+-- ARGV     milliseconds to live; then, unless the entries are only read: process, its entry ('' if it
+--          leaves the room), its announcement
+--
+-- Returns the entries that have not expired, each as '<milliseconds to live> <entry>', and deletes
+-- the others.
+
+local entries, channel = KEYS[1], KEYS[2]
+local ttl, process, entry, announcement = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+if process then
+  if entry == '' then
+    redis.call('HDEL', entries, process)
+  else
+    redis.call('HSET', entries, process, string.format('%.0f ', now + ttl) .. entry)
+    redis.call('PEXPIRE', entries, ttl)
+  end
+  redis.call('PUBLISH', channel, announcement)
+end
+
+local reply = {}
+local all = redis.call('HGETALL', entries)
+for i = 1, #all, 2 do
+  local expires, known = string.match(all[i + 1], '^(%d+) (.*)$')
+  if expires and tonumber(expires) > now then
+    reply[#reply + 1] = string.format('%.0f ', tonumber(expires) - now) .. known
+  else
+    redis.call('HDEL', entries, all[i])
+  end
+end
+return reply

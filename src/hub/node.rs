@@ -1,0 +1,285 @@
+//! The hub of a node: its rooms by name, and what happens on the bus to them.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+
+use super::context::{OUTAGE_GRACE, Pace, StreamContext};
+use super::drain::{DRAIN_STEP, Drain};
+use super::placement::Placement;
+use super::room::presence::PresenceSnapshot;
+use super::room::{Room, RoomContext, RoomGuard};
+use super::source::Source;
+use super::source::merged::MergedRooms;
+use crate::bus::{Bus, Entry, Listener, LogPage, PresenceEntry, PublishError, Receipt, Span, Stores, Unavailable};
+use crate::chat::{Draft, RoomName, Rooms};
+use crate::metrics::Metrics;
+use crate::sse;
+
+/// How long a room without subscribers stays in memory, so that reloading a page does not read its log again.
+const UNUSED_ROOM_TTL: Duration = Duration::from_secs(3);
+
+/// How often rooms are checked.
+const TICK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The most bytes of a foreign frame. A longer one would put every subscriber of the room over its lag limit.
+const MAX_FOREIGN_BYTES: usize = 1 << 20;
+
+/// The rooms of one node.
+pub struct Hub {
+    streams: Arc<StreamContext>,
+    room_context: Arc<RoomContext>,
+    rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
+    merged: Mutex<HashMap<Rooms, Weak<MergedRooms>>>,
+    /// When the store last responded, while announcements do not arrive.
+    disconnected_since: Mutex<Option<Instant>>,
+    drain: Arc<Drain>,
+    placement: Placement,
+}
+
+impl Hub {
+    /// Creates the hub of a node. The caller has to attach it to the bus and to run [`Hub::run_ticks`].
+    pub fn new(stores: &Stores, node: &str, pace: Pace, metrics: Arc<Metrics>) -> Arc<Self> {
+        let room_context = RoomContext {
+            bus: stores.bus.clone(),
+            presence: stores.presence.clone(),
+            // Two nodes may have the same name.
+            process: format!("{node}~{:016x}", rand::random::<u64>()).into(),
+            metrics: metrics.clone(),
+            node_bytes: Arc::default(),
+        };
+        Arc::new(Self {
+            streams: Arc::new(StreamContext { node: node.into(), pace, metrics }),
+            room_context: Arc::new(room_context),
+            rooms: Mutex::default(),
+            merged: Mutex::default(),
+            disconnected_since: Mutex::default(),
+            drain: Arc::default(),
+            placement: Placement::default(),
+        })
+    }
+
+    fn bus(&self) -> &Arc<dyn Bus> {
+        &self.room_context.bus
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.streams.metrics
+    }
+
+    /// Stores and announces a message that was posted at `posted`.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`].
+    pub async fn publish(&self, room: &RoomName, draft: &Draft, posted: Instant) -> Result<Receipt, PublishError> {
+        if let Some(room) = self.room(room.as_str()) {
+            room.note_post(draft.data(), posted);
+        }
+        let receipt = self.bus().publish(room, draft).await.inspect_err(|error| {
+            if *error == PublishError::Unavailable {
+                self.metrics().posts_refused.with_label_values(&["store_unavailable"]).inc();
+            }
+        })?;
+        if !receipt.duplicate {
+            self.metrics().published.inc();
+        }
+        Ok(receipt)
+    }
+
+    /// Reads a part of a room's log, for a page or a history request.
+    ///
+    /// # Errors
+    /// If the store is unavailable.
+    pub async fn history(&self, room: &RoomName, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
+        self.metrics().log_reads.with_label_values(&["history"]).inc();
+        self.bus().read(room, span, limit).await
+    }
+
+    /// Returns who is in a room, over all nodes.
+    ///
+    /// # Errors
+    /// If the store is unavailable.
+    pub async fn presence(&self, room: &RoomName) -> Result<PresenceSnapshot, Unavailable> {
+        let stored = match &self.room_context.presence {
+            Some(store) => store.read(room).await?,
+            None => Vec::new(),
+        };
+        Ok(match self.room(room.as_str()) {
+            Some(room) => room.presence().snapshot(&stored),
+            None => PresenceSnapshot::of(stored.iter()),
+        })
+    }
+
+    /// Returns the name of this process, unique among all that share the store.
+    pub fn process(&self) -> Arc<str> {
+        self.room_context.process.clone()
+    }
+
+    /// Returns the node's name.
+    pub fn node(&self) -> &str {
+        &self.streams.node
+    }
+
+    /// Returns true if announcements arrive.
+    pub fn is_connected(&self) -> bool {
+        self.disconnected_since.lock().is_none()
+    }
+
+    /// Returns true if announcements arrive, or did a moment ago: the status that new subscribers are told.
+    fn is_live(&self) -> bool {
+        self.disconnected_since.lock().is_none_or(|since| since.elapsed() < OUTAGE_GRACE)
+    }
+
+    /// Returns true if the store was ever reached and the node is not draining.
+    pub fn is_ready(&self) -> bool {
+        self.bus().was_reached() && !self.is_draining()
+    }
+
+    /// Returns true if streams are being sent away.
+    pub fn is_draining(&self) -> bool {
+        self.drain.has_started()
+    }
+
+    /// Sends all streams away, spread at random over `window`. Returns when the last one has ended.
+    pub async fn drain(&self, window: Duration) {
+        self.drain.start(window);
+        while self.metrics().streams.get() > 0 && !self.drain.is_over() {
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+        join_all(self.all_rooms().iter().map(|room| room.withdraw_presence())).await;
+    }
+
+    /// Checks the rooms regularly for as long as the hub exists: reports outages, updates presence, and removes rooms
+    /// that are no longer used.
+    pub async fn run_ticks(hub: Weak<Hub>) {
+        let mut ticks = tokio::time::interval(TICK_INTERVAL);
+        loop {
+            ticks.tick().await;
+            let Some(hub) = hub.upgrade() else { return };
+            hub.tick(Instant::now());
+        }
+    }
+
+    fn tick(&self, now: Instant) {
+        self.remove_unused_rooms(now - UNUSED_ROOM_TTL);
+        for room in self.all_rooms() {
+            room.report_outage(now - OUTAGE_GRACE);
+            room.update_presence(now);
+            room.check_frames_if_due(now);
+        }
+        let bytes = self.room_context.node_bytes.load(Ordering::Relaxed);
+        self.metrics().buffered_bytes.set(bytes as i64);
+    }
+
+    /// Returns what a subscriber of these rooms reads, and keeps the rooms in memory while it is held.
+    pub(super) fn enter(&self, names: &Rooms) -> Source {
+        if !names.are_several() {
+            return Source::Room(self.enter_room(&names[0]));
+        }
+        let mut all_merged = self.merged.lock();
+        if let Some(merged) = all_merged.get(names).and_then(Weak::upgrade) {
+            return Source::Merged(merged);
+        }
+        all_merged.retain(|_, merged| merged.strong_count() > 0);
+        let rooms = names.iter().map(|name| self.enter_room(name)).collect();
+        let merged = MergedRooms::new(names.clone(), rooms, self.room_context.node_bytes.clone());
+        all_merged.insert(names.clone(), Arc::downgrade(&merged));
+        Source::Merged(merged)
+    }
+
+    /// Enters a room. If it is not in memory, creates it and listens to its announcements.
+    fn enter_room(&self, name: &RoomName) -> RoomGuard {
+        let mut rooms = self.rooms.lock();
+        if let Some(room) = rooms.get(name) {
+            return room.clone().enter();
+        }
+        let room = Arc::new(Room::new(self.room_context.clone(), name.clone(), self.is_live()));
+        rooms.insert(name.clone(), room.clone());
+        self.metrics().rooms.set(rooms.len() as i64);
+        let guard = room.enter();
+        drop(rooms);
+        self.bus().listen(name);
+        guard
+    }
+
+    fn remove_unused_rooms(&self, since: Instant) {
+        let mut rooms = self.rooms.lock();
+        let unused: Vec<_> = rooms.extract_if(|_, room| room.is_unused_since(since)).collect();
+        self.metrics().rooms.set(rooms.len() as i64);
+        // Under the lock, so that a subscriber that enters one of them next listens after this.
+        for (name, _) in &unused {
+            self.bus().unlisten(name);
+        }
+    }
+
+    fn room(&self, name: &str) -> Option<Arc<Room>> {
+        self.rooms.lock().get(name).cloned()
+    }
+
+    fn all_rooms(&self) -> Vec<Arc<Room>> {
+        self.rooms.lock().values().cloned().collect()
+    }
+
+    // What the workers need.
+
+    pub(super) fn stream_context(&self) -> &Arc<StreamContext> {
+        &self.streams
+    }
+
+    pub(super) fn drain_signal(&self) -> &Arc<Drain> {
+        &self.drain
+    }
+
+    pub(super) fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    pub(super) fn prepare_thread(&self) {
+        self.bus().prepare_thread();
+    }
+}
+
+impl Listener for Hub {
+    fn on_subscribed(&self, room: &str) {
+        if let Some(room) = self.room(room) {
+            room.on_subscribed();
+        }
+    }
+
+    fn on_entry(&self, room: &str, entry: Entry) {
+        if let Some(room) = self.room(room) {
+            room.on_entry(entry);
+        }
+    }
+
+    fn on_foreign(&self, room: &str, payload: &[u8]) {
+        let Some(room) = self.room(room) else { return };
+        let frame = sse::foreign(payload);
+        if frame.len() <= MAX_FOREIGN_BYTES {
+            room.push_ephemeral(frame);
+        } else {
+            tracing::warn!(room = %room.name(), bytes = payload.len(), "discarded a foreign payload, which is too long");
+        }
+    }
+
+    fn on_presence(&self, room: &str, entry: PresenceEntry) {
+        if let Some(room) = self.room(room) {
+            room.on_presence(entry);
+        }
+    }
+
+    fn on_disconnected(&self, since: Instant) {
+        *self.disconnected_since.lock() = Some(since);
+        for room in self.all_rooms() {
+            room.on_disconnected(since);
+        }
+    }
+
+    fn on_reconnected(&self) {
+        *self.disconnected_since.lock() = None;
+    }
+}

@@ -1,0 +1,278 @@
+//! The tail of a room's log in memory, with the ephemeral frames between its entries. Pure: no I/O and no waiting.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::buffer::{Frame, FrameBuffer, Position};
+use super::gap::{Continuation, continue_after};
+use crate::bus::{Entry, LogPage};
+use crate::chat::Id;
+use crate::sse::{self, GapReason};
+
+/// Announcements that are kept while the log is being read. If more arrive, the log is read once more.
+const MAX_PENDING: usize = 1000;
+
+/// What became of an announcement.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was appended as a frame.
+    Applied,
+    /// It was known already, or is kept until the log has been read.
+    Ignored,
+    /// It does not follow the last entry, so the log has to be read.
+    OutOfOrder,
+}
+
+/// A page that was read before the latest announcements, so that it cannot show a gap for the current subscribers.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StalePage;
+
+/// Whether the frames are known to be the tail of the log.
+#[derive(Debug)]
+enum SyncState {
+    /// Announcements arrive, and the log was read after the first of them could.
+    InSync,
+    /// The log has to be read.
+    CatchingUp {
+        since: Instant,
+        /// Announcements that arrived meanwhile.
+        pending: Vec<Entry>,
+        /// Whether more announcements arrived than are kept.
+        overflowed: bool,
+    },
+}
+
+impl SyncState {
+    fn catching_up(since: Instant, pending: Vec<Entry>) -> Self {
+        SyncState::CatchingUp { since, pending, overflowed: false }
+    }
+}
+
+/// The newest entries of a room's log as frames.
+#[derive(Debug)]
+pub struct LogTail {
+    buffer: FrameBuffer,
+    /// The position after the last gap. The ids of earlier frames do not belong to the current log.
+    epoch_start: Position,
+    /// The cursor directly before the first frame since `epoch_start` that is still in memory, if known.
+    replay_from: Option<Id>,
+    /// The first entry that the log retained when it was last read.
+    first_retained: Option<Id>,
+    /// The last id of the log as far as it is known; `None` before the log was first read.
+    last: Option<Id>,
+    sync: SyncState,
+}
+
+impl LogTail {
+    /// Creates the tail of a log that has not been read yet. `live` is the status that subscribers are told until then;
+    /// `node_bytes` counts the bytes of all buffers of the node.
+    pub fn new(live: bool, node_bytes: Arc<AtomicUsize>) -> Self {
+        Self {
+            buffer: FrameBuffer::new(live, node_bytes),
+            epoch_start: 0,
+            replay_from: None,
+            first_retained: None,
+            last: None,
+            sync: SyncState::catching_up(Instant::now(), Vec::new()),
+        }
+    }
+
+    /// Returns the frames.
+    pub fn buffer(&self) -> &FrameBuffer {
+        &self.buffer
+    }
+
+    /// Returns the last id of the log, if the log was ever read.
+    pub fn last(&self) -> Option<Id> {
+        self.last
+    }
+
+    /// Returns true if the frames are known to be the tail of the log.
+    pub fn is_in_sync(&self) -> bool {
+        matches!(self.sync, SyncState::InSync)
+    }
+
+    /// Marks the log as unknown, because announcements may have been missed since then.
+    pub fn start_catching_up(&mut self, since: Instant) {
+        if self.is_in_sync() {
+            self.sync = SyncState::catching_up(since, Vec::new());
+        }
+    }
+
+    /// Changes the status to not live if the log has been unknown since `limit` or longer. Returns true if that is a
+    /// change.
+    pub fn report_outage(&mut self, limit: Instant) -> bool {
+        let is_lost = matches!(self.sync, SyncState::CatchingUp { since, .. } if since <= limit);
+        let changed = is_lost && self.buffer.live;
+        self.buffer.live &= !is_lost;
+        changed
+    }
+
+    /// Appends an announced entry if it directly follows the last one. Otherwise the log decides.
+    pub fn on_announcement(&mut self, entry: Entry, posted: Option<Instant>) -> Outcome {
+        if let SyncState::CatchingUp { pending, overflowed, .. } = &mut self.sync {
+            if pending.len() < MAX_PENDING {
+                pending.push(entry);
+            } else {
+                *overflowed = true;
+            }
+            return Outcome::Ignored;
+        }
+        if self.last.is_some_and(|last| last.directly_precedes(entry.id)) {
+            self.append(&entry, posted);
+            return Outcome::Applied;
+        }
+        if self.is_known(entry.id) {
+            return Outcome::Ignored;
+        }
+        self.sync = SyncState::catching_up(Instant::now(), vec![entry]);
+        Outcome::OutOfOrder
+    }
+
+    /// Appends an ephemeral frame: no id, never replayed.
+    pub fn push_ephemeral(&mut self, bytes: Bytes) {
+        self.push(Frame::new(None, false, bytes));
+    }
+
+    /// Appends the first page, which holds the newest entries of the log.
+    pub fn load(&mut self, page: LogPage) {
+        self.first_retained = page.first;
+        self.replay_from = page.entries.is_empty().then_some(page.last);
+        for entry in &page.entries {
+            self.append(entry, None);
+        }
+        self.last = Some(page.last);
+    }
+
+    /// Appends the new entries of a page that was read from `asked`, which was the last id at that time. If continuity
+    /// cannot be shown, appends a gap frame for all current subscribers and returns its reason.
+    ///
+    /// # Errors
+    /// If continuity cannot be shown and announcements were appended meanwhile. A gap after `asked` is then not one for
+    /// the current subscribers, and the log has to be read from their id.
+    pub fn apply_page(&mut self, asked: Id, page: LogPage) -> Result<Option<GapReason>, StalePage> {
+        let (more, first, log_last) = (page.more, page.first, page.last);
+        let continuation = continue_after(asked, page);
+        if let Some(reason) = continuation.gap {
+            if self.last != Some(asked) {
+                return Err(StalePage);
+            }
+            self.push_gap(asked, &continuation, reason);
+        }
+        self.first_retained = first;
+        let known = self.last.unwrap_or(Id::ZERO);
+        for entry in continuation.entries.iter().filter(|entry| entry.id > known) {
+            self.append(entry, None);
+        }
+        if !more {
+            // The last entry may have been deleted: its number is taken all the same.
+            self.last = self.last.max(Some(log_last));
+        }
+        Ok(continuation.gap)
+    }
+
+    /// Marks the frames as in sync, after the log was read to its end, and appends the pending announcements. Returns
+    /// `OutOfOrder` if these do not follow, so that the log has to be read once more.
+    pub fn mark_in_sync(&mut self) -> Outcome {
+        let SyncState::CatchingUp { since, pending, overflowed } = std::mem::replace(&mut self.sync, SyncState::InSync)
+        else {
+            return Outcome::Ignored;
+        };
+        let mut is_incomplete = overflowed;
+        for entry in pending {
+            if self.last.is_some_and(|last| last.directly_precedes(entry.id)) {
+                self.append(&entry, None);
+            } else if !self.is_known(entry.id) {
+                is_incomplete = true;
+            }
+        }
+        if is_incomplete {
+            self.start_catching_up(since);
+            return Outcome::OutOfOrder;
+        }
+        self.buffer.live = true;
+        self.buffer.mark_burst();
+        Outcome::Applied
+    }
+
+    /// Returns the position after an id, if the frames from there on are all that the log has after it.
+    pub fn position_after(&self, id: Id) -> Option<Position> {
+        if Some(id) == self.last {
+            return Some(self.buffer.end());
+        }
+        let after = if Some(id) == self.replay_from {
+            self.epoch().start
+        } else {
+            self.position_of(id)? + 1
+        };
+        let is_retained = self.first_retained.is_some_and(|first| first <= id || id.directly_precedes(first));
+        is_retained.then_some(after)
+    }
+
+    /// Returns the cursor before the newest `count` messages, if that many are in memory.
+    pub fn cursor_before_newest(&self, count: usize) -> Option<Id> {
+        let ids = self.epoch().rev().filter_map(|position| self.id_at(position));
+        let mut retained = ids.take_while(|id| self.first_retained.is_some_and(|first| first <= *id));
+        retained.nth(count)
+    }
+
+    /// Returns true if the lag of a subscriber at this position was caused by this node catching up, which brings more
+    /// at once than any socket takes.
+    pub fn is_node_lag(&self, position: Position) -> bool {
+        self.buffer.is_before_burst_end(position) || !self.is_in_sync()
+    }
+
+    /// Returns the positions of the current epoch that are in memory.
+    fn epoch(&self) -> std::ops::Range<Position> {
+        self.epoch_start.max(self.buffer.start())..self.buffer.end()
+    }
+
+    fn is_known(&self, id: Id) -> bool {
+        Some(id) == self.last || self.position_of(id).is_some()
+    }
+
+    fn id_at(&self, position: Position) -> Option<Id> {
+        let frame = self.buffer.get(position).filter(|frame| frame.logged)?;
+        frame.cursor.as_ref().map(|cursor| cursor.of(0))
+    }
+
+    /// Returns the position of the frame with this id. Ephemeral frames have no id to search by, so the search goes
+    /// backwards from the newest frame.
+    fn position_of(&self, id: Id) -> Option<Position> {
+        self.epoch()
+            .rev()
+            .take_while(|position| self.id_at(*position).is_none_or(|known| known >= id))
+            .find(|position| self.id_at(*position) == Some(id))
+    }
+
+    fn append(&mut self, entry: &Entry, posted: Option<Instant>) {
+        self.last = Some(entry.id);
+        self.first_retained.get_or_insert(entry.id);
+        let bytes = sse::entry(entry.id, &entry.kind, &entry.data);
+        self.push(Frame { posted, ..Frame::new(Some(entry.id.into()), true, bytes) });
+    }
+
+    fn push_gap(&mut self, asked: Id, continuation: &Continuation, reason: GapReason) {
+        let cursor = continuation.cursor;
+        let bytes = sse::gap(&asked.to_string(), continuation.resumed(), reason, cursor);
+        self.push(Frame::new(Some(cursor.into()), false, bytes));
+        self.epoch_start = self.buffer.end();
+        self.replay_from = Some(cursor);
+        self.last = Some(cursor);
+    }
+
+    fn push(&mut self, frame: Frame) {
+        self.buffer.push(frame);
+        while let Some((position, frame)) = self.buffer.evict() {
+            if position >= self.epoch_start {
+                self.replay_from = frame.cursor.map(|cursor| cursor.of(0)).or(self.replay_from);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+use std::sync::atomic::Ordering;
+
+use super::*;
+use crate::sse::GapReason;
+
+fn entry(ms: u64, n: u64) -> Entry {
+    Entry { id: Id { ms, n }, kind: String::new(), data: format!("message {n}"), node: None }
+}
+
+fn page(entries: Vec<Entry>, last: (u64, u64)) -> LogPage {
+    LogPage {
+        first: entries.first().map(|entry| entry.id),
+        last: Id { ms: last.0, n: last.1 },
+        entries,
+        more: false,
+    }
+}
+
+/// Returns the synced tail of a log with the messages 1 to `count`, all of the same millisecond.
+fn log_tail(count: u64) -> LogTail {
+    let mut log = LogTail::new(true, Arc::default());
+    log.load(page((1..=count).map(|n| entry(10, n)).collect(), (10, count)));
+    assert_eq!(log.mark_in_sync(), Outcome::Applied);
+    log
+}
+
+/// Returns the numbers of the messages that are replayed after an id; `None` if its position is not known.
+fn replayed_after(log: &LogTail, ms: u64, n: u64) -> Option<Vec<u64>> {
+    let frames = log.buffer().frames_from(log.position_after(Id { ms, n })?, usize::MAX)?;
+    let logged = frames.filter(|(_, frame)| frame.logged);
+    Some(logged.filter_map(|(_, frame)| frame.cursor.as_ref().map(|cursor| cursor.of(0).n)).collect())
+}
+
+#[test]
+fn the_next_number_is_applied_and_a_known_one_ignored() {
+    let mut log = log_tail(2);
+    assert_eq!(log.on_announcement(entry(11, 3), None), Outcome::Applied);
+    assert_eq!(log.on_announcement(entry(11, 3), None), Outcome::Ignored);
+    assert_eq!(log.on_announcement(entry(10, 1), None), Outcome::Ignored);
+    assert_eq!(replayed_after(&log, 10, 1), Some(vec![2, 3]));
+}
+
+#[test]
+fn a_skipped_number_or_another_time_is_out_of_order() {
+    for strange in [entry(11, 4), entry(11, 2), entry(9, 3)] {
+        let mut log = log_tail(2);
+        assert_eq!(log.on_announcement(strange.clone(), None), Outcome::OutOfOrder, "{strange:?}");
+        assert!(!log.is_in_sync());
+        assert_eq!(log.last(), Some(Id { ms: 10, n: 2 }));
+    }
+}
+
+#[test]
+fn announcements_during_a_read_follow_the_page_once() {
+    let mut log = log_tail(2);
+    log.start_catching_up(Instant::now());
+    for n in 4..=6 {
+        assert_eq!(log.on_announcement(entry(12, n), None), Outcome::Ignored);
+    }
+    let missed = vec![entry(10, 2), entry(11, 3), entry(12, 4)];
+    assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(missed, (12, 4))), Ok(None));
+    assert_eq!(log.mark_in_sync(), Outcome::Applied);
+    assert_eq!(replayed_after(&log, 10, 1), Some(vec![2, 3, 4, 5, 6]));
+}
+
+#[test]
+fn an_announcement_after_a_hole_requires_another_read() {
+    let mut log = log_tail(2);
+    log.start_catching_up(Instant::now());
+    log.on_announcement(entry(12, 5), None);
+    assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(vec![entry(10, 2)], (10, 2))), Ok(None));
+    assert_eq!(log.mark_in_sync(), Outcome::OutOfOrder);
+    let whole = vec![entry(10, 2), entry(12, 3), entry(12, 4), entry(12, 5)];
+    assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(whole, (12, 5))), Ok(None));
+    assert_eq!(log.mark_in_sync(), Outcome::Applied);
+    assert_eq!(replayed_after(&log, 10, 2), Some(vec![3, 4, 5]));
+}
+
+#[test]
+fn too_many_pending_announcements_require_another_read() {
+    let mut log = log_tail(0);
+    log.start_catching_up(Instant::now());
+    (1..=MAX_PENDING as u64 + 1).for_each(|n| assert_eq!(log.on_announcement(entry(10, n), None), Outcome::Ignored));
+    assert_eq!(log.mark_in_sync(), Outcome::OutOfOrder);
+    assert_eq!(log.last(), Some(Id { ms: 10, n: MAX_PENDING as u64 }));
+}
+
+#[test]
+fn a_lost_log_is_a_gap_and_its_ids_have_no_position() {
+    let mut log = log_tail(5);
+    log.start_catching_up(Instant::now());
+    let gap = log.apply_page(Id { ms: 10, n: 5 }, page(vec![entry(20, 1), entry(20, 2)], (20, 2)));
+    assert_eq!(gap, Ok(Some(GapReason::Reset)));
+    log.mark_in_sync();
+    let frame = log.buffer().frames_from(5, 1).unwrap().next().unwrap().1.bytes.clone();
+    let expected = sse::gap("10-5", Some(Id { ms: 20, n: 1 }), GapReason::Reset, Id::ZERO);
+    assert_eq!(frame, expected);
+    assert_eq!(replayed_after(&log, 10, 4), None);
+    assert_eq!(replayed_after(&log, 20, 1), Some(vec![2]));
+    assert_eq!(log.on_announcement(entry(20, 3), None), Outcome::Applied);
+}
+
+#[test]
+fn a_deleted_newest_message_keeps_its_number() {
+    let mut log = log_tail(2);
+    log.start_catching_up(Instant::now());
+    assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(vec![entry(10, 2)], (11, 3))), Ok(None));
+    log.mark_in_sync();
+    assert_eq!(log.on_announcement(entry(12, 4), None), Outcome::Applied);
+    assert_eq!(replayed_after(&log, 11, 3), None);
+    assert_eq!(replayed_after(&log, 10, 2), Some(vec![4]));
+}
+
+#[test]
+fn trimmed_messages_are_not_replayed() {
+    let mut log = log_tail(5);
+    let trimmed = LogPage { first: Some(Id { ms: 10, n: 4 }), ..page(vec![entry(10, 5)], (10, 5)) };
+    assert_eq!(log.apply_page(Id { ms: 10, n: 5 }, trimmed), Ok(None));
+    assert_eq!(replayed_after(&log, 10, 2), None);
+    assert_eq!(replayed_after(&log, 10, 3), Some(vec![4, 5]));
+    assert_eq!(log.cursor_before_newest(1), Some(Id { ms: 10, n: 4 }));
+    assert_eq!(log.cursor_before_newest(2), None);
+}
+
+#[test]
+fn memory_is_bounded_and_the_newest_frames_are_kept() {
+    let node_bytes = Arc::new(AtomicUsize::new(0));
+    let mut log = LogTail::new(true, node_bytes.clone());
+    log.load(page(vec![], (0, 0)));
+    log.mark_in_sync();
+    let big = |n| Entry { data: "x".repeat(1 << 20), ..entry(10, n) };
+    (1..=20).for_each(|n| assert_eq!(log.on_announcement(big(n), None), Outcome::Applied));
+    assert!(node_bytes.load(Ordering::Relaxed) <= crate::hub::room::buffer::MAX_BYTES);
+    assert_eq!(replayed_after(&log, 10, 18), Some(vec![19, 20]));
+    assert_eq!(replayed_after(&log, 10, 10), None);
+    assert!(log.buffer().frames_from(0, 1).is_none());
+    drop(log);
+    assert_eq!(node_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn ephemeral_frames_are_sent_but_not_replayed() {
+    let mut log = log_tail(2);
+    log.push_ephemeral(Bytes::from_static(b"data: x\n\n"));
+    assert_eq!(log.on_announcement(entry(11, 3), None), Outcome::Applied);
+    assert_eq!(replayed_after(&log, 10, 1), Some(vec![2, 3]));
+    assert_eq!(log.buffer().frames_from(0, usize::MAX).unwrap().count(), 4);
+}
+
+#[test]
+fn an_outage_is_reported_once_until_in_sync_again() {
+    let mut log = log_tail(1);
+    let since = Instant::now();
+    assert!(!log.report_outage(since));
+    log.start_catching_up(since);
+    assert!(!log.report_outage(since - std::time::Duration::from_secs(1)));
+    assert!(log.report_outage(since) && !log.buffer().live);
+    assert!(!log.report_outage(since));
+    log.mark_in_sync();
+    assert!(log.buffer().live);
+}
+
+#[test]
+fn a_gap_before_the_last_announcement_is_a_stale_page() {
+    let mut log = log_tail(5);
+    assert_eq!(log.on_announcement(entry(11, 6), None), Outcome::Applied);
+    assert_eq!(log.on_announcement(entry(11, 7), None), Outcome::Applied);
+    assert_eq!(log.apply_page(Id { ms: 10, n: 5 }, page(vec![entry(11, 7)], (11, 7))), Err(StalePage));
+    assert_eq!(log.apply_page(Id { ms: 11, n: 7 }, page(vec![entry(11, 7)], (11, 7))), Ok(None));
+    assert_eq!(log.buffer().end(), 7);
+}
+
+#[test]
+fn an_out_of_order_entry_survives_an_older_read() {
+    let mut log = log_tail(2);
+    assert_eq!(log.on_announcement(entry(11, 4), None), Outcome::OutOfOrder);
+    assert_eq!(log.mark_in_sync(), Outcome::OutOfOrder);
+    assert!(!log.is_in_sync());
+}

@@ -1,0 +1,322 @@
+//! Who is in a room, over all processes. Pure: the room brings the clock and the store.
+//!
+//! Each process announces its subscribers, and its entry is valid for a while, so those of a crashed node disappear by
+//! themselves. A join changes a counter; all changes within a second cost one announcement and one event.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use crate::bus::{PRESENCE_TTL, PresenceEntry, unix_ms};
+use crate::chat::Name;
+use crate::sse;
+
+/// The shortest time between two announcements, and between two `presence` events.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often an unchanged entry is announced again: three times before it would expire.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(PRESENCE_TTL.as_secs() / 3);
+
+/// The most names in a snapshot. If there are more, it has only the number of subscribers.
+const MAX_NAMES: usize = 100;
+
+/// The most subscribers of a room in which joins and leaves are announced.
+const MAX_TRACKED_SUBSCRIBERS: usize = 50;
+
+/// A name has left when no subscriber has had it for this long: reloading a page is not leaving.
+const LEAVE_GRACE: Duration = Duration::from_secs(15);
+
+/// Who is in a room, as clients see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PresenceSnapshot {
+    /// The number of subscribers, with or without a name.
+    pub count: usize,
+    /// Their names, each once, in order; `None` if there are too many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
+}
+
+impl PresenceSnapshot {
+    /// Combines the entries of all processes.
+    pub fn of<'a>(entries: impl Iterator<Item = &'a PresenceEntry>) -> Self {
+        let (mut count, mut names) = (0, BTreeSet::new());
+        for entry in entries {
+            // Any program that can publish may claim any number.
+            count = usize::saturating_add(count, entry.count);
+            names.extend(&entry.names);
+        }
+        let names = (names.len() <= MAX_NAMES).then(|| names.into_iter().cloned().collect());
+        Self { count, names }
+    }
+}
+
+/// The subscribers of one room, in this process and in others.
+pub struct Presence {
+    /// The name of this process, unique among all that share the store.
+    process: Arc<str>,
+    members: Mutex<Members>,
+}
+
+#[derive(Default)]
+struct Members {
+    local: Local,
+    remote: HashMap<String, Remote>,
+    /// Whether the entries of other processes are known.
+    synced: bool,
+    /// The names that were in other processes when this one first announced itself.
+    initial_names: Vec<String>,
+    /// Whether a new subscriber needs a snapshot.
+    snapshot_requested: bool,
+    /// Whether the snapshot may have changed.
+    dirty: bool,
+    last_snapshot: Option<(Instant, PresenceSnapshot)>,
+    tracked: TrackedNames,
+}
+
+/// The subscribers of this process.
+#[derive(Default)]
+struct Local {
+    count: usize,
+    names: BTreeMap<Name, usize>,
+    version: u64,
+    /// Whether there are changes that were not announced yet.
+    changed: bool,
+    /// Whether an announcement is on its way.
+    announcing: bool,
+    announced_at: Option<Instant>,
+}
+
+/// The entry of another process.
+struct Remote {
+    entry: PresenceEntry,
+    expires_at: Instant,
+}
+
+/// The names whose joins and leaves are announced to subscribers.
+#[derive(Default)]
+enum TrackedNames {
+    /// There was no snapshot yet.
+    #[default]
+    Unknown,
+    /// The room has too many subscribers.
+    TooMany,
+    /// The names that have joined and not left, and since when no subscriber has them.
+    Tracked(BTreeMap<String, Option<Instant>>),
+}
+
+impl Presence {
+    /// Creates the presence of an empty room. `synced` is true if there are no other processes to hear of.
+    pub fn new(process: Arc<str>, synced: bool) -> Self {
+        Self { process, members: Mutex::new(Members { synced, ..Members::default() }) }
+    }
+
+    /// Counts a subscriber of this process.
+    pub fn join(&self, name: Option<&Name>) {
+        let mut members = self.members.lock();
+        members.local.join(name);
+        members.dirty = true;
+    }
+
+    /// Stops counting a subscriber of this process.
+    pub fn leave(&self, name: Option<&Name>) {
+        let mut members = self.members.lock();
+        members.local.leave(name);
+        members.dirty = true;
+    }
+
+    /// Notes that a new subscriber needs a snapshot: earlier ones were ephemeral.
+    pub fn request_snapshot(&self) {
+        let mut members = self.members.lock();
+        members.snapshot_requested = true;
+        members.dirty = true;
+        // The entries of other processes come with the response to an announcement, even one of nobody.
+        members.local.changed |= !members.synced;
+    }
+
+    /// Takes the announcement of another process.
+    pub fn on_remote(&self, entry: PresenceEntry) {
+        if *entry.process != *self.process {
+            self.members.lock().update_remote(entry, Instant::now() + PRESENCE_TTL);
+        }
+    }
+
+    /// After a reconnect, extends the time to live of remote entries, and announces the local one again.
+    pub fn on_reconnected(&self) {
+        let mut members = self.members.lock();
+        let expires_at = Instant::now() + PRESENCE_TTL;
+        for remote in members.remote.values_mut() {
+            remote.expires_at = expires_at;
+        }
+        members.local.changed |= members.local.count > 0;
+    }
+
+    /// Returns the entry to announce now, if one is due. The caller has to call [`on_reply`](Self::on_reply) after it.
+    pub fn next_announcement(&self, now: Instant) -> Option<PresenceEntry> {
+        let mut members = self.members.lock();
+        members.local.is_due(now).then(|| members.local.announce(now, &self.process))
+    }
+
+    /// Takes the response to an announcement: the entries of all processes with their times to live, or `None` if the
+    /// store was unavailable.
+    pub fn on_reply(&self, entries: Option<Vec<(PresenceEntry, Duration)>>) {
+        let mut members = self.members.lock();
+        members.local.announcing = false;
+        members.local.changed |= entries.is_none();
+        let Some(mut entries) = entries else { return };
+        entries.retain(|(entry, _)| *entry.process != *self.process);
+        if !std::mem::replace(&mut members.synced, true) {
+            members.initial_names = entries.iter().flat_map(|(entry, _)| entry.names.clone()).collect();
+        }
+        let now = Instant::now();
+        for (entry, ttl) in entries {
+            members.update_remote(entry, now + ttl);
+        }
+    }
+
+    /// Returns the entry that removes this process from the room, if it was ever announced.
+    pub fn withdrawal(&self) -> Option<PresenceEntry> {
+        let local = &mut self.members.lock().local;
+        let was_announced = local.announced_at.is_some() && (local.changed || local.count > 0);
+        was_announced.then(|| PresenceEntry {
+            count: 0,
+            names: Vec::new(),
+            ..local.announce(Instant::now(), &self.process)
+        })
+    }
+
+    /// Returns the events for the current subscribers. While the store is disconnected, remote entries do not expire.
+    pub fn take_events(&self, now: Instant, is_connected: bool) -> Vec<Bytes> {
+        let mut members = self.members.lock();
+        if is_connected {
+            members.expire_remote(now);
+        }
+        if members.synced || !is_connected {
+            members.take_events(now)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Returns a snapshot of the entries in the store, with the current one of this process.
+    pub fn snapshot(&self, stored: &[PresenceEntry]) -> PresenceSnapshot {
+        let local = self.members.lock().local.entry(&self.process);
+        PresenceSnapshot::of(stored.iter().filter(|entry| *entry.process != *self.process).chain([&local]))
+    }
+}
+
+impl Members {
+    fn update_remote(&mut self, entry: PresenceEntry, expires_at: Instant) {
+        let known = self.remote.get(&entry.process);
+        if known.is_none_or(|known| known.entry.version <= entry.version) {
+            let expires_at = known.map_or(expires_at, |known| known.expires_at.max(expires_at));
+            self.dirty |= known.is_none_or(|known| known.entry != entry);
+            self.remote.insert(entry.process.clone(), Remote { entry, expires_at });
+        }
+    }
+
+    fn expire_remote(&mut self, now: Instant) {
+        let before = self.remote.len();
+        self.remote.retain(|_, remote| remote.expires_at > now);
+        self.dirty |= self.remote.len() < before;
+    }
+
+    fn take_events(&mut self, now: Instant) -> Vec<Bytes> {
+        if !self.dirty || self.last_snapshot.as_ref().is_some_and(|(at, _)| now - *at < MIN_INTERVAL) {
+            return Vec::new();
+        }
+        let entries = self.remote.values().map(|remote| &remote.entry);
+        let snapshot = PresenceSnapshot::of(entries.chain([&self.local.entry("")]));
+        let names = snapshot.names.as_deref().filter(|_| snapshot.count <= MAX_TRACKED_SUBSCRIBERS);
+        let mut events = self.tracked.update(names, std::mem::take(&mut self.initial_names), now);
+        let has_changed = self.last_snapshot.as_ref().is_none_or(|(_, last)| *last != snapshot);
+        if std::mem::take(&mut self.snapshot_requested) || has_changed {
+            events.push(sse::presence(&snapshot));
+            self.last_snapshot = Some((now, snapshot));
+        }
+        self.dirty = self.tracked.has_pending_leaves();
+        events
+    }
+}
+
+impl Local {
+    fn join(&mut self, name: Option<&Name>) {
+        self.count += 1;
+        self.changed = true;
+        if let Some(name) = name {
+            *self.names.entry(name.clone()).or_default() += 1;
+        }
+    }
+
+    fn leave(&mut self, name: Option<&Name>) {
+        self.count -= 1;
+        self.changed = true;
+        let Some(name) = name else { return };
+        match self.names.get_mut(name) {
+            Some(subscribers) if *subscribers > 1 => *subscribers -= 1,
+            _ => drop(self.names.remove(name)),
+        }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        let is_past = |interval: Duration| self.announced_at.is_none_or(|at| now - at >= interval);
+        !self.announcing && (self.changed && is_past(MIN_INTERVAL) || self.count > 0 && is_past(REFRESH_INTERVAL))
+    }
+
+    fn announce(&mut self, now: Instant, process: &str) -> PresenceEntry {
+        if std::mem::take(&mut self.changed) {
+            self.version = unix_ms().max(self.version + 1);
+        }
+        (self.announced_at, self.announcing) = (Some(now), true);
+        self.entry(process)
+    }
+
+    fn entry(&self, process: &str) -> PresenceEntry {
+        // One name more than a snapshot may have is enough to see that there are too many.
+        let names = self.names.keys().take(MAX_NAMES + 1).map(|name| name.as_str().to_owned()).collect();
+        PresenceEntry { process: process.to_owned(), version: self.version, count: self.count, names }
+    }
+}
+
+impl TrackedNames {
+    /// Compares with the names that are present now, `None` if there are too many, and returns the events for joins and
+    /// leaves. Neither the names of the first snapshot that were there `initially` count as joins, nor those of a room
+    /// that has just become small enough.
+    fn update(&mut self, present: Option<&[String]>, initially: Vec<String>, now: Instant) -> Vec<Bytes> {
+        let Some(present) = present else {
+            *self = TrackedNames::TooMany;
+            return Vec::new();
+        };
+        let mut tracked = match std::mem::take(self) {
+            TrackedNames::Tracked(tracked) => tracked,
+            TrackedNames::Unknown => initially.into_iter().map(|name| (name, None)).collect(),
+            TrackedNames::TooMany => present.iter().map(|name| (name.clone(), None)).collect(),
+        };
+        let mut events = Vec::new();
+        for name in present {
+            if tracked.insert(name.clone(), None).is_none() {
+                events.push(sse::user_joined(name));
+            }
+        }
+        tracked.retain(|name, absent_since| {
+            let has_left = !present.contains(name) && now - *absent_since.get_or_insert(now) >= LEAVE_GRACE;
+            if has_left {
+                events.push(sse::user_left(name));
+            }
+            !has_left
+        });
+        *self = TrackedNames::Tracked(tracked);
+        events
+    }
+
+    /// Returns true if a name is absent and has not been announced as left.
+    fn has_pending_leaves(&self) -> bool {
+        matches!(self, TrackedNames::Tracked(tracked) if tracked.values().any(Option::is_some))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! The result of looking up a cursor among the frames of a source.
+
+use bytes::Bytes;
+
+use crate::chat::Cursor;
+use crate::hub::room::buffer::Position;
+
+/// Where a subscriber continues.
+pub struct Lookup {
+    /// Frames between its cursor and the position, which it has missed.
+    pub missed: Vec<Bytes>,
+    /// The cursor after these.
+    pub cursor: Cursor,
+    /// The position of the next frame; `None` if even more was missed.
+    pub position: Option<Position>,
+    /// The position from which on ephemeral frames are delivered as well.
+    pub live_from: Position,
+}
+
+/// The index of a room whose frames do not reach back to the cursor: its log has to be read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotBuffered(pub usize);

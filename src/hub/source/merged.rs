@@ -1,0 +1,232 @@
+//! Several rooms in one stream: their frames in the order in which they arrive at this node, each encoded once with the
+//! cursor of all rooms and shared by all subscribers of the same rooms.
+//!
+//! The rooms stay authoritative. The order of merging is this node's own, so a cursor is not looked up among the merged
+//! frames: a subscriber receives from each room's own frames what lies between its cursor and the point that merging
+//! has reached. If merging falls behind a room's buffer, its positions are invalidated and the subscribers look their
+//! cursor up again.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::lookup::{Lookup, NotBuffered};
+use crate::chat::{Cursor, Rooms};
+use crate::hub::room::RoomGuard;
+use crate::hub::room::buffer::{Frame, FrameBuffer, Position};
+use crate::hub::room::log_tail::LogTail;
+use crate::sse;
+
+/// Missed frames that are encoded at once for one subscriber.
+const MISSED_PER_LOOKUP: usize = 250;
+
+/// Several rooms merged into one buffer.
+pub struct MergedRooms {
+    names: Rooms,
+    rooms: Vec<RoomGuard>,
+    frames: Mutex<MergedFrames>,
+    changed: watch::Sender<()>,
+    /// One task per room, which ends with this value.
+    _tasks: JoinSet<()>,
+}
+
+/// What was merged so far.
+pub struct MergedFrames {
+    buffer: FrameBuffer,
+    /// The cursor after the last frame.
+    cursor: Cursor,
+    progress: Vec<MergeProgress>,
+}
+
+/// How far one room is merged.
+#[derive(Clone)]
+struct MergeProgress {
+    /// The position of the room's next frame; `None` until its log was read.
+    next: Option<Position>,
+    live: bool,
+    in_sync: bool,
+}
+
+impl MergedRooms {
+    /// Begins to merge the frames of some rooms. `node_bytes` counts the bytes of all buffers of the node.
+    pub fn new(names: Rooms, rooms: Vec<RoomGuard>, node_bytes: Arc<AtomicUsize>) -> Arc<Self> {
+        let live = rooms.iter().all(|room| room.log().buffer().live);
+        let frames = MergedFrames {
+            buffer: FrameBuffer::new(live, node_bytes),
+            cursor: Cursor::zero(rooms.len()),
+            progress: vec![MergeProgress { next: None, live, in_sync: false }; rooms.len()],
+        };
+        Arc::new_cyclic(|merged: &Weak<Self>| {
+            let merge = |(index, room): (usize, &RoomGuard)| merge_changes(merged.clone(), index, room.changes());
+            let tasks = rooms.iter().enumerate().map(merge).collect();
+            Self { names, rooms, frames: Mutex::new(frames), changed: watch::Sender::new(()), _tasks: tasks }
+        })
+    }
+
+    /// Returns the names of the rooms, in the order of the ids in a cursor.
+    pub fn names(&self) -> &Rooms {
+        &self.names
+    }
+
+    /// Returns the rooms, in the same order.
+    pub fn rooms(&self) -> &[RoomGuard] {
+        &self.rooms
+    }
+
+    /// Returns a receiver that is notified when there may be new frames or a new status.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Locks the merged frames. The guard must not be held across an await. A room's log may be locked under it, never
+    /// the other way round.
+    pub fn frames(&self) -> MutexGuard<'_, MergedFrames> {
+        self.frames.lock()
+    }
+
+    /// Looks up a cursor: what was missed in each room, up to the point that merging has reached.
+    ///
+    /// # Errors
+    /// If a room's frames do not reach back to the cursor.
+    pub fn look_up(&self, cursor: &Cursor) -> Result<Lookup, NotBuffered> {
+        loop {
+            let (next, end) = self.merge_all();
+            let Some(frames) = self.missed_frames(cursor, &next)? else {
+                // Frames arrived since merging and the cursor is after them.
+                continue;
+            };
+            let mut cursor = cursor.clone();
+            let mut missed = Vec::with_capacity(MISSED_PER_LOOKUP.min(frames.len()));
+            for (index, frame) in frames.iter().take(MISSED_PER_LOOKUP) {
+                advance(&mut cursor, *index, frame);
+                missed.push(sse::for_merged_rooms(&frame.bytes, &self.names[*index], &cursor));
+            }
+            let position = (frames.len() <= MISSED_PER_LOOKUP).then_some(end);
+            return Ok(Lookup { missed, cursor, position, live_from: end });
+        }
+    }
+
+    /// Returns the frames between a cursor and these positions of the rooms, ordered by time: all of them, or more than
+    /// one lookup takes. Returns `None` if the cursor is after a position.
+    fn missed_frames(
+        &self,
+        cursor: &Cursor,
+        next: &[Option<Position>],
+    ) -> Result<Option<Vec<(usize, Frame)>>, NotBuffered> {
+        let mut frames = Vec::new();
+        for (index, (room, next)) in self.rooms.iter().zip(next).enumerate() {
+            let log = room.log();
+            let from = log.position_after(cursor.of(index)).ok_or(NotBuffered(index))?;
+            let next = next.ok_or(NotBuffered(index))?;
+            if from > next {
+                return Ok(None);
+            }
+            let after = log.buffer().frames_from(from, usize::MAX).ok_or(NotBuffered(index))?;
+            let logged = after.take_while(|(position, _)| *position < next).filter(|(_, frame)| frame.logged);
+            frames.extend(logged.take(MISSED_PER_LOOKUP + 1).map(|(_, frame)| (index, frame.clone())));
+        }
+        frames.sort_by_key(|(_, frame)| frame.cursor.as_ref().map(|cursor| cursor.of(0).ms));
+        Ok(Some(frames))
+    }
+
+    /// Merges what is new in all rooms. Returns the next position in each of them and the end of the merged frames.
+    fn merge_all(&self) -> (Vec<Option<Position>>, Position) {
+        let mut frames = self.frames();
+        let before = frames.buffer.end();
+        for (index, room) in self.rooms.iter().enumerate() {
+            frames.append_new(index, &self.names, &room.log());
+        }
+        let next = frames.progress.iter().map(|progress| progress.next).collect();
+        let end = frames.buffer.end();
+        drop(frames);
+        if end > before {
+            self.notify_changed();
+        }
+        (next, end)
+    }
+
+    fn merge_room(&self, index: usize) {
+        self.frames().append_new(index, &self.names, &self.rooms[index].log());
+        self.notify_changed();
+    }
+
+    fn notify_changed(&self) {
+        self.changed.send_replace(());
+    }
+}
+
+impl MergedFrames {
+    /// Returns the merged frames.
+    pub fn buffer(&self) -> &FrameBuffer {
+        &self.buffer
+    }
+
+    /// Returns true if the lag of a subscriber at this position was caused by this node catching up.
+    pub fn is_node_lag(&self, position: Position) -> bool {
+        self.buffer.is_before_burst_end(position) || !self.progress.iter().all(|progress| progress.in_sync)
+    }
+
+    /// Appends what is new in one room. The status becomes live again after everything that was missed in any room.
+    fn append_new(&mut self, index: usize, names: &Rooms, log: &LogTail) {
+        let next = self.progress[index].next;
+        match next.and_then(|next| log.buffer().frames_from(next, usize::MAX)) {
+            Some(new) => {
+                for (_, frame) in new {
+                    self.append(index, names, frame);
+                }
+                if next.is_some_and(|next| log.buffer().is_before_burst_end(next)) {
+                    self.buffer.mark_burst();
+                }
+                self.progress[index].next = Some(log.buffer().end());
+            }
+            None => self.start(index, log),
+        }
+        let progress = &mut self.progress[index];
+        let has_caught_up = log.is_in_sync() && !progress.in_sync;
+        (progress.live, progress.in_sync) = (log.buffer().live, log.is_in_sync());
+        if has_caught_up {
+            // The pages that the room missed were merged one by one before.
+            self.buffer.mark_burst();
+        }
+        self.buffer.live = self.progress.iter().all(|progress| progress.live);
+    }
+
+    /// Starts at the end of a room's frames. If merging had begun before, frames were missed, and all positions are
+    /// invalidated.
+    fn start(&mut self, index: usize, log: &LogTail) {
+        let Some(last) = log.last() else { return };
+        if self.progress[index].next.replace(log.buffer().end()).is_some() {
+            self.buffer.invalidate_positions();
+        }
+        self.cursor.set(index, last);
+    }
+
+    fn append(&mut self, index: usize, names: &Rooms, frame: &Frame) {
+        advance(&mut self.cursor, index, frame);
+        let bytes = sse::for_merged_rooms(&frame.bytes, &names[index], &self.cursor);
+        let cursor = frame.cursor.as_ref().map(|_| self.cursor.clone());
+        self.buffer.push(Frame { bytes, cursor, ..frame.clone() });
+        while self.buffer.evict().is_some() {}
+    }
+}
+
+/// Advances the cursor in one room by a frame of that room.
+fn advance(cursor: &mut Cursor, index: usize, frame: &Frame) {
+    if let Some(own) = &frame.cursor {
+        cursor.set(index, own.of(0));
+    }
+}
+
+/// Merges a room's frames as they arrive, for as long as the merged rooms exist.
+async fn merge_changes(merged: Weak<MergedRooms>, index: usize, mut changes: watch::Receiver<()>) {
+    while changes.changed().await.is_ok() {
+        let Some(merged) = merged.upgrade() else { return };
+        merged.merge_room(index);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::bus::{Entry, Listener, LogPage, Retention, Stores};
+use crate::chat::{Draft, Fields, Id, RoomName};
+use crate::hub::source::Source;
+use crate::hub::{Hub, Pace};
+use crate::metrics::Metrics;
+
+/// A node on which nothing runs by itself: the runtime of a test runs other tasks only while the test waits.
+struct Node {
+    hub: Arc<Hub>,
+    _listener: Arc<dyn Listener>,
+    _stores: Stores,
+}
+
+impl Node {
+    fn new() -> Self {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let retention = Retention { messages: 5000, seconds: 60 };
+        let stores = Stores::open(None, "chat", "node", retention, metrics.clone()).unwrap();
+        let hub = Hub::new(&stores, "node", Pace { heartbeat: Duration::from_secs(15), max_age: None }, metrics);
+        let listener: Arc<dyn Listener> = hub.clone();
+        stores.bus.attach(Arc::downgrade(&listener));
+        Self { hub, _listener: listener, _stores: stores }
+    }
+
+    async fn post(&self, room: &str, message: &str) -> Id {
+        let fields = Fields { message: Some(message.into()), ..Fields::default() };
+        let room = RoomName::parse(room).unwrap();
+        self.hub.publish(&room, &Draft::new(&fields).unwrap(), Instant::now()).await.unwrap().id
+    }
+
+    /// Returns merged rooms that are in sync and of which nothing was merged yet.
+    async fn merged(&self, rooms: &str) -> Arc<MergedRooms> {
+        let Source::Merged(merged) = self.hub.enter(&Rooms::from_path(rooms).unwrap()) else {
+            panic!("{rooms} is a single room");
+        };
+        for room in merged.rooms() {
+            room.in_sync_since(room.reads_started()).await;
+        }
+        merged
+    }
+}
+
+/// Looks up a cursor. Returns the first lines of the missed frames, and the position.
+fn look_up(merged: &MergedRooms, ids: &[Id]) -> (Vec<String>, Option<Position>) {
+    let lookup = merged
+        .look_up(&ids.iter().copied().collect())
+        .unwrap_or_else(|NotBuffered(index)| panic!("room {index} is not buffered"));
+    let first_line = |frame: &Bytes| String::from_utf8_lossy(frame).lines().next().unwrap().to_owned();
+    (lookup.missed.iter().map(first_line).collect(), lookup.position)
+}
+
+fn count_frames(merged: &MergedRooms, from: Position) -> Option<usize> {
+    merged.frames().buffer().frames_from(from, usize::MAX).map(Iterator::count)
+}
+
+#[tokio::test]
+async fn a_lookup_has_what_was_missed_in_each_room_until_merged() {
+    let node = Node::new();
+    let merged = node.merged("a,b").await;
+    let (a1, b1) = (node.post("a", "1").await, node.post("b", "1").await);
+    let a2 = node.post("a", "2").await;
+    assert_eq!(
+        look_up(&merged, &[Id::ZERO, b1]),
+        (vec![format!("id: {a1},{b1}"), format!("id: {a2},{b1}")], Some(3))
+    );
+    let b2 = node.post("b", "2").await;
+    assert_eq!(look_up(&merged, &[a1, b1]), (vec![format!("id: {a2},{b1}"), format!("id: {a2},{b2}")], Some(4)));
+    assert_eq!(look_up(&merged, &[a2, b2]), (vec![], Some(4)));
+    assert_eq!(count_frames(&merged, 0), Some(4));
+}
+
+#[tokio::test]
+async fn many_missed_frames_come_in_parts_without_a_hole() {
+    let node = Node::new();
+    let merged = node.merged("a,b").await;
+    for number in 0..MISSED_PER_LOOKUP {
+        node.post(["a", "b"][number % 2], "x").await;
+        node.post("a", "y").await;
+    }
+    let mut cursor = Cursor::zero(2);
+    let mut parts = Vec::new();
+    loop {
+        let lookup = merged.look_up(&cursor).ok().unwrap();
+        parts.push(lookup.missed.len());
+        cursor = lookup.cursor;
+        if lookup.position.is_some() {
+            break;
+        }
+    }
+    assert_eq!(parts, [MISSED_PER_LOOKUP, MISSED_PER_LOOKUP]);
+    assert_eq!((cursor.of(0).n, cursor.of(1).n), (3 * MISSED_PER_LOOKUP as u64 / 2, MISSED_PER_LOOKUP as u64 / 2));
+}
+
+#[tokio::test]
+async fn merging_that_falls_behind_invalidates_all_positions() {
+    let node = Node::new();
+    let merged = node.merged("a,b").await;
+    let (_, at) = look_up(&merged, &[Id::ZERO, Id::ZERO]);
+    let long = "x".repeat(4000);
+    let mut last = Id::ZERO;
+    for _ in 0..1200 {
+        last = node.post("a", &long).await;
+    }
+    assert_eq!(look_up(&merged, &[last, Id::ZERO]).0, [""; 0]);
+    assert_eq!(count_frames(&merged, at.unwrap()), None, "earlier positions are invalid");
+    assert!(merged.frames().is_node_lag(at.unwrap()), "the subscriber was not too slow");
+    assert_eq!(merged.look_up(&Cursor::zero(2)).err(), Some(NotBuffered(0)), "its log has to be read");
+}
+
+#[tokio::test]
+async fn frames_that_arrive_during_a_lookup_are_left_to_merging() {
+    let node = Node::new();
+    let merged = node.merged("a,b").await;
+    node.post("a", "1").await;
+    let (next, _) = merged.merge_all();
+    let a2 = node.post("a", "2").await;
+    let missed = |cursor: Cursor| merged.missed_frames(&cursor, &next).ok().flatten().map(|frames| frames.len());
+    assert_eq!(missed(Cursor::zero(2)), Some(1), "the second frame is merged later");
+    assert_eq!(missed([a2, Id::ZERO].into_iter().collect()), None, "the cursor is after what was merged");
+}
+
+/// A room reads what it missed page by page, and each page is merged before the room is in sync again.
+#[tokio::test]
+async fn lag_while_a_room_catches_up_page_by_page_is_the_nodes() {
+    let node = Node::new();
+    let merged = node.merged("a,b").await;
+    let (_, at) = merged.merge_all();
+    assert!(!merged.frames().is_node_lag(at));
+    merged.rooms()[1].log().start_catching_up(Instant::now());
+    let entry = |n| Entry { id: Id { ms: 1, n }, kind: String::new(), data: "{}".into(), node: None };
+    let page = LogPage {
+        first: Some(entry(1).id),
+        last: entry(3).id,
+        entries: (1..=3).map(entry).collect(),
+        more: false,
+    };
+    merged.rooms()[1].log().apply_page(Id::ZERO, page).unwrap();
+    merged.merge_all();
+    assert!(merged.frames().is_node_lag(at), "the room is not in sync yet");
+    merged.rooms()[1].log().mark_in_sync();
+    merged.merge_all();
+    assert!(merged.frames().is_node_lag(at), "a catch-up burst");
+    assert!(!merged.frames().is_node_lag(at + 3));
+}

@@ -1,0 +1,99 @@
+//! The write side of one subscriber's socket.
+
+use std::io;
+use std::net::Shutdown;
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use rustix::net::SendFlags;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+/// The bytes of unexpected input that are discarded at once.
+const DISCARD_BYTES: usize = 512;
+
+/// The client closed the connection, or it broke.
+#[derive(Debug)]
+pub struct Closed;
+
+/// A socket, and the rest of a frame that it has taken in part.
+pub struct Connection {
+    socket: TcpStream,
+    unsent: Bytes,
+    /// When the socket last took a byte. A group that writes to many subscribers keeps its own time.
+    pub last_write: Instant,
+}
+
+impl Connection {
+    /// Takes a socket over. `head` is written before anything else.
+    pub fn new(socket: TcpStream, head: Bytes) -> Self {
+        Self { socket, unsent: head, last_write: Instant::now() }
+    }
+
+    /// Returns true if everything that was passed to this connection has been written.
+    pub fn is_flushed(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
+    /// Writes as much as the socket takes now: 0 if it is full.
+    pub fn try_write(&self, bytes: &[u8]) -> Result<usize, Closed> {
+        // Straight to the kernel: only a full socket has to register with the reactor.
+        let written = rustix::net::send(&self.socket, bytes, SendFlags::empty()).map_err(io::Error::from);
+        match written.or_else(|_| self.socket.try_write(bytes)) {
+            Ok(0) => Err(Closed),
+            Ok(written) => Ok(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(_) => Err(Closed),
+        }
+    }
+
+    /// Appends bytes to what has to be written.
+    pub fn queue(&mut self, bytes: Bytes) {
+        self.unsent = if self.unsent.is_empty() {
+            bytes
+        } else {
+            [std::mem::take(&mut self.unsent), bytes].concat().into()
+        };
+    }
+
+    /// Replaces what has to be written, after a batch was written in part.
+    pub fn set_unsent(&mut self, unsent: Bytes) {
+        self.unsent = unsent;
+    }
+
+    /// Writes as much of what has to be written as the socket takes now.
+    pub fn try_flush(&mut self, now: Instant) -> Result<(), Closed> {
+        if self.unsent.is_empty() {
+            return Ok(());
+        }
+        let written = self.try_write(&self.unsent)?;
+        self.unsent.advance(written);
+        if written > 0 {
+            self.last_write = now;
+        }
+        Ok(())
+    }
+
+    /// Waits until the socket takes bytes.
+    pub async fn writable(&self) -> Result<(), Closed> {
+        self.socket.writable().await.map_err(|_| Closed)
+    }
+
+    /// Discards input, of which a subscriber has none to send, and notices that the client closed the connection.
+    pub fn check_closed(&self) -> Result<(), Closed> {
+        match self.socket.try_read(&mut [0; DISCARD_BYTES]) {
+            Ok(0) => Err(Closed),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(Closed),
+        }
+    }
+
+    /// Closes the connection, after the rest of a frame and then `farewell` as far as the socket takes them now.
+    pub fn close(self, farewell: Option<Bytes>) {
+        if let Some(farewell) = farewell {
+            let _ = self.socket.try_write(&[self.unsent, farewell].concat());
+        }
+        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Write);
+    }
+}

@@ -1,0 +1,112 @@
+//! The part of the hub that belongs to one thread: the subscribers whose sockets are on its reactor.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::pending;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use tokio::time::sleep_until;
+
+use super::fanout::{Fanout, JoinQueue};
+use super::node::Hub;
+use super::placement::Handoff;
+use super::source::Source;
+use super::subscriber::start::{Start, SubscribeRequest};
+use super::subscriber::{EndReason, Subscriber};
+use crate::chat::Rooms;
+
+/// The subscribers of one thread. It never leaves that thread.
+pub struct Worker {
+    hub: Arc<Hub>,
+    fanouts: RefCell<HashMap<Rooms, Rc<JoinQueue>>>,
+}
+
+impl Worker {
+    /// Creates the worker of the calling thread, and begins to take the subscribers that are placed on it.
+    pub fn new(hub: Arc<Hub>) -> Rc<Self> {
+        let mut handoffs = hub.placement().add_worker();
+        hub.prepare_thread();
+        let worker = Rc::new(Self { hub, fanouts: RefCell::default() });
+        let receiver = worker.clone();
+        spawn_local(async move {
+            while let Some(handoff) = handoffs.recv().await {
+                receiver.accept(handoff);
+            }
+        });
+        worker
+    }
+
+    /// Serves a subscribe request until its stream ends, on this worker or on the one where it is placed.
+    pub fn subscribe(self: &Rc<Self>, request: SubscribeRequest) {
+        let source = self.hub.enter(&request.rooms);
+        if let Some(handoff) = self.hub.placement().hand_off(Handoff { request, source }) {
+            self.accept(handoff);
+        }
+    }
+
+    fn accept(self: &Rc<Self>, Handoff { request, source }: Handoff) {
+        let Ok(socket) = TcpStream::from_std(request.socket) else {
+            return;
+        };
+        let presence = request.presence.join(source.rooms());
+        let context = self.hub.stream_context().clone();
+        let subscriber = Subscriber::new(context, source, presence, socket, request.head, request.permit);
+        self.catch_up(subscriber, Some(request.start));
+    }
+
+    /// Lets a subscriber start or catch up in a task of its own. Then it joins the fan-out of its source.
+    fn catch_up(self: &Rc<Self>, mut subscriber: Subscriber, start: Option<Start>) {
+        let worker = self.clone();
+        spawn_local(async move {
+            let (drain, expires_at) = (worker.hub.drain_signal().clone(), subscriber.expires_at);
+            let result = tokio::select! {
+                result = until_live(&mut subscriber, start) => result,
+                () = drain.wait_for_turn() => Err(EndReason::Draining),
+                () = sleep_until_some(expires_at) => Err(EndReason::MaxAge),
+            };
+            match result {
+                Ok(()) => worker.join_fanout(subscriber),
+                Err(reason) => subscriber.end(reason),
+            }
+        });
+    }
+
+    fn join_fanout(self: &Rc<Self>, subscriber: Subscriber) {
+        let source = subscriber.source().clone();
+        let mut fanouts = self.fanouts.borrow_mut();
+        let queue = fanouts.entry(source.names().clone()).or_insert_with(|| {
+            let queue = Rc::new(JoinQueue::default());
+            spawn_local(self.clone().run_fanout(source, queue.clone()));
+            queue
+        });
+        queue.push(subscriber);
+    }
+
+    async fn run_fanout(self: Rc<Self>, source: Source, queue: Rc<JoinQueue>) {
+        let names = source.names().clone();
+        let worker = self.clone();
+        let on_lagging = move |subscriber| worker.catch_up(subscriber, None);
+        let (context, drain) = (self.hub.stream_context().clone(), self.hub.drain_signal().clone());
+        Fanout::new(context, drain, source, queue, on_lagging).run().await;
+        // The next subscriber starts a new fan-out. None is lost: there was no await since the queue was empty.
+        self.fanouts.borrow_mut().remove(&names);
+    }
+}
+
+async fn until_live(subscriber: &mut Subscriber, start: Option<Start>) -> Result<(), EndReason> {
+    if let Some(start) = start {
+        subscriber.start(&start).await?;
+    }
+    subscriber.catch_up().await
+}
+
+async fn sleep_until_some(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
+}
