@@ -14,8 +14,7 @@ mod origin;
 mod pages;
 mod path;
 mod presence;
-
-use std::sync::Arc;
+mod state;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -23,31 +22,12 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
-use ipnet::IpNet;
 
-use crate::chat::{NotARoom, RoomName};
-use crate::hub::Hub;
-use crate::limits::Limits;
-use crate::metrics::Metrics;
+use crate::chat::NotARoom;
 pub use error::Problem;
 pub use handover::{NOISE, keep};
 pub use origin::Origins;
-
-/// What all handlers of a node share.
-pub struct AppState {
-    /// The rooms of the node.
-    pub hub: Arc<Hub>,
-    /// What the node counts.
-    pub metrics: Arc<Metrics>,
-    /// The rooms that the page offers; the first is the default.
-    pub rooms: Vec<RoomName>,
-    /// What one address may do.
-    pub limits: Limits,
-    /// Whose `X-Forwarded-*` is believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Who may read and write from another site.
-    pub origins: Origins,
-}
+pub use state::AppState;
 
 /// The whole route table.
 pub fn routes(config: &mut web::ServiceConfig) {

@@ -5,8 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::client::Client;
 use super::error::Problem;
+use super::handover;
 use super::path::{number, queries, query};
-use super::{AppState, handover};
+use super::state::AppState;
 use crate::chat::{Name, RoomName, Rooms};
 use crate::hub::{self, PresenceRequest, Start, SubscribeRequest, Worker};
 use crate::sse::BackoffReason;

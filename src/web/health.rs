@@ -2,9 +2,9 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::AppState;
 use super::client::Client;
 use super::error::{Problem, prefers_json};
+use super::state::AppState;
 
 /// `GET /healthz`: the process lives. Who asks for JSON learns for whom the node takes them.
 pub async fn healthz(req: HttpRequest, state: web::Data<AppState>) -> HttpResponse {

@@ -2,9 +2,9 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use super::AppState;
 use super::error::Problem;
 use super::path::{number, query};
+use super::state::AppState;
 use crate::bus::{Entry, LogPage, Span};
 use crate::chat::{Id, Message, RoomName};
 

@@ -4,9 +4,10 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
+use super::body;
 use super::client::Client;
 use super::error::{Problem, prefers_html};
-use super::{AppState, body};
+use super::state::AppState;
 use crate::chat::{Draft, Fields, Invalid, RoomName};
 
 /// `POST /{room}`: stores a message and tells its id; a browser without scripts is sent back to the

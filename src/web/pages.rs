@@ -5,7 +5,8 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::{AppState, assets};
+use super::assets;
+use super::state::AppState;
 use crate::bus::{Entry, LogPage, Span};
 use crate::chat::{Fields, Id, Message, RoomName};
 

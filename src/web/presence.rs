@@ -1,8 +1,8 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 
-use super::AppState;
 use super::error::Problem;
+use super::state::AppState;
 use crate::chat::RoomName;
 
 /// `GET /presence/{room}`: who is in the room on all nodes, as the event `presence` tells it.

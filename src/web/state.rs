@@ -1,0 +1,27 @@
+//! The state that all request handlers of a node share.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::origin::Origins;
+use crate::chat::RoomName;
+use crate::hub::Hub;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+
+/// The state that all request handlers of a node share.
+pub struct AppState {
+    /// The rooms of this node.
+    pub hub: Arc<Hub>,
+    /// The counters and gauges of this node.
+    pub metrics: Arc<Metrics>,
+    /// The rooms listed on every page; `GET /` shows the first.
+    pub rooms: Vec<RoomName>,
+    /// The limits per client address and per node.
+    pub limits: Limits,
+    /// Proxies whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Other sites whose pages may subscribe and publish.
+    pub origins: Origins,
+}
