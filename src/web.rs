@@ -10,6 +10,7 @@ mod handover;
 mod health;
 mod history;
 mod messages;
+mod negotiation;
 mod origin;
 mod pages;
 mod path;
@@ -83,7 +84,7 @@ pub async fn finish(
         let with_body = problem.answer(answer.request());
         answer = answer.into_response(with_body);
     }
-    let mut answer = compression::compress_pages(answer);
+    let mut answer = compression::compress_page(answer);
     let cors = answer
         .request()
         .app_data::<web::Data<AppState>>()

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::compression::{self, Effort};
 use super::error::Problem;
+use super::negotiation::content_coding;
 
 /// The page's files, in the binary.
 #[derive(RustEmbed)]
@@ -54,12 +55,12 @@ pub async fn file(req: HttpRequest, path: web::Path<(String, String)>) -> Result
         true => "public, max-age=31536000, immutable",
         false => "no-store",
     };
-    let coding = compression::negotiate(&req);
+    let coding = content_coding(&req);
     let mut answer = HttpResponse::Ok()
         .content_type(asset.kind.as_str())
         .insert_header((header::CACHE_CONTROL, caching))
         .body(asset.bytes(coding));
-    compression::declare(answer.headers_mut(), coding);
+    compression::set_coding(answer.headers_mut(), coding);
     Ok(answer)
 }
 
@@ -76,7 +77,7 @@ impl Asset {
             return self.plain.clone();
         };
         let kept = if coding == ContentEncoding::Brotli { &self.brotli } else { &self.gzip };
-        kept.get_or_init(|| compression::compress(coding, &self.plain, Effort::Kept).into()).clone()
+        kept.get_or_init(|| compression::compress(coding, &self.plain, Effort::Cached).into()).clone()
     }
 }
 

@@ -1,52 +1,38 @@
-//! Pages and assets go out compressed, streams never: a compressor holds back what was written.
-//!
-//! RFC 9110 § 12.5.3: the client says which codings it takes.
+//! Compression of pages and assets. Streams are never compressed: a compressor holds back what was
+//! written to it.
 
 use std::io::Write;
 
-use actix_web::HttpRequest;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::ServiceResponse;
-use actix_web::http::header::{self, AcceptEncoding, ContentEncoding, Encoding, Header, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, ContentEncoding, HeaderMap, HeaderValue};
 use bytes::Bytes;
 
-/// How much work the compression may cost: what is made for one request, and what is kept.
+use super::negotiation::content_coding;
+
+/// How much CPU time compression may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// Fractions of a millisecond for a page.
-    Once,
-    /// As much as it takes to be small.
-    Kept,
+    /// For a body that is compressed for each request: fractions of a millisecond for a page.
+    PerRequest,
+    /// For a body that is compressed once and cached: as small as possible.
+    Cached,
 }
 
-/// The codings we can answer with, the one we like best first.
-const CODINGS: [ContentEncoding; 2] = [ContentEncoding::Brotli, ContentEncoding::Gzip];
-
-/// The coding for an answer; `None` where it goes out as it is.
-pub fn negotiate(req: &HttpRequest) -> Option<ContentEncoding> {
-    let accepted = AcceptEncoding::parse(req).ok()?;
-    let known = CODINGS.iter().map(|coding| Encoding::Known(*coding)).chain([Encoding::identity()]);
-    let known: Vec<Encoding> = known.collect();
-    match accepted.negotiate(known.iter())? {
-        Encoding::Known(coding) => CODINGS.contains(&coding).then_some(coding),
-        Encoding::Unknown(_) => None,
-    }
-}
-
-/// Compresses; what is not a coding of ours leaves the bytes as they are.
+/// Compresses `bytes` with brotli or gzip; returns them unchanged for any other coding.
 pub fn compress(coding: ContentEncoding, bytes: &[u8], effort: Effort) -> Vec<u8> {
-    let (brotli, gzip) = match effort {
-        Effort::Once => (5, 6),
-        Effort::Kept => (11, 9),
+    let (brotli_level, gzip_level) = match effort {
+        Effort::PerRequest => (5, 6),
+        Effort::Cached => (11, 9),
     };
     match coding {
         ContentEncoding::Brotli => {
-            let mut compressor = brotli::CompressorWriter::new(Vec::new(), 4096, brotli, 22);
-            let _ = compressor.write_all(bytes); // a Vec takes everything
+            let mut compressor = brotli::CompressorWriter::new(Vec::new(), 4096, brotli_level, 22);
+            let _ = compressor.write_all(bytes); // writing to a Vec cannot fail
             compressor.into_inner()
         }
         ContentEncoding::Gzip => {
-            let mut compressor = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(gzip));
+            let mut compressor = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(gzip_level));
             let _ = compressor.write_all(bytes);
             compressor.finish().unwrap_or_default()
         }
@@ -54,26 +40,26 @@ pub fn compress(coding: ContentEncoding, bytes: &[u8], effort: Effort) -> Vec<u8
     }
 }
 
-/// Says in which coding an answer is, and that another client may get another.
-pub fn declare(headers: &mut HeaderMap, coding: Option<ContentEncoding>) {
+/// Sets `Content-Encoding`, and `Vary` since another client may accept other codings.
+pub fn set_coding(headers: &mut HeaderMap, coding: Option<ContentEncoding>) {
     headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     if let Some(coding) = coding {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
     }
 }
 
-/// Compresses an answer that is a page, and leaves any other as it is.
-pub fn compress_pages(answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let kind = answer.headers().get(header::CONTENT_TYPE);
-    if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
-        return answer;
+/// Compresses a response that is an HTML page, as far as its client accepts; returns any other unchanged.
+pub fn compress_page(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    if !content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html")) {
+        return response;
     }
-    let coding = negotiate(answer.request());
-    let mut answer = answer.map_body(|_, body| match (body.try_into_bytes(), coding) {
-        (Ok(page), Some(coding)) => BoxBody::new(Bytes::from(compress(coding, &page, Effort::Once))),
+    let coding = content_coding(response.request());
+    let mut response = response.map_body(|_, body| match (body.try_into_bytes(), coding) {
+        (Ok(page), Some(coding)) => BoxBody::new(Bytes::from(compress(coding, &page, Effort::PerRequest))),
         (Ok(page), None) => BoxBody::new(page),
         (Err(body), _) => body,
     });
-    declare(answer.headers_mut(), coding);
-    answer
+    set_coding(response.headers_mut(), coding);
+    response
 }

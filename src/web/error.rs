@@ -6,10 +6,11 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 
+use super::negotiation::prefers_html;
 use super::pages;
 use crate::bus::{PublishError, Unavailable};
 use crate::chat::{Fields, Invalid, NotARoom, NotRooms};
@@ -118,33 +119,6 @@ impl Problem {
     }
 }
 
-/// Whether a client would rather have a page than data: true for a browser that navigates, false
-/// for `fetch`, `EventSource` and `curl`. RFC 9110 § 12.5.1.
-pub fn prefers_html(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("*/*");
-    quality(accept, "text", "html")
-        > quality(accept, "application", "json").max(quality(accept, "application", "problem+json"))
-}
-
-/// Whether a client asks for data where plain text is the rule: `*/*` does not.
-pub fn prefers_json(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("*/*");
-    quality(accept, "application", "json") > quality(accept, "text", "plain")
-}
-
-/// The weight of a media type: that of the most specific range that holds it.
-fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
-    let ranges = accept.split(',').filter_map(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let (range_kind, range_subtype) = parts.next()?.split_once('/')?;
-        let matches = |range: &str, wanted: &str| range == "*" || range.eq_ignore_ascii_case(wanted);
-        let specific = usize::from(range_kind != "*") + usize::from(range_subtype != "*");
-        let weight = parts.find_map(|parameter| parameter.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
-        (matches(range_kind, kind) && matches(range_subtype, subtype)).then_some((specific, weight))
-    });
-    ranges.max_by_key(|(specific, _)| *specific).map_or(0.0, |(_, weight)| weight)
-}
-
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail)
@@ -196,27 +170,5 @@ impl From<PublishError> for Problem {
             }
             PublishError::Unavailable => Problem::unavailable(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn browsers_that_navigate_prefer_html_and_programs_do_not() {
-        let prefers = |accept: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT, header::HeaderValue::from_static(accept));
-            prefers_html(&headers)
-        };
-        assert!(prefers("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
-        assert!(prefers("text/html"));
-        for accept in
-            ["*/*", "application/json", "text/event-stream", "application/json, text/html;q=0.5", "text/html;q=0"]
-        {
-            assert!(!prefers(accept), "{accept}");
-        }
-        assert!(!prefers_html(&HeaderMap::new()));
     }
 }

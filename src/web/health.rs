@@ -3,7 +3,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::client::Client;
-use super::error::{Problem, prefers_json};
+use super::error::Problem;
+use super::negotiation::prefers_json;
 use super::state::AppState;
 
 /// `GET /healthz`: the process lives. Who asks for JSON learns for whom the node takes them.

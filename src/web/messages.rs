@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::body;
 use super::client::Client;
-use super::error::{Problem, prefers_html};
+use super::error::Problem;
+use super::negotiation::prefers_html;
 use super::state::AppState;
 use crate::chat::{Draft, Fields, Invalid, RoomName};
 
