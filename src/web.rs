@@ -15,6 +15,7 @@ mod origin;
 mod pages;
 mod path;
 mod presence;
+mod query;
 mod state;
 
 use actix_web::body::{BoxBody, MessageBody};

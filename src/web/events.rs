@@ -5,9 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::client::Client;
 use super::error::Problem;
-use super::handover;
-use super::path::{number, queries, query};
 use super::state::AppState;
+use super::{handover, query};
 use crate::chat::{Name, RoomName, Rooms};
 use crate::hub::{self, PresenceRequest, Start, SubscribeRequest, Worker};
 use crate::sse::BackoffReason;
@@ -66,9 +65,9 @@ fn start(req: &HttpRequest, rooms: &Rooms) -> Result<Start, Problem> {
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let asked = header
         .filter(|id| !id.is_empty())
-        .or_else(|| query(req, &["lastEventId", "last_event_id"]))
+        .or_else(|| query::first(req, &["lastEventId", "last_event_id"]))
         .filter(|id| !id.is_empty());
-    let history = number(req, "history", 1..=MOST)?;
+    let history = query::number(req, "history", 1..=MOST)?;
     Ok(match (asked, history) {
         (Some(asked), _) => Start::after(&asked, rooms.len()),
         (None, Some(count)) => Start::Newest(count),
@@ -79,11 +78,11 @@ fn start(req: &HttpRequest, rooms: &Rooms) -> Result<Start, Problem> {
 /// As whom the reader comes: `name` keeps the rule of a sender, `in` names rooms of this stream, once
 /// or several times or separated by commas; none where it is empty.
 fn presence(req: &HttpRequest, rooms: &Rooms) -> Result<PresenceRequest, Problem> {
-    let name = Name::parse(&query(req, &["name"]).unwrap_or_default())?;
-    let asked: Vec<String> = queries(req, &["in"]).collect();
+    let name = Name::parse(&query::first(req, &["name"]).unwrap_or_default())?;
+    let asked: Vec<String> = query::all(req, &["in"]).collect();
     let named = asked.iter().flat_map(|list| list.split(',')).filter(|room| !room.is_empty());
     let present: Option<Vec<RoomName>> =
         named.map(|room| RoomName::parse(room).ok().filter(|room| rooms.contains(room))).collect();
-    let present = present.ok_or_else(|| Problem::malformed("in names rooms of this stream."))?;
+    let present = present.ok_or_else(|| Problem::malformed("in must name rooms of this stream."))?;
     Ok(PresenceRequest { name, rooms: (!asked.is_empty()).then_some(present) })
 }

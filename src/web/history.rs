@@ -3,7 +3,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::error::Problem;
-use super::path::{number, query};
+use super::query;
 use super::state::AppState;
 use crate::bus::{Entry, LogPage, Span};
 use crate::chat::{Id, Message, RoomName};
@@ -33,7 +33,7 @@ struct Line {
 
 /// `GET /history/{room}`: the newest messages, those before an id, or those after one.
 pub async fn list(req: HttpRequest, room: RoomName, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    let limit = number(&req, "limit", 1..=MOST)?.unwrap_or(LIMIT);
+    let limit = query::number(&req, "limit", 1..=MOST)?.unwrap_or(LIMIT);
     let span = match (id(&req, "before")?, id(&req, "after")?) {
         (Some(_), Some(_)) => return Err(Problem::malformed("Ask for messages either before or after an id.")),
         (Some(before), None) => Span::Before(before),
@@ -86,6 +86,6 @@ fn line(entry: &Entry) -> Option<Line> {
 }
 
 fn id(req: &HttpRequest, name: &str) -> Result<Option<Id>, Problem> {
-    let parsed = query(req, &[name]).map(|text| text.parse()).transpose();
+    let parsed = query::first(req, &[name]).map(|text| text.parse()).transpose();
     parsed.map_err(|why: crate::chat::NotAnId| Problem::malformed(format!("{name}: {why}.")))
 }

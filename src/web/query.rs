@@ -1,0 +1,33 @@
+//! Parameters in the query string of a request.
+
+use std::ops::RangeInclusive;
+
+use actix_web::HttpRequest;
+
+use super::error::Problem;
+
+/// Returns all values of a query parameter that may be repeated, in order. `names` are its spellings.
+pub fn all(req: &HttpRequest, names: &[&str]) -> impl Iterator<Item = String> {
+    let pairs = form_urlencoded::parse(req.query_string().as_bytes());
+    pairs.filter(|(name, _)| names.contains(&name.as_ref())).map(|(_, value)| value.into_owned())
+}
+
+/// Returns the first value of a query parameter. `names` are its spellings.
+pub fn first(req: &HttpRequest, names: &[&str]) -> Option<String> {
+    all(req, names).next()
+}
+
+/// Returns a query parameter that is a decimal number in `range`, or `None` if it is absent.
+///
+/// # Errors
+/// 400 if the value contains anything but digits or is out of range.
+pub fn number(req: &HttpRequest, name: &str, range: RangeInclusive<usize>) -> Result<Option<usize>, Problem> {
+    let Some(text) = first(req, &[name]) else {
+        return Ok(None);
+    };
+    let digits = text.bytes().all(|b| b.is_ascii_digit()); // `parse` alone accepts "+1"
+    match text.parse() {
+        Ok(number) if digits && range.contains(&number) => Ok(Some(number)),
+        _ => Err(Problem::malformed(format!("{name} must be a number from {} to {}.", range.start(), range.end()))),
+    }
+}
