@@ -6,6 +6,7 @@ mod client;
 mod compression;
 mod error;
 mod events;
+mod finish;
 mod handover;
 mod health;
 mod history;
@@ -18,15 +19,12 @@ mod presence;
 mod query;
 mod state;
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 
 use crate::chat::NotARoom;
 pub use error::Problem;
+pub use finish::finish;
 pub use handover::{NOISE, keep};
 pub use origin::Origins;
 pub use state::AppState;
@@ -71,28 +69,4 @@ fn at(path: &str, allow: &'static str) -> Resource {
 /// Every path that is none of ours could only be meant as a room.
 async fn nowhere() -> Result<HttpResponse, Problem> {
     Err(NotARoom::Malformed.into())
-}
-
-/// Finishes every answer: gives failures the body that the client prefers, and says what browsers
-/// have to be told.
-pub async fn finish(
-    req: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let mut answer = next.call(req).await?.map_into_boxed_body();
-    let problem = answer.response().error().and_then(|error| error.as_error::<Problem>()).cloned();
-    if let Some(problem) = problem {
-        let with_body = problem.answer(answer.request());
-        answer = answer.into_response(with_body);
-    }
-    let mut answer = compression::compress_page(answer);
-    let cors = answer
-        .request()
-        .app_data::<web::Data<AppState>>()
-        .map(|state| state.origins.cors(answer.request().headers()));
-    let headers = answer.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    cors.into_iter().flatten().for_each(|(name, value)| headers.append(name, value));
-    Ok(answer)
 }

@@ -66,7 +66,7 @@ fn unsupported() -> Problem {
 }
 
 fn malformed(why: &str) -> Problem {
-    Problem::malformed(format!("The body cannot be understood: {why}."))
+    Problem::bad_request(format!("The body cannot be understood: {why}."))
 }
 
 async fn receive(mut payload: web::Payload) -> Result<Bytes, Problem> {

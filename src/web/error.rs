@@ -1,107 +1,96 @@
-//! The one place that turns a failure into a status code and a body.
+//! The one place that turns a failure into a status code and problem details (RFC 9457).
 //!
-//! RFC 9457: every error is `application/problem+json`, or a page where the client prefers HTML.
-//! Internals are logged where they happen and are never shown.
+//! Internals are logged where they happen and never reach a client.
 
 use std::fmt;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
-use super::negotiation::prefers_html;
-use super::pages;
 use crate::bus::{PublishError, Unavailable};
 use crate::chat::{Fields, Invalid, NotARoom, NotRooms};
 
-/// A failure, as the client gets to know it.
+/// A failed request, as its client sees it. The `finish` middleware chooses between JSON and a page.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    status: StatusCode,
-    detail: String,
-    /// Seconds after which it is worth trying again.
+    pub(super) status: StatusCode,
+    /// An explanation for the client.
+    pub(super) detail: String,
+    /// Seconds to wait before the request can succeed.
     retry_after: Option<u64>,
+    /// The value of `Allow`.
     allow: Option<&'static str>,
-    /// What a person typed, so that a form can hold it.
-    typed: Option<Box<Fields>>,
+    /// The submitted message, so that a page can offer to send it again.
+    pub(super) submitted: Option<Box<Fields>>,
 }
 
 impl Problem {
-    /// A failure with what there is to say about it.
+    /// Returns a problem with a status and an explanation for the client.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), retry_after: None, allow: None, typed: None }
+        Self { status, detail: detail.into(), retry_after: None, allow: None, submitted: None }
     }
 
-    /// A request that cannot be understood.
-    pub fn malformed(detail: impl Into<String>) -> Self {
+    /// 400: the request cannot be parsed.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// There is nothing here.
+    /// 404: nothing has this address.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// Another method than those allowed.
+    /// 405: the resource has only the methods in `allow`.
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        let detail = format!("This address takes only {allow}.");
+        let detail = format!("This address only supports {allow}.");
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
     }
 
-    /// A publish from another site.
+    /// 403: the message was posted from another site.
     pub fn cross_site() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "Messages from pages of other sites are not taken, unless the operator allows their origin.",
-        )
+        let detail = "Messages from other sites are refused unless the operator has allowed their origin.";
+        Self::new(StatusCode::FORBIDDEN, detail)
     }
 
-    /// Too many messages from one address.
-    pub fn too_fast(seconds: u64) -> Self {
-        let detail = "Too many messages from this address in a short time. Wait a moment and send it again.";
-        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+    /// 429: the client's address has sent too many messages; it may send one in `retry_after` seconds.
+    pub fn rate_limited(retry_after: u64) -> Self {
+        let detail = "Too many messages from your address in a short time. Wait a moment, then send it again.";
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
-    /// The store of messages is out of reach.
-    pub fn unavailable() -> Self {
-        let detail = "The message store is out of reach. Try again; with the same key a message appears only once.";
+    /// 503: the message store did not answer; whether it stored the message is unknown.
+    pub fn store_unavailable() -> Self {
+        let detail =
+            "The message store is unavailable. Try again; a message sent again with the same key is stored only once.";
         Self { retry_after: Some(2), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
-    /// The same failure, with what was typed.
-    pub fn with_typed(self, typed: Fields) -> Self {
-        Self { typed: Some(Box::new(typed)), ..self }
+    /// Attaches the submitted message.
+    pub fn with_submitted(self, fields: Fields) -> Self {
+        Self { submitted: Some(Box::new(fields)), ..self }
     }
 
-    /// The answer to this request.
-    pub fn answer(&self, req: &HttpRequest) -> HttpResponse {
-        let mut answer = HttpResponse::build(self.status);
-        answer.insert_header((header::CACHE_CONTROL, "no-store"));
-        if let Some(seconds) = self.retry_after {
-            answer.insert_header((header::RETRY_AFTER, seconds));
-        }
-        if let Some(allow) = self.allow {
-            answer.insert_header((header::ALLOW, allow));
-        }
-        if prefers_html(req.headers()) {
-            return pages::problem(
-                answer,
-                self.status.as_u16(),
-                self.title(),
-                &self.detail,
-                req.path(),
-                self.typed.as_deref(),
-            );
-        }
-        answer.content_type("application/problem+json").body(self.json())
-    }
-
-    fn title(&self) -> &'static str {
+    /// Returns the status in words.
+    pub fn title(&self) -> &'static str {
         self.status.canonical_reason().unwrap_or("Error")
     }
 
-    fn json(&self) -> String {
+    /// Returns a response with the status and headers of this problem and no body yet.
+    pub fn response(&self) -> HttpResponseBuilder {
+        let mut response = HttpResponse::build(self.status);
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if let Some(allow) = self.allow {
+            response.insert_header((header::ALLOW, allow));
+        }
+        response
+    }
+
+    /// Returns the response as `application/problem+json` (RFC 9457 § 3).
+    pub fn json_response(&self) -> HttpResponse {
         #[derive(Serialize)]
         struct Json<'a> {
             r#type: &'static str,
@@ -115,7 +104,8 @@ impl Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
         };
-        serde_json::to_string(&json).unwrap_or_default()
+        let body = serde_json::to_string(&json).unwrap_or_default();
+        self.response().content_type("application/problem+json").body(body)
     }
 }
 
@@ -125,8 +115,6 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The body is made by [`Problem::answer`], which knows what the client prefers; the
-/// [middleware](super::finish) calls it.
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
         self.status
@@ -134,41 +122,40 @@ impl ResponseError for Problem {
 }
 
 impl From<NotARoom> for Problem {
-    fn from(why: NotARoom) -> Self {
-        Problem::not_found(why.to_string())
+    fn from(error: NotARoom) -> Self {
+        Problem::not_found(error.to_string())
     }
 }
 
 impl From<NotRooms> for Problem {
-    fn from(why: NotRooms) -> Self {
-        match why {
-            NotRooms::NotARoom(why) => why.into(),
-            NotRooms::Number => Problem::malformed(why.to_string()),
+    fn from(error: NotRooms) -> Self {
+        match error {
+            NotRooms::NotARoom(error) => error.into(),
+            NotRooms::Number => Problem::bad_request(error.to_string()),
         }
     }
 }
 
 impl From<Invalid> for Problem {
-    fn from(why: Invalid) -> Self {
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{}: {why}", why.field()))
+    fn from(error: Invalid) -> Self {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{}: {error}", error.field()))
     }
 }
 
 impl From<Unavailable> for Problem {
     fn from(_: Unavailable) -> Self {
-        Problem::unavailable()
+        Problem::store_unavailable()
     }
 }
 
 impl From<PublishError> for Problem {
-    fn from(why: PublishError) -> Self {
-        match why {
+    fn from(error: PublishError) -> Self {
+        match error {
             PublishError::KeyReused => {
-                let detail =
-                    "key: This key stands for another message that was sent to this room in the last 10 minutes.";
+                let detail = "key: Another message in this room used this key within the last 10 minutes.";
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
             }
-            PublishError::Unavailable => Problem::unavailable(),
+            PublishError::Unavailable => Problem::store_unavailable(),
         }
     }
 }

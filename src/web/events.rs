@@ -34,7 +34,7 @@ pub async fn subscribe(
     let Some((permit, socket)) = permit.zip(handover::take(&req)) else {
         return Ok(send_away(&state, BackoffReason::Full, "full"));
     };
-    let head = handover::head(&stream().finish(), &state.origins.cors(req.headers()));
+    let head = handover::head(&stream().finish(), &state.origins.cors_headers(req.headers()));
     worker.subscribe(SubscribeRequest { rooms, start, presence, socket, head, permit: Box::new(permit) });
     Ok(handover::let_go())
 }
@@ -83,6 +83,6 @@ fn presence(req: &HttpRequest, rooms: &Rooms) -> Result<PresenceRequest, Problem
     let named = asked.iter().flat_map(|list| list.split(',')).filter(|room| !room.is_empty());
     let present: Option<Vec<RoomName>> =
         named.map(|room| RoomName::parse(room).ok().filter(|room| rooms.contains(room))).collect();
-    let present = present.ok_or_else(|| Problem::malformed("in must name rooms of this stream."))?;
+    let present = present.ok_or_else(|| Problem::bad_request("in must name rooms of this stream."))?;
     Ok(PresenceRequest { name, rooms: (!asked.is_empty()).then_some(present) })
 }

@@ -35,7 +35,7 @@ struct Line {
 pub async fn list(req: HttpRequest, room: RoomName, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let limit = query::number(&req, "limit", 1..=MOST)?.unwrap_or(LIMIT);
     let span = match (id(&req, "before")?, id(&req, "after")?) {
-        (Some(_), Some(_)) => return Err(Problem::malformed("Ask for messages either before or after an id.")),
+        (Some(_), Some(_)) => return Err(Problem::bad_request("Ask for messages either before or after an id.")),
         (Some(before), None) => Span::Before(before),
         (None, Some(after)) => Span::After(after),
         (None, None) => Span::Newest,
@@ -52,7 +52,7 @@ pub async fn one(
     path: web::Path<(String, String)>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let id: Id = path.1.parse().map_err(|why| Problem::malformed(format!("{why}.")))?;
+    let id: Id = path.1.parse().map_err(|why| Problem::bad_request(format!("{why}.")))?;
     let reading = state.hub.history(&room, Span::From(id), 1).await?;
     let entry = reading.entries.into_iter().find(|entry| entry.id == id);
     let line = entry
@@ -87,5 +87,5 @@ fn line(entry: &Entry) -> Option<Line> {
 
 fn id(req: &HttpRequest, name: &str) -> Result<Option<Id>, Problem> {
     let parsed = query::first(req, &[name]).map(|text| text.parse()).transpose();
-    parsed.map_err(|why: crate::chat::NotAnId| Problem::malformed(format!("{name}: {why}.")))
+    parsed.map_err(|why: crate::chat::NotAnId| Problem::bad_request(format!("{name}: {why}.")))
 }

@@ -26,7 +26,7 @@ pub async fn publish(
     match store(&state, &room, &mut fields, req.headers(), client, since).await {
         Ok(_) if prefers_html(req.headers()) => Ok(see_other(&room)),
         Ok(answer) => Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer)),
-        Err(problem) => Err(problem.with_typed(fields)),
+        Err(problem) => Err(problem.with_submitted(fields)),
     }
 }
 
@@ -50,7 +50,7 @@ async fn store(
     let draft = Draft::new(fields)?;
     state.limits.check_post(client.address).await.map_err(|wait| {
         state.metrics.posts_refused.with_label_values(&["rate_limit"]).inc();
-        Problem::too_fast(whole_seconds(wait))
+        Problem::rate_limited(whole_seconds(wait))
     })?;
     let receipt = state.hub.publish(room, &draft, since).await?;
     Ok(Stored { id: receipt.id.to_string(), duplicate: receipt.duplicate })

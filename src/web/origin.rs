@@ -30,7 +30,7 @@ impl Origins {
     }
 
     /// What an answer to this request says about who may read it.
-    pub fn cors(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    pub fn cors_headers(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         let mut answer = Vec::new();
         if !self.0.is_empty() {
             answer.push((header::VARY, HeaderValue::from_static("Origin")));

@@ -6,9 +6,10 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::assets;
+use super::error::Problem;
 use super::state::AppState;
 use crate::bus::{Entry, LogPage, Span};
-use crate::chat::{Fields, Id, Message, RoomName};
+use crate::chat::{Id, Message, RoomName};
 
 /// Messages in the HTML.
 const LATEST: usize = 50;
@@ -51,20 +52,22 @@ struct Line {
 
 #[derive(Template)]
 #[template(path = "error.html")]
-struct ErrorPage<'a> {
+struct ProblemPage<'a> {
     status: u16,
     title: &'a str,
     detail: &'a str,
     assets: String,
-    draft: Option<Draft>,
-    back: String,
+    draft: Option<SubmittedMessage<'a>>,
+    /// The path of the link back to the chat.
+    back: &'a str,
 }
 
-/// What a person typed, in a form that is ready to send it again.
-struct Draft {
-    action: String,
-    sender: String,
-    message: String,
+/// A message that was refused, to be filled into a form.
+struct SubmittedMessage<'a> {
+    /// The path that the form posts to.
+    action: &'a str,
+    sender: &'a str,
+    message: &'a str,
 }
 
 /// `GET /`: the page of the first configured room.
@@ -83,23 +86,23 @@ pub async fn without_slash(req: HttpRequest, room: RoomName) -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, room.path() + &query)).finish()
 }
 
-/// A failure as a page; what was typed into a form stands in it.
-pub fn problem(
-    answer: HttpResponseBuilder,
-    status: u16,
-    title: &str,
-    detail: &str,
-    path: &str,
-    typed: Option<&Fields>,
-) -> HttpResponse {
-    let typed = typed.cloned();
-    let draft = typed.map(|typed| Draft {
-        action: path.into(),
-        sender: typed.sender.unwrap_or_default(),
-        message: typed.message.unwrap_or_default(),
+/// Renders the page of a problem with the request to `path`; a submitted message is in it, ready to
+/// be sent again.
+pub fn problem(problem: &Problem, path: &str) -> HttpResponse {
+    let draft = problem.submitted.as_deref().map(|fields| SubmittedMessage {
+        action: path,
+        sender: fields.sender.as_deref().unwrap_or_default(),
+        message: fields.message.as_deref().unwrap_or_default(),
     });
-    let back = if draft.is_some() { path.into() } else { "/".into() };
-    html(answer, &ErrorPage { status, title, detail, assets: assets::folder(), draft, back })
+    let page = ProblemPage {
+        status: problem.status.as_u16(),
+        title: problem.title(),
+        detail: &problem.detail,
+        assets: assets::folder(),
+        back: if draft.is_some() { path } else { "/" },
+        draft,
+    };
+    html(problem.response(), &page)
 }
 
 /// Without the bus a page comes without history, and says so: people can still write, and the

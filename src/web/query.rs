@@ -28,6 +28,6 @@ pub fn number(req: &HttpRequest, name: &str, range: RangeInclusive<usize>) -> Re
     let digits = text.bytes().all(|b| b.is_ascii_digit()); // `parse` alone accepts "+1"
     match text.parse() {
         Ok(number) if digits && range.contains(&number) => Ok(Some(number)),
-        _ => Err(Problem::malformed(format!("{name} must be a number from {} to {}.", range.start(), range.end()))),
+        _ => Err(Problem::bad_request(format!("{name} must be a number from {} to {}.", range.start(), range.end()))),
     }
 }

@@ -1,0 +1,46 @@
+//! The middleware around every handler: the form of an error, compression, and security and CORS headers.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::compression::compress_page;
+use super::error::Problem;
+use super::negotiation::prefers_html;
+use super::pages;
+use super::state::AppState;
+
+/// Calls the next service and completes its response.
+pub async fn finish(
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let mut response = next.call(req).await?.map_into_boxed_body();
+    let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
+    if let Some(problem) = problem {
+        let with_body = problem_response(problem, response.request());
+        response = response.into_response(with_body);
+    }
+    let mut response = compress_page(response);
+    let state = response.request().app_data::<Data<AppState>>();
+    let cors = state.map(|state| state.origins.cors_headers(response.request().headers()));
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    for (name, value) in cors.unwrap_or_default() {
+        headers.append(name, value);
+    }
+    Ok(response)
+}
+
+/// Returns a problem as a page or as JSON, whichever the client prefers.
+fn problem_response(problem: &Problem, req: &HttpRequest) -> HttpResponse {
+    if prefers_html(req.headers()) {
+        pages::problem(problem, req.path())
+    } else {
+        problem.json_response()
+    }
+}
