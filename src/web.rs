@@ -5,19 +5,19 @@ pub mod body;
 mod client;
 mod compression;
 mod error;
-mod events;
 mod finish;
 mod handover;
 mod health;
 mod history;
-mod messages;
 mod negotiation;
 mod origin;
 mod pages;
 mod path;
 mod presence;
+mod publish;
 mod query;
 mod state;
+mod subscribe;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
@@ -39,14 +39,14 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(at("/metrics", "GET, HEAD").route(get().to(health::metrics)))
         .service(at("/robots.txt", "GET, HEAD").route(get().to(health::robots)))
         .service(at("/assets/{version}/{file}", "GET, HEAD").route(get().to(assets::file)))
-        .service(at("/subscribe/{room}", "GET, HEAD").route(get().to(events::subscribe)))
+        .service(at("/subscribe/{room}", "GET, HEAD").route(get().to(subscribe::subscribe)))
         .service(at("/history/{room}", "GET, HEAD").route(get().to(history::list)))
         .service(at("/history/{room}/{id}", "GET, HEAD").route(get().to(history::one)))
         .service(at("/presence/{room}", "GET, HEAD").route(get().to(presence::list)))
         .service(
             at("/{room}", "GET, HEAD, POST")
                 .route(get().to(pages::room))
-                .route(web::post().to(messages::publish)),
+                .route(web::post().to(publish::publish)),
         )
         .service(web::resource("/{room}/").to(pages::without_slash))
         .default_service(web::to(nowhere));
