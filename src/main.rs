@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use tiny_chat::config::{Config, LogFormat};
 use tiny_chat::doctor;
 use tiny_chat::server::{Server, Stop};
-use tiny_chat::web::NOISE;
+use tiny_chat::web::ACTIX_DISPATCHER_TARGET;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -91,7 +91,7 @@ async fn stop(mut terminate: Signal, mut interrupt: Signal, drain: Duration) -> 
 
 fn log_to_stdout(config: &Config) {
     // actix's own start-up lines say less than ours, and its dispatcher reports each handover.
-    let filter = EnvFilter::new(format!("actix_server=warn,{NOISE}=off,{}", config.log));
+    let filter = EnvFilter::new(format!("actix_server=warn,{ACTIX_DISPATCHER_TARGET}=off,{}", config.log));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

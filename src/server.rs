@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::hub::{Hub, Pace, Worker};
 use crate::limits::{LimitSettings, Limits};
 use crate::metrics::Metrics;
-use crate::web::{AppState, Origins, finish, keep, routes};
+use crate::web::{AllowedOrigins, AppState, duplicate_connection, finish, routes};
 
 /// Connections that wait to be accepted: after a restart everybody comes at once.
 const BACKLOG: i32 = 4096;
@@ -67,7 +67,7 @@ impl Server {
             rooms: config.rooms.clone(),
             limits,
             trusted_proxies: config.trusted_proxies.iter().flat_map(|list| list.0.clone()).collect(),
-            origins: Origins::new(origins.collect()),
+            origins: AllowedOrigins::new(origins.collect()),
         };
         Ok(Self { listener, state: web::Data::new(state) })
     }
@@ -91,7 +91,7 @@ impl Server {
             let worker = web::Data::new(Worker::new(state.hub.clone()));
             App::new().app_data(state.clone()).app_data(worker).wrap(from_fn(finish)).configure(routes)
         })
-        .on_connect(keep)
+        .on_connect(duplicate_connection)
         .tcp_nodelay(true)
         .h1_allow_half_closed(false)
         .client_request_timeout(HEAD_DEADLINE)

@@ -1,4 +1,10 @@
-//! HTTP: the whole route table, and what all answers have in common.
+//! HTTP: the route table, and a file for each endpoint or concern.
+//!
+//! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`.
+//! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin`.
+//! - Answering it: `error` turns failures into problem details; `finish` wraps every handler;
+//!   `compression`; `handover` gives a subscriber's socket to the hub.
+//! - `state` is what all handlers share.
 
 mod assets;
 pub mod body;
@@ -25,48 +31,49 @@ use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 use crate::chat::NotARoom;
 pub use error::Problem;
 pub use finish::finish;
-pub use handover::{NOISE, keep};
-pub use origin::Origins;
+pub use handover::{ACTIX_DISPATCHER_TARGET, duplicate_connection};
+pub use origin::AllowedOrigins;
 pub use state::AppState;
 
-/// The whole route table.
+/// Registers all routes.
 pub fn routes(config: &mut web::ServiceConfig) {
     let get = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
     config
-        .service(at("/", "GET, HEAD").route(get().to(pages::front)))
-        .service(at("/healthz", "GET, HEAD").route(get().to(health::healthz)))
-        .service(at("/readyz", "GET, HEAD").route(get().to(health::readyz)))
-        .service(at("/metrics", "GET, HEAD").route(get().to(health::metrics)))
-        .service(at("/robots.txt", "GET, HEAD").route(get().to(health::robots)))
-        .service(at("/assets/{version}/{file}", "GET, HEAD").route(get().to(assets::file)))
-        .service(at("/subscribe/{room}", "GET, HEAD").route(get().to(subscribe::subscribe)))
-        .service(at("/history/{room}", "GET, HEAD").route(get().to(history::list)))
-        .service(at("/history/{room}/{id}", "GET, HEAD").route(get().to(history::one)))
-        .service(at("/presence/{room}", "GET, HEAD").route(get().to(presence::list)))
+        .service(resource("/", "GET, HEAD").route(get().to(pages::front)))
+        .service(resource("/healthz", "GET, HEAD").route(get().to(health::healthz)))
+        .service(resource("/readyz", "GET, HEAD").route(get().to(health::readyz)))
+        .service(resource("/metrics", "GET, HEAD").route(get().to(health::metrics)))
+        .service(resource("/robots.txt", "GET, HEAD").route(get().to(health::robots)))
+        .service(resource("/assets/{version}/{file}", "GET, HEAD").route(get().to(assets::file)))
+        .service(resource("/subscribe/{rooms}", "GET, HEAD").route(get().to(subscribe::subscribe)))
+        .service(resource("/history/{room}", "GET, HEAD").route(get().to(history::list)))
+        .service(resource("/history/{room}/{id}", "GET, HEAD").route(get().to(history::one)))
+        .service(resource("/presence/{room}", "GET, HEAD").route(get().to(presence::list)))
         .service(
-            at("/{room}", "GET, HEAD, POST")
+            resource("/{room}", "GET, HEAD, POST")
                 .route(get().to(pages::room))
                 .route(web::post().to(publish::publish)),
         )
-        .service(web::resource("/{room}/").to(pages::without_slash))
-        .default_service(web::to(nowhere));
+        .service(web::resource("/{room}/").to(pages::redirect_without_slash))
+        .default_service(web::to(unknown_path));
 }
 
-/// A resource that takes a preflight from an allowed origin, and no other methods than its own.
-fn at(path: &str, allow: &'static str) -> Resource {
-    let other = move |req: HttpRequest, state: web::Data<AppState>| async move {
-        let preflight = state.origins.preflight(req.headers()).filter(|_| req.method() == Method::OPTIONS);
+/// Returns a resource that answers CORS preflights from allowed origins, and any method that has no
+/// route with 405. `allow` is the value of the `Allow` header.
+fn resource(path: &str, allow: &'static str) -> Resource {
+    let other_method = move |req: HttpRequest, state: web::Data<AppState>| async move {
+        let preflight = state.origins.preflight_headers(req.headers()).filter(|_| req.method() == Method::OPTIONS);
         let headers = preflight.ok_or_else(|| Problem::method_not_allowed(allow))?;
-        let mut answer = HttpResponse::NoContent();
+        let mut response = HttpResponse::NoContent();
         for header in headers {
-            answer.insert_header(header);
+            response.insert_header(header);
         }
-        Ok::<_, Problem>(answer.finish())
+        Ok::<_, Problem>(response.finish())
     };
-    web::resource(path.to_owned()).default_service(web::to(other))
+    web::resource(path.to_owned()).default_service(web::to(other_method))
 }
 
-/// Every path that is none of ours could only be meant as a room.
-async fn nowhere() -> Result<HttpResponse, Problem> {
+/// Answers any other path with the 404 that states the rule for room names.
+async fn unknown_path() -> Result<HttpResponse, Problem> {
     Err(NotARoom::Malformed.into())
 }

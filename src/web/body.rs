@@ -1,4 +1,4 @@
-//! The body of a publish, in the three forms that clients write it.
+//! The body of `POST /{room}`: a form, `multipart/form-data` or JSON.
 
 use std::time::Duration;
 
@@ -14,136 +14,153 @@ use serde_json::Value;
 use super::error::Problem;
 use crate::chat::Fields;
 
-/// The most bytes of a body.
-const LIMIT: usize = 64 << 10;
+/// The largest body that is accepted.
+const MAX_BODY_BYTES: usize = 64 << 10;
 
-/// What goes beyond the limit is read and thrown away up to here, so that a client that still
-/// writes gets to read the answer.
-const DISCARDED: usize = 1 << 20;
+/// How much of a larger body is read and discarded: a client that is still writing when the
+/// connection closes may never read the response.
+const MAX_DISCARDED_BYTES: usize = 1 << 20;
 
 /// How long a body may take to arrive.
-const DEADLINE: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads and understands a body. Unknown fields are ignored.
+/// Reads a body and parses it according to its `Content-Type`. Unknown fields are ignored.
+///
+/// # Errors
+/// 400 for a body that cannot be parsed, 408, 413 or 415; 422 for a JSON member of the wrong type.
 pub async fn read(req: &HttpRequest, payload: web::Payload) -> Result<Fields, Problem> {
-    let form = Form::of(req.headers());
-    let body = tokio::time::timeout(DEADLINE, receive(payload)).await;
-    let body = body.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive."))??;
-    match form? {
-        Form::UrlEncoded => url_encoded(&body),
-        Form::Json => json(&body),
-        Form::Multipart(boundary) => multipart(body, boundary).await,
+    let format = BodyFormat::from_headers(req.headers());
+    // Received even if the format is refused, for the same reason as a body that is too large.
+    let body = tokio::time::timeout(BODY_TIMEOUT, receive(payload)).await;
+    let body = body.map_err(|_| {
+        let detail = format!("The body did not arrive within {} seconds.", BODY_TIMEOUT.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
+    })??;
+    match format? {
+        BodyFormat::UrlEncoded => parse_url_encoded(&body),
+        BodyFormat::Json => parse_json(&body),
+        BodyFormat::Multipart { boundary } => parse_multipart(body, boundary).await,
     }
 }
 
-enum Form {
+/// The media types that a body can have.
+enum BodyFormat {
     UrlEncoded,
     Json,
-    Multipart(String),
+    Multipart { boundary: String },
 }
 
-impl Form {
-    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+impl BodyFormat {
+    /// Returns the format that `Content-Type` names.
+    fn from_headers(headers: &HeaderMap) -> Result<Self, Problem> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let encoding = text(header::CONTENT_ENCODING);
         let content_type = text(header::CONTENT_TYPE);
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
             _ if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") => Err(unsupported()),
-            "application/x-www-form-urlencoded" => Ok(Form::UrlEncoded),
-            "application/json" => Ok(Form::Json),
+            "application/x-www-form-urlencoded" => Ok(BodyFormat::UrlEncoded),
+            "application/json" => Ok(BodyFormat::Json),
             "multipart/form-data" => multer::parse_boundary(content_type)
-                .map(Form::Multipart)
-                .map_err(|_| malformed("multipart/form-data without a boundary")),
+                .map(|boundary| BodyFormat::Multipart { boundary })
+                .map_err(|_| malformed("multipart/form-data needs a boundary")),
             _ => Err(unsupported()),
         }
     }
 }
 
 fn unsupported() -> Problem {
-    let detail = "A message is sent as application/x-www-form-urlencoded, application/json or multipart/form-data, not compressed.";
+    let detail =
+        "Send a message as application/x-www-form-urlencoded, application/json or multipart/form-data, uncompressed.";
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
 }
 
-fn malformed(why: &str) -> Problem {
-    Problem::bad_request(format!("The body cannot be understood: {why}."))
+fn malformed(reason: &str) -> Problem {
+    Problem::bad_request(format!("The body cannot be parsed: {reason}."))
 }
 
+/// Receives a whole body into memory, at most [`MAX_BODY_BYTES`] of it.
 async fn receive(mut payload: web::Payload) -> Result<Bytes, Problem> {
     let mut body = BytesMut::new();
     let mut received = 0;
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| malformed("it broke off"))?;
+        let chunk = chunk.map_err(|_| malformed("it is incomplete"))?;
         received += chunk.len();
-        if received > DISCARDED {
+        if received > MAX_DISCARDED_BYTES {
             break;
         }
-        if received <= LIMIT {
+        if received <= MAX_BODY_BYTES {
             body.extend_from_slice(&chunk);
         }
     }
-    match received > LIMIT {
-        true => Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "A body has at most 64 KiB.")),
-        false => Ok(body.freeze()),
+    if received > MAX_BODY_BYTES {
+        let detail = format!("The body is larger than {} KiB.", MAX_BODY_BYTES >> 10);
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
+    Ok(body.freeze())
 }
 
-fn url_encoded(body: &[u8]) -> Result<Fields, Problem> {
-    // The parser would put U+FFFD for bytes that are not UTF-8; what was sent would be lost.
-    percent_decode(body).decode_utf8().map_err(|_| malformed("it is not UTF-8"))?;
+fn parse_url_encoded(body: &[u8]) -> Result<Fields, Problem> {
+    // The parser below replaces bytes that are not UTF-8 by U+FFFD; they are an error instead.
+    percent_decode(body).decode_utf8().map_err(|_| malformed("it is not valid UTF-8"))?;
     let mut fields = Fields::default();
     for (name, value) in form_urlencoded::parse(body) {
-        set(&mut fields, &name, || Ok(value.into_owned()))?;
+        set_field(&mut fields, &name, || Ok(value.into_owned()))?;
     }
     Ok(fields)
 }
 
-fn json(body: &[u8]) -> Result<Fields, Problem> {
-    /// Members that are not ours are passed over, and none of ours may come twice.
+fn parse_json(body: &[u8]) -> Result<Fields, Problem> {
+    /// Unknown members are ignored; serde refuses a known one that occurs twice.
     #[derive(Deserialize)]
     struct Members {
         sender: Option<Value>,
         message: Option<Value>,
         key: Option<Value>,
     }
-    // The parser would take an array for the members in turn.
-    let object = body.trim_ascii_start().starts_with(b"{");
-    let members = serde_json::from_slice(body).ok().filter(|_: &Members| object);
-    let members = members.ok_or_else(|| malformed("it is no JSON object, or one with a member twice"))?;
-    let text = |name, member| match member {
+    // serde would also accept an array with the members' values in order.
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    let members = serde_json::from_slice(body).ok().filter(|_: &Members| is_object);
+    let members = members.ok_or_else(|| malformed("it is not a JSON object, or one of its members occurs twice"))?;
+    let string = |name, member| match member {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{name}: This has to be a text."))),
+        Some(_) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{name}: This must be a string."))),
     };
     Ok(Fields {
-        sender: text("sender", members.sender)?,
-        message: text("message", members.message)?,
-        key: text("key", members.key)?,
+        sender: string("sender", members.sender)?,
+        message: string("message", members.message)?,
+        key: string("key", members.key)?,
     })
 }
 
-async fn multipart(body: Bytes, boundary: String) -> Result<Fields, Problem> {
-    let whole = futures_util::stream::iter([Ok::<_, std::io::Error>(body)]);
-    let mut parts = multer::Multipart::new(whole, boundary);
+async fn parse_multipart(body: Bytes, boundary: String) -> Result<Fields, Problem> {
+    let stream = futures_util::stream::iter([Ok::<_, std::io::Error>(body)]);
+    let mut parts = multer::Multipart::new(stream, boundary);
     let mut fields = Fields::default();
-    while let Some(part) = parts.next_field().await.map_err(|_| malformed("it is no multipart/form-data"))? {
+    while let Some(part) = parts.next_field().await.map_err(|_| malformed("it is not valid multipart/form-data"))? {
         let name = part.name().unwrap_or_default().to_owned();
-        let content = part.bytes().await.map_err(|_| malformed("a part breaks off"))?;
-        set(&mut fields, &name, || String::from_utf8(content.into()).map_err(|_| malformed("it is not UTF-8")))?;
+        let content = part.bytes().await.map_err(|_| malformed("a part is incomplete"))?;
+        set_field(&mut fields, &name, || {
+            String::from_utf8(content.into()).map_err(|_| malformed("it is not valid UTF-8"))
+        })?;
     }
     Ok(fields)
 }
 
-/// Sets one of our fields; others are passed over, and none may come twice.
-fn set(fields: &mut Fields, name: &str, value: impl FnOnce() -> Result<String, Problem>) -> Result<(), Problem> {
+/// Sets the field `name`; ignores an unknown one, without evaluating its value.
+///
+/// # Errors
+/// 400 if the field is already set, or the error of `value`.
+fn set_field(fields: &mut Fields, name: &str, value: impl FnOnce() -> Result<String, Problem>) -> Result<(), Problem> {
     let field = match name {
         "message" => &mut fields.message,
         "sender" => &mut fields.sender,
         "key" => &mut fields.key,
         _ => return Ok(()),
     };
-    match field.replace(value()?) {
-        None => Ok(()),
-        Some(_) => Err(malformed("a field stands in it twice")),
+    if field.replace(value()?).is_some() {
+        return Err(malformed("a field occurs twice"));
     }
+    Ok(())
 }

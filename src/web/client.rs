@@ -1,37 +1,38 @@
-use std::net::{IpAddr, Ipv6Addr};
+//! The client of a request, and the address its limits are counted under.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Once;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 use ipnet::IpNet;
 
-/// Where proxies write for whom they ask.
-const FORWARDED_FOR: &str = "x-forwarded-for";
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Who sent a request, as far as the proxies in between can be believed.
+/// The client of a request, as far as the proxies in between can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// The address that limits count: an IPv6 address stands for its /64.
+    /// The address that limits count; an IPv6 address is reduced to its /64.
     pub address: IpAddr,
     /// Whether the request came through a trusted proxy.
     pub proxied: bool,
-    /// Whether the request came with an `X-Forwarded-For`, believed or not.
+    /// Whether the request has an `X-Forwarded-For` header, trusted or not.
     pub forwarded: bool,
 }
 
 impl Client {
-    /// The peer, unless it is a trusted proxy: then the right-most hop of `X-Forwarded-For` that is
-    /// none. A forged header so gains nothing: what the client wrote stands to the left of what
-    /// the proxy added.
-    pub fn of(req: &HttpRequest, trusted: &[IpNet]) -> Self {
+    /// Returns the client of a request: the peer or, if that is a trusted proxy, the right-most
+    /// address in `X-Forwarded-For` that is not one.
+    pub fn from_request(req: &HttpRequest, trusted_proxies: &[IpNet]) -> Self {
         let peer = req.peer_addr().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
-        let forwarded = req.headers().contains_key(FORWARDED_FOR);
-        let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+        let forwarded = req.headers().contains_key(X_FORWARDED_FOR);
+        let is_trusted = |address: &IpAddr| trusted_proxies.iter().any(|net| net.contains(address));
         if !is_trusted(&peer) {
-            warn_of_a_proxy(req.headers(), peer);
-            return Self { address: counted(peer), proxied: false, forwarded };
+            warn_about_untrusted_proxy(req.headers(), peer);
+            return Self { address: limit_address(peer), proxied: false, forwarded };
         }
         let mut address = peer;
+        // From right to left: a client can forge only what stands to the left of the trusted proxies' own entries.
         for hop in forwarded_for(req.headers()) {
             let Some(hop) = hop else { break };
             address = hop;
@@ -39,46 +40,52 @@ impl Client {
                 break;
             }
         }
-        Self { address: counted(address), proxied: true, forwarded }
+        Self { address: limit_address(address), proxied: true, forwarded }
     }
 }
 
-/// The hops of all `X-Forwarded-For` headers from right to left; `None` for what is no address.
+/// Returns the entries of all `X-Forwarded-For` headers from right to left, `None` for one that is
+/// not an address.
 fn forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let lines: Vec<&str> = headers.get_all(FORWARDED_FOR).map(|value| value.to_str().unwrap_or("?")).collect();
-    lines
+    let values: Vec<&str> = headers.get_all(X_FORWARDED_FOR).map(|value| value.to_str().unwrap_or("?")).collect();
+    values
         .join(",")
         .rsplit(',')
         .filter(|hop| !hop.trim().is_empty())
-        .map(|hop| address(hop.trim()))
+        .map(|hop| parse_address(hop.trim()))
         .collect()
 }
 
-/// An address as proxies write it: bare, in brackets, with or without a port.
-fn address(hop: &str) -> Option<IpAddr> {
-    let bare = hop.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(bare, _)| bare);
-    let parsed = bare.unwrap_or(hop).parse().ok();
-    parsed
-        .or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|with_port| with_port.ip()))
-        .map(|ip| ip.to_canonical())
+/// Parses an address as proxies write it: bare or in brackets, with or without a port.
+fn parse_address(hop: &str) -> Option<IpAddr> {
+    let bracketed = hop.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(address, _)| address);
+    let address = bracketed.unwrap_or(hop).parse().ok();
+    let address = address.or_else(|| hop.parse::<SocketAddr>().ok().map(|with_port| with_port.ip()));
+    address.map(|address| address.to_canonical())
 }
 
-fn counted(address: IpAddr) -> IpAddr {
+/// Returns the address under which limits count: an IPv6 client usually has a whole /64 to itself.
+fn limit_address(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !(u64::MAX as u128))),
         v4 => v4,
     }
 }
 
-/// Behind a proxy that is not named, all its clients share one limit: said once.
-fn warn_of_a_proxy(headers: &HeaderMap, peer: IpAddr) {
+/// Warns, once per process, that the clients of a proxy seem to share one address and so one limit.
+fn warn_about_untrusted_proxy(headers: &HeaderMap, peer: IpAddr) {
     static WARNED: Once = Once::new();
     let private = match peer {
         IpAddr::V4(v4) => v4.is_private() || v4.is_loopback(),
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback(),
     };
-    if private && headers.contains_key(FORWARDED_FOR) {
-        WARNED.call_once(|| tracing::warn!(%peer, "X-Forwarded-For comes from an untrusted private address; if this is your proxy, name it in TRUSTED_PROXIES"));
+    if private && headers.contains_key(X_FORWARDED_FOR) {
+        WARNED.call_once(|| {
+            tracing::warn!(
+                %peer,
+                "ignoring X-Forwarded-For from an untrusted private address; if it is your proxy, add it to TRUSTED_PROXIES"
+            );
+        });
     }
 }
 
@@ -87,27 +94,27 @@ mod tests {
     use super::*;
     use actix_web::test::TestRequest;
 
-    fn client(peer: &str, forwarded: &[&str]) -> String {
+    fn address_of(peer: &str, forwarded_for: &[&str]) -> String {
         let mut req = TestRequest::get().peer_addr(format!("{peer}:1").parse().unwrap());
-        for line in forwarded {
-            req = req.append_header(("X-Forwarded-For", *line));
+        for value in forwarded_for {
+            req = req.append_header(("X-Forwarded-For", *value));
         }
-        Client::of(&req.to_http_request(), &["10.0.0.0/8".parse().unwrap()]).address.to_string()
+        Client::from_request(&req.to_http_request(), &["10.0.0.0/8".parse().unwrap()]).address.to_string()
     }
 
     #[test]
-    fn only_a_trusted_proxy_is_believed_and_only_about_the_hop_it_saw() {
-        assert_eq!(client("192.0.2.1", &["203.0.113.9"]), "192.0.2.1");
-        assert_eq!(client("10.0.0.1", &["1.1.1.1, 203.0.113.9"]), "203.0.113.9");
-        assert_eq!(client("10.0.0.1", &["1.1.1.1", "203.0.113.9, 10.0.0.7"]), "203.0.113.9");
-        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
-        assert_eq!(client("10.0.0.1", &["1.1.1.1, unknown, 10.0.0.7"]), "10.0.0.7");
-        assert_eq!(client("10.0.0.1", &["203.0.113.9:4711"]), "203.0.113.9");
+    fn only_the_hops_that_trusted_proxies_added_count() {
+        assert_eq!(address_of("192.0.2.1", &["203.0.113.9"]), "192.0.2.1");
+        assert_eq!(address_of("10.0.0.1", &["1.1.1.1, 203.0.113.9"]), "203.0.113.9");
+        assert_eq!(address_of("10.0.0.1", &["1.1.1.1", "203.0.113.9, 10.0.0.7"]), "203.0.113.9");
+        assert_eq!(address_of("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(address_of("10.0.0.1", &["1.1.1.1, unknown, 10.0.0.7"]), "10.0.0.7");
+        assert_eq!(address_of("10.0.0.1", &["203.0.113.9:4711"]), "203.0.113.9");
     }
 
     #[test]
-    fn an_ipv6_client_is_counted_by_its_64() {
-        assert_eq!(client("10.0.0.1", &["[2001:db8:1:2:3:4:5:6]:80"]), "2001:db8:1:2::");
-        assert_eq!(client("10.0.0.1", &["2001:db8:1:2::ffff"]), "2001:db8:1:2::");
+    fn an_ipv6_client_is_counted_by_its_64_bit_prefix() {
+        assert_eq!(address_of("10.0.0.1", &["[2001:db8:1:2:3:4:5:6]:80"]), "2001:db8:1:2::");
+        assert_eq!(address_of("10.0.0.1", &["2001:db8:1:2::ffff"]), "2001:db8:1:2::");
     }
 }

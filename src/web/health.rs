@@ -1,3 +1,5 @@
+//! Endpoints for operators and machines: health checks, metrics, `robots.txt`.
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
@@ -7,12 +9,13 @@ use super::error::Problem;
 use super::negotiation::prefers_json;
 use super::state::AppState;
 
-/// `GET /healthz`: the process lives. Who asks for JSON learns for whom the node takes them.
-pub async fn healthz(req: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
+/// Handles `GET /healthz`: 200 as long as the process lives. As JSON, the response also has the
+/// address that limits count for this client.
+pub(super) async fn healthz(req: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
     if !prefers_json(req.headers()) {
-        return plain("ok\n");
+        return plain_text("ok\n");
     }
-    let Client { address, proxied, forwarded } = Client::of(&req, &state.trusted_proxies);
+    let Client { address, proxied, forwarded } = Client::from_request(&req, &state.trusted_proxies);
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Health {
         status: "ok",
         client: address.to_string(),
@@ -21,7 +24,7 @@ pub async fn healthz(req: HttpRequest, state: web::Data<AppState>) -> HttpRespon
     })
 }
 
-/// What the node says of itself and of who asks.
+/// The response of `/healthz` as JSON; the last three members are those of [`Client`].
 #[derive(Serialize)]
 struct Health {
     status: &'static str,
@@ -30,36 +33,38 @@ struct Health {
     forwarded: bool,
 }
 
-/// `GET /readyz`: whether this node should get requests. An outage of the bus does not change the
-/// code, since readers and their places are safe here; it stands in the body.
-pub async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+/// Handles `GET /readyz`: 200 if this node should receive requests, else 503.
+pub(super) async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     if state.hub.is_draining() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "This node is draining."));
     }
     if !state.hub.is_ready() {
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The bus has not been reached since the start."));
+        let detail = "The message store has not been reached since this node started.";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
     }
-    Ok(plain(if state.hub.is_connected() {
+    // A later outage leaves the status at 200: another node would not reach the store either, and
+    // subscribers keep their streams and cursors here.
+    Ok(plain_text(if state.hub.is_connected() {
         "ready\n"
     } else {
-        "ready, but the bus is lost\n"
+        "ready, but the message store is unreachable\n"
     }))
 }
 
-/// `GET /metrics`: Prometheus' text format.
-pub async fn metrics(state: web::Data<AppState>) -> HttpResponse {
+/// Handles `GET /metrics`: Prometheus' text format.
+pub(super) async fn metrics(state: web::Data<AppState>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(state.metrics.render())
 }
 
-/// `GET /robots.txt`: rooms are not for search engines.
-pub async fn robots() -> HttpResponse {
-    plain("User-agent: *\nDisallow: /\n")
+/// Handles `GET /robots.txt`: excludes search engines from all rooms.
+pub(super) async fn robots() -> HttpResponse {
+    plain_text("User-agent: *\nDisallow: /\n")
 }
 
-fn plain(text: &'static str) -> HttpResponse {
+fn plain_text(text: &'static str) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))

@@ -1,91 +1,104 @@
+//! `GET /history/{room}` and `GET /history/{room}/{id}`: messages of a room's log as JSON.
+
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Serialize;
 
 use super::error::Problem;
 use super::query;
 use super::state::AppState;
 use crate::bus::{Entry, LogPage, Span};
-use crate::chat::{Id, Message, RoomName};
+use crate::chat::{Id, Message, NotAnId, RoomName};
 
-/// Messages per answer where the client does not say.
-const LIMIT: usize = 50;
-/// The most messages per answer.
-const MOST: usize = 200;
+/// Messages per response without `limit`.
+const DEFAULT_MESSAGES_PER_RESPONSE: usize = 50;
+/// The highest value of `limit`.
+const MAX_MESSAGES_PER_RESPONSE: usize = 200;
 
 /// A part of a room's history.
 #[derive(Serialize)]
 struct History {
-    messages: Vec<Line>,
-    /// The cursor of exactly this reading: a stream from here continues without hole or double.
+    /// Oldest first.
+    messages: Vec<HistoryMessage>,
+    /// The cursor after these messages: a stream that starts there misses and repeats nothing.
     last: String,
 }
 
-/// A message of the history, escaped as it is stored.
+/// A message of the history; its sender and text are escaped for HTML.
 #[derive(Serialize)]
-struct Line {
+struct HistoryMessage {
     id: String,
     sender: String,
     message: String,
+    /// The node that stored the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<String>,
 }
 
-/// `GET /history/{room}`: the newest messages, those before an id, or those after one.
-pub async fn list(req: HttpRequest, room: RoomName, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    let limit = query::number(&req, "limit", 1..=MOST)?.unwrap_or(LIMIT);
-    let span = match (id(&req, "before")?, id(&req, "after")?) {
-        (Some(_), Some(_)) => return Err(Problem::bad_request("Ask for messages either before or after an id.")),
+/// Handles `GET /history/{room}`: returns the newest messages, the newest before an id, or the
+/// oldest after one.
+pub(super) async fn list(
+    req: HttpRequest,
+    room: RoomName,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let limit = query::number(&req, "limit", 1..=MAX_MESSAGES_PER_RESPONSE)?.unwrap_or(DEFAULT_MESSAGES_PER_RESPONSE);
+    let span = match (id_parameter(&req, "before")?, id_parameter(&req, "after")?) {
+        (Some(_), Some(_)) => return Err(Problem::bad_request("Use either before or after, not both.")),
         (Some(before), None) => Span::Before(before),
         (None, Some(after)) => Span::After(after),
         (None, None) => Span::Newest,
     };
-    let reading = state.hub.history(&room, span, limit).await?;
-    let last = cursor(span, &reading).to_string();
-    let messages = reading.entries.iter().filter_map(line).collect();
+    let page = state.hub.history(&room, span, limit).await?;
+    let last = cursor_after(span, &page).to_string();
+    let messages = page.entries.iter().filter_map(history_message).collect();
     Ok(no_store().json(History { messages, last }))
 }
 
-/// `GET /history/{room}/{id}`: one message, and the node that took it.
-pub async fn one(
+/// Handles `GET /history/{room}/{id}`: returns one message and the node that stored it.
+pub(super) async fn one(
     room: RoomName,
     path: web::Path<(String, String)>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let id: Id = path.1.parse().map_err(|why| Problem::bad_request(format!("{why}.")))?;
-    let reading = state.hub.history(&room, Span::From(id), 1).await?;
-    let entry = reading.entries.into_iter().find(|entry| entry.id == id);
-    let line = entry
-        .as_ref()
-        .and_then(|entry| Some(Line { node: Some(entry.node.clone().unwrap_or_default()), ..line(entry)? }));
-    let line = line.ok_or_else(|| Problem::not_found("No message with this id is retained."))?;
-    Ok(no_store().json(line))
+    let id: Id = path.1.parse().map_err(|error| Problem::bad_request(format!("{error}.")))?;
+    let page = state.hub.history(&room, Span::From(id), 1).await?;
+    let entry = page.entries.iter().find(|entry| entry.id == id);
+    let message = entry.and_then(|entry| {
+        let node = Some(entry.node.clone().unwrap_or_default());
+        Some(HistoryMessage { node, ..history_message(entry)? })
+    });
+    let message = message.ok_or_else(|| Problem::not_found("No retained message has this id."))?;
+    Ok(no_store().json(message))
 }
 
-fn no_store() -> actix_web::HttpResponseBuilder {
-    let mut answer = HttpResponse::Ok();
-    answer.insert_header((header::CACHE_CONTROL, "no-store"));
-    answer
+fn no_store() -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    response
 }
 
-/// Where the reading ends: at its last message, or at the last id ever given out if it came to the
-/// end of the log, since the newest message may have been deleted.
-fn cursor(span: Span, reading: &LogPage) -> Id {
-    let last_read = reading.entries.last().map(|entry| entry.id);
-    match (span, last_read) {
+/// Returns the cursor after the messages of a page: the id of the last one or, if the page reaches
+/// the end of the log, the last id that the log ever gave out.
+fn cursor_after(span: Span, page: &LogPage) -> Id {
+    let last_entry = page.entries.last().map(|entry| entry.id);
+    match (span, last_entry) {
         (Span::Before(_), Some(last)) => last,
-        (Span::Before(_), None) => reading.first.map_or(reading.last, Id::place_before),
-        (_, Some(last)) if reading.more && span != Span::Newest => last,
-        _ => reading.last,
+        (Span::Before(_), None) => page.first.map_or(page.last, Id::place_before),
+        (_, Some(last)) if page.more && span != Span::Newest => last,
+        // Not the last entry's id: later messages may have been deleted.
+        _ => page.last,
     }
 }
 
-fn line(entry: &Entry) -> Option<Line> {
+/// Returns the message in a log entry, or `None` if the entry is of another kind.
+fn history_message(entry: &Entry) -> Option<HistoryMessage> {
     let message = Message::parse(&entry.data).filter(|_| entry.kind.is_empty())?;
-    Some(Line { id: entry.id.to_string(), sender: message.sender, message: message.message, node: None })
+    Some(HistoryMessage { id: entry.id.to_string(), sender: message.sender, message: message.message, node: None })
 }
 
-fn id(req: &HttpRequest, name: &str) -> Result<Option<Id>, Problem> {
-    let parsed = query::first(req, &[name]).map(|text| text.parse()).transpose();
-    parsed.map_err(|why: crate::chat::NotAnId| Problem::bad_request(format!("{name}: {why}.")))
+/// Reads a query parameter that is an id.
+fn id_parameter(req: &HttpRequest, name: &str) -> Result<Option<Id>, Problem> {
+    let id = query::first(req, &[name]).map(|text| text.parse()).transpose();
+    id.map_err(|error: NotAnId| Problem::bad_request(format!("{name}: {error}.")))
 }

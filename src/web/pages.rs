@@ -1,3 +1,5 @@
+//! HTML pages: a room with its newest messages, and a problem.
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use askama::Template;
@@ -8,31 +10,34 @@ use time::macros::format_description;
 use super::assets;
 use super::error::Problem;
 use super::state::AppState;
-use crate::bus::{Entry, LogPage, Span};
+use crate::bus::{Entry, Span};
 use crate::chat::{Id, Message, RoomName};
 
-/// Messages in the HTML.
-const LATEST: usize = 50;
+/// How many of a room's newest messages its page contains.
+const MESSAGES_PER_PAGE: usize = 50;
 
-/// Nothing from elsewhere, nothing inline, nothing that a message could smuggle in.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-    form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+/// Allows nothing from other origins and nothing inline, so that a message that got into the markup
+/// could not run anything.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
-const ISO: &[BorrowedFormatItem<'_>] =
+const ISO_8601: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute] UTC");
+const TIME_OF_DAY: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute] UTC");
 
 #[derive(Template)]
 #[template(path = "page.html")]
-struct Page<'a> {
+struct RoomPage<'a> {
     room: &'a str,
     room_path: String,
     rooms: Vec<RoomLink>,
-    messages: Vec<Line>,
-    /// The place after the messages; empty where it is not known.
+    messages: Vec<PageMessage>,
+    /// The cursor after the messages; empty if the message store is unavailable.
     cursor: String,
+    /// Whether the message store is available.
     live: bool,
     node: &'a str,
+    /// The path of the assets' folder.
     assets: String,
 }
 
@@ -42,7 +47,8 @@ struct RoomLink {
     current: bool,
 }
 
-struct Line {
+/// A message whose text is not escaped: the template escapes it.
+struct PageMessage {
     id: String,
     sender: String,
     text: String,
@@ -56,6 +62,7 @@ struct ProblemPage<'a> {
     status: u16,
     title: &'a str,
     detail: &'a str,
+    /// The path of the assets' folder.
     assets: String,
     draft: Option<SubmittedMessage<'a>>,
     /// The path of the link back to the chat.
@@ -70,25 +77,25 @@ struct SubmittedMessage<'a> {
     message: &'a str,
 }
 
-/// `GET /`: the page of the first configured room.
-pub async fn front(state: web::Data<AppState>) -> HttpResponse {
-    page(&state, &state.rooms[0]).await
+/// Handles `GET /`: the page of the first configured room.
+pub(super) async fn front(state: web::Data<AppState>) -> HttpResponse {
+    room_page(&state, &state.rooms[0]).await
 }
 
-/// `GET /{room}`: a room's page.
-pub async fn room(room: RoomName, state: web::Data<AppState>) -> HttpResponse {
-    page(&state, &room).await
+/// Handles `GET /{room}`: the page of a room.
+pub(super) async fn room(room: RoomName, state: web::Data<AppState>) -> HttpResponse {
+    room_page(&state, &room).await
 }
 
-/// `/{room}/`: the same room, by its one address.
-pub async fn without_slash(req: HttpRequest, room: RoomName) -> HttpResponse {
+/// Handles `/{room}/`: redirects to the path without the slash.
+pub(super) async fn redirect_without_slash(req: HttpRequest, room: RoomName) -> HttpResponse {
     let query = req.uri().query().map_or(String::new(), |query| format!("?{query}"));
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, room.path() + &query)).finish()
 }
 
-/// Renders the page of a problem with the request to `path`; a submitted message is in it, ready to
-/// be sent again.
-pub fn problem(problem: &Problem, path: &str) -> HttpResponse {
+/// Renders the page of a problem with the request to `path`. If a message was submitted, the page has
+/// a form to send it again.
+pub(super) fn problem(problem: &Problem, path: &str) -> HttpResponse {
     let draft = problem.submitted.as_deref().map(|fields| SubmittedMessage {
         action: path,
         sender: fields.sender.as_deref().unwrap_or_default(),
@@ -102,56 +109,62 @@ pub fn problem(problem: &Problem, path: &str) -> HttpResponse {
         back: if draft.is_some() { path } else { "/" },
         draft,
     };
-    html(problem.response(), &page)
+    render(problem.response(), &page)
 }
 
-/// Without the bus a page comes without history, and says so: people can still write, and the
-/// stream brings the rest when the bus is back.
-async fn page(state: &AppState, room: &RoomName) -> HttpResponse {
-    let reading = state.hub.history(room, Span::Newest, LATEST).await.ok();
-    let page = Page {
+async fn room_page(state: &AppState, room: &RoomName) -> HttpResponse {
+    // During an outage the page comes without messages: its form and stream work once the store is back.
+    let log = state.hub.history(room, Span::Newest, MESSAGES_PER_PAGE).await.ok();
+    let page = RoomPage {
         room: room.as_str(),
         room_path: room.path(),
-        rooms: links(&state.rooms, room),
-        live: reading.is_some(),
-        cursor: reading.as_ref().map_or(String::new(), |reading: &LogPage| reading.last.to_string()),
-        messages: reading.iter().flat_map(|reading| &reading.entries).filter_map(line).collect(),
+        rooms: room_links(&state.rooms, room),
+        live: log.is_some(),
+        cursor: log.as_ref().map_or(String::new(), |log| log.last.to_string()),
+        messages: log.iter().flat_map(|log| &log.entries).filter_map(page_message).collect(),
         node: state.hub.node(),
         assets: assets::folder(),
     };
-    html(HttpResponse::Ok(), &page)
+    render(HttpResponse::Ok(), &page)
 }
 
-fn html(mut answer: HttpResponseBuilder, page: &impl Template) -> HttpResponse {
+fn render(mut response: HttpResponseBuilder, page: &impl Template) -> HttpResponse {
     match page.render() {
-        Ok(html) => answer
+        Ok(html) => response
             .content_type("text/html; charset=utf-8")
             .insert_header((header::CACHE_CONTROL, "no-store"))
-            .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+            .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
             .body(html),
         Err(error) => {
-            tracing::error!(%error, "a page cannot be rendered");
+            tracing::error!(%error, "failed to render a page");
             HttpResponse::InternalServerError().finish()
         }
     }
 }
 
-/// The configured rooms, and the one that is open.
-fn links(configured: &[RoomName], open: &RoomName) -> Vec<RoomLink> {
-    let other = (!configured.contains(open)).then_some(open);
-    let all = configured.iter().chain(other);
-    all.map(|room| RoomLink { name: room.to_string(), path: room.path(), current: room == open })
+/// Returns links to the configured rooms and, if it is another one, to the current room.
+fn room_links(configured: &[RoomName], current: &RoomName) -> Vec<RoomLink> {
+    let other = (!configured.contains(current)).then_some(current);
+    let rooms = configured.iter().chain(other);
+    rooms
+        .map(|room| RoomLink { name: room.to_string(), path: room.path(), current: room == current })
         .collect()
 }
 
-fn line(entry: &Entry) -> Option<Line> {
+/// Returns the message in a log entry, or `None` if the entry is of another kind.
+fn page_message(entry: &Entry) -> Option<PageMessage> {
     let message = Message::parse(&entry.data).filter(|_| entry.kind.is_empty())?.decoded();
-    let (iso, clock) = (at(entry.id, ISO), at(entry.id, CLOCK));
-    Some(Line { id: entry.id.to_string(), sender: message.sender, text: message.message, iso, clock })
+    Some(PageMessage {
+        id: entry.id.to_string(),
+        sender: message.sender,
+        text: message.message,
+        iso: format_time(entry.id, ISO_8601),
+        clock: format_time(entry.id, TIME_OF_DAY),
+    })
 }
 
-/// The time of an id; empty for one that no calendar holds.
-fn at(id: Id, format: &[BorrowedFormatItem<'_>]) -> String {
+/// Formats the time of an id; returns an empty string if it is too far in the future for a calendar.
+fn format_time(id: Id, format: &[BorrowedFormatItem<'_>]) -> String {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(id.ms) * 1_000_000).ok();
     time.and_then(|time| time.format(format).ok()).unwrap_or_default()
 }

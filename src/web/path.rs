@@ -28,8 +28,7 @@ impl FromRequest for Rooms {
 
 /// Returns the path segment that names a room or a list of rooms, still percent-encoded.
 fn room_segment(req: &HttpRequest) -> &str {
-    // Not from actix's match info: it decodes bytes that are not UTF-8 to U+FFFD, so that different
-    // invalid paths would name the same room.
+    // Not from actix's match info: it decodes bytes that are not UTF-8 to U+FFFD, and they would go unnoticed.
     let mut segments = req.uri().path().split('/').skip(1);
     match segments.next().unwrap_or_default() {
         "subscribe" | "history" | "presence" => segments.next().unwrap_or_default(),

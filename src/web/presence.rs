@@ -1,3 +1,5 @@
+//! `GET /presence/{room}`: the subscribers in a room.
+
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 
@@ -5,8 +7,9 @@ use super::error::Problem;
 use super::state::AppState;
 use crate::chat::RoomName;
 
-/// `GET /presence/{room}`: who is in the room on all nodes, as the event `presence` tells it.
-pub async fn list(room: RoomName, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    let roster = state.hub.presence(&room).await?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(roster))
+/// Handles `GET /presence/{room}`: returns the number and names of a room's subscribers on all nodes,
+/// in the form of the event `presence`.
+pub(super) async fn list(room: RoomName, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    let snapshot = state.hub.presence(&room).await?;
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(snapshot))
 }

@@ -1,3 +1,5 @@
+//! `POST /{room}`: checks a message and stores it.
+
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{self, HeaderMap};
@@ -11,26 +13,26 @@ use super::negotiation::prefers_html;
 use super::state::AppState;
 use crate::chat::{Draft, Fields, Invalid, RoomName};
 
-/// `POST /{room}`: stores a message and tells its id; a browser without scripts is sent back to the
-/// room's page.
-pub async fn publish(
+/// Handles `POST /{room}`: stores a message and returns its id, or redirects a form that was sent
+/// without JavaScript to the room's page.
+pub(super) async fn publish(
     req: HttpRequest,
     room: RoomName,
     payload: web::Payload,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let since = Instant::now();
-    let client = Client::of(&req, &state.trusted_proxies);
+    let received = Instant::now();
+    let client = Client::from_request(&req, &state.trusted_proxies);
     state.origins.refuse_cross_site(&req, client)?;
     let mut fields = body::read(&req, payload).await?;
-    match store(&state, &room, &mut fields, req.headers(), client, since).await {
+    match store(&state, &room, &mut fields, req.headers(), client, received).await {
         Ok(_) if prefers_html(req.headers()) => Ok(see_other(&room)),
-        Ok(answer) => Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer)),
+        Ok(stored) => Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(stored)),
         Err(problem) => Err(problem.with_submitted(fields)),
     }
 }
 
-/// The answer to a message that is stored.
+/// The response to a message that is stored.
 #[derive(Serialize)]
 struct Stored {
     id: String,
@@ -38,37 +40,44 @@ struct Stored {
     duplicate: bool,
 }
 
+/// Checks the fields and the rate of the client's address, then stores the message.
 async fn store(
     state: &AppState,
     room: &RoomName,
     fields: &mut Fields,
     headers: &HeaderMap,
     client: Client,
-    since: Instant,
+    received: Instant,
 ) -> Result<Stored, Problem> {
-    fields.key = one_key(fields.key.take(), headers)?;
+    fields.key = idempotency_key(fields.key.take(), headers)?;
+    // Before the rate limit: a message that breaks a rule uses up no token.
     let draft = Draft::new(fields)?;
     state.limits.check_post(client.address).await.map_err(|wait| {
         state.metrics.posts_refused.with_label_values(&["rate_limit"]).inc();
         Problem::rate_limited(whole_seconds(wait))
     })?;
-    let receipt = state.hub.publish(room, &draft, since).await?;
+    let receipt = state.hub.publish(room, &draft, received).await?;
     Ok(Stored { id: receipt.id.to_string(), duplicate: receipt.duplicate })
 }
 
-/// The idempotency key: a field or a header, and where both are there they are the same.
-fn one_key(field: Option<String>, headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// Returns the idempotency key from the field `key` or the header `Idempotency-Key`, which may be
+/// quoted.
+///
+/// # Errors
+/// If both are present and differ.
+fn idempotency_key(field: Option<String>, headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(header) = headers.get("idempotency-key") else {
         return Ok(field);
     };
     let text = header.to_str().map_err(|_| Invalid::Key)?.trim();
-    let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    let key = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     match field {
-        Some(field) if field != bare => Err(Problem::from(Invalid::Key)),
-        _ => Ok(Some(bare.to_owned())),
+        Some(field) if field != key => Err(Problem::from(Invalid::Key)),
+        _ => Ok(Some(key.to_owned())),
     }
 }
 
+/// Returns a redirect to the room's page, so that reloading it does not send the form again.
 fn see_other(room: &RoomName) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((header::LOCATION, room.path()))
@@ -76,7 +85,7 @@ fn see_other(room: &RoomName) -> HttpResponse {
         .finish()
 }
 
-/// `Retry-After` counts whole seconds.
+/// Rounds up to seconds, the unit of `Retry-After`.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::origin::Origins;
+use super::origin::AllowedOrigins;
 use crate::chat::RoomName;
 use crate::hub::Hub;
 use crate::limits::Limits;
@@ -23,5 +23,5 @@ pub struct AppState {
     /// Proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Other sites whose pages may subscribe and publish.
-    pub origins: Origins,
+    pub origins: AllowedOrigins,
 }

@@ -1,7 +1,10 @@
+//! `GET /subscribe/{rooms}`: decides whether a client gets an event stream, where the stream starts
+//! and under which name the client is present.
+
 use std::rc::Rc;
 
 use actix_web::http::{Method, header};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 
 use super::client::Client;
 use super::error::Problem;
@@ -11,12 +14,12 @@ use crate::chat::{Name, RoomName, Rooms};
 use crate::hub::{self, PresenceRequest, Start, SubscribeRequest, Worker};
 use crate::sse::BackoffReason;
 
-/// The most messages that a fresh reader may have first.
-const MOST: usize = 1000;
+/// The highest value of `history`, in messages per room.
+const MAX_REPLAY_MESSAGES: usize = 1000;
 
-/// `GET /subscribe/{room}`, or up to 16 rooms separated by commas: their stream. What is decided here
-/// is who gets one, as whom and from where; then the connection goes over to the hub.
-pub async fn subscribe(
+/// Handles `GET /subscribe/{room}`, or a comma-separated list of rooms, and hands the connection
+/// over to the hub.
+pub(super) async fn subscribe(
     req: HttpRequest,
     rooms: Rooms,
     state: web::Data<AppState>,
@@ -24,65 +27,66 @@ pub async fn subscribe(
 ) -> Result<HttpResponse, Problem> {
     let (start, presence) = (start(&req, &rooms)?, presence(&req, &rooms)?);
     if req.method() == Method::HEAD {
-        return Ok(stream().finish());
+        return Ok(stream_response().finish());
     }
     if state.hub.is_draining() {
-        return Ok(send_away(&state, BackoffReason::Draining, "draining"));
+        return Ok(refuse(&state, BackoffReason::Draining, "draining"));
     }
-    let client = Client::of(&req, &state.trusted_proxies);
+    let client = Client::from_request(&req, &state.trusted_proxies);
     let permit = state.limits.stream_permit(client.address).await;
-    let Some((permit, socket)) = permit.zip(handover::take(&req)) else {
-        return Ok(send_away(&state, BackoffReason::Full, "full"));
+    let Some((permit, socket)) = permit.zip(handover::take_connection(&req)) else {
+        return Ok(refuse(&state, BackoffReason::Full, "full"));
     };
-    let head = handover::head(&stream().finish(), &state.origins.cors_headers(req.headers()));
+    // Written by the hub: middleware never sees the head of a stream, so it gets its CORS headers here.
+    let head = handover::encode_head(&stream_response().finish(), &state.origins.cors_headers(req.headers()));
     worker.subscribe(SubscribeRequest { rooms, start, presence, socket, head, permit: Box::new(permit) });
-    Ok(handover::let_go())
+    Ok(handover::release())
 }
 
-/// The head of every stream, whether it goes on or ends at once.
-fn stream() -> actix_web::HttpResponseBuilder {
-    let mut answer = HttpResponse::Ok();
-    answer
+/// Returns the status and headers of every event stream.
+fn stream_response() -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
-        .insert_header(("X-Accel-Buffering", "no"))
+        .insert_header(("X-Accel-Buffering", "no")) // nginx would buffer the stream
         .force_close();
-    answer
+    response
 }
 
-/// A stream that says why it cannot be had, and when to come back, and ends.
-fn send_away(state: &AppState, reason: BackoffReason, label: &str) -> HttpResponse {
+/// Returns a stream that consists of a `backoff` event: after any status but 200 a browser's
+/// `EventSource` would never reconnect.
+fn refuse(state: &AppState, reason: BackoffReason, label: &str) -> HttpResponse {
     state.metrics.streams_refused.with_label_values(&[label]).inc();
-    stream().body(hub::backoff(reason))
+    stream_response().body(hub::backoff(reason))
 }
 
-/// Where the reader wants to begin: the header is what a browser knows by itself and wins over the
-/// query, an id wins over `history`. What is empty was not said.
+/// Reads where the stream starts: after a cursor, with the newest messages, or live.
 fn start(req: &HttpRequest, rooms: &Rooms) -> Result<Start, Problem> {
-    let header = req
-        .headers()
-        .get("last-event-id")
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let asked = header
-        .filter(|id| !id.is_empty())
+    let header = req.headers().get("last-event-id");
+    let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    // The header comes first: a browser that reconnects sends it along with the query of its first request.
+    let cursor = header
+        .filter(|cursor| !cursor.is_empty())
         .or_else(|| query::first(req, &["lastEventId", "last_event_id"]))
-        .filter(|id| !id.is_empty());
-    let history = query::number(req, "history", 1..=MOST)?;
-    Ok(match (asked, history) {
-        (Some(asked), _) => Start::after(&asked, rooms.len()),
+        .filter(|cursor| !cursor.is_empty());
+    let replay = query::number(req, "history", 1..=MAX_REPLAY_MESSAGES)?;
+    Ok(match (cursor, replay) {
+        (Some(cursor), _) => Start::after(&cursor, rooms.len()),
         (None, Some(count)) => Start::Newest(count),
         (None, None) => Start::Live,
     })
 }
 
-/// As whom the reader comes: `name` keeps the rule of a sender, `in` names rooms of this stream, once
-/// or several times or separated by commas; none where it is empty.
+/// Reads the name under which the subscriber is present (`name`), and in which of its rooms (`in`,
+/// repeated or comma-separated): in all of them if `in` is absent, in none if it is empty.
 fn presence(req: &HttpRequest, rooms: &Rooms) -> Result<PresenceRequest, Problem> {
     let name = Name::parse(&query::first(req, &["name"]).unwrap_or_default())?;
-    let asked: Vec<String> = query::all(req, &["in"]).collect();
-    let named = asked.iter().flat_map(|list| list.split(',')).filter(|room| !room.is_empty());
-    let present: Option<Vec<RoomName>> =
-        named.map(|room| RoomName::parse(room).ok().filter(|room| rooms.contains(room))).collect();
-    let present = present.ok_or_else(|| Problem::bad_request("in must name rooms of this stream."))?;
-    Ok(PresenceRequest { name, rooms: (!asked.is_empty()).then_some(present) })
+    let lists: Vec<String> = query::all(req, &["in"]).collect();
+    let names = lists.iter().flat_map(|list| list.split(',')).filter(|name| !name.is_empty());
+    let selected: Option<Vec<RoomName>> =
+        names.map(|name| RoomName::parse(name).ok().filter(|room| rooms.contains(room))).collect();
+    let selected = selected.ok_or_else(|| Problem::bad_request("in must name rooms of this stream."))?;
+    let present_in = if lists.is_empty() { None } else { Some(selected) };
+    Ok(PresenceRequest { name, rooms: present_in })
 }
