@@ -1,4 +1,4 @@
-//! A node: bus, hub and web, bound to an address, run until it is told to stop, and drained.
+//! A node: message store, hub and HTTP server, from binding its address to draining its streams.
 
 use std::future::Future;
 use std::io;
@@ -17,48 +17,50 @@ use crate::limits::{LimitSettings, Limits};
 use crate::metrics::Metrics;
 use crate::web::{AllowedOrigins, AppState, duplicate_connection, finish, routes};
 
-/// Connections that wait to be accepted: after a restart everybody comes at once.
-const BACKLOG: i32 = 4096;
+/// Connections that the kernel queues until they are accepted. After a restart all clients reconnect
+/// at once.
+const LISTEN_BACKLOG: i32 = 4096;
 
-/// Open files that are not streams: Redis, listeners, requests on their way.
-const OTHER_FILES: u64 = 256;
+/// Open files that are reserved for anything but streams: Redis connections, listeners, requests.
+const RESERVED_FILES: u64 = 256;
 
 /// How long a connection may take to send the head of a request.
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection without a request is kept.
+/// How long a connection without a request stays open.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// The part of the draining time that is left for requests that are under way.
-const LAST_REQUESTS: f64 = 0.25;
+/// The share of the drain time, from 0 to 1, that is left for requests in flight after all streams
+/// have ended.
+const REQUESTS_SHARE_OF_DRAIN: f64 = 0.25;
 
-/// A node that is bound, but does not run yet.
+/// A node that has bound its address and does not serve yet.
 pub struct Server {
     listener: TcpListener,
     state: web::Data<AppState>,
 }
 
-/// How long to drain.
+/// How a running server stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stop {
-    /// The time over which streams are sent away.
+    /// The time over which streams are ended; see [`Hub::drain`].
     pub drain: Duration,
 }
 
 impl Server {
-    /// Binds the address and begins to look for the bus.
+    /// Binds the address, starts to connect to Redis and spawns the node's background tasks.
     ///
     /// # Errors
-    /// When the address cannot be bound or the Redis URL cannot be understood.
+    /// If the address cannot be bound or the Redis URL is invalid. An unreachable Redis is no error.
     pub fn bind(config: &Config) -> io::Result<Self> {
-        let streams = most_that_fit(config.max_streams);
+        let max_streams = max_streams_that_fit(config.max_streams);
         let listener = listen(config.address())
             .map_err(|error| io::Error::new(error.kind(), format!("BIND {}: {error}", config.address())))?;
         let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
         let stores =
-            stores(config, metrics.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let hub = hub(config, &stores, metrics.clone());
-        let limits = limits(config, streams, stores.limits);
+            open_stores(config, metrics.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let hub = start_hub(config, &stores, metrics.clone());
+        let limits = new_limits(config, max_streams, stores.limits);
         tokio::spawn(limits.run(hub.process()));
         let origins = config.allowed_origins.iter().flat_map(|list| &list.0).map(|origin| origin.0.clone());
         let state = AppState {
@@ -72,18 +74,18 @@ impl Server {
         Ok(Self { listener, state: web::Data::new(state) })
     }
 
-    /// Where it listens.
+    /// Returns the address that the node listens on.
     ///
     /// # Errors
-    /// When the operating system does not say.
+    /// If the operating system cannot tell.
     pub fn addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until told to stop, then sends the streams away and answers what is under way.
+    /// Serves until `stop` resolves, then ends all streams and waits for requests in flight.
     ///
     /// # Errors
-    /// When the listener cannot be used.
+    /// If the listener cannot be used.
     pub async fn run(self, stop: impl Future<Output = Stop>) -> io::Result<()> {
         let hub = self.state.hub.clone();
         let state = self.state;
@@ -93,11 +95,11 @@ impl Server {
         })
         .on_connect(duplicate_connection)
         .tcp_nodelay(true)
-        .h1_allow_half_closed(false)
-        .client_request_timeout(HEAD_DEADLINE)
+        .h1_allow_half_closed(false) // a client that closes its side has left
+        .client_request_timeout(REQUEST_HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
-        .max_connections(usize::MAX >> 8)
-        .shutdown_timeout(u64::from(u16::MAX))
+        .max_connections(usize::MAX) // unlimited: MAX_STREAMS and open files are the limits
+        .shutdown_timeout(u64::from(u16::MAX)) // unlimited: the drain time below is the limit
         .disable_signals()
         .listen(self.listener)?
         .run();
@@ -107,25 +109,26 @@ impl Server {
             stop = stop => stop,
             ended = serving => return ended.map_err(io::Error::other)?,
         };
-        hub.drain(drain.mul_f64(1.0 - LAST_REQUESTS)).await;
-        let last_requests = timeout(drain.mul_f64(LAST_REQUESTS), handle.stop(true)).await;
-        if last_requests.is_err() {
-            tracing::warn!("requests were still under way at the end of the draining time");
+        // Streams first: until they have ended, the server still answers requests, those for new streams with `backoff`.
+        hub.drain(drain.mul_f64(1.0 - REQUESTS_SHARE_OF_DRAIN)).await;
+        let stopped = timeout(drain.mul_f64(REQUESTS_SHARE_OF_DRAIN), handle.stop(true)).await;
+        if stopped.is_err() {
+            tracing::warn!("requests were still in flight at the end of the drain time");
         }
         Ok(())
     }
 }
 
-/// What this node shares with others, if it does.
-fn stores(config: &Config, metrics: Arc<Metrics>) -> Result<Stores, String> {
+/// Opens the message store. An error names the variable that holds the invalid URL.
+fn open_stores(config: &Config, metrics: Arc<Metrics>) -> Result<Stores, String> {
     let retention = Retention { messages: config.history as usize, seconds: u64::from(config.history_ttl) };
     let (variable, url) = config.redis().unzip();
     Stores::open(url, &config.redis_prefix, &config.node(), retention, metrics)
         .map_err(|error| format!("{}: {error}", variable.unwrap_or_default()))
 }
 
-/// The hub, joined to its bus.
-fn hub(config: &Config, stores: &Stores, metrics: Arc<Metrics>) -> Arc<Hub> {
+/// Creates the hub, attaches it to the bus and spawns its ticks.
+fn start_hub(config: &Config, stores: &Stores, metrics: Arc<Metrics>) -> Arc<Hub> {
     let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
     let max_age = Some(config.max_age).filter(|age| *age > 0).map(seconds);
     let pace = Pace { heartbeat: seconds(config.heartbeat.into()), max_age };
@@ -136,39 +139,41 @@ fn hub(config: &Config, stores: &Stores, metrics: Arc<Metrics>) -> Arc<Hub> {
     hub
 }
 
-fn limits(config: &Config, streams: u32, store: Option<Arc<dyn LimitStore>>) -> Limits {
+fn new_limits(config: &Config, max_streams: u32, store: Option<Arc<dyn LimitStore>>) -> Limits {
     let settings = LimitSettings {
         rate: config.rate_limit,
         burst: config.rate_burst,
-        streams,
+        streams: max_streams,
         streams_per_address: config.max_streams_per_address,
     };
     Limits::new(store, settings)
 }
 
+/// Binds a listener to the address, with a longer backlog than that of the standard library.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(LISTEN_BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Every stream is an open file. Gives how many fit beside what else the node has to open: one that could
-/// not reach Redis again for its readers' sockets would be of no use to them. 0 asks for as many as fit.
-fn most_that_fit(streams: u32) -> u32 {
-    let Ok(files) = rlimit::increase_nofile_limit(u64::MAX) else {
-        return streams;
+/// Raises the limit of open files as far as possible and returns how many of `max_streams` fit into
+/// it. 0 stands for as many as fit.
+fn max_streams_that_fit(max_streams: u32) -> u32 {
+    let Ok(open_files) = rlimit::increase_nofile_limit(u64::MAX) else {
+        return max_streams;
     };
-    let room = files.saturating_sub(OTHER_FILES.min(files / 2));
-    let fitting = u32::try_from(room).unwrap_or(u32::MAX);
-    if streams > fitting {
+    // Each stream is an open file. Without a reserve a full node could not reconnect to Redis.
+    let available = open_files.saturating_sub(RESERVED_FILES.min(open_files / 2));
+    let fitting = u32::try_from(available).unwrap_or(u32::MAX);
+    if max_streams > fitting {
         tracing::warn!(
-            max_streams = streams,
-            open_files = files,
-            "MAX_STREAMS does not fit into the limit of open files; this node takes {fitting} streams"
+            max_streams,
+            open_files,
+            "the limit of open files is too low for MAX_STREAMS; this node accepts {fitting} streams"
         );
     }
-    if streams == 0 { fitting } else { streams.min(fitting) }
+    if max_streams == 0 { fitting } else { max_streams.min(fitting) }
 }
