@@ -7,7 +7,7 @@
 //! - `state` is what all handlers share.
 
 mod assets;
-pub mod body;
+pub mod body; // public for the fuzz targets
 mod client;
 mod compression;
 mod error;
@@ -30,13 +30,14 @@ use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 
 use crate::chat::NotARoom;
 pub use error::Problem;
-pub use finish::finish;
-pub use handover::{ACTIX_DISPATCHER_TARGET, duplicate_connection};
-pub use origin::AllowedOrigins;
-pub use state::AppState;
+pub(crate) use finish::finish;
+pub use handover::ACTIX_DISPATCHER_TARGET;
+pub(crate) use handover::duplicate_connection;
+pub(crate) use origin::AllowedOrigins;
+pub(crate) use state::AppState;
 
 /// Registers all routes.
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     let get = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
     config
         .service(resource("/", "GET, HEAD").route(get().to(pages::front)))

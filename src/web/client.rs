@@ -11,7 +11,7 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The client of a request, as far as the proxies in between can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Client {
+pub(super) struct Client {
     /// The address that limits count; an IPv6 address is reduced to its /64.
     pub address: IpAddr,
     /// Whether the request came through a trusted proxy.
@@ -23,7 +23,7 @@ pub struct Client {
 impl Client {
     /// Returns the client of a request: the peer or, if that is a trusted proxy, the right-most
     /// address in `X-Forwarded-For` that is not one.
-    pub fn from_request(req: &HttpRequest, trusted_proxies: &[IpNet]) -> Self {
+    pub(super) fn from_request(req: &HttpRequest, trusted_proxies: &[IpNet]) -> Self {
         let peer = req.peer_addr().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
         let forwarded = req.headers().contains_key(X_FORWARDED_FOR);
         let is_trusted = |address: &IpAddr| trusted_proxies.iter().any(|net| net.contains(address));

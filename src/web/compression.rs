@@ -12,7 +12,7 @@ use super::negotiation::content_coding;
 
 /// How much CPU time compression may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
+pub(super) enum Effort {
     /// For a body that is compressed for each request: fractions of a millisecond for a page.
     PerRequest,
     /// For a body that is compressed once and cached: as small as possible.
@@ -20,7 +20,7 @@ pub enum Effort {
 }
 
 /// Compresses `bytes` with brotli or gzip; returns them unchanged for any other coding.
-pub fn compress(coding: ContentEncoding, bytes: &[u8], effort: Effort) -> Vec<u8> {
+pub(super) fn compress(coding: ContentEncoding, bytes: &[u8], effort: Effort) -> Vec<u8> {
     let (brotli_level, gzip_level) = match effort {
         Effort::PerRequest => (5, 6),
         Effort::Cached => (11, 9),
@@ -41,7 +41,7 @@ pub fn compress(coding: ContentEncoding, bytes: &[u8], effort: Effort) -> Vec<u8
 }
 
 /// Sets `Content-Encoding`, and `Vary` since another client may accept other codings.
-pub fn set_coding(headers: &mut HeaderMap, coding: Option<ContentEncoding>) {
+pub(super) fn set_coding(headers: &mut HeaderMap, coding: Option<ContentEncoding>) {
     headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     if let Some(coding) = coding {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
@@ -49,7 +49,7 @@ pub fn set_coding(headers: &mut HeaderMap, coding: Option<ContentEncoding>) {
 }
 
 /// Compresses a response that is an HTML page, as far as its client accepts; returns any other unchanged.
-pub fn compress_page(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+pub(super) fn compress_page(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let content_type = response.headers().get(header::CONTENT_TYPE);
     if !content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html")) {
         return response;

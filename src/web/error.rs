@@ -27,57 +27,57 @@ pub struct Problem {
 
 impl Problem {
     /// Returns a problem with a status and an explanation for the client.
-    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into(), retry_after: None, allow: None, submitted: None }
     }
 
     /// 400: the request cannot be parsed.
-    pub fn bad_request(detail: impl Into<String>) -> Self {
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
     /// 404: nothing has this address.
-    pub fn not_found(detail: impl Into<String>) -> Self {
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
     /// 405: the resource has only the methods in `allow`.
-    pub fn method_not_allowed(allow: &'static str) -> Self {
+    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
         let detail = format!("This address only supports {allow}.");
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
     }
 
     /// 403: the message was posted from another site.
-    pub fn cross_site() -> Self {
+    pub(super) fn cross_site() -> Self {
         let detail = "Messages from other sites are refused unless the operator has allowed their origin.";
         Self::new(StatusCode::FORBIDDEN, detail)
     }
 
     /// 429: the client's address has sent too many messages; it may send one in `retry_after` seconds.
-    pub fn rate_limited(retry_after: u64) -> Self {
+    pub(super) fn rate_limited(retry_after: u64) -> Self {
         let detail = "Too many messages from your address in a short time. Wait a moment, then send it again.";
         Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
     /// 503: the message store did not answer; whether it stored the message is unknown.
-    pub fn store_unavailable() -> Self {
+    pub(super) fn store_unavailable() -> Self {
         let detail =
             "The message store is unavailable. Try again; a message sent again with the same key is stored only once.";
         Self { retry_after: Some(2), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
     /// Attaches the submitted message.
-    pub fn with_submitted(self, fields: Fields) -> Self {
+    pub(super) fn with_submitted(self, fields: Fields) -> Self {
         Self { submitted: Some(Box::new(fields)), ..self }
     }
 
     /// Returns the status in words.
-    pub fn title(&self) -> &'static str {
+    pub(super) fn title(&self) -> &'static str {
         self.status.canonical_reason().unwrap_or("Error")
     }
 
     /// Returns a response with the status and headers of this problem and no body yet.
-    pub fn response(&self) -> HttpResponseBuilder {
+    pub(super) fn response(&self) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(self.status);
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         if let Some(seconds) = self.retry_after {
@@ -90,7 +90,7 @@ impl Problem {
     }
 
     /// Returns the response as `application/problem+json` (RFC 9457 § 3).
-    pub fn json_response(&self) -> HttpResponse {
+    pub(super) fn json_response(&self) -> HttpResponse {
         #[derive(Serialize)]
         struct Json<'a> {
             r#type: &'static str,

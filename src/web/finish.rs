@@ -14,7 +14,7 @@ use super::pages;
 use super::state::AppState;
 
 /// Calls the next service and completes its response.
-pub async fn finish(
+pub(crate) async fn finish(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {

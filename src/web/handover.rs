@@ -37,7 +37,7 @@ struct Duplicate(Cell<Option<Socket>>);
 /// Sets the socket options of a new connection and stores a duplicate of its socket in `data`.
 ///
 /// If the socket cannot be duplicated, nothing is stored and the client cannot subscribe.
-pub fn duplicate_connection(connection: &dyn Any, data: &mut Extensions) {
+pub(crate) fn duplicate_connection(connection: &dyn Any, data: &mut Extensions) {
     let Some(connection) = connection.downcast_ref::<TcpStream>() else {
         return;
     };

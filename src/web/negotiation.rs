@@ -8,20 +8,20 @@ const CODINGS: [ContentEncoding; 2] = [ContentEncoding::Brotli, ContentEncoding:
 
 /// Returns true if a client prefers a page over JSON: a browser that navigates does, `fetch`,
 /// `EventSource` and `curl` do not.
-pub fn prefers_html(headers: &HeaderMap) -> bool {
+pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
     let accept = accept(headers);
     let html = quality(accept, "text", "html");
     html > quality(accept, "application", "json").max(quality(accept, "application", "problem+json"))
 }
 
 /// Returns true if a client prefers JSON over plain text. `*/*` is no preference.
-pub fn prefers_json(headers: &HeaderMap) -> bool {
+pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     let accept = accept(headers);
     quality(accept, "application", "json") > quality(accept, "text", "plain")
 }
 
 /// Returns the content coding for a response, or `None` if it is sent uncompressed.
-pub fn content_coding(req: &HttpRequest) -> Option<ContentEncoding> {
+pub(super) fn content_coding(req: &HttpRequest) -> Option<ContentEncoding> {
     let accepted = AcceptEncoding::parse(req).ok()?;
     let mut supported: Vec<Encoding> = CODINGS.iter().map(|coding| Encoding::Known(*coding)).collect();
     supported.push(Encoding::identity());

@@ -18,11 +18,11 @@ const PREFLIGHT_MAX_AGE_SECONDS: &str = "600";
 
 /// The origins of other sites whose pages may subscribe and publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AllowedOrigins(Vec<String>);
+pub(crate) struct AllowedOrigins(Vec<String>);
 
 impl AllowedOrigins {
     /// Allows `origins`, each with scheme, host and any port, as browsers serialize them.
-    pub fn new(origins: Vec<String>) -> Self {
+    pub(crate) fn new(origins: Vec<String>) -> Self {
         Self(origins)
     }
 
@@ -34,7 +34,7 @@ impl AllowedOrigins {
     }
 
     /// Returns the CORS headers of the response to a request with these headers.
-    pub fn cors_headers(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    pub(super) fn cors_headers(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         let mut cors = Vec::new();
         if !self.0.is_empty() {
             cors.push((header::VARY, HeaderValue::from_static("Origin")));
@@ -48,7 +48,7 @@ impl AllowedOrigins {
 
     /// Returns the headers of the response to a preflight, or `None` if it is not one or its origin
     /// is not allowed.
-    pub fn preflight_headers(&self, headers: &HeaderMap) -> Option<[(HeaderName, HeaderValue); 3]> {
+    pub(super) fn preflight_headers(&self, headers: &HeaderMap) -> Option<[(HeaderName, HeaderValue); 3]> {
         self.matching(headers)?;
         headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
         Some([
@@ -62,7 +62,7 @@ impl AllowedOrigins {
     ///
     /// # Errors
     /// 403 if it comes from any other site.
-    pub fn refuse_cross_site(&self, req: &HttpRequest, client: Client) -> Result<(), Problem> {
+    pub(super) fn refuse_cross_site(&self, req: &HttpRequest, client: Client) -> Result<(), Problem> {
         let headers = req.headers();
         let same_site = match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
             (Some(site), _) => matches!(site.as_bytes(), b"same-origin" | b"none"),

@@ -7,13 +7,13 @@ use actix_web::HttpRequest;
 use super::error::Problem;
 
 /// Returns all values of a query parameter that may be repeated, in order. `names` are its spellings.
-pub fn all(req: &HttpRequest, names: &[&str]) -> impl Iterator<Item = String> {
+pub(super) fn all(req: &HttpRequest, names: &[&str]) -> impl Iterator<Item = String> {
     let pairs = form_urlencoded::parse(req.query_string().as_bytes());
     pairs.filter(|(name, _)| names.contains(&name.as_ref())).map(|(_, value)| value.into_owned())
 }
 
 /// Returns the first value of a query parameter. `names` are its spellings.
-pub fn first(req: &HttpRequest, names: &[&str]) -> Option<String> {
+pub(super) fn first(req: &HttpRequest, names: &[&str]) -> Option<String> {
     all(req, names).next()
 }
 
@@ -21,7 +21,7 @@ pub fn first(req: &HttpRequest, names: &[&str]) -> Option<String> {
 ///
 /// # Errors
 /// 400 if the value contains anything but digits or is out of range.
-pub fn number(req: &HttpRequest, name: &str, range: RangeInclusive<usize>) -> Result<Option<usize>, Problem> {
+pub(super) fn number(req: &HttpRequest, name: &str, range: RangeInclusive<usize>) -> Result<Option<usize>, Problem> {
     let Some(text) = first(req, &[name]) else {
         return Ok(None);
     };

@@ -1,4 +1,4 @@
-//! The state that all request handlers of a node share.
+//! What the request handlers of a node have in common: its rooms, metrics, limits and settings.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 
 /// The state that all request handlers of a node share.
-pub struct AppState {
+pub(crate) struct AppState {
     /// The rooms of this node.
     pub hub: Arc<Hub>,
     /// The counters and gauges of this node.
