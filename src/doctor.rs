@@ -1,17 +1,20 @@
-//! Asks a public address, from outside, what stands between it and a node: whether anything on the way
-//! buffers, compresses, cuts, caches or forgets, and which line of which proxy to change.
+//! Examines a public address from outside: whether anything between it and the nodes buffers, compresses, cuts or caches
+//! streams, drops headers or hides clients, and which setting of which proxy to change.
 //!
-//! It knows only what the contract promises to everybody. `checks` and `asker` judge what was
-//! measured and do nothing else; `examination` measures.
+//! It relies only on what `docs/contract.md` promises to every client. `examination` measures; `checks` and
+//! `client_address` judge the measurements and do no I/O.
 
 mod advice;
-mod asker;
 mod checks;
-mod door;
-mod ear;
+mod client_address;
 mod examination;
 mod finding;
+mod http;
+mod recording;
 mod report;
+mod stream_recorder;
+mod target;
+mod text;
 
 use std::time::Duration;
 
@@ -19,81 +22,81 @@ use clap::Args;
 use tokio::time::timeout;
 
 use crate::chat::RoomName;
-use door::Door;
 use examination::Examination;
 use finding::Finding;
 use report::Report;
+use target::Target;
 
-/// How long everything but the listening may take, whatever the way does.
-const BOUND: Duration = Duration::from_secs(150);
+/// Limit on an examination without its idle time, however slowly the address answers.
+const MAX_ACTIVE_TIME: Duration = Duration::from_secs(150);
 
-/// How long is listened at most where nobody says: twice the longest heartbeat, and a little.
-const LONGEST_IDLE: Duration = Duration::from_secs(130);
+/// The longest default idle time: two heartbeat intervals of at most 60 s, and some reserve.
+const MAX_DEFAULT_IDLE: Duration = Duration::from_secs(130);
 
-/// What to examine.
+/// Options of `tiny-chat doctor`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// The public address, such as `https://chat.example.org`; its path is ignored
     pub url: String,
 
     /// The room to use; five messages stay in it until they expire [default: a new one, doctor-…]
-    #[arg(long, value_name = "ROOM", value_parser = room)]
+    #[arg(long, value_name = "ROOM", value_parser = parse_room)]
     pub room: Option<RoomName>,
 
-    /// Seconds of silence that the stream has to live through [default: two heartbeats and 3 s]
+    /// How many seconds to listen without posting; the stream has to stay open [default: two heartbeats and 3 s]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub idle: Option<u64>,
 }
 
-/// How an examination ended.
+/// The result of an examination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing is broken.
+    /// No finding is broken.
     Sound,
-    /// Something is.
+    /// At least one finding is broken.
     Broken,
-    /// There was nothing to examine.
-    Impossible,
+    /// There was nothing to examine: no connection, or no tiny-chat at the address.
+    NotExamined,
 }
 
 impl Outcome {
-    /// The exit code that scripts get.
+    /// Returns the exit code of the process.
     pub fn code(self) -> u8 {
         match self {
             Self::Sound => 0,
             Self::Broken => 1,
-            Self::Impossible => 2,
+            Self::NotExamined => 2,
         }
     }
 }
 
-/// Examines an address and writes to stdout what it finds.
+/// Examines an address and prints the findings to standard output.
 pub async fn examine(options: &Options) -> Outcome {
-    let run = format!("doctor-{:08x}", rand::random::<u32>());
-    let mut report = Report::new(run.clone());
-    let room = options.room.as_ref().map_or(run, |room| room.as_str().to_owned());
-    match Door::new(&options.url, room) {
-        Ok(door) => through(&door, &mut report, options.idle.map(Duration::from_secs)).await,
-        Err(why) => impossible(&mut report, &why),
+    let run_id = format!("doctor-{:08x}", rand::random::<u32>());
+    let room = options.room.as_ref().map_or(run_id.clone(), |room| room.as_str().to_owned());
+    let mut report = Report::new();
+    match Target::new(&options.url, room) {
+        Ok(target) => run(&target, &mut report, run_id, options.idle.map(Duration::from_secs)).await,
+        Err(why) => not_examined(&mut report, &why),
     }
 }
 
-async fn through(door: &Door, report: &mut Report, idle: Option<Duration>) -> Outcome {
-    report.say(&format!("{}, room {}\n", door.origin(), door.room()));
-    let bound = BOUND + idle.unwrap_or(LONGEST_IDLE);
-    match timeout(bound, Examination::new(door, report).run(idle)).await {
-        Ok(Err(why)) => return impossible(report, &why),
+async fn run(target: &Target, report: &mut Report, run_id: String, idle: Option<Duration>) -> Outcome {
+    report.print_line(&format!("{}, room {}\n", target.origin(), target.room()));
+    let limit = MAX_ACTIVE_TIME + idle.unwrap_or(MAX_DEFAULT_IDLE);
+    match timeout(limit, Examination::new(target, report, run_id).run(idle)).await {
         Ok(Ok(())) => {}
-        Err(_) => report.tell(Finding::broken("time", format!("not finished after {} s", bound.as_secs()))),
+        Ok(Err(why)) => return not_examined(report, &why),
+        Err(_) => report.add(Finding::broken("time", format!("not finished after {} s", limit.as_secs()))),
     }
-    if report.sum_up() { Outcome::Sound } else { Outcome::Broken }
+    if report.print_summary() { Outcome::Sound } else { Outcome::Broken }
 }
 
-fn impossible(report: &mut Report, why: &str) -> Outcome {
-    report.say(&format!("Could not examine it: {why}"));
-    Outcome::Impossible
+fn not_examined(report: &mut Report, why: &str) -> Outcome {
+    report.print_line(&format!("Could not examine it: {why}"));
+    Outcome::NotExamined
 }
 
-fn room(text: &str) -> Result<RoomName, String> {
+fn parse_room(text: &str) -> Result<RoomName, String> {
     RoomName::parse(text).map_err(|why| why.to_string())
 }

@@ -1,4 +1,4 @@
-//! What was measured, and what it means. Pure: no I/O, no clock.
+//! Judges what was measured. Pure: no I/O, no clock.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,246 +6,230 @@ use std::time::Duration;
 use reqwest::Version;
 
 use super::advice;
-use super::ear::{Head, Tale};
 use super::finding::Finding;
+use super::recording::{Recording, StreamHead};
+use super::text::{format_duration, printable};
 
-/// What may pass between an acknowledgement and the message in the stream. A buffer takes far longer.
-pub const LATE: Duration = Duration::from_secs(1);
+/// The longest time between the acknowledgement of a message and its arrival in the stream that is not taken for buffering,
+/// which delays messages much longer.
+pub(super) const MAX_DELIVERY_LAG: Duration = Duration::from_secs(1);
 
-/// Events so near to each other came in one piece.
-const TOGETHER: Duration = Duration::from_millis(50);
+/// Events at most this far apart are taken to have arrived together.
+const SIMULTANEOUS: Duration = Duration::from_millis(50);
 
 /// A message that was acknowledged.
 #[derive(Clone, Debug)]
-pub struct Sent {
-    /// Its id.
-    pub id: String,
-    /// When it was acknowledged, on the clock of the stream that hears it.
-    pub acked: Duration,
+pub(super) struct PostedMessage {
+    pub(super) id: String,
+    /// When it was acknowledged, counted as the times of the recording are.
+    pub(super) acked_at: Duration,
 }
 
-/// How a reader that named its place was served.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resumed {
-    /// The place that the stream began with.
-    pub place: Option<String>,
-    /// The messages that came.
-    pub ids: Vec<String>,
-}
-
-/// Which version of HTTP browsers will speak.
-pub fn version(version: Version, secure: bool) -> Finding {
+/// Checks that browsers will speak HTTP/2.
+pub(super) fn http_version(version: Version, is_secure: bool) -> Finding {
     if version >= Version::HTTP_2 {
-        return Finding::good("HTTP", format!("{version:?}: any number of tabs"));
+        return Finding::good("HTTP", format!("{version:?}: any number of tabs can be open"));
     }
-    let seen = "HTTP/1.1 only: a browser opens six connections to an address, and the stream of each tab takes one. This \
-                program's own page shares one stream among its tabs; of other pages the seventh tab hangs.";
-    let plain = if secure { "" } else { " Browsers speak HTTP/2 only over TLS." };
-    Finding::note("HTTP", format!("{seen}{plain}")).advise(advice::HTTP_2)
+    let text = "HTTP/1.1 only: a browser opens at most six connections to a host, and each tab's stream takes one. \
+                tiny-chat's own page shares one stream among all tabs; with any other page, the seventh tab hangs.";
+    let condition = if is_secure { "" } else { " Browsers speak HTTP/2 only over TLS." };
+    Finding::note("HTTP", format!("{text}{condition}")).with_advice(advice::ENABLE_HTTP_2)
 }
 
-/// Whether the stream's head came as the node wrote it.
-pub fn head(head: &Head) -> [Finding; 2] {
-    let coding = match head.coding.as_str() {
-        "" => Finding::good("compression", "none, though gzip and brotli were offered"),
-        coding => {
-            let seen = format!("the stream is compressed on the way ({coding}): events wait in the compressor");
-            Finding::broken("compression", seen).advise(advice::UNCOMPRESSED)
-        }
-    };
-    let caching = match head.caching.contains("no-transform") && head.caching.contains("no-cache") {
-        true => Finding::good("caching", "Cache-Control came through"),
-        false => {
-            let seen = format!(
-                "Cache-Control was changed to {:?}: proxies nearer to the reader may now cache or compress",
-                head.caching
-            );
-            Finding::note("caching", seen).advise(advice::NO_TRANSFORM)
-        }
-    };
-    [coding, caching]
-}
-
-/// Whether the stream's first words came at once.
-pub fn opening(tale: &Tale) -> Finding {
-    match tale.blocks.first() {
-        Some((at, _)) if *at <= 2 * LATE => Finding::good("first event", format!("after {}", ms(*at))),
-        Some((at, _)) => {
-            Finding::broken("first event", format!("only after {}: something on the way collects", ms(*at)))
-                .advise(advice::UNBUFFERED)
-        }
-        None => held_back(),
+/// Checks that the stream is not compressed on the way.
+pub(super) fn compression(head: &StreamHead) -> Finding {
+    if head.content_encoding.is_empty() {
+        return Finding::good("compression", "none, although gzip and Brotli were offered");
     }
+    let text = format!("a proxy compresses the stream ({}), so events wait in its compressor", head.content_encoding);
+    Finding::broken("compression", text).with_advice(advice::DISABLE_COMPRESSION)
 }
 
-/// Nothing of the stream came at all.
-pub fn held_back() -> Finding {
-    let seen =
-        "nothing came, although posts are answered: something on the way collects the stream before it passes it on";
-    Finding::broken("buffering", seen).advise(advice::UNBUFFERED)
+/// Checks that the `Cache-Control` of the stream arrived as the node sent it.
+pub(super) fn caching(head: &StreamHead) -> Finding {
+    if head.cache_control.contains("no-transform") && head.cache_control.contains("no-cache") {
+        return Finding::good("caching", "Cache-Control arrived unchanged");
+    }
+    let text = format!(
+        "Cache-Control was changed to {:?}: proxies closer to the client may now cache or compress the stream",
+        head.cache_control
+    );
+    Finding::note("caching", text).with_advice(advice::KEEP_CACHE_CONTROL)
 }
 
-/// Whether each message came shortly after its acknowledgement. Where the nodes share no log, a message that did not come
-/// tells nothing about the way.
-pub fn delivery(tale: &Tale, sent: &[Sent], shared: bool) -> Finding {
-    let arrivals: Vec<_> = sent.iter().filter_map(|sent| Some((tale.arrival(&sent.id)?, sent.acked))).collect();
-    let slowest = arrivals.iter().map(|(at, acked)| at.saturating_sub(*acked)).max();
-    let missing = sent.len() - arrivals.len();
-    match slowest {
-        Some(lag) if lag > LATE => {
-            let seen = format!(
-                "messages are held back: one came {} after it was acknowledged{}",
-                ms(lag),
-                how(tale, &arrivals)
+/// Checks that the first event of the stream arrived at once.
+pub(super) fn first_event(recording: &Recording) -> Finding {
+    let Some((at, _)) = recording.blocks.first() else {
+        return nothing_received();
+    };
+    if *at <= 2 * MAX_DELIVERY_LAG {
+        return Finding::good("first event", format!("received after {}", format_duration(*at)));
+    }
+    let text = format!("received only after {}: a proxy buffers the stream", format_duration(*at));
+    Finding::broken("first event", text).with_advice(advice::DISABLE_BUFFERING)
+}
+
+/// Returns the finding for a stream of which nothing arrived.
+pub(super) fn nothing_received() -> Finding {
+    let text = "nothing was received, although posts are answered: a proxy buffers the stream before it passes it on";
+    Finding::broken("buffering", text).with_advice(advice::DISABLE_BUFFERING)
+}
+
+/// Checks that each message arrived soon after its acknowledgement. A missing message only means something if the nodes
+/// share one log.
+pub(super) fn buffering(recording: &Recording, posted: &[PostedMessage], nodes_share_log: bool) -> Finding {
+    let arrivals: Vec<_> = posted
+        .iter()
+        .filter_map(|message| Some((recording.arrival_of(&message.id)?, message.acked_at)))
+        .collect();
+    let longest_lag = arrivals.iter().map(|(at, acked_at)| at.saturating_sub(*acked_at)).max();
+    let (total, missing) = (posted.len(), posted.len() - arrivals.len());
+    match longest_lag {
+        Some(lag) if lag > MAX_DELIVERY_LAG => {
+            let text = format!(
+                "messages are delayed: one was received {} after its acknowledgement{}",
+                format_duration(lag),
+                cause_of_delay(recording, &arrivals)
             );
-            Finding::broken("buffering", seen).advise(advice::UNBUFFERED)
+            Finding::broken("buffering", text).with_advice(advice::DISABLE_BUFFERING)
         }
-        _ if missing > 0 && (!shared || tale.end.is_some()) => {
-            Finding::note("buffering", format!("cannot be told: {missing} of {} messages could not come", sent.len()))
-        }
+        _ if missing > 0 && (!nodes_share_log || recording.end.is_some()) => Finding::note(
+            "buffering",
+            format!("cannot tell: {missing} of {total} messages could not reach this stream"),
+        ),
         _ if missing > 0 => {
-            let seen =
-                format!("{missing} of {} acknowledged messages did not come while the stream was heard", sent.len());
-            Finding::broken("buffering", seen).advise(advice::UNBUFFERED)
+            let text =
+                format!("{missing} of {total} acknowledged messages were not received while the stream was open");
+            Finding::broken("buffering", text).with_advice(advice::DISABLE_BUFFERING)
         }
-        None => Finding::note("buffering", "cannot be told: no message was taken"),
+        None => Finding::note("buffering", "cannot tell: no message was accepted"),
         Some(lag) => {
-            let seen = format!(
-                "none: {} messages came one by one, each within {} of its acknowledgement",
-                sent.len(),
-                ms(lag)
-            );
-            Finding::good("buffering", seen)
+            let lag = format_duration(lag);
+            let text = format!("none: {total} messages came one by one, each within {lag} of its acknowledgement");
+            Finding::good("buffering", text)
         }
     }
 }
 
-/// In which company late messages came.
-fn how(tale: &Tale, arrivals: &[(Duration, Duration)]) -> &'static str {
-    let near = |a: Duration, b: Duration| a.abs_diff(b) <= TOGETHER;
-    let bunch = arrivals.windows(2).any(|pair| near(pair[0].0, pair[1].0) && !near(pair[0].1, pair[1].1));
-    let is_beat = |event: Option<&str>| event == Some("heartbeat");
-    let mut beats = tale.blocks.iter().filter(|(_, block)| is_beat(block.event.as_deref()));
-    let beat = beats.any(|(at, _)| arrivals.iter().any(|(arrival, _)| near(*at, *arrival)));
-    match (bunch, beat) {
-        (_, true) => ", pushed out by a heartbeat",
-        (true, false) => ", several in one piece",
-        (false, false) => "",
+/// Describes what late messages arrived together with. Each arrival is paired with its acknowledgement.
+fn cause_of_delay(recording: &Recording, arrivals: &[(Duration, Duration)]) -> &'static str {
+    let together = |a: Duration, b: Duration| a.abs_diff(b) <= SIMULTANEOUS;
+    if recording.heartbeats().any(|beat| arrivals.iter().any(|(arrival, _)| together(beat, *arrival))) {
+        ", pushed out by a heartbeat"
+    } else if arrivals.windows(2).any(|pair| together(pair[0].0, pair[1].0) && !together(pair[0].1, pair[1].1)) {
+        ", together with others"
+    } else {
+        ""
     }
 }
 
-/// Whether silence was broken as often as the node says.
-pub fn heartbeats(tale: &Tale, heartbeat: Duration, heard: Duration) -> Finding {
-    let longest = silences(tale, heard).max().unwrap_or(heard);
-    let beats = tale.blocks.iter().filter(|(_, block)| block.event.as_deref() == Some("heartbeat")).count();
-    let allowed = heartbeat.mul_f64(1.25) + 2 * LATE;
-    let every = heartbeat.as_secs();
-    match (longest > allowed, beats) {
-        (true, _) => {
-            let seen = format!("nothing came for {}, though the node says something every {every} s", ms(longest));
-            Finding::broken("heartbeats", seen).advise(advice::UNBUFFERED)
-        }
-        (false, 0) => Finding::note("heartbeats", format!("none was due: they come after {every} s of silence")),
-        (false, _) => {
-            Finding::good("heartbeats", format!("in time: {beats} came, never more than {} of silence", ms(longest)))
-        }
+/// Checks that the stream was never silent for longer than the heartbeat interval.
+pub(super) fn heartbeats(recording: &Recording, interval: Duration, listened: Duration) -> Finding {
+    let longest = silences(recording, listened).max().unwrap_or(listened);
+    let count = recording.heartbeats().count();
+    let (longest_text, secs) = (format_duration(longest), interval.as_secs());
+    if longest > interval.mul_f64(1.25) + 2 * MAX_DELIVERY_LAG {
+        let text = format!("nothing was received for {longest_text}, although heartbeats are due every {secs} s");
+        return Finding::broken("heartbeats", text).with_advice(advice::DISABLE_BUFFERING);
     }
+    if count == 0 {
+        return Finding::note("heartbeats", format!("none was due: they are sent after {secs} s of silence"));
+    }
+    Finding::good("heartbeats", format!("in time: {count} received, never more than {longest_text} of silence"))
 }
 
-/// Whether the stream lived as long as it was listened to.
-pub fn idle(tale: &Tale, heard: Duration) -> Finding {
-    let Some((at, how)) = &tale.end else {
-        let quiet = heard.saturating_sub(tale.messages().last().map_or(Duration::ZERO, |(at, _)| at));
-        return Finding::good(
-            "idle stream",
-            format!("alive after {}, the last {} without a message", ms(heard), ms(quiet)),
+/// Checks that the stream stayed open as long as it was listened to.
+pub(super) fn idle_stream(recording: &Recording, listened: Duration) -> Finding {
+    let Some((end, reason)) = &recording.end else {
+        let last_message = recording.messages().last().map_or(Duration::ZERO, |(at, _)| at);
+        let text = format!(
+            "still open after {}, the last {} without a message",
+            format_duration(listened),
+            format_duration(listened.saturating_sub(last_message))
         );
+        return Finding::good("idle stream", text);
     };
-    if let Some(why) = tale.event("backoff") {
-        return Finding::note(
-            "idle stream",
-            format!("the node itself sent us away after {}: {}", ms(*at), why["reason"]),
-        );
+    if let Some(backoff) = recording.event("backoff") {
+        let text = format!("the node itself closed it after {}: {}", format_duration(*end), backoff["reason"]);
+        return Finding::note("idle stream", text);
     }
-    let silence = silences(tale, *at).last().unwrap_or(*at);
-    let seen = format!("cut after {}, when nothing had come for {}: {how}", ms(*at), ms(silence));
-    Finding::broken("idle stream", seen).advise(advice::PATIENT)
+    let silence = silences(recording, *end).last().unwrap_or(*end);
+    let text = format!("cut after {}, after {} of silence: {reason}", format_duration(*end), format_duration(silence));
+    Finding::broken("idle stream", text).with_advice(advice::RAISE_READ_TIMEOUT)
 }
 
-/// The silences of a stream: before, between and after its events.
-fn silences(tale: &Tale, heard: Duration) -> impl Iterator<Item = Duration> {
-    let end = tale.end.as_ref().map_or(heard, |(at, _)| *at);
-    let times = tale.blocks.iter().map(|(at, _)| *at).chain([end]);
-    times.scan(Duration::ZERO, |before, at| {
-        let silence = at.saturating_sub(*before);
-        *before = at;
+/// Returns the time before the first, between all and after the last event.
+fn silences(recording: &Recording, listened: Duration) -> impl Iterator<Item = Duration> {
+    let end = recording.end.as_ref().map_or(listened, |(at, _)| *at);
+    let times = recording.blocks.iter().map(|(at, _)| *at).chain([end]);
+    times.scan(Duration::ZERO, |previous, at| {
+        let silence = at.saturating_sub(*previous);
+        *previous = at;
         Some(silence)
     })
 }
 
-/// Whether a reader that names its place gets every later message, once and in order.
-pub fn resume(asked: &str, later: &[String], header: &Resumed, query: &Resumed) -> Finding {
-    let right = |resumed: &Resumed| resumed.place.as_deref() == Some(asked) && resumed.ids == later;
-    if right(header) {
-        return Finding::good("resume", format!("by Last-Event-ID: exactly the {} later messages came", later.len()));
+/// Checks that a stream resumed after `cursor` replays exactly the later messages, in order. The cursor was sent in the
+/// `Last-Event-ID` header of one request, and in the query of the other.
+pub(super) fn resume(cursor: &str, later: &[String], by_header: &Recording, by_query: &Recording) -> Finding {
+    let starts_at_cursor = |recording: &Recording| recording.start_cursor() == Some(cursor);
+    let received = |recording: &Recording| recording.messages().map(|(_, id)| printable(id)).collect::<Vec<_>>();
+    let is_right = |recording: &Recording| starts_at_cursor(recording) && received(recording) == later;
+    if is_right(by_header) {
+        return Finding::good("resume", format!("with Last-Event-ID, exactly the {} later messages came", later.len()));
     }
-    if header.place.as_deref() == Some(asked) {
-        let seen = format!("the place was understood, but {} came instead of {}", list(&header.ids), list(later));
-        return Finding::broken("resume", seen).advise(advice::UNCACHED);
+    if starts_at_cursor(by_header) {
+        let (received, expected) = (list(&received(by_header)), list(later));
+        let text = format!("the node received the cursor, but the stream held {received} instead of {expected}");
+        return Finding::broken("resume", text).with_advice(advice::DISABLE_CACHING);
     }
-    let query = match right(query) {
-        true => "?lastEventId= works, but a browser that reconnects sends the header",
-        false => "?lastEventId= does not help either",
+    let alternative = if is_right(by_query) {
+        "?lastEventId= works, but a browser that reconnects sends the header"
+    } else {
+        "?lastEventId= does not help either"
     };
-    let seen = format!("the header Last-Event-ID does not reach the node: who reconnects misses messages. {query}");
-    Finding::broken("resume", seen).advise(advice::LAST_EVENT_ID)
+    let text = format!(
+        "the header Last-Event-ID does not reach the node, so clients that reconnect miss messages. {alternative}"
+    );
+    Finding::broken("resume", text).with_advice(advice::KEEP_LAST_EVENT_ID)
 }
 
-/// Whether all nodes have the same log: how many of the readings found a message that was posted once.
-pub fn nodes(names: &BTreeSet<String>, found: usize, asked: usize) -> Finding {
+/// Checks that all nodes share one log: a message that was posted once must be found by all requests for it.
+pub(super) fn nodes(names: &BTreeSet<String>, found: usize, requests: usize) -> Finding {
     let list = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let who = match names.len() {
-        0 => "no stream said which node it is on".to_owned(),
-        1 => format!("one answered: {list} (or several with one NODE)"),
+    let answered = match names.len() {
+        0 => "no stream named its node".to_owned(),
+        1 => format!("one answered: {list} (or several with the same NODE)"),
         count => format!("{count} answered: {list}"),
     };
-    if found < asked {
-        let seen = format!(
-            "{who}; a message posted once was found by {found} of {asked} requests: they do not share one Redis"
+    if found < requests {
+        let text = format!(
+            "{answered}; a message posted once was found by {found} of {requests} requests: the nodes do not share one Redis"
         );
-        return Finding::broken("nodes", seen).advise(advice::ONE_REDIS);
+        return Finding::broken("nodes", text).with_advice(advice::SHARE_ONE_REDIS);
     }
-    Finding::good("nodes", format!("{who}; a message posted once was found by all of {asked} requests"))
+    Finding::good("nodes", format!("{answered}; a message posted once was found by all {requests} requests"))
 }
 
-/// Whether a post that is repeated with its key stays one message.
-pub fn repeated(first: &str, second: Option<&str>, duplicate: bool) -> Finding {
-    match second {
-        Some(second) if second == first && duplicate => {
-            Finding::good("repeated post", "with the same key it stayed one message")
-        }
-        Some(second) if second == first => {
-            Finding::note("repeated post", "the same answer came, but from a cache on the way").advise(advice::UNCACHED)
-        }
-        Some(_) => {
-            Finding::broken("repeated post", "the same key made a second message: the nodes do not share one Redis")
-                .advise(advice::ONE_REDIS)
-        }
-        None => Finding::broken("repeated post", "it was not answered"),
+/// Checks that repeating a post with its idempotency key stores no second message. `first` and `second` are the ids in the
+/// two responses.
+pub(super) fn repeated_post(first: &str, second: Option<&str>, is_duplicate: bool) -> Finding {
+    let Some(second) = second else {
+        return Finding::broken("repeated post", "the repetition was not answered");
+    };
+    if second != first {
+        let text = "the same key stored a second message: the nodes do not share one Redis";
+        return Finding::broken("repeated post", text).with_advice(advice::SHARE_ONE_REDIS);
     }
+    if !is_duplicate {
+        let text = "the same response was received again, from a cache on the way";
+        return Finding::note("repeated post", text).with_advice(advice::DISABLE_CACHING);
+    }
+    Finding::good("repeated post", "the same key stored only one message")
 }
 
 fn list(ids: &[String]) -> String {
     if ids.is_empty() { "nothing".to_owned() } else { ids.join(", ") }
-}
-
-/// A time as people read it.
-pub fn ms(time: Duration) -> String {
-    match time.as_millis() {
-        0 => "1 ms".to_owned(),
-        ms @ 1..1000 => format!("{ms} ms"),
-        _ => format!("{:.1} s", time.as_secs_f64()),
-    }
 }
 
 #[cfg(test)]

@@ -1,242 +1,249 @@
+//! Measures: sends the requests of an examination, step by step, and reports the findings.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::asker::{self, Seen, Way};
-use super::checks::{self, LATE, Resumed, Sent, ms};
-use super::door::{Answer, Door, Place, plain};
-use super::ear::{Ear, Tale};
+use super::checks::{self, MAX_DELIVERY_LAG, PostedMessage};
+use super::client_address::{self, FORGED_ADDRESS, ObservedClient};
 use super::finding::Finding;
+use super::http::BufferedResponse;
+use super::recording::Recording;
 use super::report::Report;
+use super::stream_recorder::StreamRecorder;
+use super::target::{StreamCursor, Target};
+use super::text::{format_duration, printable};
 
-/// Messages that are posted, and how far apart: far enough that a buffer cannot pass for a slow network.
+/// Messages that are posted before the resumed streams are opened; one more follows.
 const MESSAGES: usize = 4;
-const APART: Duration = Duration::from_millis(300);
 
-/// Connections that are opened side by side, so that a balancer shows all of its nodes.
-const CONNECTIONS: usize = 8;
+/// Time between two posts, long enough that a slow network cannot be mistaken for a buffer.
+const POST_INTERVAL: Duration = Duration::from_millis(300);
 
-/// How long other readers of ours may still be told of as they leave, which is no silence.
-const SETTLING: Duration = Duration::from_secs(3);
+/// Connections that are opened at once, so that a load balancer leads to each of its nodes.
+const PARALLEL_CONNECTIONS: usize = 8;
 
-/// How long the words of a stream are waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Limit on the wait for the first events of a stream.
+const FIRST_EVENTS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An examination under way.
-pub struct Examination<'a> {
-    door: &'a Door,
+/// The heartbeat interval, in seconds, that is assumed if the node does not state one.
+const DEFAULT_HEARTBEAT_SECS: u64 = 15;
+
+/// Added to the idle time, because the other streams of the examination may still cause presence events as they close.
+const PRESENCE_SETTLING_TIME: Duration = Duration::from_secs(3);
+
+/// An examination in progress.
+pub(super) struct Examination<'a> {
+    target: &'a Target,
     report: &'a mut Report,
-    sent: Vec<Sent>,
-    shared: bool,
+    /// Makes the idempotency keys of this run differ from those of others.
+    run_id: String,
+    /// The start of the main stream, which the times of posted messages count from.
+    started_at: Instant,
+    posted: Vec<PostedMessage>,
+    nodes_share_log: bool,
     proxy: Option<String>,
 }
 
 impl<'a> Examination<'a> {
-    /// An examination in which nothing has been asked yet.
-    pub fn new(door: &'a Door, report: &'a mut Report) -> Self {
-        Self { door, report, sent: Vec::new(), shared: true, proxy: None }
+    pub(super) fn new(target: &'a Target, report: &'a mut Report, run_id: String) -> Self {
+        let started_at = Instant::now();
+        Self { target, report, run_id, started_at, posted: Vec::new(), nodes_share_log: true, proxy: None }
     }
 
-    /// Asks everything, and reports what it finds.
+    /// Runs all checks and reports their findings. `idle` is how long the stream is left without messages; by default
+    /// two heartbeat intervals and a few seconds.
     ///
     /// # Errors
-    /// When there is nothing to examine, with the reason.
-    pub async fn run(mut self, idle: Option<Duration>) -> Result<(), String> {
-        self.reach().await?;
-        let mut ear = self.open().await?;
-        let began = ear.as_ref().map_or_else(Instant::now, |ear| ear.began);
-        self.post(began).await;
-        self.nodes().await;
-        self.repeat().await;
-        if ear.is_some() {
-            self.resume(began).await;
+    /// If there is nothing to examine, with the reason.
+    pub(super) async fn run(mut self, idle: Option<Duration>) -> Result<(), String> {
+        self.check_reachable().await?;
+        let mut stream = self.open_main_stream().await?;
+        self.started_at = stream.as_ref().map_or_else(Instant::now, |stream| stream.started_at);
+        self.post_messages().await;
+        self.check_nodes().await;
+        self.check_repeated_post().await;
+        if stream.is_some() {
+            self.check_resume().await;
         }
-        self.clients().await;
-        match &mut ear {
-            Some(ear) => self.listen(ear, idle).await,
-            None => self.report.tell(checks::held_back()),
+        self.check_client_address().await;
+        match &mut stream {
+            Some(stream) => self.check_idle_stream(stream, idle).await,
+            None => self.report.add(checks::nothing_received()),
         }
         Ok(())
     }
 
-    /// Whether a tiny-chat is there.
-    async fn reach(&mut self) -> Result<(), String> {
-        let answer = self.door.history(None).await?;
-        self.proxy = answer.proxy();
-        if let Some(elsewhere) = answer.elsewhere() {
-            return Err(format!("it sends us on; examine {} instead", plain(elsewhere)));
+    async fn check_reachable(&mut self) -> Result<(), String> {
+        let response = self.target.history(None).await?;
+        if let Some(location) = response.redirect() {
+            return Err(format!("the address redirects; examine {} instead", printable(location)));
         }
-        match (answer.status, answer.text("last"), answer.text("detail")) {
+        self.proxy = response.proxy();
+        let via = self.proxy.as_ref().map_or_else(String::new, |proxy| format!(" via {proxy}"));
+        match (response.status, response.text("last"), response.text("detail")) {
             (200, Some(_), _) => {}
-            (503, _, Some(detail)) => return Err(format!("a node answers, but: {}", plain(detail))),
-            (status, ..) => return Err(format!("no tiny-chat answers there: /history is {status}{}", by(&self.proxy))),
+            (503, _, Some(detail)) => return Err(format!("a node answers, but reports: {}", printable(detail))),
+            (status, ..) => return Err(format!("no tiny-chat answers there: /history returned {status}{via}")),
         }
-        self.report.tell(Finding::good("reachable", format!("a tiny-chat answers{}", by(&self.proxy))));
+        self.report.add(Finding::good("reachable", format!("tiny-chat answers{via}")));
         Ok(())
     }
 
-    /// Opens the stream that everything is heard on; `None` if not even its head comes.
-    async fn open(&mut self) -> Result<Option<Ear>, String> {
-        let Some(mut ear) = self.door.stream(Place::Fresh, "gzip, br").await? else {
+    /// Opens the stream that is recorded until the end. Returns `None` if not even the head of its response arrives.
+    async fn open_main_stream(&mut self) -> Result<Option<StreamRecorder>, String> {
+        let Some(mut stream) = self.target.open_stream(StreamCursor::Absent, "gzip, br").await? else {
             return Ok(None);
         };
-        if !ear.head.is_stream() {
-            return Err(format!("/subscribe gives no event stream, but {} {}", ear.head.status, plain(&ear.head.kind)));
+        let head = &stream.recording.head;
+        if !head.is_stream() {
+            let (status, content_type) = (head.status, printable(&head.content_type));
+            return Err(format!("/subscribe returned {status} {content_type} instead of an event stream"));
         }
-        self.report.tell(checks::version(ear.head.version, self.door.is_secure()));
-        checks::head(&ear.head).into_iter().for_each(|finding| self.report.tell(finding));
-        if !ear.head.coding.is_empty() {
-            match self.door.stream(Place::Fresh, "identity").await? {
-                Some(readable) => ear = readable,
+        self.report.add(checks::http_version(head.version, self.target.is_secure()));
+        self.report.add(checks::compression(head));
+        self.report.add(checks::caching(head));
+        if !head.content_encoding.is_empty() {
+            // The recorder does not decompress, so the other checks need a stream without compression.
+            match self.target.open_stream(StreamCursor::Absent, "identity").await? {
+                Some(uncompressed) => stream = uncompressed,
                 None => return Ok(None),
             }
         }
-        self.greeting(&mut ear).await?;
-        Ok(Some(ear))
+        self.check_first_events(&mut stream).await?;
+        Ok(Some(stream))
     }
 
-    /// The first words of the stream.
-    async fn greeting(&mut self, ear: &mut Ear) -> Result<(), String> {
-        let enough = |tale: &Tale| tale.event("status").is_some() || tale.end.is_some();
-        ear.until(Instant::now() + PATIENCE, enough).await;
-        self.status(&ear.tale)?;
-        self.report.tell(checks::opening(&ear.tale));
+    async fn check_first_events(&mut self, stream: &mut StreamRecorder) -> Result<(), String> {
+        let is_enough = |recording: &Recording| recording.event("status").is_some() || recording.end.is_some();
+        stream.wait_for(Instant::now() + FIRST_EVENTS_TIMEOUT, is_enough).await;
+        if let Some(backoff) = stream.recording.event("backoff") {
+            return Err(format!("the node turns subscribers away: {}", backoff["reason"]));
+        }
+        if stream.recording.event("status").is_some_and(|status| status["live"] == false) {
+            self.report.add(Finding::broken("Redis", "the node has lost its connection to Redis: see its log"));
+        }
+        self.report.add(checks::first_event(&stream.recording));
         Ok(())
     }
 
-    /// Whether the node is in a state to be examined.
-    fn status(&mut self, tale: &Tale) -> Result<(), String> {
-        if let Some(why) = tale.event("backoff") {
-            return Err(format!("the node sends readers away: {}", why["reason"]));
-        }
-        if tale.event("status").is_some_and(|status| status["live"] == false) {
-            self.report.tell(Finding::broken("Redis", "the node does not hear its Redis: see its log"));
-        }
-        Ok(())
-    }
-
-    async fn post(&mut self, began: Instant) {
+    async fn post_messages(&mut self) {
         for number in 1..=MESSAGES {
-            match self.send(began, number).await {
-                Ok(sent) => self.sent.push(sent),
+            match self.post_acknowledged(number).await {
+                Ok(message) => self.posted.push(message),
                 Err(why) => {
-                    self.report.tell(Finding::broken("posts", format!("message {number} was not taken: {why}")));
+                    self.report.add(Finding::broken("posts", format!("message {number} was not accepted: {why}")));
                     return;
                 }
             }
-            sleep(APART).await;
+            sleep(POST_INTERVAL).await;
         }
-        self.report.tell(Finding::good("posts", format!("{MESSAGES} messages were acknowledged")));
+        self.report.add(Finding::good("posts", format!("{MESSAGES} messages were acknowledged")));
     }
 
-    async fn send(&self, began: Instant, number: usize) -> Result<Sent, String> {
-        let answer = self.door.post(&format!("examination, message {number}"), &self.key(number)).await?;
-        match (answer.status, answer.text("id")) {
-            (200, Some(id)) => Ok(Sent { id: plain(id), acked: began.elapsed() }),
-            (status, _) => Err(format!("{status} {}", plain(answer.text("detail").unwrap_or_default()))),
+    /// Posts a message, or repeats it: the same number always has the same text and idempotency key.
+    async fn post(&self, number: usize) -> Result<BufferedResponse, String> {
+        let (text, key) = (format!("examination, message {number}"), format!("{}-{number}", self.run_id));
+        self.target.post(&text, &key).await
+    }
+
+    async fn post_acknowledged(&self, number: usize) -> Result<PostedMessage, String> {
+        let response = self.post(number).await?;
+        match (response.status, response.text("id")) {
+            (200, Some(id)) => Ok(PostedMessage { id: printable(id), acked_at: self.started_at.elapsed() }),
+            (status, _) => Err(format!("{status} {}", printable(response.text("detail").unwrap_or_default()))),
         }
     }
 
-    /// The same for the same message of this room, whenever it is asked for.
-    fn key(&self, number: usize) -> String {
-        format!("{}-{number}", self.report.run())
+    /// Asks for the first message on several connections at once, so that each node has to find it in its log.
+    async fn check_nodes(&mut self) {
+        let names = join_all((0..PARALLEL_CONNECTIONS).map(|_| self.node_name())).await;
+        let names = names.into_iter().flatten().collect::<BTreeSet<_>>();
+        let Some(first) = self.posted.first() else { return };
+        let responses = join_all((0..PARALLEL_CONNECTIONS).map(|_| self.target.history(Some(&first.id)))).await;
+        let statuses = responses.into_iter().flatten().map(|response| response.status);
+        let statuses: Vec<u16> = statuses.filter(|status| matches!(status, 200 | 404)).collect();
+        let found = statuses.iter().filter(|status| **status == 200).count();
+        self.nodes_share_log = found == statuses.len();
+        self.report.add(checks::nodes(&names, found, statuses.len()));
     }
 
-    /// Looks through several connections at once for the nodes, and for a message in each of their logs.
-    async fn nodes(&mut self) {
-        let names =
-            join_all((0..CONNECTIONS).map(|_| self.node())).await.into_iter().flatten().collect::<BTreeSet<_>>();
-        let Some(first) = self.sent.first() else { return };
-        let answers = join_all((0..CONNECTIONS).map(|_| self.door.history(Some(&first.id)))).await;
-        let answers: Vec<Answer> =
-            answers.into_iter().flatten().filter(|answer| matches!(answer.status, 200 | 404)).collect();
-        let found = answers.iter().filter(|answer| answer.status == 200).count();
-        self.shared = found == answers.len();
-        self.report.tell(checks::nodes(&names, found, answers.len()));
+    /// Returns the name of the node that a new connection leads to.
+    async fn node_name(&self) -> Option<String> {
+        let mut stream = self.target.open_stream(StreamCursor::Absent, "identity").await.ok()??;
+        let deadline = Instant::now() + 2 * MAX_DELIVERY_LAG;
+        stream.wait_for(deadline, |recording| recording.event("status").is_some()).await;
+        Some(printable(stream.recording.event("status")?["node"].as_str()?))
     }
 
-    /// The name of the node that a new connection leads to.
-    async fn node(&self) -> Option<String> {
-        let mut ear = self.door.stream(Place::Fresh, "identity").await.ok()??;
-        ear.until(Instant::now() + 2 * LATE, |tale| tale.event("status").is_some()).await;
-        Some(plain(ear.tale.event("status")?["node"].as_str()?))
+    async fn check_repeated_post(&mut self) {
+        let Some(first) = self.posted.first() else { return };
+        let response = self.post(1).await.ok();
+        let is_duplicate = response.as_ref().is_some_and(|response| response.json["duplicate"] == true);
+        let id = response.as_ref().and_then(|response| response.text("id"));
+        self.report.add(checks::repeated_post(&first.id, id, is_duplicate));
     }
 
-    async fn repeat(&mut self) {
-        let Some(first) = self.sent.first() else { return };
-        let answer = self.door.post("examination, message 1", &self.key(1)).await;
-        let answer = answer.as_ref().ok();
-        let duplicate = answer.is_some_and(|answer| answer.json["duplicate"] == true);
+    async fn check_resume(&mut self) {
+        let finding = self.resume().await;
         self.report
-            .tell(checks::repeated(&first.id, answer.and_then(|answer| answer.text("id")), duplicate));
+            .add(finding.unwrap_or_else(|why| Finding::note("resume", format!("cannot tell: {why}"))));
     }
 
-    async fn resume(&mut self, began: Instant) {
-        let finding = self.resumed(began).await;
-        self.report
-            .tell(finding.unwrap_or_else(|why| Finding::note("resume", format!("cannot be told: {why}"))));
-    }
-
-    /// Comes back as a reader that has the second message, and hears the later ones and one more.
-    async fn resumed(&mut self, began: Instant) -> Result<Finding, String> {
-        let asked = self
-            .sent
-            .get(1)
-            .filter(|_| self.shared)
-            .ok_or("there are no messages that all nodes have")?
-            .id
-            .clone();
-        let header = self.come_back(Place::Header(&asked)).await?;
-        let query = self.come_back(Place::Query(&asked)).await?;
-        let last = self.send(began, MESSAGES + 1).await.map_err(|why| format!("a post was not taken: {why}"))?;
-        let (header, query) = (heard(header, &last.id).await, heard(query, &last.id).await);
-        self.sent.push(last);
-        if header.place.is_none() {
-            return Err("the second stream did not say where it begins".to_owned());
+    /// Opens streams that resume after the second message, then posts one more.
+    async fn resume(&mut self) -> Result<Finding, String> {
+        let second = self.posted.get(1).filter(|_| self.nodes_share_log);
+        let cursor = second.ok_or("there are no messages that all nodes have")?.id.clone();
+        let by_header = self.open_resumed_stream(StreamCursor::Header(&cursor)).await?;
+        let by_query = self.open_resumed_stream(StreamCursor::Query(&cursor)).await?;
+        let last = self.post_acknowledged(MESSAGES + 1).await;
+        let last = last.map_err(|why| format!("a message was not accepted: {why}"))?;
+        let by_header = record_until_message(by_header, &last.id).await;
+        let by_query = record_until_message(by_query, &last.id).await;
+        self.posted.push(last);
+        if by_header.start_cursor().is_none() {
+            return Err("the resumed stream did not state its cursor".to_owned());
         }
-        let later: Vec<_> = self.sent.iter().skip(2).map(|sent| sent.id.clone()).collect();
-        Ok(checks::resume(&asked, &later, &header, &query))
+        let later: Vec<_> = self.posted.iter().skip(2).map(|message| message.id.clone()).collect();
+        Ok(checks::resume(&cursor, &later, &by_header, &by_query))
     }
 
-    async fn come_back(&self, place: Place<'_>) -> Result<Ear, String> {
-        self.door.stream(place, "identity").await?.ok_or_else(|| "no second stream came".to_owned())
+    async fn open_resumed_stream(&self, cursor: StreamCursor<'_>) -> Result<StreamRecorder, String> {
+        let stream = self.target.open_stream(cursor, "identity").await?;
+        stream.ok_or_else(|| "the resumed stream was not answered".to_owned())
     }
 
-    async fn clients(&mut self) {
-        let (honest, forged) = (self.door.health(false).await, self.door.health(true).await);
-        let own = honest.as_ref().ok().and_then(Answer::own_address);
-        let tls = || self.door.is_secure().then(|| "whoever speaks TLS here".to_owned());
-        let way = Way { proxy: self.proxy.clone().or_else(tls), own };
-        let seen = |answer: Result<Answer, String>| Seen::of(&answer.ok()?);
-        self.report.tell(asker::clients(seen(honest).as_ref(), seen(forged).as_ref(), &way));
+    async fn check_client_address(&mut self) {
+        let honest = self.target.health(None).await.ok();
+        let forged = self.target.health(Some(FORGED_ADDRESS)).await.ok();
+        let local = honest.as_ref().and_then(BufferedResponse::local_address);
+        // A node does not speak TLS itself, so something in front of it does, even if it does not identify itself.
+        let tls_proxy = self.target.is_secure().then_some("unnamed, it terminates TLS");
+        let honest = honest.as_ref().and_then(ObservedClient::from_health);
+        let forged = forged.as_ref().and_then(ObservedClient::from_health);
+        let proxy = self.proxy.as_deref().or(tls_proxy);
+        self.report.add(client_address::clients(honest.as_ref(), forged.as_ref(), proxy, local));
     }
 
-    /// Says nothing any more and listens, until two heartbeats were due.
-    async fn listen(&mut self, ear: &mut Ear, idle: Option<Duration>) {
-        let said = ear.tale.event("status").and_then(|status| status["heartbeat"].as_u64());
-        let heartbeat = Duration::from_secs(said.unwrap_or(15).clamp(1, 60));
-        let idle = idle.unwrap_or(2 * heartbeat + SETTLING);
-        self.report.say(&format!("… listening in silence for {}", ms(idle)));
-        ear.listen(Instant::now() + idle).await;
-        let heard = ear.began.elapsed();
-        self.report.tell(checks::idle(&ear.tale, heard));
-        self.report.tell(checks::heartbeats(&ear.tale, heartbeat, heard));
-        self.report.tell(checks::delivery(&ear.tale, &self.sent, self.shared));
+    /// Listens without posting until two heartbeats were due, then judges the whole recording of the stream.
+    async fn check_idle_stream(&mut self, stream: &mut StreamRecorder, idle: Option<Duration>) {
+        let announced = stream.recording.event("status").and_then(|status| status["heartbeat"].as_u64());
+        let heartbeat = Duration::from_secs(announced.unwrap_or(DEFAULT_HEARTBEAT_SECS).clamp(1, 60));
+        let idle = idle.unwrap_or(2 * heartbeat + PRESENCE_SETTLING_TIME);
+        self.report.print_line(&format!("… listening for {} without posting", format_duration(idle)));
+        stream.record_until(Instant::now() + idle).await;
+        let listened = stream.started_at.elapsed();
+        self.report.add(checks::idle_stream(&stream.recording, listened));
+        self.report.add(checks::heartbeats(&stream.recording, heartbeat, listened));
+        self.report.add(checks::buffering(&stream.recording, &self.posted, self.nodes_share_log));
     }
 }
 
-/// What a stream says until a message comes.
-async fn heard(mut ear: Ear, last: &str) -> Resumed {
-    ear.until(Instant::now() + 2 * LATE, |tale| tale.arrival(last).is_some()).await;
-    let opening = ear.tale.blocks.iter().find(|(_, block)| block.retry);
-    Resumed {
-        place: opening.and_then(|(_, block)| block.id.clone()),
-        ids: ear.tale.messages().map(|(_, id)| plain(id)).collect(),
-    }
-}
-
-fn by(proxy: &Option<String>) -> String {
-    proxy.as_ref().map_or_else(String::new, |proxy| format!(" by way of {proxy}"))
+/// Records a stream until a message arrives or is overdue.
+async fn record_until_message(mut stream: StreamRecorder, id: &str) -> Recording {
+    let deadline = Instant::now() + 2 * MAX_DELIVERY_LAG;
+    stream.wait_for(deadline, |recording| recording.arrival_of(id).is_some()).await;
+    stream.recording
 }

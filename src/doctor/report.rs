@@ -1,47 +1,45 @@
+//! Prints findings to standard output as they come, and counts them.
+
 use std::io::{self, IsTerminal, Write};
 
 use super::finding::{Finding, Verdict};
 
-/// Writes down findings as they come, and counts them.
-pub struct Report {
-    out: io::Stdout,
-    for_people: bool,
-    run: String,
+/// The findings of an examination.
+pub(super) struct Report {
+    stdout: io::Stdout,
+    is_terminal: bool,
     verdicts: Vec<Verdict>,
 }
 
 impl Report {
-    /// A report to stdout, of a run with this name.
-    pub fn new(run: String) -> Self {
-        let out = io::stdout();
-        Self { for_people: out.is_terminal(), out, run, verdicts: Vec::new() }
+    /// Returns a report without findings.
+    pub(super) fn new() -> Self {
+        let stdout = io::stdout();
+        Self { is_terminal: stdout.is_terminal(), stdout, verdicts: Vec::new() }
     }
 
-    /// What tells this run from others.
-    pub fn run(&self) -> &str {
-        &self.run
-    }
-
-    /// Adds a finding.
-    pub fn tell(&mut self, finding: Finding) {
+    /// Prints a finding and counts it.
+    pub(super) fn add(&mut self, finding: Finding) {
         self.verdicts.push(finding.verdict);
-        self.say(&if self.for_people { finding.wrapped() } else { finding.to_string() });
+        self.print_line(&if self.is_terminal { finding.wrapped() } else { finding.to_string() });
     }
 
-    /// Adds a line that is no finding. Who closes the pipe does not want to read on, but may want the exit code.
-    pub fn say(&mut self, line: &str) {
-        let _ = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
+    /// Prints a line that is not a finding.
+    pub(super) fn print_line(&mut self, line: &str) {
+        // A closed pipe does not end the examination, since its exit code may still be wanted.
+        let _ = writeln!(self.stdout, "{line}").and_then(|()| self.stdout.flush());
     }
 
-    /// The last line; whether nothing is broken.
-    pub fn sum_up(&mut self) -> bool {
+    /// Prints how many findings there are of each verdict. Returns true if nothing is broken.
+    pub(super) fn print_summary(&mut self) -> bool {
         let count = |verdict| self.verdicts.iter().filter(|found| **found == verdict).count();
         let (good, notes, broken) = (count(Verdict::Good), count(Verdict::Note), count(Verdict::Broken));
-        let line = match broken {
-            0 => format!("Nothing is broken: {good} good, {notes} to note."),
-            _ => format!("Broken: {broken}. Good: {good}. To note: {notes}."),
+        let summary = if broken == 0 {
+            format!("Nothing is broken: {good} good, {notes} to note.")
+        } else {
+            format!("Broken: {broken}. Good: {good}. To note: {notes}.")
         };
-        self.say(&format!("\n{line}"));
+        self.print_line(&format!("\n{summary}"));
         broken == 0
     }
 }

@@ -41,7 +41,7 @@ async fn a_node_without_a_proxy_is_sound() {
         "one by one",
         "in time: ",
         "exactly the 3 later messages",
-        "our own address",
+        "this machine's own address",
         "HTTP/1.1 only",
         "only over TLS",
     ] {
@@ -73,7 +73,7 @@ async fn a_proxy_that_cuts_silent_streams_is_found() {
     broken(
         &visit,
         &["idle stream"],
-        &["when nothing had come for 2.0 s", "proxy_read_timeout 75s", "timeout server 75s"],
+        &["after 2.0 s of silence", "proxy_read_timeout 75s", "timeout server 75s"],
     );
 }
 
@@ -96,7 +96,7 @@ async fn a_proxy_that_hides_its_clients_is_found() {
     broken(
         &visit,
         &["clients"],
-        &["(nginx", "does not say who asks", "proxy_set_header X-Forwarded-For $remote_addr;"],
+        &["(nginx", "does not forward the client's address", "proxy_set_header X-Forwarded-For $remote_addr;"],
     );
 }
 
@@ -107,7 +107,7 @@ async fn a_proxy_that_is_not_trusted_is_found() {
     broken(
         &visit,
         &["clients"],
-        &["but is not believed: all of its clients count as 127.0.0.1", "TRUSTED_PROXIES=127.0.0.1"],
+        &["but the node does not trust it: all of its clients count as 127.0.0.1", "TRUSTED_PROXIES=127.0.0.1"],
     );
 }
 
@@ -125,7 +125,7 @@ async fn nodes_that_share_no_redis_are_found() {
     let nginx = WebServer::nginx(|port| deploy::nginx([&nodes[0], &nodes[1]], port)).await;
     let (code, output) = doctor(&nginx.url("/"), &[]).await;
     assert_eq!(code, 1, "{output}");
-    assert!(output.contains("they do not share one Redis"), "{output}");
+    assert!(output.contains("requests: the nodes do not share one Redis"), "{output}");
     assert!(
         !output.contains("proxy_buffering"),
         "a message that could not come is taken for a buffered one:\n{output}"
@@ -157,8 +157,8 @@ async fn what_cannot_be_examined_is_no_finding() {
         (nobody.as_str(), "no connection"),
         (&stranger.url("/"), "no tiny-chat answers there"),
         (&mover.url("/"), "examine https://chat.example"),
-        ("chat.example", "no address"),
-        ("ftp://chat.example", "no address of a web site"),
+        ("chat.example", "is not a URL"),
+        ("ftp://chat.example", "is not an http or https URL"),
     ] {
         let (code, output) = doctor(url, &[]).await;
         assert_eq!(code, 2, "{url}: {output}");

@@ -1,122 +1,145 @@
+//! Tests the checks with made-up recordings.
+
 use super::*;
-use crate::doctor::ear::Block;
 use crate::doctor::finding::Verdict::{self, Broken, Good, Note};
-
-fn at(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-fn tale(blocks: &[(u64, &str)], end: Option<u64>) -> Tale {
-    let block = |(ms, text): &(u64, &str)| (at(*ms), Block::parse(text));
-    Tale { blocks: blocks.iter().map(block).collect(), end: end.map(|ms| (at(ms), "it ended".into())) }
-}
-
-fn sent(acks: &[u64]) -> Vec<Sent> {
-    let number = |(n, ms): (usize, &u64)| Sent { id: format!("7-{}", n + 1), acked: at(*ms) };
-    acks.iter().enumerate().map(number).collect()
-}
-
-fn ids(ids: &[&str]) -> Vec<String> {
-    ids.iter().map(ToString::to_string).collect()
-}
+use crate::doctor::recording::Block;
 
 const ONE: &str = "id: 7-1\ndata: {}";
 const TWO: &str = "id: 7-2\ndata: {}";
-const BEAT: &str = "event: heartbeat\ndata: OK";
+const HEARTBEAT: &str = "event: heartbeat\ndata: OK";
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// Returns a recording of blocks that arrived, and of a stream that ended, after so many milliseconds.
+fn recording(blocks: &[(u64, &str)], end: Option<u64>) -> Recording {
+    let blocks = blocks.iter().map(|(at, text)| (ms(*at), Block::parse(text))).collect();
+    Recording { blocks, end: end.map(|at| (ms(at), "it ended".into())), ..Recording::default() }
+}
+
+/// Returns messages 7-1, 7-2 … that were acknowledged after so many milliseconds.
+fn posted(acks: &[u64]) -> Vec<PostedMessage> {
+    let message = |(index, at): (usize, &u64)| PostedMessage { id: format!("7-{}", index + 1), acked_at: ms(*at) };
+    acks.iter().enumerate().map(message).collect()
+}
+
+/// Returns a recording that starts after a cursor and holds messages with these ids.
+fn resumed(cursor: &str, ids: &[&str]) -> Recording {
+    let opening = format!("retry: 1\nid: {cursor}");
+    let messages = ids.iter().map(|id| format!("id: {id}\ndata: {{}}"));
+    let blocks = [opening].into_iter().chain(messages).map(|text| (ms(1), Block::parse(&text))).collect();
+    Recording { blocks, ..Recording::default() }
+}
 
 #[track_caller]
-fn is(finding: &Finding, verdict: Verdict, part: &str) {
+fn assert_finding(finding: &Finding, verdict: Verdict, part: &str) {
     assert_eq!(finding.verdict, verdict, "{finding}");
-    assert!(finding.seen.contains(part), "{finding}");
+    assert!(finding.text.contains(part), "{finding}");
 }
 
 #[test]
-fn messages_that_come_one_by_one_are_not_buffered() {
-    let tale = tale(&[(10, "retry: 1\nid: 0-0"), (190, ONE), (410, TWO)], None);
-    is(&delivery(&tale, &sent(&[200, 400]), true), Good, "2 messages came one by one, each within 10 ms");
-}
-
-#[test]
-fn messages_that_wait_for_company_are_buffered() {
-    let acks = sent(&[200, 500]);
-    let bunch = tale(&[(10, "retry: 1\nid: 0-0"), (3000, ONE), (3001, TWO)], None);
-    is(&delivery(&bunch, &acks, true), Broken, "2.8 s after it was acknowledged, several in one piece");
-    let pushed = tale(&[(10, "retry: 1\nid: 0-0"), (5000, ONE), (5001, TWO), (5002, BEAT)], None);
-    is(&delivery(&pushed, &acks, true), Broken, "pushed out by a heartbeat");
-    is(&delivery(&tale(&[], None), &acks, true), Broken, "2 of 2 acknowledged messages did not come");
-}
-
-#[test]
-fn a_message_that_could_not_come_is_no_proof_of_a_buffer() {
-    let acks = sent(&[200, 500]);
-    is(&delivery(&tale(&[(210, ONE)], None), &acks, false), Note, "cannot be told");
-    is(&delivery(&tale(&[(210, ONE)], Some(300)), &acks, true), Note, "cannot be told");
-    is(&delivery(&tale(&[], None), &[], true), Note, "no message was taken");
-}
-
-#[test]
-fn heartbeats_have_to_come_when_they_are_due() {
-    let beat = Duration::from_secs(15);
-    let quiet = tale(&[(10, ONE), (15_010, BEAT), (30_010, BEAT)], None);
-    is(&heartbeats(&quiet, beat, at(37_000)), Good, "2 came, never more than 15.0 s");
-    is(&heartbeats(&tale(&[(10, ONE)], None), beat, at(37_000)), Broken, "nothing came for 37.0 s");
-    is(&heartbeats(&tale(&[(10, ONE)], None), beat, at(5_000)), Note, "none was due");
-}
-
-#[test]
-fn a_stream_that_is_cut_tells_after_which_silence() {
-    let cut = tale(&[(10, ONE), (2_000, TWO)], Some(12_000));
-    is(&idle(&cut, at(12_000)), Broken, "cut after 12.0 s, when nothing had come for 10.0 s");
-    is(
-        &idle(&tale(&[(2_000, ONE)], None), at(40_000)),
+fn messages_that_arrive_one_by_one_are_not_buffered() {
+    let prompt = recording(&[(10, "retry: 1\nid: 0-0"), (190, ONE), (410, TWO)], None);
+    assert_finding(
+        &buffering(&prompt, &posted(&[200, 400]), true),
         Good,
-        "alive after 40.0 s, the last 38.0 s without a message",
+        "2 messages came one by one, each within 10 ms",
     );
-    let away = tale(&[(10, "event: backoff\ndata: {\"reason\":\"draining\"}")], Some(12));
-    is(&idle(&away, at(12)), Note, "draining");
 }
 
 #[test]
-fn a_place_that_is_not_the_asked_one_means_that_the_header_was_dropped() {
-    let resumed = |place: &str, later: &[&str]| Resumed { place: Some(place.into()), ids: ids(later) };
-    let later = ids(&["7-3", "7-4"]);
+fn messages_that_arrive_late_or_never_are_buffered() {
+    let posted = posted(&[200, 500]);
+    let bunched = recording(&[(10, "retry: 1\nid: 0-0"), (3000, ONE), (3001, TWO)], None);
+    assert_finding(
+        &buffering(&bunched, &posted, true),
+        Broken,
+        "2.8 s after its acknowledgement, together with others",
+    );
+    let pushed = recording(&[(10, "retry: 1\nid: 0-0"), (5000, ONE), (5001, TWO), (5002, HEARTBEAT)], None);
+    assert_finding(&buffering(&pushed, &posted, true), Broken, "pushed out by a heartbeat");
+    assert_finding(
+        &buffering(&recording(&[], None), &posted, true),
+        Broken,
+        "2 of 2 acknowledged messages were not received",
+    );
+}
+
+#[test]
+fn messages_that_could_not_arrive_do_not_prove_buffering() {
+    let posted = posted(&[200, 500]);
+    assert_finding(&buffering(&recording(&[(210, ONE)], None), &posted, false), Note, "cannot tell");
+    assert_finding(&buffering(&recording(&[(210, ONE)], Some(300)), &posted, true), Note, "cannot tell");
+    assert_finding(&buffering(&recording(&[], None), &[], true), Note, "no message was accepted");
+}
+
+#[test]
+fn heartbeats_must_arrive_when_they_are_due() {
+    let interval = Duration::from_secs(15);
+    let in_time = recording(&[(10, ONE), (15_010, HEARTBEAT), (30_010, HEARTBEAT)], None);
+    assert_finding(&heartbeats(&in_time, interval, ms(37_000)), Good, "2 received, never more than 15.0 s");
+    assert_finding(
+        &heartbeats(&recording(&[(10, ONE)], None), interval, ms(37_000)),
+        Broken,
+        "nothing was received for 37.0 s",
+    );
+    assert_finding(&heartbeats(&recording(&[(10, ONE)], None), interval, ms(5_000)), Note, "none was due");
+}
+
+#[test]
+fn a_cut_stream_is_broken_and_reports_the_last_silence() {
+    let cut = recording(&[(10, ONE), (2_000, TWO)], Some(12_000));
+    assert_finding(&idle_stream(&cut, ms(12_000)), Broken, "cut after 12.0 s, after 10.0 s of silence");
+    let open = recording(&[(2_000, ONE)], None);
+    assert_finding(&idle_stream(&open, ms(40_000)), Good, "still open after 40.0 s, the last 38.0 s without a message");
+    let drained = recording(&[(10, "event: backoff\ndata: {\"reason\":\"draining\"}")], Some(12));
+    assert_finding(&idle_stream(&drained, ms(12)), Note, "draining");
+}
+
+#[test]
+fn another_start_cursor_means_that_the_header_was_dropped() {
+    let later = ["7-3", "7-4"].map(str::to_owned);
     let right = resumed("7-2", &["7-3", "7-4"]);
-    is(&resume("7-2", &later, &right, &right), Good, "exactly the 2 later");
+    assert_finding(&resume("7-2", &later, &right, &right), Good, "exactly the 2 later");
     let dropped = resumed("7-3", &["7-4"]);
-    is(&resume("7-2", &later, &dropped, &right), Broken, "?lastEventId= works");
-    is(&resume("7-2", &later, &dropped, &dropped), Broken, "does not help either");
-    is(&resume("7-2", &later, &resumed("7-2", &["7-4"]), &right), Broken, "7-4 came instead of 7-3, 7-4");
-    is(&resume("7-2", &later, &resumed("7-2", &["7-3", "7-3", "7-4"]), &right), Broken, "7-3, 7-3, 7-4");
+    assert_finding(&resume("7-2", &later, &dropped, &right), Broken, "?lastEventId= works");
+    assert_finding(&resume("7-2", &later, &dropped, &dropped), Broken, "does not help either");
+    assert_finding(&resume("7-2", &later, &resumed("7-2", &["7-4"]), &right), Broken, "held 7-4 instead of 7-3, 7-4");
+    assert_finding(&resume("7-2", &later, &resumed("7-2", &["7-3", "7-3", "7-4"]), &right), Broken, "7-3, 7-3, 7-4");
 }
 
 #[test]
-fn nodes_without_one_log_are_found_by_what_they_do_not_have() {
+fn nodes_that_lack_a_posted_message_do_not_share_a_log() {
     let names = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
-    is(&nodes(&names, 8, 8), Good, "2 answered: a, b");
-    is(&nodes(&names, 4, 8), Broken, "4 of 8 requests: they do not share one Redis");
+    assert_finding(&nodes(&names, 8, 8), Good, "2 answered: a, b");
+    assert_finding(&nodes(&names, 4, 8), Broken, "4 of 8 requests: the nodes do not share one Redis");
 }
 
 #[test]
-fn http_1_is_a_note_with_its_meaning() {
-    is(&version(Version::HTTP_2, true), Good, "HTTP/2");
-    is(&version(Version::HTTP_11, true), Note, "seventh tab");
-    assert!(version(Version::HTTP_11, false).seen.contains("only over TLS"));
+fn http_1_1_is_a_note_about_the_limit_on_tabs() {
+    assert_finding(&http_version(Version::HTTP_2, true), Good, "HTTP/2");
+    assert_finding(&http_version(Version::HTTP_11, true), Note, "seventh tab");
+    assert!(http_version(Version::HTTP_11, false).text.contains("only over TLS"));
 }
 
 #[test]
-fn a_head_that_was_changed_on_the_way_is_told() {
-    let changed = Head { coding: "gzip".into(), caching: "max-age=60".into(), ..Head::default() };
-    let [coding, caching] = head(&changed);
-    is(&coding, Broken, "gzip");
-    is(&caching, Note, "max-age=60");
-    let [coding, caching] = head(&Head { caching: "no-cache, no-transform".into(), ..Head::default() });
-    assert_eq!((coding.verdict, caching.verdict), (Good, Good));
+fn response_headers_changed_on_the_way_are_found() {
+    let changed = StreamHead {
+        content_encoding: "gzip".into(),
+        cache_control: "max-age=60".into(),
+        ..StreamHead::default()
+    };
+    assert_finding(&compression(&changed), Broken, "gzip");
+    assert_finding(&caching(&changed), Note, "max-age=60");
+    let unchanged = StreamHead { cache_control: "no-cache, no-transform".into(), ..StreamHead::default() };
+    assert_eq!((compression(&unchanged).verdict, caching(&unchanged).verdict), (Good, Good));
 }
 
 #[test]
-fn a_key_that_makes_two_messages_is_found() {
-    is(&repeated("7-1", Some("7-1"), true), Good, "one message");
-    is(&repeated("7-1", Some("7-1"), false), Note, "cache");
-    is(&repeated("7-1", Some("7-5"), false), Broken, "second message");
-    is(&repeated("7-1", None, false), Broken, "not answered");
+fn a_key_that_stores_a_second_message_is_broken() {
+    assert_finding(&repeated_post("7-1", Some("7-1"), true), Good, "one message");
+    assert_finding(&repeated_post("7-1", Some("7-1"), false), Note, "cache");
+    assert_finding(&repeated_post("7-1", Some("7-5"), false), Broken, "second message");
+    assert_finding(&repeated_post("7-1", None, false), Broken, "not answered");
 }
