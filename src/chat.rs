@@ -1,7 +1,7 @@
-//! The words of the chat: room names, ids, drafts and messages.
+//! Room names, message ids, cursors and messages.
 //!
-//! Everything here is parsed at the edge into a type that cannot be wrong, or refused with an
-//! [`Invalid`] that names the rule. Nothing here does I/O.
+//! Input is parsed into types that can only hold valid values, or rejected with an error that
+//! states the rule it breaks. Nothing here does I/O.
 
 mod cursor;
 mod id;

@@ -1,29 +1,33 @@
+//! How far a subscriber has read in each of its rooms.
+
 use std::fmt;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::Id;
+use super::id::Id;
 
-/// A reader's place: the last id of each of its rooms, in the order of its URL. Written with commas
-/// in between, so that the place in one room is written as the id.
+/// The id of the last message that a subscriber received from each of its rooms, in the order of the
+/// rooms in its URL.
+///
+/// It is displayed as the ids separated by commas, so that a cursor in one room looks like an id.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cursor(SmallVec<[Id; 1]>);
 
 impl Cursor {
-    /// The place before the first message of so many rooms.
+    /// Returns the cursor before the first message of every room, for this number of rooms.
     pub fn zero(rooms: usize) -> Self {
         Self(smallvec![Id::ZERO; rooms])
     }
 
-    /// The place in the room with this index.
+    /// Returns the id for the room with this index, or [`Id::ZERO`] if there is no such room.
     pub fn of(&self, room: usize) -> Id {
         self.0.get(room).copied().unwrap_or(Id::ZERO)
     }
 
-    /// Moves the place in one room.
+    /// Sets the id for the room with this index.
     pub fn set(&mut self, room: usize, id: Id) {
-        if let Some(place) = self.0.get_mut(room) {
-            *place = id;
+        if let Some(current) = self.0.get_mut(room) {
+            *current = id;
         }
     }
 }
@@ -33,7 +37,7 @@ impl Clone for Cursor {
         Self(self.0.clone())
     }
 
-    /// Keeps the list: every delivery moves a place.
+    /// Reuses the allocation, because every batch that is sent moves a cursor.
     fn clone_from(&mut self, other: &Self) {
         self.0.clone_from(&other.0);
     }
@@ -53,8 +57,8 @@ impl FromIterator<Id> for Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, id) in self.0.iter().enumerate() {
-            let comma = if at == 0 { "" } else { "," };
+        for (room, id) in self.0.iter().enumerate() {
+            let comma = if room == 0 { "" } else { "," };
             write!(f, "{comma}{id}")?;
         }
         Ok(())
@@ -66,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_in_one_room_is_written_as_its_id_and_in_several_as_a_list() {
+    fn a_cursor_is_displayed_as_ids_separated_by_commas() {
         let id = |n| Id { ms: 7, n };
         assert_eq!(Cursor::from(id(1)).to_string(), "7-1");
         let mut cursor = Cursor::zero(3);

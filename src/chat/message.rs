@@ -1,22 +1,24 @@
+//! Messages: what a sender submits, what is stored, and the rules in between.
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-/// Who a message is from when its sender did not say.
+/// The sender of a message that names none.
 const ANONYMOUS: &str = "Anonymous";
-/// The most Unicode scalar values of a message.
-const LONGEST_MESSAGE: usize = 4000;
-/// The most Unicode scalar values of a sender.
-const LONGEST_SENDER: usize = 64;
-/// The most characters of an idempotency key.
-const LONGEST_KEY: usize = 64;
+/// The maximum length of a message, in Unicode scalar values.
+const MAX_MESSAGE_CHARS: usize = 4000;
+/// The maximum length of a sender, in Unicode scalar values.
+const MAX_SENDER_CHARS: usize = 64;
+/// The maximum length of an idempotency key, whose characters are all ASCII.
+const MAX_KEY_CHARS: usize = 64;
 
-/// What a person typed, before anything about it was checked.
+/// The fields of a submitted message, before they are validated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
-    /// Who it is from.
+    /// The name of the sender.
     pub sender: Option<String>,
     /// The text.
     pub message: Option<String>,
@@ -24,73 +26,78 @@ pub struct Fields {
     pub key: Option<String>,
 }
 
-/// A message on its way to the bus. To hold one is proof that it keeps every rule.
+/// A valid message that is not stored yet and so has no id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     data: String,
     key: Option<String>,
 }
 
-/// A message as it is stored and streamed: `sender` and `message` are escaped for HTML.
+/// A message as it is stored and streamed, with `sender` and `message` escaped for HTML.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who it is from, escaped.
+    /// The name of the sender, escaped.
     pub sender: String,
     /// The text, escaped.
     pub message: String,
-    /// The idempotency key that its sender gave.
+    /// The idempotency key, if the client sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
 
-/// The name under which a reader is present: keeps the rule of a sender, and is escaped for HTML.
-/// Many may have the same, and it is no identity.
+/// The name that a subscriber is listed under in the presence of a room, valid as a sender and escaped
+/// for HTML. It is not an identity: several subscribers may use the same name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
 
-/// The field of a draft that breaks its rule; displayed, it names the rule.
+/// The field of a message that is invalid. Its display states the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
-    /// The text is missing, blank or too long.
+    /// The message is missing, blank or too long.
     Message,
-    /// The name is too long or holds control or format characters.
+    /// The sender is too long or contains control or format characters.
     Sender,
-    /// The key is empty, too long or holds other characters than it may.
+    /// The key is empty, too long or contains a character that is not allowed.
     Key,
 }
 
 impl Draft {
-    /// Checks the fields and escapes the two that people see, in this one place: what is stored is
-    /// safe even for a client that inserts it as HTML. Lengths count Unicode scalar values.
+    /// Validates the fields, and escapes `sender` and `message` for HTML.
+    ///
+    /// Nothing else escapes what is stored, so every client receives text that is safe even if it
+    /// is inserted as HTML. Lengths count Unicode scalar values before escaping.
+    ///
+    /// # Errors
+    /// Returns the first field that is invalid.
     pub fn new(fields: &Fields) -> Result<Self, Invalid> {
         let message = Message {
-            sender: escape(sender(fields.sender.as_deref().unwrap_or_default())?),
-            message: escape(text(fields.message.as_deref().unwrap_or_default())?),
-            key: fields.key.as_deref().map(key).transpose()?,
+            sender: escape(validate_sender(fields.sender.as_deref().unwrap_or_default())?),
+            message: escape(validate_message(fields.message.as_deref().unwrap_or_default())?),
+            key: fields.key.as_deref().map(validate_key).transpose()?.map(str::to_owned),
         };
         let data = serde_json::to_string(&message).map_err(|_| Invalid::Message)?;
         Ok(Self { data, key: message.key })
     }
 
-    /// The one line of JSON that is stored and streamed.
+    /// Returns the [`Message`] as one line of JSON, as it is stored and streamed.
     pub fn data(&self) -> &str {
         &self.data
     }
 
-    /// The idempotency key, if the sender gave one.
+    /// Returns the idempotency key, if the client sent one.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 }
 
 impl Message {
-    /// Reads an event's data; `None` when it is no message.
+    /// Parses the data of a stored entry. Returns `None` if it is not a message.
     pub fn parse(data: &str) -> Option<Self> {
         serde_json::from_str(data).ok()
     }
 
-    /// The message with its text as it was typed, for where text is not HTML and for templates,
-    /// which escape by themselves.
+    /// Returns the message with its fields unescaped, for plain text and for templates, which escape
+    /// them again.
     pub fn decoded(&self) -> Self {
         Self {
             sender: html_escape::decode_html_entities(&self.sender).into_owned(),
@@ -101,20 +108,23 @@ impl Message {
 }
 
 impl Name {
-    /// Reads a name as a person writes it; a blank one is none.
+    /// Parses an unescaped name. Returns `None` if it is blank.
+    ///
+    /// # Errors
+    /// If it is not a valid sender.
     pub fn parse(text: &str) -> Result<Option<Self>, Invalid> {
-        let name = escape(sender(text)?);
+        let name = escape(validate_sender(text)?);
         Ok((!text.trim().is_empty()).then(|| Self(name.into())))
     }
 
-    /// The name, escaped.
+    /// Returns the name, escaped for HTML.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Invalid {
-    /// The name of the field.
+    /// Returns the name of the field.
     pub fn field(self) -> &'static str {
         match self {
             Invalid::Message => "message",
@@ -126,11 +136,20 @@ impl Invalid {
 
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Invalid::Message => "A message has 1 to 4000 characters and is not only white space.",
-            Invalid::Sender => "A sender has at most 64 characters, none of them control or format characters.",
-            Invalid::Key => "A key has 1 to 64 of the characters A-Z a-z 0-9 . _ ~ -",
-        })
+        match self {
+            Invalid::Message => {
+                write!(f, "A message must have 1 to {MAX_MESSAGE_CHARS} characters that are not all white space.")
+            }
+            Invalid::Sender => {
+                write!(
+                    f,
+                    "A sender must have at most {MAX_SENDER_CHARS} characters, and no control or format characters."
+                )
+            }
+            Invalid::Key => {
+                write!(f, "A key must have 1 to {MAX_KEY_CHARS} characters, each of them one of A-Z a-z 0-9 . _ ~ -")
+            }
+        }
     }
 }
 
@@ -138,33 +157,36 @@ fn escape(text: &str) -> String {
     html_escape::encode_safe(text).into_owned()
 }
 
-fn text(message: &str) -> Result<&str, Invalid> {
+fn validate_message(message: &str) -> Result<&str, Invalid> {
     let blank = message.chars().all(char::is_whitespace);
-    if blank || message.chars().count() > LONGEST_MESSAGE {
+    if blank || message.chars().count() > MAX_MESSAGE_CHARS {
         Err(Invalid::Message)
     } else {
         Ok(message)
     }
 }
 
-fn sender(name: &str) -> Result<&str, Invalid> {
-    if name.chars().any(is_invisible) || name.chars().count() > LONGEST_SENDER {
+/// Returns the sender to store, which is [`ANONYMOUS`] if the name is blank.
+fn validate_sender(name: &str) -> Result<&str, Invalid> {
+    if name.chars().any(is_invisible) || name.chars().count() > MAX_SENDER_CHARS {
         return Err(Invalid::Sender);
     }
     Ok(if name.trim().is_empty() { ANONYMOUS } else { name })
 }
 
-/// Control and format characters could forge or reorder a name. Two of them are needed to write
-/// Persian, Indic scripts and composed emoji: ZERO WIDTH NON-JOINER and JOINER.
+/// Returns true for control and format characters, which could make a name look like another one.
+///
+/// ZERO WIDTH NON-JOINER and ZERO WIDTH JOINER are exceptions: Persian, Indic scripts and composed
+/// emoji need them.
 fn is_invisible(c: char) -> bool {
     matches!(c.general_category(), GeneralCategory::Control | GeneralCategory::Format)
         && !matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-fn key(key: &str) -> Result<String, Invalid> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-');
-    if (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(allowed) {
-        Ok(key.to_owned())
+fn validate_key(key: &str) -> Result<&str, Invalid> {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-');
+    if (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(is_allowed) {
+        Ok(key)
     } else {
         Err(Invalid::Key)
     }
@@ -179,14 +201,17 @@ mod tests {
     }
 
     #[test]
-    fn both_fields_are_escaped_and_decode_to_what_was_typed() {
+    fn sender_and_message_are_escaped_and_can_be_decoded() {
         let draft = draft("<i>'m'</i>", "a & \"b\" &amp; </script>\r\n").unwrap();
         assert_eq!(
             draft.data(),
             r#"{"sender":"&lt;i&gt;&#x27;m&#x27;&lt;&#x2F;i&gt;","message":"a &amp; &quot;b&quot; &amp;amp; &lt;&#x2F;script&gt;\r\n"}"#
         );
-        let read = Message::parse(draft.data()).unwrap().decoded();
-        assert_eq!((read.sender.as_str(), read.message.as_str()), ("<i>'m'</i>", "a & \"b\" &amp; </script>\r\n"));
+        let decoded = Message::parse(draft.data()).unwrap().decoded();
+        assert_eq!(
+            (decoded.sender.as_str(), decoded.message.as_str()),
+            ("<i>'m'</i>", "a & \"b\" &amp; </script>\r\n")
+        );
     }
 
     #[test]
@@ -207,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_holds_no_control_or_format_character_but_the_two_joiners() {
+    fn a_sender_has_no_invisible_characters_but_joiners() {
         assert!(draft("a\u{200c}b\u{200d}c", "x").is_ok());
         for name in ["a\u{7}", "a\n", "\u{202e}a", "a\u{200b}", "\u{feff}a", "a\u{ad}b"] {
             assert_eq!(draft(name, "x"), Err(Invalid::Sender), "{name:?}");

@@ -1,3 +1,5 @@
+//! The name of a room.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -5,12 +7,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-/// The most Unicode scalar values a room name may have, after NFC.
-const LONGEST: usize = 64;
+/// The maximum length of a room name, in Unicode scalar values after normalization to NFC.
+const MAX_NAME_CHARS: usize = 64;
 
-/// First path segments that are no rooms: our own, and those that a chat server is likely to need
-/// or that other programs ask for. Compared without regard to ASCII case.
-const RESERVED: &[&str] = &[
+/// Path segments that cannot be room names: those that are in use, those that later versions may
+/// need, and those that other programs request. Compared case-insensitively in ASCII.
+const RESERVED_NAMES: &[&str] = &[
     "subscribe",
     "history",
     "assets",
@@ -44,51 +46,59 @@ const RESERVED: &[&str] = &[
     "ws",
 ];
 
-/// Everything but RFC 3986 § 2.3's unreserved characters is escaped in a path.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// The characters that are percent-encoded in a path: all but the unreserved ones (RFC 3986 § 2.3).
+const PATH_ESCAPES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The name of a room, in NFC: 1–64 Unicode letters, marks, digits, `-`, `_`, `.` and `~`,
-/// starting with a letter or a digit, and none of the reserved names. Case counts.
+/// The name of a room, in Unicode Normalization Form C.
+///
+/// It has 1 to 64 characters, each a Unicode letter, mark or digit or one of `-`, `_`, `.` and `~`,
+/// starts with a letter or digit, and is not reserved. It is case-sensitive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomName(Arc<str>);
 
-/// Why a text is no room name; displayed, it is the rule for the person who typed it.
+/// The reason why a text is not a room name. Its display states the rule to end users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotARoom {
-    /// The characters or their number break the rule.
+    /// It has too few, too many or wrong characters.
     Malformed,
-    /// The name belongs to the server.
+    /// The server uses it for something else.
     Reserved,
 }
 
 impl RoomName {
-    /// Reads one path segment as it stands in a URL. Bytes that are not UTF-8 are no name.
+    /// Parses a percent-encoded path segment.
+    ///
+    /// # Errors
+    /// If the decoded bytes are not UTF-8, or the text is not a room name.
     pub fn from_path(segment: &str) -> Result<Self, NotARoom> {
         let text = percent_decode_str(segment).decode_utf8().map_err(|_| NotARoom::Malformed)?;
         Self::parse(&text)
     }
 
-    /// Reads a name as a person writes it.
+    /// Normalizes and validates a name that is not percent-encoded.
+    ///
+    /// # Errors
+    /// If the text is not a room name.
     pub fn parse(text: &str) -> Result<Self, NotARoom> {
         let name: String = text.nfc().collect();
-        let starts_well = name.chars().next().is_some_and(|c| is_letter(c) || is_digit(c));
-        if !starts_well || name.chars().count() > LONGEST || !name.chars().all(is_allowed) {
+        let has_valid_start = name.chars().next().is_some_and(|c| is_letter(c) || is_digit(c));
+        if !has_valid_start || name.chars().count() > MAX_NAME_CHARS || !name.chars().all(is_allowed) {
             return Err(NotARoom::Malformed);
         }
-        if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(&name)) {
+        if RESERVED_NAMES.iter().any(|reserved| reserved.eq_ignore_ascii_case(&name)) {
             return Err(NotARoom::Reserved);
         }
         Ok(Self(name.into()))
     }
 
-    /// The name itself.
+    /// Returns the name, not percent-encoded.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The path of the room's page, escaped: `/caf%C3%A9`.
+    /// Returns the percent-encoded path of the room's page, such as `/caf%C3%A9`.
     pub fn path(&self) -> String {
-        format!("/{}", utf8_percent_encode(&self.0, ESCAPED))
+        format!("/{}", utf8_percent_encode(&self.0, PATH_ESCAPES))
     }
 }
 
@@ -106,12 +116,14 @@ impl std::borrow::Borrow<str> for RoomName {
 
 impl fmt::Display for NotARoom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            NotARoom::Malformed => {
-                "A room name has 1 to 64 Unicode letters, marks, digits, '-', '_', '.' or '~' and starts with a letter or a digit."
-            }
-            NotARoom::Reserved => "This name is reserved for the server itself; any other room name will do.",
-        })
+        match self {
+            NotARoom::Malformed => write!(
+                f,
+                "A room name must have 1 to {MAX_NAME_CHARS} Unicode letters, marks, digits, '-', '_', '.' or '~', and \
+                 must start with a letter or a digit."
+            ),
+            NotARoom::Reserved => f.write_str("This name is reserved for the server itself; choose another room name."),
+        }
     }
 }
 
@@ -137,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_compared_after_decoding_and_nfc() {
+    fn names_are_compared_after_decoding_and_normalization() {
         let composed = RoomName::from_path("caf%C3%A9").unwrap();
         assert_eq!(RoomName::from_path("cafe%CC%81").unwrap(), composed);
         assert_eq!(composed.path(), "/caf%C3%A9");
@@ -145,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_at_most_64_characters_and_starts_with_a_letter_or_digit() {
+    fn a_name_has_1_to_64_valid_characters() {
         assert!(RoomName::parse(&"é".repeat(64)).is_ok());
         for name in ["", ".", "..", "-a", "_a", "~a", "\u{301}a", "a b", "a/b", "a{b}", "a\u{200b}", "😀"] {
             assert_eq!(RoomName::parse(name), Err(NotARoom::Malformed), "{name:?}");
@@ -155,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_names_are_reserved_in_any_ascii_case() {
+    fn reserved_names_are_rejected_in_any_ascii_case() {
         for name in ["subscribe", "HISTORY", "Favicon.ICO", "ws"] {
             assert_eq!(RoomName::parse(name), Err(NotARoom::Reserved));
         }

@@ -1,41 +1,46 @@
+//! The list of rooms of one stream.
+
 use std::fmt;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
-use super::{NotARoom, RoomName};
+use super::room::{NotARoom, RoomName};
 
-/// The most rooms that one stream has.
-const MOST: usize = 16;
+/// The maximum number of rooms of one stream.
+const MAX_ROOMS: usize = 16;
 
-/// The rooms of one stream, in the order of its URL: 1 to 16, all different.
+/// The rooms of one stream in the order of its URL: 1 to 16, without duplicates.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rooms(Arc<[RoomName]>);
 
-/// Why a text is no list of rooms; displayed, it is the rule.
+/// The reason why a text is not a list of rooms. Its display states the rule to end users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotRooms {
-    /// One of them is no room.
+    /// One of the names is not a room name.
     NotARoom(NotARoom),
-    /// There are too many, or one of them twice.
+    /// There are too many rooms, or duplicates.
     Number,
 }
 
 impl Rooms {
-    /// Reads one path segment as it stands in a URL: names separated by commas, escaped or not,
-    /// since a comma cannot stand in a name.
+    /// Parses a percent-encoded path segment of names separated by commas. The commas may be encoded
+    /// too, since a name cannot contain one.
+    ///
+    /// # Errors
+    /// If a name is invalid, there are too many, or one appears twice.
     pub fn from_path(segment: &str) -> Result<Self, NotRooms> {
         let text = percent_decode_str(segment).decode_utf8().map_err(|_| NotRooms::NotARoom(NotARoom::Malformed))?;
         let rooms: Result<Vec<_>, _> = text.split(',').map(RoomName::parse).collect();
         let rooms = rooms.map_err(NotRooms::NotARoom)?;
-        let twice = rooms.iter().enumerate().any(|(at, room)| rooms[..at].contains(room));
-        match rooms.len() <= MOST && !twice {
-            true => Ok(Self(rooms.into())),
-            false => Err(NotRooms::Number),
+        let has_duplicates = rooms.iter().enumerate().any(|(index, room)| rooms[..index].contains(room));
+        if rooms.len() > MAX_ROOMS || has_duplicates {
+            return Err(NotRooms::Number);
         }
+        Ok(Self(rooms.into()))
     }
 
-    /// Whether events have to name their room.
+    /// Returns true if the stream merges several rooms, so that each of its events names its room.
     pub fn are_several(&self) -> bool {
         self.0.len() > 1
     }
@@ -59,7 +64,7 @@ impl fmt::Display for NotRooms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NotRooms::NotARoom(why) => why.fmt(f),
-            NotRooms::Number => write!(f, "One stream has 1 to {MOST} different rooms, separated by commas."),
+            NotRooms::Number => write!(f, "A stream must have 1 to {MAX_ROOMS} different rooms, separated by commas."),
         }
     }
 }
@@ -68,9 +73,14 @@ impl fmt::Display for NotRooms {
 mod tests {
     use super::*;
 
+    /// Returns the parsed names separated by spaces.
+    fn names(segment: &str) -> Result<String, NotRooms> {
+        let rooms = Rooms::from_path(segment)?;
+        Ok(rooms.iter().map(RoomName::as_str).collect::<Vec<_>>().join(" "))
+    }
+
     #[test]
-    fn up_to_sixteen_different_rooms_are_read_in_their_order() {
-        let names = |segment: &str| Rooms::from_path(segment).map(|rooms| rooms.join_names());
+    fn up_to_16_different_rooms_are_parsed_in_order() {
         assert_eq!(names("b,a%2Ccaf%C3%A9"), Ok("b a café".into()));
         let numbered = |count: usize| (1..=count).map(|n| format!("r{n}")).collect::<Vec<_>>().join(",");
         assert!(names(&numbered(16)).is_ok());
@@ -79,11 +89,5 @@ mod tests {
         assert_eq!(names("caf%C3%A9,cafe%CC%81"), Err(NotRooms::Number));
         assert_eq!(names("a,"), Err(NotRooms::NotARoom(NotARoom::Malformed)));
         assert_eq!(names("a,metrics"), Err(NotRooms::NotARoom(NotARoom::Reserved)));
-    }
-
-    impl Rooms {
-        fn join_names(&self) -> String {
-            self.iter().map(RoomName::as_str).collect::<Vec<_>>().join(" ")
-        }
     }
 }
