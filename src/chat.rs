@@ -10,7 +10,7 @@ mod room;
 mod rooms;
 
 pub use cursor::Cursor;
-pub use id::{Id, NotAnId};
-pub use message::{Draft, Fields, Invalid, Message, Name};
-pub use room::{NotARoom, RoomName};
-pub use rooms::{NotRooms, Rooms};
+pub use id::{Id, ParseIdError};
+pub use message::{Draft, Fields, InvalidField, Message, Name};
+pub use room::{RoomName, RoomNameError};
+pub use rooms::{Rooms, RoomsError};

@@ -28,7 +28,7 @@ mod subscribe;
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 
-use crate::chat::NotARoom;
+use crate::chat::RoomNameError;
 pub use error::Problem;
 pub(crate) use finish::finish;
 pub use handover::ACTIX_DISPATCHER_TARGET;
@@ -76,5 +76,5 @@ fn resource(path: &str, allow: &'static str) -> Resource {
 
 /// Answers any other path with the 404 that states the rule for room names.
 async fn unknown_path() -> Result<HttpResponse, Problem> {
-    Err(NotARoom::Malformed.into())
+    Err(RoomNameError::Malformed.into())
 }

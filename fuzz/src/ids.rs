@@ -1,6 +1,6 @@
 //! Ids and places. The input is text: its first line is a place, the lines after it are ids.
 
-use tiny_chat::chat::{Cursor, Id, NotAnId};
+use tiny_chat::chat::{Cursor, Id, ParseIdError};
 use tiny_chat::hub::{RequestedCursor, Start};
 
 /// Both halves of an id are smaller.
@@ -19,7 +19,7 @@ pub fn hold(bytes: &[u8]) {
 
 fn id(text: &str) -> Option<Id> {
     let read = text.parse::<Id>();
-    assert_eq!(read, by_hand(text).ok_or(NotAnId), "{text:?}");
+    assert_eq!(read, by_hand(text).ok_or(ParseIdError), "{text:?}");
     let id = read.ok()?;
     assert_eq!(id.to_string(), text, "an id has one spelling");
     after(id);
@@ -50,7 +50,7 @@ fn after(id: Id) {
         let next = id.next(now);
         assert!(next > id && id.directly_precedes(next) && !next.precedes(id), "{id} {next}");
     }
-    assert!(id.place_before() < id || id.n == 0 && id.place_before() == Id::ZERO, "{id}");
+    assert!(id.cursor_before() < id || id.n == 0 && id.cursor_before() == Id::ZERO, "{id}");
 }
 
 fn order(a: Id, b: Id) {

@@ -31,7 +31,7 @@ impl Id {
 
     /// Returns a cursor directly before this message, for when the id of the message before it is
     /// unknown.
-    pub fn place_before(self) -> Id {
+    pub fn cursor_before(self) -> Id {
         if self.n <= 1 {
             return Id::ZERO;
         }
@@ -58,29 +58,29 @@ impl fmt::Display for Id {
 
 /// The error for a text that is not two canonical decimal numbers below 2^53 joined by `-`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAnId;
+pub struct ParseIdError;
 
-impl fmt::Display for NotAnId {
+impl fmt::Display for ParseIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an id must be two decimal numbers below 2^53 joined by '-', such as 1361572294000-42")
     }
 }
 
 impl FromStr for Id {
-    type Err = NotAnId;
+    type Err = ParseIdError;
 
-    fn from_str(text: &str) -> Result<Self, NotAnId> {
-        let (ms, n) = text.split_once('-').ok_or(NotAnId)?;
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let (ms, n) = text.split_once('-').ok_or(ParseIdError)?;
         Ok(Id { ms: parse_half(ms)?, n: parse_half(n)? })
     }
 }
 
 /// Parses one half of an id. A sign or a leading zero is an error, so that an id has one spelling.
-fn parse_half(text: &str) -> Result<u64, NotAnId> {
+fn parse_half(text: &str) -> Result<u64, ParseIdError> {
     let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     match text.parse() {
         Ok(number) if canonical && number < Id::HALF_LIMIT => Ok(number),
-        _ => Err(NotAnId),
+        _ => Err(ParseIdError),
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
             "1-9007199254740992",
             "١-١",
         ] {
-            assert_eq!(text.parse::<Id>(), Err(NotAnId), "{text:?}");
+            assert_eq!(text.parse::<Id>(), Err(ParseIdError), "{text:?}");
         }
     }
 
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_cursor_before_the_first_message_is_zero() {
-        assert_eq!(Id { ms: 5, n: 1 }.place_before(), Id::ZERO);
-        assert_eq!(Id { ms: 5, n: 3 }.place_before(), Id { ms: 5, n: 2 });
+        assert_eq!(Id { ms: 5, n: 1 }.cursor_before(), Id::ZERO);
+        assert_eq!(Id { ms: 5, n: 3 }.cursor_before(), Id { ms: 5, n: 2 });
     }
 }

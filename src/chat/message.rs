@@ -52,7 +52,7 @@ pub struct Name(Arc<str>);
 
 /// The field of a message that is invalid. Its display states the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Invalid {
+pub enum InvalidField {
     /// The message is missing, blank or too long.
     Message,
     /// The sender is too long or contains control or format characters.
@@ -69,13 +69,13 @@ impl Draft {
     ///
     /// # Errors
     /// Returns the first field that is invalid.
-    pub fn new(fields: &Fields) -> Result<Self, Invalid> {
+    pub fn new(fields: &Fields) -> Result<Self, InvalidField> {
         let message = Message {
             sender: escape(validate_sender(fields.sender.as_deref().unwrap_or_default())?),
             message: escape(validate_message(fields.message.as_deref().unwrap_or_default())?),
             key: fields.key.as_deref().map(validate_key).transpose()?.map(str::to_owned),
         };
-        let data = serde_json::to_string(&message).map_err(|_| Invalid::Message)?;
+        let data = serde_json::to_string(&message).map_err(|_| InvalidField::Message)?;
         Ok(Self { data, key: message.key })
     }
 
@@ -112,7 +112,7 @@ impl Name {
     ///
     /// # Errors
     /// If it is not a valid sender.
-    pub fn parse(text: &str) -> Result<Option<Self>, Invalid> {
+    pub fn parse(text: &str) -> Result<Option<Self>, InvalidField> {
         let name = escape(validate_sender(text)?);
         Ok((!text.trim().is_empty()).then(|| Self(name.into())))
     }
@@ -123,30 +123,30 @@ impl Name {
     }
 }
 
-impl Invalid {
+impl InvalidField {
     /// Returns the name of the field.
     pub fn field(self) -> &'static str {
         match self {
-            Invalid::Message => "message",
-            Invalid::Sender => "sender",
-            Invalid::Key => "key",
+            InvalidField::Message => "message",
+            InvalidField::Sender => "sender",
+            InvalidField::Key => "key",
         }
     }
 }
 
-impl fmt::Display for Invalid {
+impl fmt::Display for InvalidField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Invalid::Message => {
+            InvalidField::Message => {
                 write!(f, "A message must have 1 to {MAX_MESSAGE_CHARS} characters that are not all white space.")
             }
-            Invalid::Sender => {
+            InvalidField::Sender => {
                 write!(
                     f,
                     "A sender must have at most {MAX_SENDER_CHARS} characters, and no control or format characters."
                 )
             }
-            Invalid::Key => {
+            InvalidField::Key => {
                 write!(f, "A key must have 1 to {MAX_KEY_CHARS} characters, each of them one of A-Z a-z 0-9 . _ ~ -")
             }
         }
@@ -157,19 +157,19 @@ fn escape(text: &str) -> String {
     html_escape::encode_safe(text).into_owned()
 }
 
-fn validate_message(message: &str) -> Result<&str, Invalid> {
+fn validate_message(message: &str) -> Result<&str, InvalidField> {
     let blank = message.chars().all(char::is_whitespace);
     if blank || message.chars().count() > MAX_MESSAGE_CHARS {
-        Err(Invalid::Message)
+        Err(InvalidField::Message)
     } else {
         Ok(message)
     }
 }
 
 /// Returns the sender to store, which is [`ANONYMOUS`] if the name is blank.
-fn validate_sender(name: &str) -> Result<&str, Invalid> {
+fn validate_sender(name: &str) -> Result<&str, InvalidField> {
     if name.chars().any(is_invisible) || name.chars().count() > MAX_SENDER_CHARS {
-        return Err(Invalid::Sender);
+        return Err(InvalidField::Sender);
     }
     Ok(if name.trim().is_empty() { ANONYMOUS } else { name })
 }
@@ -183,12 +183,12 @@ fn is_invisible(c: char) -> bool {
         && !matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-fn validate_key(key: &str) -> Result<&str, Invalid> {
+fn validate_key(key: &str) -> Result<&str, InvalidField> {
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-');
     if (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(is_allowed) {
         Ok(key)
     } else {
-        Err(Invalid::Key)
+        Err(InvalidField::Key)
     }
 }
 
@@ -196,7 +196,7 @@ fn validate_key(key: &str) -> Result<&str, Invalid> {
 mod tests {
     use super::*;
 
-    fn draft(sender: &str, message: &str) -> Result<Draft, Invalid> {
+    fn draft(sender: &str, message: &str) -> Result<Draft, InvalidField> {
         Draft::new(&Fields { sender: Some(sender.into()), message: Some(message.into()), key: None })
     }
 
@@ -226,16 +226,16 @@ mod tests {
     #[test]
     fn lengths_count_scalar_values_before_escaping() {
         assert!(draft(&"😀".repeat(64), &"<".repeat(4000)).is_ok());
-        assert_eq!(draft(&"😀".repeat(65), "x"), Err(Invalid::Sender));
-        assert_eq!(draft("m", &"x".repeat(4001)), Err(Invalid::Message));
-        assert_eq!(draft("m", " \n\u{2003}"), Err(Invalid::Message));
+        assert_eq!(draft(&"😀".repeat(65), "x"), Err(InvalidField::Sender));
+        assert_eq!(draft("m", &"x".repeat(4001)), Err(InvalidField::Message));
+        assert_eq!(draft("m", " \n\u{2003}"), Err(InvalidField::Message));
     }
 
     #[test]
     fn a_sender_has_no_invisible_characters_but_joiners() {
         assert!(draft("a\u{200c}b\u{200d}c", "x").is_ok());
         for name in ["a\u{7}", "a\n", "\u{202e}a", "a\u{200b}", "\u{feff}a", "a\u{ad}b"] {
-            assert_eq!(draft(name, "x"), Err(Invalid::Sender), "{name:?}");
+            assert_eq!(draft(name, "x"), Err(InvalidField::Sender), "{name:?}");
         }
     }
 }

@@ -58,7 +58,7 @@ pub struct RoomName(Arc<str>);
 
 /// The reason why a text is not a room name. Its display states the rule to end users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotARoom {
+pub enum RoomNameError {
     /// It has too few, too many or wrong characters.
     Malformed,
     /// The server uses it for something else.
@@ -70,8 +70,8 @@ impl RoomName {
     ///
     /// # Errors
     /// If the decoded bytes are not UTF-8, or the text is not a room name.
-    pub fn from_path(segment: &str) -> Result<Self, NotARoom> {
-        let text = percent_decode_str(segment).decode_utf8().map_err(|_| NotARoom::Malformed)?;
+    pub fn from_path(segment: &str) -> Result<Self, RoomNameError> {
+        let text = percent_decode_str(segment).decode_utf8().map_err(|_| RoomNameError::Malformed)?;
         Self::parse(&text)
     }
 
@@ -79,14 +79,14 @@ impl RoomName {
     ///
     /// # Errors
     /// If the text is not a room name.
-    pub fn parse(text: &str) -> Result<Self, NotARoom> {
+    pub fn parse(text: &str) -> Result<Self, RoomNameError> {
         let name: String = text.nfc().collect();
         let has_valid_start = name.chars().next().is_some_and(|c| is_letter(c) || is_digit(c));
         if !has_valid_start || name.chars().count() > MAX_NAME_CHARS || !name.chars().all(is_allowed) {
-            return Err(NotARoom::Malformed);
+            return Err(RoomNameError::Malformed);
         }
         if RESERVED_NAMES.iter().any(|reserved| reserved.eq_ignore_ascii_case(&name)) {
-            return Err(NotARoom::Reserved);
+            return Err(RoomNameError::Reserved);
         }
         Ok(Self(name.into()))
     }
@@ -114,20 +114,22 @@ impl std::borrow::Borrow<str> for RoomName {
     }
 }
 
-impl fmt::Display for NotARoom {
+impl fmt::Display for RoomNameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NotARoom::Malformed => write!(
+            RoomNameError::Malformed => write!(
                 f,
                 "A room name must have 1 to {MAX_NAME_CHARS} Unicode letters, marks, digits, '-', '_', '.' or '~', and \
                  must start with a letter or a digit."
             ),
-            NotARoom::Reserved => f.write_str("This name is reserved for the server itself; choose another room name."),
+            RoomNameError::Reserved => {
+                f.write_str("This name is reserved for the server itself; choose another room name.")
+            }
         }
     }
 }
 
-impl std::error::Error for NotARoom {}
+impl std::error::Error for RoomNameError {}
 
 fn is_letter(c: char) -> bool {
     c.general_category_group() == GeneralCategoryGroup::Letter
@@ -160,16 +162,16 @@ mod tests {
     fn a_name_has_1_to_64_valid_characters() {
         assert!(RoomName::parse(&"é".repeat(64)).is_ok());
         for name in ["", ".", "..", "-a", "_a", "~a", "\u{301}a", "a b", "a/b", "a{b}", "a\u{200b}", "😀"] {
-            assert_eq!(RoomName::parse(name), Err(NotARoom::Malformed), "{name:?}");
+            assert_eq!(RoomName::parse(name), Err(RoomNameError::Malformed), "{name:?}");
         }
-        assert_eq!(RoomName::parse(&"é".repeat(65)), Err(NotARoom::Malformed));
-        assert_eq!(RoomName::from_path("%ff"), Err(NotARoom::Malformed));
+        assert_eq!(RoomName::parse(&"é".repeat(65)), Err(RoomNameError::Malformed));
+        assert_eq!(RoomName::from_path("%ff"), Err(RoomNameError::Malformed));
     }
 
     #[test]
     fn reserved_names_are_rejected_in_any_ascii_case() {
         for name in ["subscribe", "HISTORY", "Favicon.ICO", "ws"] {
-            assert_eq!(RoomName::parse(name), Err(NotARoom::Reserved));
+            assert_eq!(RoomName::parse(name), Err(RoomNameError::Reserved));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
-use super::room::{NotARoom, RoomName};
+use super::room::{RoomName, RoomNameError};
 
 /// The maximum number of rooms of one stream.
 const MAX_ROOMS: usize = 16;
@@ -16,11 +16,11 @@ pub struct Rooms(Arc<[RoomName]>);
 
 /// The reason why a text is not a list of rooms. Its display states the rule to end users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotRooms {
+pub enum RoomsError {
     /// One of the names is not a room name.
-    NotARoom(NotARoom),
+    Name(RoomNameError),
     /// There are too many rooms, or duplicates.
-    Number,
+    Count,
 }
 
 impl Rooms {
@@ -29,19 +29,19 @@ impl Rooms {
     ///
     /// # Errors
     /// If a name is invalid, there are too many, or one appears twice.
-    pub fn from_path(segment: &str) -> Result<Self, NotRooms> {
-        let text = percent_decode_str(segment).decode_utf8().map_err(|_| NotRooms::NotARoom(NotARoom::Malformed))?;
+    pub fn from_path(segment: &str) -> Result<Self, RoomsError> {
+        let text = percent_decode_str(segment).decode_utf8().map_err(|_| RoomsError::Name(RoomNameError::Malformed))?;
         let rooms: Result<Vec<_>, _> = text.split(',').map(RoomName::parse).collect();
-        let rooms = rooms.map_err(NotRooms::NotARoom)?;
+        let rooms = rooms.map_err(RoomsError::Name)?;
         let has_duplicates = rooms.iter().enumerate().any(|(index, room)| rooms[..index].contains(room));
         if rooms.len() > MAX_ROOMS || has_duplicates {
-            return Err(NotRooms::Number);
+            return Err(RoomsError::Count);
         }
         Ok(Self(rooms.into()))
     }
 
     /// Returns true if the stream merges several rooms, so that each of its events names its room.
-    pub fn are_several(&self) -> bool {
+    pub fn is_merged(&self) -> bool {
         self.0.len() > 1
     }
 }
@@ -60,11 +60,11 @@ impl std::ops::Deref for Rooms {
     }
 }
 
-impl fmt::Display for NotRooms {
+impl fmt::Display for RoomsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NotRooms::NotARoom(why) => why.fmt(f),
-            NotRooms::Number => write!(f, "A stream must have 1 to {MAX_ROOMS} different rooms, separated by commas."),
+            RoomsError::Name(why) => why.fmt(f),
+            RoomsError::Count => write!(f, "A stream must have 1 to {MAX_ROOMS} different rooms, separated by commas."),
         }
     }
 }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     /// Returns the parsed names separated by spaces.
-    fn names(segment: &str) -> Result<String, NotRooms> {
+    fn names(segment: &str) -> Result<String, RoomsError> {
         let rooms = Rooms::from_path(segment)?;
         Ok(rooms.iter().map(RoomName::as_str).collect::<Vec<_>>().join(" "))
     }
@@ -84,10 +84,10 @@ mod tests {
         assert_eq!(names("b,a%2Ccaf%C3%A9"), Ok("b a café".into()));
         let numbered = |count: usize| (1..=count).map(|n| format!("r{n}")).collect::<Vec<_>>().join(",");
         assert!(names(&numbered(16)).is_ok());
-        assert_eq!(names(&numbered(17)), Err(NotRooms::Number));
-        assert_eq!(names("a,b,a"), Err(NotRooms::Number));
-        assert_eq!(names("caf%C3%A9,cafe%CC%81"), Err(NotRooms::Number));
-        assert_eq!(names("a,"), Err(NotRooms::NotARoom(NotARoom::Malformed)));
-        assert_eq!(names("a,metrics"), Err(NotRooms::NotARoom(NotARoom::Reserved)));
+        assert_eq!(names(&numbered(17)), Err(RoomsError::Count));
+        assert_eq!(names("a,b,a"), Err(RoomsError::Count));
+        assert_eq!(names("caf%C3%A9,cafe%CC%81"), Err(RoomsError::Count));
+        assert_eq!(names("a,"), Err(RoomsError::Name(RoomNameError::Malformed)));
+        assert_eq!(names("a,metrics"), Err(RoomsError::Name(RoomNameError::Reserved)));
     }
 }

@@ -177,7 +177,7 @@ impl Hub {
 
     /// Returns what a subscriber of these rooms reads, and keeps the rooms in memory while it is held.
     pub(super) fn enter(&self, names: &Rooms) -> Source {
-        if !names.are_several() {
+        if !names.is_merged() {
             return Source::Room(self.enter_room(&names[0]));
         }
         let mut all_merged = self.merged.lock();

@@ -9,7 +9,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
 use crate::bus::{PublishError, Unavailable};
-use crate::chat::{Fields, Invalid, NotARoom, NotRooms};
+use crate::chat::{Fields, InvalidField, RoomNameError, RoomsError};
 
 /// A failed request, as its client sees it. The `finish` middleware chooses between JSON and a page.
 #[derive(Clone, Debug)]
@@ -121,23 +121,23 @@ impl ResponseError for Problem {
     }
 }
 
-impl From<NotARoom> for Problem {
-    fn from(error: NotARoom) -> Self {
+impl From<RoomNameError> for Problem {
+    fn from(error: RoomNameError) -> Self {
         Problem::not_found(error.to_string())
     }
 }
 
-impl From<NotRooms> for Problem {
-    fn from(error: NotRooms) -> Self {
+impl From<RoomsError> for Problem {
+    fn from(error: RoomsError) -> Self {
         match error {
-            NotRooms::NotARoom(error) => error.into(),
-            NotRooms::Number => Problem::bad_request(error.to_string()),
+            RoomsError::Name(error) => error.into(),
+            RoomsError::Count => Problem::bad_request(error.to_string()),
         }
     }
 }
 
-impl From<Invalid> for Problem {
-    fn from(error: Invalid) -> Self {
+impl From<InvalidField> for Problem {
+    fn from(error: InvalidField) -> Self {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{}: {error}", error.field()))
     }
 }

@@ -8,7 +8,7 @@ use super::error::Problem;
 use super::query;
 use super::state::AppState;
 use crate::bus::{Entry, LogPage, Span};
-use crate::chat::{Id, Message, NotAnId, RoomName};
+use crate::chat::{Id, Message, ParseIdError, RoomName};
 
 /// Messages per response without `limit`.
 const DEFAULT_MESSAGES_PER_RESPONSE: usize = 50;
@@ -84,7 +84,7 @@ fn cursor_after(span: Span, page: &LogPage) -> Id {
     let last_entry = page.entries.last().map(|entry| entry.id);
     match (span, last_entry) {
         (Span::Before(_), Some(last)) => last,
-        (Span::Before(_), None) => page.first.map_or(page.last, Id::place_before),
+        (Span::Before(_), None) => page.first.map_or(page.last, Id::cursor_before),
         (_, Some(last)) if page.more && span != Span::Newest => last,
         // Not the last entry's id: later messages may have been deleted.
         _ => page.last,
@@ -100,5 +100,5 @@ fn history_message(entry: &Entry) -> Option<HistoryMessage> {
 /// Reads a query parameter that is an id.
 fn id_parameter(req: &HttpRequest, name: &str) -> Result<Option<Id>, Problem> {
     let id = query::first(req, &[name]).map(|text| text.parse()).transpose();
-    id.map_err(|error: NotAnId| Problem::bad_request(format!("{name}: {error}.")))
+    id.map_err(|error: ParseIdError| Problem::bad_request(format!("{name}: {error}.")))
 }

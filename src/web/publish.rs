@@ -11,7 +11,7 @@ use super::client::Client;
 use super::error::Problem;
 use super::negotiation::prefers_html;
 use super::state::AppState;
-use crate::chat::{Draft, Fields, Invalid, RoomName};
+use crate::chat::{Draft, Fields, InvalidField, RoomName};
 
 /// Handles `POST /{room}`: stores a message and returns its id, or redirects a form that was sent
 /// without JavaScript to the room's page.
@@ -69,10 +69,10 @@ fn idempotency_key(field: Option<String>, headers: &HeaderMap) -> Result<Option<
     let Some(header) = headers.get("idempotency-key") else {
         return Ok(field);
     };
-    let text = header.to_str().map_err(|_| Invalid::Key)?.trim();
+    let text = header.to_str().map_err(|_| InvalidField::Key)?.trim();
     let key = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     match field {
-        Some(field) if field != key => Err(Problem::from(Invalid::Key)),
+        Some(field) if field != key => Err(Problem::from(InvalidField::Key)),
         _ => Ok(Some(key.to_owned())),
     }
 }

@@ -48,7 +48,7 @@ pub fn continue_after(asked: Id, page: LogPage) -> Continuation {
     let cursor = match (next, anchor) {
         (None, _) => last,
         (Some(_), Some(before)) => before,
-        (Some(next), None) => next.place_before(),
+        (Some(next), None) => next.cursor_before(),
     };
     Continuation { gap, cursor, entries }
 }
