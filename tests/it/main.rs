@@ -9,50 +9,22 @@
 
 mod support;
 
-// what goes in
-mod bodies;
-mod cross_site;
-mod fields;
-mod forms;
-mod fuzz;
-mod hostile;
-mod keys;
-mod publish;
-mod rates;
-mod rooms;
-mod shared_limits;
+// what a client sends and what becomes of it
+mod http; // pages and assets, history, health, methods, cross-site rules
+mod limits; // rate limits, stream limits, and attempts to exhaust a node
+mod publish; // posting a message: bodies, fields, forms, keys, ids, hostile input
+mod rooms; // room names, and streams that merge several rooms
 
-// what is kept
-mod entries;
-mod history;
-mod ids;
+// what a subscriber receives
+mod presence; // who is in a room: presence, userJoined, userLeft
+mod resume; // resuming after a cursor: replay, gaps, the splice of replay and live
+mod stream; // a connected stream: frames, lifetime, slow subscribers
 
-// what goes out
-mod age;
-mod away;
-mod foreign;
-mod gaps;
-mod presence;
-mod presence_crowds;
-mod presence_faults;
-mod race;
-mod resume;
-mod several;
-mod several_faults;
-mod several_frames;
-mod several_gaps;
-mod slow;
-mod stream;
-mod subscriptions;
-
-// what goes wrong
-mod by_hand;
-mod demo;
-mod deploys;
-mod faults;
-mod hardening;
-mod soak;
-mod storm;
+// what an operator runs
+mod config; // options as flags and environment variables
+mod deploy; // proxies, platforms, restarts, shutdown, logs
+mod redis; // entries and announcements in Redis, and Redis outages
+mod tools; // the doctor, the demo, the benchmark, the fuzz targets, the source tree
 
 // what people see
 mod browser;
@@ -68,16 +40,3 @@ mod browser_wire;
 mod browser_words;
 mod browser_writing;
 mod weight;
-
-// what stands around it
-mod bench;
-mod config;
-mod deploy;
-mod doctor;
-mod health;
-mod logs;
-mod methods;
-mod pages;
-mod platforms;
-mod shutdown;
-mod tidy;

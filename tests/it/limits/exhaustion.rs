@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    away::backoff,
+    limits::backoff::backoff,
     support::{Node, Redis, Stream, eventually},
 };
 

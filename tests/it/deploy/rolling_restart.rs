@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    presence::{listed, named},
+    presence::events::{listed, named},
     support::{BINARY, Crowd, DEADLINE, Front, Node, Redis, Stream, eventually, free_port, key, within},
 };
 

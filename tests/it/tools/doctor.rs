@@ -1,7 +1,7 @@
 //! `tiny-chat doctor`, in front of an nginx that is right in everything but one thing.
 
 use crate::{
-    deploy,
+    deploy::proxy_configs,
     support::{Node, Proxy, Redis, WebServer, free_port},
 };
 
@@ -9,8 +9,8 @@ const TRUSTING: [(&str, &str); 2] = [("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBE
 
 /// The example's nginx with one thing replaced by another, before one node; what the doctor says to that, and its code.
 async fn spoiled(node: &Node, right: &str, wrong: &str, flags: &[&str]) -> (i32, String) {
-    assert!(deploy::NGINX.contains(right), "{right} is not in deploy/nginx.conf");
-    let nginx = WebServer::nginx(|port| deploy::nginx([node, node], port).replace(right, wrong)).await;
+    assert!(proxy_configs::NGINX.contains(right), "{right} is not in deploy/nginx.conf");
+    let nginx = WebServer::nginx(|port| proxy_configs::nginx([node, node], port).replace(right, wrong)).await;
     doctor(&nginx.url("/"), flags).await
 }
 
@@ -122,7 +122,7 @@ async fn a_proxy_that_lets_clients_name_themselves_is_found() {
 async fn nodes_that_share_no_redis_are_found() {
     let (one, other) = (Redis::start().await, Redis::start().await);
     let nodes = [Node::on(&one, &TRUSTING).await, Node::on(&other, &TRUSTING).await];
-    let nginx = WebServer::nginx(|port| deploy::nginx([&nodes[0], &nodes[1]], port)).await;
+    let nginx = WebServer::nginx(|port| proxy_configs::nginx([&nodes[0], &nodes[1]], port)).await;
     let (code, output) = doctor(&nginx.url("/"), &[]).await;
     assert_eq!(code, 1, "{output}");
     assert!(output.contains("requests: the nodes do not share one Redis"), "{output}");

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-#[path = "../../benches/fanout/tally.rs"]
+#[path = "../../../benches/fanout/tally.rs"]
 mod tally;
 
 use tally::{Faults, Mark, Tally, WARM, mark, marks};

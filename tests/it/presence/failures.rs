@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::{
-    presence::{HEARTBEAT, listed, moves, named, present, told},
+    presence::events::{HEARTBEAT, listed, moves, named, present, told},
     support::{Block, Bus, DEADLINE, Node, Redis, Stream, eventually, on_both_buses, room_of, within},
 };
 

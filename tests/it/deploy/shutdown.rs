@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::{
-    away::backoff,
+    limits::backoff::backoff,
     support::{Block, Bus, Node, Stream, eventually, on_both_buses},
 };
 

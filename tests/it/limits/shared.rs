@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    away::backoff,
+    limits::backoff::backoff,
     support::{Answer, Node, Redis, Stream, eventually},
 };
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    away::backoff,
+    limits::backoff::backoff,
     support::{Node, Redis, Stream},
 };
 

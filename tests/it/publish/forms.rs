@@ -3,7 +3,7 @@
 use html_escape::decode_html_entities;
 use reqwest::{Method, multipart};
 
-use crate::rates::until_too_fast;
+use crate::limits::rate::until_too_fast;
 use crate::support::{Answer, BROWSER, Node, Redis};
 
 /// A form a browser submits without JavaScript.

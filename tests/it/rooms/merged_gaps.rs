@@ -2,7 +2,7 @@
 //! "Several rooms, one stream"; contract 5, "Gap").
 
 use crate::{
-    several::{Ids, after, count},
+    rooms::merged::{Ids, after, count},
     support::{Bus, Node, Redis, RoomGap, Several, Stream, eventually, halves, key, on_both_buses},
 };
 

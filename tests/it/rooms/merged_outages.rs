@@ -6,9 +6,9 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::watch;
 
 use crate::{
-    faults::told,
-    race,
-    several::{Ids, after, chatter, count, post},
+    redis::outages::told,
+    resume::splice,
+    rooms::merged::{Ids, after, chatter, count, post},
     support::{Bus, Node, Proxy, Redis, RoomGap, Several, halves, on_both_buses},
 };
 
@@ -197,7 +197,7 @@ async fn visit(nodes: [Arc<Node>; 2], rooms: String, mut progress: watch::Receiv
 }
 
 async fn readers_of_rooms_at_random_that_come_and_go_miss_and_double_none(bus: Bus) {
-    let nodes = race::nodes(&bus, &[]).await;
+    let nodes = splice::nodes(&bus, &[]).await;
     let (written, progress) = watch::channel(0);
     let visits = (0..READERS).map(|_| tokio::spawn(visit(nodes.clone(), set(), progress.clone())));
     let visits: Vec<_> = visits.collect();

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::rates::until_too_fast;
+use crate::limits::rate::until_too_fast;
 use crate::support::{Bus, Node, Redis, Stream, on_both_buses};
 
 on_both_buses!(no_log_line_holds_a_text_or_a_query);

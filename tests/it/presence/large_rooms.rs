@@ -6,7 +6,7 @@ use futures_util::{StreamExt, future::join_all};
 use serde_json::json;
 
 use crate::{
-    presence::{HEARTBEAT, joined, listed, move_of, moves, named, present, told},
+    presence::events::{HEARTBEAT, joined, listed, move_of, moves, named, present, told},
     support::{Bus, DEADLINE, Node, Redis, Stream, on_both_buses, within},
 };
 

@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    away::backoff,
+    limits::backoff::backoff,
     support::{Bus, Node, Redis, Several, Stream, eventually, halves, key, on_both_buses, room_of},
 };
 

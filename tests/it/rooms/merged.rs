@@ -7,8 +7,8 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    race,
-    subscriptions::listeners,
+    redis::subscriptions::listeners,
+    resume::splice,
     support::{Bus, Node, Redis, Several, Stream, eventually, halves, on_both_buses, raw},
 };
 
@@ -101,7 +101,7 @@ async fn with_history_each_room_gives_its_last_messages(bus: Bus) {
 
 async fn every_place_ever_sent_is_one_to_come_back_with(bus: Bus) {
     const MESSAGES: usize = 20;
-    let nodes = race::nodes(&bus, &[]).await;
+    let nodes = splice::nodes(&bus, &[]).await;
     let mut reader = Several::live(&nodes[0], "a,b,c,d").await;
     let all = chatter(&nodes, &["a", "b", "c"], MESSAGES).await;
     let mut places = vec![reader.vector()];
@@ -135,7 +135,7 @@ async fn every_place_ever_sent_is_one_to_come_back_with(bus: Bus) {
 
 /// More than a page of any reading, and in one room more than a node keeps of a log it has not seen.
 async fn who_was_away_for_long_gets_all_of_every_room(bus: Bus) {
-    let nodes = race::nodes(&bus, &[("HISTORY", "5000")]).await;
+    let nodes = splice::nodes(&bus, &[("HISTORY", "5000")]).await;
     let busy = async |room: &str, each: usize| {
         let node = &nodes[0];
         let (a, b, c) = tokio::join!(node.fill(room, each), node.fill(room, each), node.fill(room, each));

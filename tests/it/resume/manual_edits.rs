@@ -2,7 +2,7 @@
 //! readers: the gap rule each time (contract 5, "Gap"; guarantee 4).
 
 use crate::{
-    faults::{post_again, refused},
+    redis::outages::{post_again, refused},
     support::{Gap, Node, Redis, Stream, eventually, halves, key},
 };
 

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    rates::until_too_fast,
+    limits::rate::until_too_fast,
     support::{Node, Redis, Stream, eventually},
 };
 

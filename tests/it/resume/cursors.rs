@@ -1,0 +1,126 @@
+//! Resuming: every later message, once, in order, then live (contract 5, "Resume").
+
+use crate::support::{Bus, Node, Redis, Stream, halves, key, on_both_buses};
+
+on_both_buses!(
+    a_reader_resumes_after_its_id_and_then_goes_live,
+    an_id_may_come_in_the_header_or_in_the_query,
+    the_header_wins_over_the_query_and_an_id_over_history,
+    from_0_0_the_whole_log_is_replayed,
+    the_last_id_resumes_with_nothing,
+    a_long_log_is_replayed_whole,
+);
+
+/// Opens a stream, and checks that its first block names this place.
+async fn placed(node: &Node, query: &str, headers: &[(&str, &str)], place: &str) -> Stream {
+    let mut stream = Stream::open(node, &format!("/subscribe/lobby{query}"), headers).await;
+    assert_eq!(stream.first().await.id.as_deref(), Some(place));
+    stream
+}
+
+async fn a_reader_resumes_after_its_id_and_then_goes_live(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let missed = node.fill("lobby", 10).await;
+    let mut stream = placed(&node, "", &[("Last-Event-ID", &missed[3])], &missed[3]).await;
+    assert_eq!(stream.event("status").await["live"], true);
+    let live = node.fill("lobby", 3).await;
+    assert_eq!(stream.ids(9).await, [&missed[4..], &live].concat());
+}
+
+async fn an_id_may_come_in_the_header_or_in_the_query(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let ids = node.fill("lobby", 3).await;
+    for query in [
+        format!("?lastEventId={}", ids[1]),
+        format!("?last_event_id={}", ids[1]),
+        format!("?lastEventId={}&other=1", ids[1]),
+    ] {
+        assert_eq!(placed(&node, &query, &[], &ids[1]).await.next_message().await.id, ids[2], "{query}");
+    }
+    for name in ["Last-Event-ID", "last-event-id", "LAST-EVENT-ID"] {
+        assert_eq!(placed(&node, "", &[(name, &ids[1])], &ids[1]).await.next_message().await.id, ids[2], "{name}");
+    }
+}
+
+async fn the_header_wins_over_the_query_and_an_id_over_history(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let ids = node.fill("lobby", 5).await;
+    let query = format!("?lastEventId={}&history=5", ids[0]);
+    let mut stream = placed(&node, &query, &[("Last-Event-ID", &ids[3])], &ids[3]).await;
+    assert_eq!(stream.next_message().await.id, ids[4]);
+    let mut stream = placed(&node, &query, &[], &ids[0]).await;
+    assert_eq!(stream.ids(4).await, ids[1..]);
+    let mut stream = placed(&node, "?history=5", &[("Last-Event-ID", &ids[2])], &ids[2]).await;
+    assert_eq!(stream.ids(2).await, ids[3..]);
+}
+
+async fn from_0_0_the_whole_log_is_replayed(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let mut empty = placed(&node, "?lastEventId=0-0", &[], "0-0").await;
+    let ids = node.fill("lobby", 3).await;
+    assert_eq!(empty.ids(3).await, ids);
+    assert_eq!(placed(&node, "?lastEventId=0-0", &[], "0-0").await.ids(3).await, ids);
+}
+
+async fn the_last_id_resumes_with_nothing(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let ids = node.fill("lobby", 3).await;
+    let mut stream = placed(&node, "", &[("Last-Event-ID", &ids[2])], &ids[2]).await;
+    let next = node.post("lobby", "mason", "next").await;
+    assert_eq!(stream.next_message().await.id, next);
+}
+
+/// More than any single read of the log, and more than a socket buffer holds.
+async fn a_long_log_is_replayed_whole(bus: Bus) {
+    let node = bus.node(&[("HISTORY", "3000")]).await;
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        let writers = [node.fill("lobby", 50), node.fill("lobby", 50), node.fill("lobby", 50), node.fill("lobby", 50)];
+        let [a, b, c, d] = writers;
+        let (a, b, c, d) = tokio::join!(a, b, c, d);
+        ids.extend([a, b, c, d].concat());
+    }
+    ids.sort_by_key(|id| halves(id).1);
+    let mut stream = placed(&node, "?lastEventId=0-0", &[], "0-0").await;
+    assert_eq!(stream.ids(2000).await, ids);
+}
+
+/// "An id newer than what the node holds is looked up in the log before anything is said about it":
+/// the node hears nothing of the room when the second node's reader brings its id.
+#[tokio::test]
+async fn a_reader_from_another_node_brings_an_id_this_node_has_not_seen() {
+    let redis = Redis::start().await;
+    let (here, there) = (Node::on(&redis, &[]).await, Node::on(&redis, &[]).await);
+    let _keeps_the_room_open = Stream::live(&here, "lobby").await;
+    for _ in 0..20 {
+        let ids = there.fill("lobby", 2).await;
+        let mut stream = Stream::resume(&here, "lobby", &ids[0]).await;
+        assert_eq!(stream.next_message().await.id, ids[1]);
+    }
+}
+
+/// "stands directly before the first retained message (its n less one, its ms not later)".
+#[tokio::test]
+async fn the_id_directly_before_the_first_retained_message_continues() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let ids = node.fill("lobby", 4).await;
+    let _: u64 = redis.cmd(&["XTRIM", &key("lobby"), "MAXLEN", "2"]).await;
+    let (ms, n) = halves(&ids[2]);
+    for asked in [ids[1].clone(), format!("{ms}-{}", n - 1), format!("1-{}", n - 1)] {
+        let mut stream = placed(&node, "", &[("Last-Event-ID", &asked)], &asked).await;
+        assert_eq!(stream.ids(2).await, ids[2..], "{asked}");
+    }
+}
+
+/// "the log's last id when fresh", though its message was deleted.
+#[tokio::test]
+async fn a_fresh_reader_begins_at_the_last_id_that_was_given() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let ids = node.fill("lobby", 3).await;
+    let _: u64 = redis.cmd(&["XDEL", &key("lobby"), &ids[2]]).await;
+    let mut fresh = placed(&node, "", &[], &ids[2]).await;
+    let next = node.post("lobby", "mason", "next").await;
+    assert_eq!(fresh.next_message().await.id, next);
+}

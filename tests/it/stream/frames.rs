@@ -1,0 +1,184 @@
+//! The stream, byte for byte: its head, its first blocks, messages and heartbeats (contract 5).
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use crate::support::{Bus, Node, Redis, Stream, halves, key, on_both_buses};
+
+on_both_buses!(
+    a_fresh_reader_begins_at_the_last_id_of_the_log_and_gets_only_what_is_new,
+    a_message_is_an_id_line_and_one_data_line,
+    with_history_the_last_messages_come_first,
+    readers_of_one_room_hear_nothing_of_another,
+);
+
+#[tokio::test]
+async fn the_head_says_event_stream_and_forbids_every_transformation() {
+    let node = Node::start(&[]).await;
+    let stream = Stream::open(&node, "/subscribe/lobby", &[("Accept-Encoding", "gzip, deflate, br, zstd")]).await;
+    assert_eq!(stream.head.status, 200);
+    assert_eq!(stream.head.header("content-type"), "text/event-stream");
+    assert_eq!(stream.head.header("cache-control"), "no-cache, no-transform");
+    assert_eq!(stream.head.header("x-accel-buffering"), "no");
+    assert_eq!(stream.head.header("content-encoding"), "");
+    assert_eq!(stream.head.header("content-length"), "");
+}
+
+/// What `Accept` says makes no difference to a stream.
+#[tokio::test]
+async fn any_client_gets_the_stream() {
+    let node = Node::start(&[]).await;
+    for accept in ["text/html", "*/*", "application/json"] {
+        let mut stream = Stream::open(&node, "/subscribe/lobby", &[("Accept", accept)]).await;
+        assert_eq!(stream.head.header("content-type"), "text/event-stream");
+        stream.first().await;
+    }
+}
+
+#[tokio::test]
+async fn the_first_block_is_a_retry_drawn_per_connection_and_the_place() {
+    let node = Node::start(&[]).await;
+    let mut drawn = BTreeSet::new();
+    for _ in 0..12 {
+        let first = Stream::open(&node, "/subscribe/lobby", &[]).await.next().await;
+        let retry = first.retry.expect("a retry");
+        assert_eq!(first.raw, format!("retry: {retry}\nid: 0-0\n\n"));
+        assert!((1000..=3000).contains(&retry), "{retry}");
+        drawn.insert(retry);
+    }
+    assert!(drawn.len() > 1, "every reader would come back at the same moment: {drawn:?}");
+}
+
+#[tokio::test]
+async fn the_second_block_is_the_status() {
+    let node = Node::start(&[("NODE", "chat-2"), ("HEARTBEAT", "7")]).await;
+    let mut stream = Stream::open(&node, "/subscribe/lobby", &[]).await;
+    stream.first().await;
+    let status = stream.next().await;
+    assert_eq!(status.raw, "event: status\ndata: {\"live\":true,\"node\":\"chat-2\",\"heartbeat\":7}\n\n");
+}
+
+/// "after 15 s of silence; no id"
+#[tokio::test]
+async fn silence_is_broken_by_heartbeats() {
+    let node = Node::start(&[("HEARTBEAT", "1")]).await;
+    let mut stream = Stream::live(&node, "lobby").await;
+    for _ in 0..3 {
+        let silent_since = Instant::now();
+        assert_eq!(stream.next().await.raw, "event: heartbeat\ndata: OK\n\n");
+        let silence = silent_since.elapsed();
+        assert!(silence < Duration::from_millis(2500), "silent for {silence:?}");
+    }
+}
+
+async fn a_fresh_reader_begins_at_the_last_id_of_the_log_and_gets_only_what_is_new(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let old = node.fill("lobby", 3).await;
+    let mut stream = Stream::open(&node, "/subscribe/lobby", &[]).await;
+    assert_eq!(stream.first().await.id.as_deref(), Some(old[2].as_str()));
+    assert_eq!(stream.event("status").await["live"], true);
+    let new = node.fill("lobby", 2).await;
+    assert_eq!(stream.ids(2).await, new);
+}
+
+async fn a_message_is_an_id_line_and_one_data_line(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let mut stream = Stream::live(&node, "lobby").await;
+    let id = node.post("lobby", "mason", "hi").await;
+    let frame = format!("id: {id}\ndata: {{\"sender\":\"mason\",\"message\":\"hi\"}}\n\n");
+    assert_eq!(stream.next().await.raw, frame);
+    let answer = node.publish("lobby", json!({ "sender": "mason", "message": "ho", "key": "k-1" })).await.expect(200);
+    let keyed = stream.next().await;
+    assert_eq!(keyed.id.as_deref(), answer.json()["id"].as_str());
+    assert_eq!(keyed.json(), json!({ "sender": "mason", "message": "ho", "key": "k-1" }));
+    let mut again = Stream::open(&node, "/subscribe/lobby?history=2", &[]).await;
+    again.first().await;
+    again.event("status").await;
+    assert_eq!(again.next().await.raw, frame, "replayed as it was sent live");
+    assert_eq!(again.next().await.raw, keyed.raw);
+}
+
+/// "the place before the first replayed message with ?history=N": a reader that leaves at once comes back to all of them.
+async fn with_history_the_last_messages_come_first(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let all = node.fill("lobby", 5).await;
+    for (asked, replayed) in [("1", &all[4..]), ("3", &all[2..]), ("1000", &all[..])] {
+        let mut stream = Stream::open(&node, &format!("/subscribe/lobby?history={asked}"), &[]).await;
+        let place = stream.first().await.id.expect("a place");
+        assert_eq!(stream.ids(replayed.len()).await, replayed);
+        assert_eq!(halves(&place).1, halves(&replayed[0]).1 - 1, "{place} is not before {}", replayed[0]);
+        let mut again = Stream::resume(&node, "lobby", &place).await;
+        assert_eq!(again.ids(replayed.len()).await, replayed);
+    }
+    let mut stream = Stream::open(&node, "/subscribe/lobby?history=2", &[]).await;
+    stream.first().await;
+    let live = node.post("lobby", "mason", "live").await;
+    assert_eq!(stream.ids(3).await, [&all[3..], &[live]].concat(), "then it is live");
+    let mut empty = Stream::open(&node, "/subscribe/attic?history=5", &[]).await;
+    assert_eq!(empty.first().await.id.as_deref(), Some("0-0"));
+}
+
+async fn readers_of_one_room_hear_nothing_of_another(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let mut lobby = Stream::live(&node, "lobby").await;
+    let mut garden = Stream::live(&node, "garden").await;
+    node.post("Lobby", "mason", "another room").await;
+    let in_garden = node.post("garden", "mason", "hi").await;
+    let in_lobby = node.post("lobby", "mason", "hi").await;
+    assert_eq!(lobby.next_message().await.id, in_lobby);
+    assert_eq!(garden.next_message().await.id, in_garden);
+}
+
+#[tokio::test]
+async fn a_bad_history_is_400() {
+    let node = Node::start(&[]).await;
+    for bad in ["0", "1001", "-1", "x", "", "1.5", "99999999999999999999"] {
+        node.get(&format!("/subscribe/lobby?history={bad}")).await.problem(400);
+    }
+}
+
+#[tokio::test]
+async fn a_message_posted_to_one_node_reaches_the_readers_of_every_node() {
+    let redis = Redis::start().await;
+    let nodes = [Node::on(&redis, &[]).await, Node::on(&redis, &[]).await, Node::on(&redis, &[]).await];
+    let mut readers = Vec::new();
+    for node in &nodes {
+        readers.push(Stream::live(node, "lobby").await);
+    }
+    let mut ids = Vec::new();
+    for node in &nodes {
+        ids.push(node.post("lobby", "mason", "hi").await);
+    }
+    for reader in &mut readers {
+        assert_eq!(reader.ids(3).await, ids);
+    }
+}
+
+/// An entry of another type, as a later version may write it: XADD, then the announcement of contract 6.
+async fn write(redis: &Redis, id: &str, kind: &str, data: &str) {
+    let entry = ["XADD", &key("lobby"), id, "type", kind, "data", data, "node", "other", "extra", "passed over"];
+    let _: String = redis.cmd(&entry).await;
+    redis.publish("lobby", format!("\x1e{id} {kind} {data}")).await;
+}
+
+/// "A `message` event of another type is written with its `event:` line; `event: message` is never written."
+#[tokio::test]
+async fn an_entry_of_another_type_is_written_with_its_event_line() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let mut live = Stream::live(&node, "lobby").await;
+    write(&redis, "1700000000000-1", "deploy", r#"{"version":2}"#).await;
+    let frame = "id: 1700000000000-1\nevent: deploy\ndata: {\"version\":2}\n\n";
+    let same_lines = |raw: &str| raw.lines().collect::<BTreeSet<_>>() == frame.lines().collect::<BTreeSet<_>>();
+    let seen = live.next().await;
+    assert!(same_lines(&seen.raw), "{seen:?}");
+    write(&redis, "1700000000000-2", "message", r#"{"sender":"a","message":"b"}"#).await;
+    assert_eq!(live.next().await.message().id, "1700000000000-2");
+    let mut replayed = Stream::resume(&node, "lobby", "0-0").await;
+    assert_eq!(replayed.next().await.raw, seen.raw);
+    assert_eq!(replayed.next().await.message().id, "1700000000000-2");
+}
