@@ -6,13 +6,13 @@ use serde_json::json;
 use crate::limits::rate::until_too_fast;
 use crate::support::{Bus, Node, Redis, Stream, on_both_buses};
 
-on_both_buses!(no_log_line_holds_a_text_or_a_query);
+on_both_buses!(no_log_line_contains_a_message_or_a_query_string);
 
 /// Words that stand nowhere but in what the test sends.
 const TEXT: &str = "Xylophon-Kirschkern";
 const QUERY: &str = "quastenflosser";
 
-async fn no_log_line_holds_a_text_or_a_query(bus: Bus) {
+async fn no_log_line_contains_a_message_or_a_query_string(bus: Bus) {
     let mut node = bus.node(&[("LOG", "trace"), ("RATE_LIMIT", "1"), ("RATE_BURST", "3"), ("DRAIN", "1")]).await;
     let mut reader = Stream::live(&node, "lobby").await;
     node.post("lobby", "mason", TEXT).await;
@@ -59,7 +59,7 @@ async fn refused(node: &Node) {
 
 /// Neither where the URL is wrong nor where Redis refuses it.
 #[tokio::test]
-async fn no_log_line_holds_the_password_of_redis() {
+async fn no_log_line_contains_the_redis_password() {
     let refusal = Node::refused(&[("REDIS_URL", &format!("redis://mason:{TEXT}@127.0.0.1:x"))], &[]).await;
     assert!(!refusal.status.success() && !refusal.output.contains(TEXT), "{}", refusal.output);
     let redis = Redis::start().await;

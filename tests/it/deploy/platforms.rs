@@ -29,7 +29,7 @@ async fn web(environment: &[(&str, &str)]) -> Node {
 }
 
 #[tokio::test]
-async fn the_procfile_starts_a_node_on_the_port_and_the_redis_of_the_platform() {
+async fn procfile_starts_a_node_with_the_platforms_port_and_redis() {
     let (redis, port) = (Redis::start().await, free_port().to_string());
     let mut node = web(&[("PORT", &port), ("REDIS_URL", &redis.url()), ("DYNO", "web.1")]).await;
     node.ready().await;
@@ -41,14 +41,14 @@ async fn the_procfile_starts_a_node_on_the_port_and_the_redis_of_the_platform() 
 }
 
 #[tokio::test]
-async fn the_procfile_starts_a_node_without_a_redis() {
+async fn procfile_starts_a_node_without_redis() {
     let node = web(&[("PORT", &free_port().to_string())]).await;
     node.ready().await;
     node.post("lobby", "mason", "hi").await;
 }
 
 #[test]
-fn app_json_sets_options_that_there_are() {
+fn app_json_sets_only_existing_options() {
     let app: Value = serde_json::from_str(&file("app.json")).expect("JSON");
     let (help, options) = (help(), app["env"].as_object().expect("options"));
     assert!(options.contains_key("TRUSTED_PROXIES"), "or all clients share one limit");
@@ -58,7 +58,7 @@ fn app_json_sets_options_that_there_are() {
 }
 
 #[test]
-fn the_systemd_unit_is_understood() {
+fn systemd_unit_is_valid() {
     let unit = file("deploy/tiny-chat.service");
     for option in ["REDIS_URL", "TRUSTED_PROXIES", "BIND"] {
         assert!(unit.contains(option) && help().contains(option), "{option}");

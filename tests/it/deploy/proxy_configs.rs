@@ -66,7 +66,7 @@ async fn serves(proxy: &WebServer, nodes: &mut [Node; 2]) {
 }
 
 #[tokio::test]
-async fn the_nginx_example_serves_two_nodes_and_passes_over_a_dead_one() {
+async fn nginx_example_balances_two_nodes_and_skips_a_dead_one() {
     let redis = Redis::start().await;
     let mut nodes = nodes(&redis).await;
     let nginx = WebServer::nginx(|port| nginx([&nodes[0], &nodes[1]], port)).await;
@@ -78,7 +78,7 @@ async fn the_nginx_example_serves_two_nodes_and_passes_over_a_dead_one() {
 }
 
 #[tokio::test]
-async fn the_haproxy_example_serves_two_nodes_and_passes_over_a_dead_one() {
+async fn haproxy_example_balances_two_nodes_and_skips_a_dead_one() {
     let redis = Redis::start().await;
     let mut nodes = nodes(&redis).await;
     let example = before([&nodes[0], &nodes[1]], HAPROXY);
@@ -89,7 +89,7 @@ async fn the_haproxy_example_serves_two_nodes_and_passes_over_a_dead_one() {
 }
 
 #[tokio::test]
-async fn the_caddy_example_serves_two_nodes_and_passes_over_a_dead_one() {
+async fn caddy_example_balances_two_nodes_and_skips_a_dead_one() {
     let redis = Redis::start().await;
     let mut nodes = nodes(&redis).await;
     let caddy = caddy(&nodes, "").await;
@@ -100,7 +100,7 @@ async fn the_caddy_example_serves_two_nodes_and_passes_over_a_dead_one() {
 
 /// Over TLS, with HTTP/2, and with an authority that only this test knows.
 #[tokio::test]
-async fn the_caddy_example_speaks_http_2_to_who_comes_by_tls() {
+async fn caddy_example_speaks_http_2_over_tls() {
     let redis = Redis::start().await;
     let nodes = nodes(&redis).await;
     let caddy = caddy(&nodes, "https://localhost").await;

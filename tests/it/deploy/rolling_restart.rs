@@ -151,7 +151,7 @@ fn are_spread_out(tries: &[Instant]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rolling_restart_under_load_loses_nothing_doubles_nothing_and_spreads_who_comes_back() {
+async fn rolling_restart_loses_nothing_and_spreads_reconnects() {
     let environment = [("DRAIN", "8")];
     let mut cluster = Cluster::start(&environment).await;
     let front = cluster.front().await;
@@ -180,7 +180,7 @@ async fn a_rolling_restart_under_load_loses_nothing_doubles_nothing_and_spreads_
 
 /// A node that dies without a word cuts all its readers at once: they come back spread over what `retry:` drew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_readers_of_a_node_that_is_killed_go_on_at_the_others() {
+async fn subscribers_of_a_killed_node_resume_on_the_others() {
     let mut cluster = Cluster::start(&[]).await;
     let front = cluster.front().await;
     let mut crowd = Crowd::gather(front.address(), "/subscribe/lobby", readers() / 5).await;
@@ -193,7 +193,7 @@ async fn the_readers_of_a_node_that_is_killed_go_on_at_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upgrade_node_by_node_loses_nothing_while_two_versions_run_side_by_side() {
+async fn rolling_upgrade_between_two_versions_loses_nothing() {
     let next = NextVersion::build();
     let environment = [("DRAIN", "2")];
     let mut cluster = Cluster::start(&environment).await;
@@ -219,7 +219,7 @@ async fn style_sheet(node: &Node) -> String {
 }
 
 #[tokio::test]
-async fn a_page_of_one_version_gets_its_files_from_nodes_of_both_and_keeps_only_its_own() {
+async fn assets_of_another_version_are_served_but_not_cached() {
     let next = NextVersion::build();
     let redis = Redis::start().await;
     let (old, new) = (Node::on(&redis, &[]).await, Node::of(&next.program, &redis, &[]).await);
@@ -235,7 +235,7 @@ async fn a_page_of_one_version_gets_its_files_from_nodes_of_both_and_keeps_only_
 }
 
 #[tokio::test]
-async fn nodes_of_two_versions_chat_with_each_other() {
+async fn nodes_of_two_versions_share_messages_and_presence() {
     let next = NextVersion::build();
     let redis = Redis::start().await;
     let (old, new) = (Node::on(&redis, &[]).await, Node::of(&next.program, &redis, &[]).await);
@@ -251,7 +251,7 @@ async fn nodes_of_two_versions_chat_with_each_other() {
 
 /// What a later version may announce: types, fields and members that this one does not know.
 #[tokio::test]
-async fn what_a_later_version_announces_is_passed_on_or_passed_over() {
+async fn unknown_announcements_are_forwarded_or_ignored() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut reader = Stream::live(&node, "lobby").await;

@@ -9,7 +9,7 @@ use crate::{
     support::{Block, Bus, Node, Stream, eventually, on_both_buses},
 };
 
-on_both_buses!(a_reader_of_a_draining_node_loses_nothing);
+on_both_buses!(drained_subscribers_lose_no_message);
 
 /// What a machine may need on top of what the contract allows.
 const SLACK: Duration = Duration::from_secs(3);
@@ -39,7 +39,7 @@ async fn ends(readers: Vec<Stream>) -> Vec<(Instant, Vec<Block>)> {
 }
 
 #[tokio::test]
-async fn sigterm_sends_readers_away_over_the_drain_and_exits_0() {
+async fn sigterm_spreads_disconnects_over_the_drain_and_exits_0() {
     let mut node = Node::start(&[("DRAIN", "3")]).await;
     let readers = readers(&node, 40).await;
     let asked = Instant::now();
@@ -57,7 +57,7 @@ async fn sigterm_sends_readers_away_over_the_drain_and_exits_0() {
 }
 
 #[tokio::test]
-async fn sigint_takes_one_second() {
+async fn sigint_drains_in_one_second() {
     let mut node = Node::start(&[("DRAIN", "60")]).await;
     let readers = readers(&node, 10).await;
     let asked = Instant::now();
@@ -70,7 +70,7 @@ async fn sigint_takes_one_second() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_at_once() {
+async fn second_signal_exits_immediately() {
     for (first, second) in [(Signal::SIGTERM, Signal::SIGTERM), (Signal::SIGTERM, Signal::SIGINT)] {
         let mut node = Node::start(&[("DRAIN", "60")]).await;
         let _readers = readers(&node, 10).await;
@@ -84,7 +84,7 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_node_without_readers_has_nothing_to_wait_for() {
+async fn node_without_subscribers_exits_without_draining() {
     let mut node = Node::start(&[("DRAIN", "60")]).await;
     node.post("lobby", "mason", "hi").await;
     node.terminate();
@@ -97,7 +97,7 @@ async fn draining(node: &Node) {
 }
 
 #[tokio::test]
-async fn a_draining_node_is_not_ready_but_alive_and_sends_new_readers_away() {
+async fn draining_node_is_alive_but_not_ready_and_refuses_streams() {
     let node = Node::start(&[("DRAIN", "60")]).await;
     let _readers = readers(&node, 10).await;
     node.terminate();
@@ -109,7 +109,7 @@ async fn a_draining_node_is_not_ready_but_alive_and_sends_new_readers_away() {
 }
 
 /// What was acknowledged while the reader was being sent away is there when it comes back; on Redis to another node.
-async fn a_reader_of_a_draining_node_loses_nothing(bus: Bus) {
+async fn drained_subscribers_lose_no_message(bus: Bus) {
     let leaving = bus.node(&[("DRAIN", "2")]).await;
     let mut readers = readers(&leaving, 10).await;
     let staying = if matches!(bus, Bus::Redis(_)) { Some(bus.node(&[]).await) } else { None };

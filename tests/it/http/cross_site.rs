@@ -19,7 +19,7 @@ async fn status(node: &Node, headers: &[(&str, &str)]) -> u16 {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_may_not_publish() {
+async fn cross_site_posts_are_refused() {
     let node = Node::start(&[]).await;
     for site in ["cross-site", "same-site", "something-new"] {
         node.send(message(&node, &[("Sec-Fetch-Site", site)])).await.problem(403);
@@ -32,7 +32,7 @@ async fn a_page_of_another_site_may_not_publish() {
 
 /// Where `Sec-Fetch-Site` is present it decides alone.
 #[tokio::test]
-async fn fetch_metadata_goes_before_the_origin() {
+async fn fetch_metadata_takes_precedence_over_origin() {
     let node = Node::start(&[]).await;
     assert_eq!(status(&node, &[("Sec-Fetch-Site", "same-origin"), ("Origin", "https://evil.example")]).await, 200);
     let own = node.url("");
@@ -40,7 +40,7 @@ async fn fetch_metadata_goes_before_the_origin() {
 }
 
 #[tokio::test]
-async fn without_fetch_metadata_the_origin_must_be_the_host() {
+async fn origin_must_match_the_host_without_fetch_metadata() {
     let node = Node::start(&[]).await;
     let chat = ("Host", "chat.example:8443");
     assert_eq!(status(&node, &[chat]).await, 200, "no origin at all: not a browser");
@@ -65,7 +65,7 @@ async fn without_fetch_metadata_the_origin_must_be_the_host() {
 }
 
 #[tokio::test]
-async fn a_forwarded_host_counts_only_from_a_trusted_proxy() {
+async fn forwarded_host_is_used_only_from_a_trusted_proxy() {
     let headers = [("X-Forwarded-Host", "chat.example"), ("Origin", "https://chat.example")];
     let behind = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1/32")]).await;
     assert_eq!(status(&behind, &headers).await, 200);
@@ -75,7 +75,7 @@ async fn a_forwarded_host_counts_only_from_a_trusted_proxy() {
 }
 
 #[tokio::test]
-async fn an_allowed_origin_may_publish_and_read_the_answer() {
+async fn allowed_origin_may_publish_and_read_the_answer() {
     let node = Node::start(&[FRIEND]).await;
     for origin in ["https://friend.example", "http://localhost:3000"] {
         let headers = [("Sec-Fetch-Site", "cross-site"), ("Origin", origin)];
@@ -99,7 +99,7 @@ async fn an_allowed_origin_may_publish_and_read_the_answer() {
 }
 
 #[tokio::test]
-async fn an_allowed_origin_may_subscribe_and_others_may_not_read() {
+async fn only_allowed_origins_may_read_a_stream() {
     let node = Node::start(&[FRIEND]).await;
     let stream = Stream::open(&node, "/subscribe/lobby", &[("Origin", "https://friend.example")]).await;
     assert_eq!(stream.head.status, 200);
@@ -122,7 +122,7 @@ async fn preflight(node: &Node, path: &str, origin: &str, method: &str) -> Answe
 }
 
 #[tokio::test]
-async fn a_preflight_allows_an_allowed_origin_what_it_needs() {
+async fn preflight_grants_allowed_origins_methods_and_headers() {
     let node = Node::start(&[FRIEND]).await;
     for (path, method) in [("/lobby", "POST"), ("/subscribe/lobby", "GET")] {
         let answer = preflight(&node, path, "https://friend.example", method).await;
@@ -138,7 +138,7 @@ async fn a_preflight_allows_an_allowed_origin_what_it_needs() {
 }
 
 #[tokio::test]
-async fn a_preflight_of_another_origin_allows_nothing() {
+async fn preflight_grants_other_origins_nothing() {
     let node = Node::start(&[FRIEND]).await;
     for path in ["/lobby", "/subscribe/lobby"] {
         let answer = preflight(&node, path, "https://evil.example", "POST").await;

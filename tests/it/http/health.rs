@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_living_process_is_healthy() {
+async fn healthz_is_200_even_without_redis() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     node.get("/healthz").await.expect(200);
@@ -19,7 +19,7 @@ async fn a_living_process_is_healthy() {
 
 /// Contract 4: what an operator needs to know about the proxy in front.
 #[tokio::test]
-async fn who_asks_for_json_learns_for_whom_the_node_takes_them() {
+async fn healthz_as_json_reports_the_client_address() {
     let trusting = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let plain = Node::start(&[]).await;
     for (node, forwarded, seen) in [
@@ -51,7 +51,7 @@ async fn who_asks_for_json_learns_for_whom_the_node_takes_them() {
 }
 
 #[tokio::test]
-async fn robots_are_disallowed_everywhere() {
+async fn robots_txt_disallows_everything() {
     let node = Node::start(&[]).await;
     let answer = node.get("/robots.txt").await.expect(200);
     assert_eq!(answer.media_type(), "text/plain");
@@ -62,7 +62,7 @@ async fn robots_are_disallowed_everywhere() {
 
 /// Prometheus text, version 0.0.4: every sample belongs to a type, and every value is a number.
 #[tokio::test]
-async fn metrics_are_prometheus_text_that_counts() {
+async fn metrics_are_valid_prometheus_text_and_count_events() {
     let node = Node::start(&[]).await;
     let before = node.get("/metrics").await.expect(200);
     assert_eq!(before.media_type(), "text/plain");
@@ -85,7 +85,7 @@ async fn metrics_are_prometheus_text_that_counts() {
 }
 
 #[tokio::test]
-async fn a_post_that_is_refused_is_counted_by_its_reason() {
+async fn refused_posts_are_counted_by_reason() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
     until_too_fast(async || node.publish("lobby", json!({ "message": "hi" })).await).await;
@@ -100,7 +100,7 @@ async fn a_post_that_is_refused_is_counted_by_its_reason() {
 }
 
 #[tokio::test]
-async fn metrics_name_the_version_and_what_the_process_costs() {
+async fn metrics_report_the_version_and_process_usage() {
     let node = Node::start(&[]).await;
     let version = format!("tiny_chat_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     assert_eq!(node.metric(&version).await, Some(1.0));

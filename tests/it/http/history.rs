@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use crate::support::{Bus, Node, Redis, Stream, halves, key, on_both_buses};
 
 on_both_buses!(
-    history_gives_the_newest_messages_oldest_first,
-    before_and_after_choose_a_part_of_the_log,
-    walking_after_last_visits_the_whole_log,
-    last_continues_any_reading_without_hole_or_double,
-    an_empty_room_ends_at_0_0,
-    at_least_history_messages_are_kept,
-    a_log_that_is_written_to_outlives_history_ttl,
-    one_message_tells_the_node_that_took_it,
+    history_returns_the_newest_messages_oldest_first,
+    before_and_after_select_a_range_of_the_log,
+    paging_with_after_visits_the_whole_log,
+    last_resumes_any_page_without_loss_or_duplicates,
+    last_id_of_an_empty_room_is_0_0,
+    log_keeps_at_least_history_messages,
+    writes_extend_history_ttl,
+    single_message_names_the_node_that_accepted_it,
 );
 
 fn ids(history: &Value) -> Vec<String> {
@@ -26,7 +26,7 @@ fn last(history: &Value) -> &str {
     history["last"].as_str().expect("last")
 }
 
-async fn history_gives_the_newest_messages_oldest_first(bus: Bus) {
+async fn history_returns_the_newest_messages_oldest_first(bus: Bus) {
     let node = bus.node(&[]).await;
     let all = node.fill("lobby", 210).await;
     let newest = |count: usize| &all[all.len() - count..];
@@ -40,7 +40,7 @@ async fn history_gives_the_newest_messages_oldest_first(bus: Bus) {
     assert_eq!(node.history("lobby", "?limit=1").await["messages"], json!([expected]));
 }
 
-async fn before_and_after_choose_a_part_of_the_log(bus: Bus) {
+async fn before_and_after_select_a_range_of_the_log(bus: Bus) {
     let node = bus.node(&[]).await;
     let all = node.fill("lobby", 10).await;
     let page = async |query: String| ids(&node.history("lobby", &query).await);
@@ -55,7 +55,7 @@ async fn before_and_after_choose_a_part_of_the_log(bus: Bus) {
 }
 
 /// "`?lastEventId=` with it continues without hole or double".
-async fn last_continues_any_reading_without_hole_or_double(bus: Bus) {
+async fn last_resumes_any_page_without_loss_or_duplicates(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut all = node.fill("lobby", 10).await;
     for query in [
@@ -77,7 +77,7 @@ async fn last_continues_any_reading_without_hole_or_double(bus: Bus) {
     }
 }
 
-async fn walking_after_last_visits_the_whole_log(bus: Bus) {
+async fn paging_with_after_visits_the_whole_log(bus: Bus) {
     let node = bus.node(&[]).await;
     let all = node.fill("lobby", 10).await;
     let mut walked = Vec::new();
@@ -93,7 +93,7 @@ async fn walking_after_last_visits_the_whole_log(bus: Bus) {
     assert_eq!(walked, all);
 }
 
-async fn an_empty_room_ends_at_0_0(bus: Bus) {
+async fn last_id_of_an_empty_room_is_0_0(bus: Bus) {
     let node = bus.node(&[]).await;
     assert_eq!(node.history("lobby", "").await, json!({ "messages": [], "last": "0-0" }));
     let mut reader = Stream::resume(&node, "lobby", "0-0").await;
@@ -102,7 +102,7 @@ async fn an_empty_room_ends_at_0_0(bus: Bus) {
 }
 
 /// `HISTORY`: "messages kept per room, at least that many"; what is more may go.
-async fn at_least_history_messages_are_kept(bus: Bus) {
+async fn log_keeps_at_least_history_messages(bus: Bus) {
     let node = bus.node(&[("HISTORY", "5")]).await;
     let all = node.fill("lobby", 250).await;
     let kept = ids(&node.history("lobby", "?limit=200").await);
@@ -112,7 +112,7 @@ async fn at_least_history_messages_are_kept(bus: Bus) {
 }
 
 /// `HISTORY_TTL`: "seconds after its last message that a room's log is kept".
-async fn a_log_that_is_written_to_outlives_history_ttl(bus: Bus) {
+async fn writes_extend_history_ttl(bus: Bus) {
     let node = bus.node(&[("HISTORY_TTL", "1")]).await;
     let begun = Instant::now();
     let mut all = Vec::new();
@@ -123,7 +123,7 @@ async fn a_log_that_is_written_to_outlives_history_ttl(bus: Bus) {
     assert_eq!(ids(&node.history("lobby", "?limit=200").await), all);
 }
 
-async fn one_message_tells_the_node_that_took_it(bus: Bus) {
+async fn single_message_names_the_node_that_accepted_it(bus: Bus) {
     let first = bus.node(&[("NODE", "chat-1")]).await;
     let second = if matches!(bus, Bus::Redis(_)) {
         Some(bus.node(&[("NODE", "chat-2")]).await)
@@ -144,7 +144,7 @@ async fn one_message_tells_the_node_that_took_it(bus: Bus) {
 }
 
 #[tokio::test]
-async fn a_deleted_message_is_404_and_its_place_still_continues() {
+async fn deleted_message_is_404_and_its_id_still_resumes() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let all = node.fill("lobby", 3).await;
@@ -158,7 +158,7 @@ async fn a_deleted_message_is_404_and_its_place_still_continues() {
 }
 
 #[tokio::test]
-async fn a_bad_limit_a_bad_id_and_both_directions_are_400() {
+async fn bad_limit_bad_id_or_both_directions_are_400() {
     let node = Node::start(&[]).await;
     let id = node.post("lobby", "mason", "hi").await;
     for query in ["limit=0", "limit=201", "limit=-1", "limit=x", "limit=", "limit=1.5", "limit=99999999999999999999"] {

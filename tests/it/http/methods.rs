@@ -68,7 +68,7 @@ async fn head_is_get_without_the_body() {
 
 /// "(and ends at once on streams)": the head of a stream, and nothing held open.
 #[tokio::test]
-async fn head_of_a_stream_ends_at_once() {
+async fn head_request_for_a_stream_ends_immediately() {
     let node = Node::start(&[("MAX_STREAMS", "1")]).await;
     for _ in 0..3 {
         let answer = raw(&node, "HEAD /subscribe/lobby HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;

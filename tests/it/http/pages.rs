@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use crate::support::{Answer, Bus, Node, on_both_buses, raw_get};
 
-on_both_buses!(a_page_holds_the_latest_50_messages_and_the_cursor_after_them);
+on_both_buses!(page_holds_the_latest_50_messages_and_their_cursor);
 
 /// The values of an attribute, in the order of the page, decoded.
 fn values(page: &str, attribute: &str) -> Vec<String> {
@@ -23,7 +23,7 @@ fn tag<'a>(page: &'a str, part: &str) -> &'a str {
     page.split('<').find(|tag| tag.contains(part)).unwrap_or_else(|| panic!("no {part} in {page}"))
 }
 
-async fn a_page_holds_the_latest_50_messages_and_the_cursor_after_them(bus: Bus) {
+async fn page_holds_the_latest_50_messages_and_their_cursor(bus: Bus) {
     let node = bus.node(&[]).await;
     let ids = node.fill("lobby", 60).await;
     let page = node.page("/lobby").await.html(200);
@@ -37,7 +37,7 @@ async fn a_page_holds_the_latest_50_messages_and_the_cursor_after_them(bus: Bus)
 }
 
 #[tokio::test]
-async fn the_front_page_is_the_first_configured_room() {
+async fn front_page_shows_the_first_configured_room() {
     let node = Node::start(&[("ROOMS", "garden,lobby")]).await;
     let id = node.post("garden", "mason", "among the flowers").await;
     node.post("lobby", "mason", "at the door").await;
@@ -51,7 +51,7 @@ async fn the_front_page_is_the_first_configured_room() {
 }
 
 #[tokio::test]
-async fn a_page_has_the_marks_that_programs_look_for() {
+async fn page_has_the_documented_roles_classes_and_fields() {
     let node = Node::start(&[]).await;
     node.post("caf%C3%A9", "mason", "hi").await;
     let page = node.page("/caf%C3%A9").await.html(200);
@@ -71,7 +71,7 @@ async fn a_page_has_the_marks_that_programs_look_for() {
 
 /// "before our own templates, it is decoded; templates then escape by themselves": once, not twice and not never.
 #[tokio::test]
-async fn text_in_a_page_is_escaped_once() {
+async fn page_escapes_text_exactly_once() {
     let node = Node::start(&[]).await;
     let (sender, message) = (r#"</b> & "co'"#, "<script>alert(1)</script> &amp; <img src=x onerror=alert(2)>");
     node.post("lobby", sender, message).await;
@@ -99,7 +99,7 @@ fn assert_guarded(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn pages_carry_their_guards_and_are_not_cached() {
+async fn pages_set_security_headers_and_are_not_cached() {
     let node = Node::start(&[]).await;
     for path in ["/", "/lobby"] {
         let answer = node.page(path).await.expect(200);
@@ -112,7 +112,7 @@ async fn pages_carry_their_guards_and_are_not_cached() {
 }
 
 #[tokio::test]
-async fn a_page_has_nothing_inline_and_nothing_foreign() {
+async fn page_has_no_inline_code_and_no_foreign_links() {
     let node = Node::start(&[]).await;
     node.post("lobby", "mason", "hi").await;
     let page = node.page("/lobby").await.html(200);
@@ -153,7 +153,7 @@ fn imports(source: &str) -> impl Iterator<Item = &str> {
 }
 
 #[tokio::test]
-async fn every_file_of_the_page_is_immutable() {
+async fn assets_are_cached_as_immutable() {
     let node = Node::start(&[]).await;
     let files = files(&node).await;
     assert!(
@@ -171,7 +171,7 @@ async fn every_file_of_the_page_is_immutable() {
 
 /// "asked for under another version's hash: this version's file, `no-store`".
 #[tokio::test]
-async fn under_another_hash_a_file_is_served_but_not_cached() {
+async fn asset_under_another_hash_is_served_but_not_cached() {
     let node = Node::start(&[]).await;
     for path in files(&node).await {
         let other = other_hash(&path);

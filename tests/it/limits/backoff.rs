@@ -46,7 +46,7 @@ async fn full(stream: &mut Stream) -> bool {
 }
 
 #[tokio::test]
-async fn a_full_node_answers_200_backoff_and_the_end() {
+async fn full_node_answers_200_with_backoff_and_ends_the_stream() {
     let node = Node::start(&[("MAX_STREAMS", "2")]).await;
     let _first = Stream::live(&node, "lobby").await;
     let _second = Stream::live(&node, "garden").await;
@@ -61,7 +61,7 @@ async fn a_full_node_answers_200_backoff_and_the_end() {
 
 /// The answer is the same to one who brings an id: its place is kept.
 #[tokio::test]
-async fn a_reader_with_an_id_that_is_sent_away_keeps_its_place() {
+async fn refused_subscriber_keeps_its_cursor() {
     let node = Node::start(&[("MAX_STREAMS", "1")]).await;
     let ids = node.fill("lobby", 2).await;
     let _only = Stream::live(&node, "lobby").await;
@@ -71,7 +71,7 @@ async fn a_reader_with_an_id_that_is_sent_away_keeps_its_place() {
 
 /// "A reader that closed is noticed within one heartbeat": then its stream is free for another.
 #[tokio::test]
-async fn a_reader_that_closed_makes_room() {
+async fn closed_stream_frees_its_permit() {
     let node = Node::start(&[("MAX_STREAMS", "1"), ("HEARTBEAT", "1")]).await;
     drop(Stream::live(&node, "lobby").await);
     let closed = Instant::now();
@@ -83,7 +83,7 @@ async fn a_reader_that_closed_makes_room() {
 }
 
 #[tokio::test]
-async fn limits_of_0_are_none() {
+async fn stream_limits_of_0_mean_unlimited() {
     let node = Node::start(&[("MAX_STREAMS", "0"), ("MAX_STREAMS_PER_ADDRESS", "0")]).await;
     let mut open = Vec::new();
     for _ in 0..20 {
@@ -92,7 +92,7 @@ async fn limits_of_0_are_none() {
 }
 
 #[tokio::test]
-async fn an_address_has_its_own_limit_behind_a_trusted_proxy() {
+async fn clients_behind_a_trusted_proxy_have_separate_limits() {
     let node = Node::start(&[TRUSTED, ONE_EACH]).await;
     let mut first = forwarded(&node, "192.0.2.1").await;
     assert!(!full(&mut first).await);
@@ -101,7 +101,7 @@ async fn an_address_has_its_own_limit_behind_a_trusted_proxy() {
 }
 
 #[tokio::test]
-async fn without_a_trusted_proxy_the_header_counts_for_nothing() {
+async fn forwarded_for_is_ignored_without_a_trusted_proxy() {
     let node = Node::start(&[ONE_EACH]).await;
     let mut first = forwarded(&node, "192.0.2.1").await;
     assert!(!full(&mut first).await);
@@ -111,7 +111,7 @@ async fn without_a_trusted_proxy_the_header_counts_for_nothing() {
 
 /// "right-most untrusted hop": what a client writes in front of it is its own invention.
 #[tokio::test]
-async fn the_right_most_untrusted_hop_is_the_client() {
+async fn client_is_the_right_most_untrusted_hop() {
     let node = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1/32,198.51.100.0/24"), ONE_EACH]).await;
     let mut first = forwarded(&node, "203.0.113.9, 192.0.2.1").await;
     assert!(!full(&mut first).await);
@@ -130,7 +130,7 @@ async fn the_right_most_untrusted_hop_is_the_client() {
 }
 
 #[tokio::test]
-async fn ipv6_clients_are_counted_by_64() {
+async fn ipv6_clients_are_counted_per_64() {
     let node = Node::start(&[TRUSTED, ONE_EACH]).await;
     let mut first = forwarded(&node, "2001:db8:1:2::1").await;
     assert!(!full(&mut first).await);
@@ -140,7 +140,7 @@ async fn ipv6_clients_are_counted_by_64() {
 
 /// "the header from an untrusted private peer is warned of once".
 #[tokio::test]
-async fn a_forgotten_trusted_proxy_is_warned_of_once() {
+async fn unset_trusted_proxies_is_warned_about_once() {
     let node = Node::start(&[]).await;
     for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
         forwarded(&node, address).await.first().await;

@@ -63,7 +63,7 @@ async fn p99(node: &Node, readers: &mut [Stream], messages: usize) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_slow_silent_and_stalled_clients_are_not_felt_by_the_readers() {
+async fn a_thousand_slow_clients_do_not_delay_subscribers() {
     let node = Node::start(&[MANY]).await;
     let mut readers = join_all((0..20).map(|_| Stream::live(&node, "lobby"))).await;
     let calm = p99(&node, &mut readers, 100).await;
@@ -81,7 +81,7 @@ async fn a_thousand_slow_silent_and_stalled_clients_are_not_felt_by_the_readers(
 
 /// A head that does not come is not waited for longer than 5 s, a body not longer than 10.
 #[tokio::test]
-async fn half_a_request_is_hung_up_on() {
+async fn incomplete_requests_are_closed() {
     let node = Node::start(&[]).await;
     let post = format!("POST /lobby HTTP/1.1\r\nHost: {}\r\nContent-Length: 5000\r\n\r\nmessage=", node.address());
     let ends = ["GET /everyone HT", &post].map(async |half: &str| {
@@ -97,7 +97,7 @@ async fn half_a_request_is_hung_up_on() {
 }
 
 #[tokio::test]
-async fn with_256_open_files_the_node_keeps_its_streams_and_takes_new_ones_when_it_can() {
+async fn node_out_of_open_files_keeps_its_streams_and_recovers() {
     let redis = Redis::start().await;
     let node = Node::limited("256:256", &[("REDIS_URL", &redis.url()), MANY, ("HEARTBEAT", "1")]).await;
     node.ready().await;
@@ -136,7 +136,7 @@ async fn redis_message(redis: &Redis) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_thousand_room_names_leave_no_memory_behind() {
+async fn a_hundred_thousand_rooms_do_not_leak_memory() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[MANY]).await;
     let memory = async || node.metric("process_resident_memory_bytes").await.expect("a metric");

@@ -19,7 +19,7 @@ pub async fn until_too_fast(mut send: impl AsyncFnMut() -> Answer) -> (usize, An
 }
 
 #[tokio::test]
-async fn too_fast_is_429_with_retry_after_until_it_has_passed() {
+async fn rate_limited_posts_are_429_until_retry_after_has_passed() {
     let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "3")]).await;
     let (accepted, refused) = until_too_fast(async || node.publish("lobby", json!({ "message": "hi" })).await).await;
     assert!(accepted >= 3, "the burst is 3, only {accepted} were taken");
@@ -32,7 +32,7 @@ async fn too_fast_is_429_with_retry_after_until_it_has_passed() {
 }
 
 #[tokio::test]
-async fn each_address_has_its_own_rate() {
+async fn each_address_has_its_own_rate_limit() {
     let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "1"), ("TRUSTED_PROXIES", "127.0.0.0/8")]).await;
     let post = async |address: &str| {
         let request = node.request(Method::POST, "/lobby").header("X-Forwarded-For", address);
@@ -46,7 +46,7 @@ async fn each_address_has_its_own_rate() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_of_0_is_none() {
+async fn rate_limit_of_0_means_unlimited() {
     let node = Node::start(&[("RATE_LIMIT", "0"), ("RATE_BURST", "1")]).await;
     node.fill("lobby", 60).await;
 }

@@ -62,7 +62,7 @@ async fn seated(node: &Node, address: &str) -> Option<Stream> {
 }
 
 #[tokio::test]
-async fn three_nodes_take_as_many_messages_of_an_address_as_one() {
+async fn rate_limit_is_shared_by_three_nodes() {
     let redis = Redis::start().await;
     let nodes = three_on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "6")]).await;
     let began = Instant::now();
@@ -73,7 +73,7 @@ async fn three_nodes_take_as_many_messages_of_an_address_as_one() {
 }
 
 #[tokio::test]
-async fn who_is_too_fast_for_all_nodes_may_go_on_after_retry_after() {
+async fn shared_rate_limit_recovers_after_retry_after() {
     let redis = Redis::start().await;
     let nodes = three_on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
     post_from(&nodes[0], "192.0.2.1").await.expect(200);
@@ -86,7 +86,7 @@ async fn who_is_too_fast_for_all_nodes_may_go_on_after_retry_after() {
 }
 
 #[tokio::test]
-async fn a_walk_through_a_64_or_a_forged_hop_gains_nothing_on_any_node() {
+async fn rotating_ipv6_or_forged_hops_gains_nothing_on_any_node() {
     let redis = Redis::start().await;
     let nodes = three_on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "4"), ("MAX_STREAMS_PER_ADDRESS", "2")]).await;
     let walks: [fn(usize) -> String; 2] = [
@@ -103,7 +103,7 @@ async fn a_walk_through_a_64_or_a_forged_hop_gains_nothing_on_any_node() {
 }
 
 #[tokio::test]
-async fn three_nodes_have_as_many_streams_of_an_address_as_one_and_the_newest_is_sent_away() {
+async fn stream_limit_is_shared_and_the_newest_stream_is_refused() {
     let redis = Redis::start().await;
     let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "4"), ("HEARTBEAT", "1")]).await;
     let mut seats = Vec::new();
@@ -123,7 +123,7 @@ async fn three_nodes_have_as_many_streams_of_an_address_as_one_and_the_newest_is
 
 /// All ask at once, on three nodes: the places are given once each.
 #[tokio::test]
-async fn of_many_that_come_at_once_to_three_nodes_just_so_many_stay() {
+async fn concurrent_streams_on_three_nodes_stop_at_the_limit() {
     let redis = Redis::start().await;
     let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "25")]).await;
     let all = join_all(nodes.iter().cycle().take(90).map(|node| seated(node, "192.0.2.1"))).await;
@@ -131,7 +131,7 @@ async fn of_many_that_come_at_once_to_three_nodes_just_so_many_stay() {
 }
 
 #[tokio::test]
-async fn the_places_of_a_node_that_was_killed_are_free_again_soon() {
+async fn permits_of_a_killed_node_are_freed_within_seconds() {
     let redis = Redis::start().await;
     let mut nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "2")]).await;
     let _seats = [seated(&nodes[0], "192.0.2.1").await, seated(&nodes[0], "192.0.2.1").await];
@@ -149,7 +149,7 @@ async fn the_places_of_a_node_that_was_killed_are_free_again_soon() {
 }
 
 #[tokio::test]
-async fn a_node_that_was_stopped_for_a_while_and_goes_on_counts_again() {
+async fn node_that_was_paused_counts_its_streams_again() {
     let redis = Redis::start().await;
     let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "1")]).await;
     let _seat = seated(&nodes[0], "192.0.2.1").await.expect("the first");
@@ -161,7 +161,7 @@ async fn a_node_that_was_stopped_for_a_while_and_goes_on_counts_again() {
 }
 
 #[tokio::test]
-async fn while_redis_is_away_each_node_keeps_the_limits_alone_and_afterwards_they_count_together_again() {
+async fn limits_are_per_node_in_an_outage_and_shared_again_after_it() {
     let mut redis = Redis::start().await;
     let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "3"), ("RATE_LIMIT", "1"), ("RATE_BURST", "2")]).await;
     let _before = seated(&nodes[0], "192.0.2.1").await.expect("the first");
@@ -186,7 +186,7 @@ async fn while_redis_is_away_each_node_keeps_the_limits_alone_and_afterwards_the
 
 /// Streams that end while nobody can be told of it hold no place for longer than a dead node's.
 #[tokio::test]
-async fn what_ended_while_redis_was_away_is_free_again_soon() {
+async fn permits_freed_in_an_outage_are_released_after_it() {
     let redis = Redis::start().await;
     let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "2"), ("HEARTBEAT", "1")]).await;
     let gone = [seated(&nodes[0], "192.0.2.1").await.unwrap(), seated(&nodes[0], "192.0.2.1").await.unwrap()];
@@ -203,7 +203,7 @@ async fn what_ended_while_redis_was_away_is_free_again_soon() {
 }
 
 #[tokio::test]
-async fn a_clock_that_goes_back_refuses_nobody_for_longer_than_a_burst_takes() {
+async fn clock_moving_back_refuses_no_longer_than_one_burst() {
     let redis = Redis::start().await;
     let nodes = three_on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
     post_from(&nodes[0], "192.0.2.1").await.expect(200);
@@ -223,7 +223,7 @@ async fn calls(redis: &Redis) -> u64 {
 }
 
 #[tokio::test]
-async fn a_crowd_that_comes_at_once_is_counted_in_few_calls() {
+async fn simultaneous_streams_are_counted_in_few_redis_calls() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[TRUSTED]).await;
     let _warm = seated(&node, "192.0.2.255").await;
@@ -237,7 +237,7 @@ async fn a_crowd_that_comes_at_once_is_counted_in_few_calls() {
 }
 
 #[tokio::test]
-async fn redis_forgets_addresses_that_are_quiet() {
+async fn redis_forgets_idle_addresses() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[TRUSTED, ("RATE_LIMIT", "5"), ("RATE_BURST", "5")]).await;
     let addresses: Vec<String> = (0..200).map(|number| format!("198.51.100.{number}")).collect();
@@ -252,7 +252,7 @@ async fn redis_forgets_addresses_that_are_quiet() {
 
 /// What another node would read: the key table of contract 6 in operation.
 #[tokio::test]
-async fn the_streams_of_an_address_stand_in_one_hash_with_an_expiry() {
+async fn streams_of_an_address_are_one_expiring_hash() {
     let redis = Redis::start().await;
     let nodes = three_on(&redis, &[]).await;
     let _seats = [seated(&nodes[0], "192.0.2.1").await, seated(&nodes[1], "192.0.2.1").await];

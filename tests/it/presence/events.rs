@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use crate::support::{Block, Bus, DEADLINE, Node, Redis, Several, Stream, eventually, on_both_buses, room_of, within};
 
 on_both_buses!(
-    count_and_names_are_told_on_joining_and_on_change,
-    readers_without_a_name_count_and_those_of_one_name_are_one_name,
-    a_reader_of_several_rooms_is_present_where_it_says,
-    who_is_present_nowhere_is_told_who_is_here,
-    who_catches_up_for_long_is_told_who_is_here,
-    the_first_reader_of_a_name_has_joined_and_the_second_has_not,
+    presence_is_sent_on_joining_and_on_every_change,
+    unnamed_subscribers_count_and_equal_names_are_listed_once,
+    subscriber_of_merged_rooms_is_present_only_in_chosen_rooms,
+    subscriber_present_nowhere_still_receives_presence,
+    subscriber_that_catches_up_slowly_receives_presence,
+    user_joined_is_sent_for_the_first_subscriber_of_a_name,
     presence_has_no_id_and_is_not_replayed,
-    anybody_may_ask_who_is_here,
+    presence_endpoint_returns_count_and_names,
 );
 
 /// A closed reader is noticed within a heartbeat.
@@ -79,7 +79,7 @@ pub async fn listed(node: &Node, presence: Value) {
     }
 }
 
-async fn count_and_names_are_told_on_joining_and_on_change(bus: Bus) {
+async fn presence_is_sent_on_joining_and_on_every_change(bus: Bus) {
     let node = bus.node(&[HEARTBEAT]).await;
     let mut zoe = named(&node, "zoe").await;
     let seen = told(&mut zoe, json!({ "count": 1, "names": ["zoe"] })).await;
@@ -92,7 +92,7 @@ async fn count_and_names_are_told_on_joining_and_on_change(bus: Bus) {
     told(&mut mason, json!({ "count": 1, "names": ["mason"] })).await;
 }
 
-async fn readers_without_a_name_count_and_those_of_one_name_are_one_name(bus: Bus) {
+async fn unnamed_subscribers_count_and_equal_names_are_listed_once(bus: Bus) {
     let node = bus.node(&[HEARTBEAT]).await;
     let mut watch = Stream::live(&node, "lobby").await.seeing();
     told(&mut watch, json!({ "count": 1, "names": [] })).await;
@@ -108,7 +108,7 @@ async fn readers_without_a_name_count_and_those_of_one_name_are_one_name(bus: Bu
 
 /// "validated and escaped as `sender`": what is told can be inserted as HTML, and is what the messages have.
 #[tokio::test]
-async fn a_name_is_escaped_as_a_sender_and_a_bad_one_is_422() {
+async fn name_is_escaped_like_a_sender_and_a_bad_one_is_422() {
     let node = Node::start(&[]).await;
     let mut watch = named(&node, "%3Cb%3E%26%22'%2F").await;
     node.post("lobby", "<b>&\"'/", "hi").await;
@@ -147,7 +147,7 @@ async fn told_in(stream: &mut Stream, mut rooms: Vec<(&str, usize, Value)>) {
 }
 
 /// `in=`: one, several times, a comma list, nowhere; all rooms where it does not stand.
-async fn a_reader_of_several_rooms_is_present_where_it_says(bus: Bus) {
+async fn subscriber_of_merged_rooms_is_present_only_in_chosen_rooms(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut watch = Several::live(&node, "a,b,caf%C3%A9").await.stream.seeing();
     let zero: Value = json!([]);
@@ -185,7 +185,7 @@ async fn a_reader_of_several_rooms_is_present_where_it_says(bus: Bus) {
     Stream::live(&node, "a?in=a").await;
 }
 
-async fn who_is_present_nowhere_is_told_who_is_here(bus: Bus) {
+async fn subscriber_present_nowhere_still_receives_presence(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut watch = Stream::live(&node, "lobby?in=").await.seeing();
     told(&mut watch, json!({ "count": 0, "names": [] })).await;
@@ -200,7 +200,7 @@ async fn who_is_present_nowhere_is_told_who_is_here(bus: Bus) {
 }
 
 /// More is to be replayed than a node keeps, and the reader takes its time: what is told to those who are live is over.
-async fn who_catches_up_for_long_is_told_who_is_here(bus: Bus) {
+async fn subscriber_that_catches_up_slowly_receives_presence(bus: Bus) {
     let node = bus.node(&[("HISTORY", "4000")]).await;
     let text = "x".repeat(4000);
     for _ in 0..3000 {
@@ -223,7 +223,7 @@ async fn who_catches_up_for_long_is_told_who_is_here(bus: Bus) {
     assert!(done.is_ok(), "presence was not told within {DEADLINE:?} of the {messages} messages");
 }
 
-async fn the_first_reader_of_a_name_has_joined_and_the_second_has_not(bus: Bus) {
+async fn user_joined_is_sent_for_the_first_subscriber_of_a_name(bus: Bus) {
     let node = bus.node(&[HEARTBEAT]).await;
     let mut watch = Stream::live(&node, "lobby").await.seeing();
     told(&mut watch, json!({ "count": 1, "names": [] })).await;
@@ -267,7 +267,7 @@ async fn presence_has_no_id_and_is_not_replayed(bus: Bus) {
     assert_eq!(node.stored("lobby").await.len(), 2);
 }
 
-async fn anybody_may_ask_who_is_here(bus: Bus) {
+async fn presence_endpoint_returns_count_and_names(bus: Bus) {
     let node = bus.node(&[]).await;
     let nobody = node.get("/presence/lobby").await.expect(200);
     assert_eq!(
@@ -292,7 +292,7 @@ async fn anybody_may_ask_who_is_here(bus: Bus) {
 }
 
 #[tokio::test]
-async fn the_readers_of_all_nodes_are_here() {
+async fn presence_includes_the_subscribers_of_all_nodes() {
     let redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
     let third = Node::on(&redis, &[HEARTBEAT]).await;
@@ -320,7 +320,7 @@ async fn the_readers_of_all_nodes_are_here() {
 
 /// What nodes say again, so that they are believed, is no news to readers.
 #[tokio::test]
-async fn while_nobody_comes_or_goes_nothing_is_told() {
+async fn unchanged_presence_is_not_repeated() {
     let redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
     let mut mason = named(&nodes[0], "mason").await;
@@ -335,7 +335,7 @@ async fn while_nobody_comes_or_goes_nothing_is_told() {
 
 /// "every other key of the room begins with it", and nothing stays of those who have left.
 #[tokio::test]
-async fn what_redis_knows_of_who_is_here_begins_with_the_rooms_key_and_goes_with_them() {
+async fn presence_keys_start_with_the_rooms_key_and_are_removed() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[HEARTBEAT]).await;
     let reader = Stream::live(&node, "a,b?name=mason").await;

@@ -10,7 +10,7 @@ use crate::{
     support::{Block, Bus, DEADLINE, Node, Redis, Stream, eventually, on_both_buses, room_of, within},
 };
 
-on_both_buses!(a_name_has_left_when_nobody_has_had_it_for_15_seconds);
+on_both_buses!(user_left_is_sent_after_15_seconds_without_the_name);
 
 /// What a busy machine may take on top.
 const SLACK: Duration = Duration::from_secs(4);
@@ -19,7 +19,7 @@ const SLACK: Duration = Duration::from_secs(4);
 const GRACE: Duration = Duration::from_secs(15);
 
 /// "none left for 15 s", and not when one comes back within.
-async fn a_name_has_left_when_nobody_has_had_it_for_15_seconds(bus: Bus) {
+async fn user_left_is_sent_after_15_seconds_without_the_name(bus: Bus) {
     let node = bus.node(&[HEARTBEAT]).await;
     let there = if matches!(bus, Bus::Redis(_)) {
         Some(bus.node(&[HEARTBEAT]).await)
@@ -90,7 +90,7 @@ async fn until(stream: &mut Stream, is_wanted: impl Fn(&Block) -> bool) -> Block
 /// "with a time to live per node, so that a crashed node's readers are gone within 30 s": to those who were there
 /// before, to those who come meanwhile to a node that hears of the room only then, and to those who ask.
 #[tokio::test]
-async fn the_readers_of_a_killed_node_are_gone_within_30_seconds() {
+async fn presence_of_a_killed_node_expires_within_30_seconds() {
     const GONE: Duration = Duration::from_secs(30);
     let redis = Redis::start().await;
     let mut killed = Node::on(&redis, &[HEARTBEAT]).await;
@@ -130,7 +130,7 @@ async fn the_readers_of_a_killed_node_are_gone_within_30_seconds() {
 
 /// A node that drains says so itself: nobody waits for what it said to grow old.
 #[tokio::test]
-async fn a_node_that_drains_takes_its_readers_away_at_once() {
+async fn presence_of_a_draining_node_is_removed_immediately() {
     let redis = Redis::start().await;
     let (node, mut leaving) = (Node::on(&redis, &[]).await, Node::on(&redis, &[("DRAIN", "1")]).await);
     let mut watch = named(&node, "zoe").await;
@@ -145,7 +145,7 @@ async fn a_node_that_drains_takes_its_readers_away_at_once() {
 
 /// Longer than what was said is believed: without the bus nobody is thought to have left, and nothing is told of it.
 #[tokio::test]
-async fn during_an_outage_nobody_is_thought_to_have_left() {
+async fn no_user_left_is_sent_because_of_an_outage() {
     let mut redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
     let mut watch = [named(&nodes[0], "mason").await, named(&nodes[1], "nora").await];
@@ -182,7 +182,7 @@ async fn during_an_outage_nobody_is_thought_to_have_left() {
 
 /// Who leaves and comes while Redis is away is told to the others on its node, and to the other nodes afterwards.
 #[tokio::test]
-async fn what_changed_during_an_outage_is_known_everywhere_after_it() {
+async fn presence_changes_in_an_outage_reach_all_nodes_after_it() {
     let mut redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
     let (mut mason, mut nora) = (named(&nodes[0], "mason").await, named(&nodes[1], "nora").await);

@@ -11,15 +11,15 @@ use crate::{
 };
 
 on_both_buses!(
-    in_a_room_of_more_than_50_nobody_is_said_to_join,
-    of_more_than_100_names_only_the_number_of_readers_is_told,
-    while_200_join_at_once_presence_is_told_once_a_second,
+    joins_are_not_sent_in_rooms_of_more_than_50,
+    more_than_100_names_are_sent_as_a_count_only,
+    two_hundred_joins_send_presence_once_a_second,
 );
 
 /// Any number of readers may come from one address.
 const MANY: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "0");
 
-async fn in_a_room_of_more_than_50_nobody_is_said_to_join(bus: Bus) {
+async fn joins_are_not_sent_in_rooms_of_more_than_50(bus: Bus) {
     let node = bus.node(&[HEARTBEAT]).await;
     let mut watch = Stream::live(&node, "lobby").await.seeing();
     let mut readers = Vec::new();
@@ -51,7 +51,7 @@ fn readers_names(count: usize) -> Vec<String> {
     (10..10 + count).map(|number| format!("n{number}")).collect()
 }
 
-async fn of_more_than_100_names_only_the_number_of_readers_is_told(bus: Bus) {
+async fn more_than_100_names_are_sent_as_a_count_only(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut watch = Stream::live(&node, "lobby").await.seeing();
     let names: Vec<String> = (100..200).map(|number| number.to_string()).collect();
@@ -82,7 +82,7 @@ async fn trickle(nodes: &[&Node], duration: Duration) -> Vec<Stream> {
     readers
 }
 
-async fn while_200_join_at_once_presence_is_told_once_a_second(bus: Bus) {
+async fn two_hundred_joins_send_presence_once_a_second(bus: Bus) {
     let node = bus.node(&[MANY]).await;
     let mut watch = Stream::live(&node, "lobby").await.seeing();
     told(&mut watch, json!({ "count": 1, "names": [] })).await;
@@ -98,7 +98,7 @@ async fn while_200_join_at_once_presence_is_told_once_a_second(bus: Bus) {
 
 /// "Cost per join does not grow with the size of the room: 5,000 joining cost a few announcements a second."
 #[tokio::test]
-async fn while_500_join_it_is_announced_a_few_times_a_second() {
+async fn five_hundred_joins_cost_few_announcements_a_second() {
     let redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[MANY]).await, Node::on(&redis, &[MANY]).await];
     let mut ears = redis.subscribe("lobby").await;

@@ -21,7 +21,7 @@ fn body_of(bytes: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_form_json_and_multipart_are_taken_with_or_without_a_charset() {
+async fn form_json_and_multipart_bodies_are_accepted() {
     let node = Node::start(&[]).await;
     let form = "sender=J%C3%B6rg+M&message=caf%C3%A9+%26+more&unknown=x";
     let json = r#"{"sender":"Jörg M","message":"café & more","unknown":{"x":[1]}}"#;
@@ -46,7 +46,7 @@ async fn a_form_json_and_multipart_are_taken_with_or_without_a_charset() {
 }
 
 #[tokio::test]
-async fn other_content_types_and_none_are_415() {
+async fn other_or_missing_content_types_are_415() {
     let node = Node::start(&[]).await;
     for content_type in [
         "text/plain",
@@ -63,7 +63,7 @@ async fn other_content_types_and_none_are_415() {
 }
 
 #[tokio::test]
-async fn a_body_of_64_kib_passes_and_one_byte_more_is_413() {
+async fn body_of_64_kib_is_accepted_and_one_byte_more_is_413() {
     let node = Node::start(&[]).await;
     send(&node, "application/json", body_of(LIMIT)).await.expect(200);
     send(&node, "application/json", body_of(LIMIT + 1)).await.problem(413);
@@ -92,7 +92,7 @@ async fn a_compressed_body_is_415() {
 
 /// A body whose length is not announced is held to the same limit.
 #[tokio::test]
-async fn a_chunked_body_is_counted_while_it_comes() {
+async fn chunked_body_is_limited_while_it_arrives() {
     let node = Node::start(&[]).await;
     let chunked = |body: &str| {
         let head = "POST /lobby HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked";

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::Node;
 
 #[tokio::test]
-async fn a_message_has_1_to_4000_characters_whatever_their_bytes() {
+async fn message_has_1_to_4000_characters_not_bytes() {
     let node = Node::start(&[]).await;
     for text in ["x", "😀", "&"] {
         node.publish("lobby", json!({ "message": text })).await.expect(200);
@@ -18,7 +18,7 @@ async fn a_message_has_1_to_4000_characters_whatever_their_bytes() {
 }
 
 #[tokio::test]
-async fn a_message_of_white_space_or_none_is_422() {
+async fn blank_or_missing_message_is_422() {
     let node = Node::start(&[]).await;
     for fields in [json!({}), json!({ "sender": "mason" })] {
         node.publish("lobby", fields).await.problem(422);
@@ -29,7 +29,7 @@ async fn a_message_of_white_space_or_none_is_422() {
 }
 
 #[tokio::test]
-async fn a_message_is_kept_as_sent() {
+async fn message_text_is_stored_unchanged() {
     let node = Node::start(&[]).await;
     for text in [
         "  two  spaces  ",
@@ -47,7 +47,7 @@ async fn a_message_is_kept_as_sent() {
 }
 
 #[tokio::test]
-async fn a_sender_has_up_to_64_characters_whatever_their_bytes() {
+async fn sender_has_up_to_64_characters_not_bytes() {
     let node = Node::start(&[]).await;
     for text in ["x", "😀", "<"] {
         node.publish("lobby", json!({ "message": "hi", "sender": text.repeat(64) })).await.expect(200);
@@ -56,7 +56,7 @@ async fn a_sender_has_up_to_64_characters_whatever_their_bytes() {
 }
 
 #[tokio::test]
-async fn a_sender_holds_no_control_or_format_characters_except_the_joiners() {
+async fn sender_allows_no_control_or_format_characters_but_joiners() {
     let node = Node::start(&[]).await;
     let control = ['\0', '\u{7}', '\t', '\n', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9f}'];
     let format = [
@@ -82,7 +82,7 @@ async fn a_sender_holds_no_control_or_format_characters_except_the_joiners() {
 }
 
 #[tokio::test]
-async fn a_missing_or_blank_sender_is_anonymous() {
+async fn missing_or_blank_sender_becomes_anonymous() {
     let node = Node::start(&[]).await;
     for fields in [
         json!({ "message": "hi" }),

@@ -12,7 +12,7 @@ async fn submit(node: &Node, fields: &[(&str, &str)]) -> Answer {
 }
 
 #[tokio::test]
-async fn a_browser_form_is_sent_back_to_its_room() {
+async fn browser_form_is_redirected_to_its_room() {
     let node = Node::start(&[]).await;
     let answer = submit(&node, &[("sender", "mason"), ("message", "hi")]).await.expect(303);
     assert_eq!(answer.header("location"), "/lobby");
@@ -25,7 +25,7 @@ async fn a_browser_form_is_sent_back_to_its_room() {
 
 /// "Every error is `application/problem+json`, or an HTML page where the client prefers HTML".
 #[tokio::test]
-async fn an_error_is_html_exactly_where_the_client_prefers_html() {
+async fn error_is_html_only_if_the_client_prefers_html() {
     let node = Node::start(&[]).await;
     let refused = async |accept: &str| {
         node.send(node.request(Method::POST, "/lobby").header("Accept", accept).form(&[("message", "")]))
@@ -46,7 +46,7 @@ async fn an_error_is_html_exactly_where_the_client_prefers_html() {
 
 /// "for a form it still holds what was typed, ready to send again".
 #[tokio::test]
-async fn a_refused_form_still_holds_what_was_typed() {
+async fn refused_form_keeps_the_typed_text() {
     let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
     let sender = r#"mason "<i>" & sons"#;
     let message = "  <b>two</b> lines & \"quotes\"\nsecond </textarea><script>alert(1)</script>";
@@ -73,7 +73,7 @@ async fn a_refused_form_still_holds_what_was_typed() {
 }
 
 #[tokio::test]
-async fn a_form_sent_in_an_outage_keeps_what_was_typed() {
+async fn form_refused_in_an_outage_keeps_the_typed_text() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     redis.kill();

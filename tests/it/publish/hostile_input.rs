@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::{Bus, Node, Redis, Stream, key, on_both_buses, raw};
 
-on_both_buses!(no_message_can_forge_a_frame, no_asked_id_can_forge_a_frame);
+on_both_buses!(no_message_can_forge_a_frame, no_requested_cursor_can_forge_a_frame);
 
 /// Texts that end a line, a frame, a string or a tag somewhere.
 const FORGED: &[&str] = &[
@@ -81,7 +81,7 @@ async fn no_key_can_forge_a_frame() {
 }
 
 /// The asked id is the one thing a stream repeats to its reader.
-async fn no_asked_id_can_forge_a_frame(bus: Bus) {
+async fn no_requested_cursor_can_forge_a_frame(bus: Bus) {
     let node = bus.node(&[]).await;
     for text in FORGED {
         let asked = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
@@ -99,7 +99,7 @@ async fn no_asked_id_can_forge_a_frame(bus: Bus) {
 
 /// Any text at all comes out as it went in: through JSON, escaping, the bus, the frame and the parser.
 #[test]
-fn any_text_arrives_as_it_was_sent() {
+fn any_text_arrives_unchanged() {
     let runtime = Runtime::new().expect("a runtime");
     let node = runtime.block_on(Node::start(&[]));
     let reader = std::cell::RefCell::new(runtime.block_on(Stream::live(&node, "lobby")));
@@ -151,7 +151,7 @@ async fn no_entry_in_redis_can_break_a_stream() {
 }
 
 #[tokio::test]
-async fn deep_json_is_an_error_and_not_the_end() {
+async fn deeply_nested_json_does_not_crash_the_node() {
     let node = Node::start(&[]).await;
     let deep = format!("{{\"message\":\"hi\",\"x\":{}{}}}", "[".repeat(30_000), "]".repeat(30_000));
     let request = node.request(reqwest::Method::POST, "/lobby").header("Content-Type", "application/json");
@@ -162,7 +162,7 @@ async fn deep_json_is_an_error_and_not_the_end() {
 
 /// A request that is not HTTP ends its own connection and nothing else; what it says tells nothing of the inside.
 #[tokio::test]
-async fn nonsense_on_the_socket_harms_nobody() {
+async fn malformed_http_closes_only_its_own_connection() {
     let node = Node::start(&[]).await;
     let mut reader = Stream::live(&node, "lobby").await;
     for request in [

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Bus, Node, Redis, Stream, key, on_both_buses};
 
 on_both_buses!(
-    a_repeated_key_gives_the_first_id_and_publishes_nothing,
-    a_key_may_come_as_field_or_header_quoted_or_not,
-    a_key_belongs_to_one_sender_one_message_and_one_room,
-    messages_sent_at_once_with_one_key_appear_once,
+    repeated_key_returns_the_first_id_and_publishes_nothing,
+    key_is_a_field_or_a_header_quoted_or_not,
+    key_is_bound_to_its_sender_message_and_room,
+    concurrent_posts_with_one_key_publish_once,
 );
 
 /// Publishes with a key in the body.
@@ -27,7 +27,7 @@ fn duplicate_of(id: &str) -> Value {
     json!({ "id": id, "duplicate": true })
 }
 
-async fn a_repeated_key_gives_the_first_id_and_publishes_nothing(bus: Bus) {
+async fn repeated_key_returns_the_first_id_and_publishes_nothing(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut reader = Stream::live(&node, "lobby").await;
     let first = keyed(&node, "mason", "hi", "k-1").await.expect(200).json();
@@ -43,7 +43,7 @@ async fn a_repeated_key_gives_the_first_id_and_publishes_nothing(bus: Bus) {
     assert_eq!(node.stored("lobby").await.len(), 2);
 }
 
-async fn a_key_may_come_as_field_or_header_quoted_or_not(bus: Bus) {
+async fn key_is_a_field_or_a_header_quoted_or_not(bus: Bus) {
     let node = bus.node(&[]).await;
     let id = with_header(&node, "A.b_c~d-9").await.id();
     assert_eq!(with_header(&node, "\"A.b_c~d-9\"").await.expect(200).json(), duplicate_of(&id));
@@ -54,7 +54,7 @@ async fn a_key_may_come_as_field_or_header_quoted_or_not(bus: Bus) {
     assert_eq!(node.send(form).await.expect(200).json(), duplicate_of(&id));
 }
 
-async fn a_key_belongs_to_one_sender_one_message_and_one_room(bus: Bus) {
+async fn key_is_bound_to_its_sender_message_and_room(bus: Bus) {
     let node = bus.node(&[]).await;
     let id = keyed(&node, "mason", "hi", "k").await.id();
     keyed(&node, "mason", "ho", "k").await.problem(422);
@@ -67,7 +67,7 @@ async fn a_key_belongs_to_one_sender_one_message_and_one_room(bus: Bus) {
     assert_eq!(node.stored("lobby").await.len(), 2);
 }
 
-async fn messages_sent_at_once_with_one_key_appear_once(bus: Bus) {
+async fn concurrent_posts_with_one_key_publish_once(bus: Bus) {
     let node = bus.node(&[]).await;
     let send = || keyed(&node, "mason", "hi", "k");
     let answers = tokio::join!(send(), send(), send(), send(), send());
@@ -90,7 +90,7 @@ async fn a_key_is_known_on_every_node() {
 
 /// Remembered for 10 minutes, under the room's own hash tag, and not for ever (contract 4 and 6).
 #[tokio::test]
-async fn a_key_is_remembered_for_10_minutes_beside_its_room() {
+async fn a_key_expires_after_10_minutes_under_its_rooms_prefix() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     keyed(&node, "mason", "hi", "k").await.expect(200);
@@ -105,7 +105,7 @@ async fn a_key_is_remembered_for_10_minutes_beside_its_room() {
 }
 
 #[tokio::test]
-async fn a_key_of_other_characters_or_more_than_64_is_422() {
+async fn invalid_or_too_long_key_is_422() {
     let node = Node::start(&[]).await;
     keyed(&node, "mason", "hi", &"k".repeat(64)).await.expect(200);
     for bad in [&"k".repeat(65), "a b", "a/b", "a:b", "é", "a\nb", "{a}", "a\"b"] {

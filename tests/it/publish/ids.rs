@@ -5,16 +5,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::support::{Bus, Node, Redis, Stream, eventually, halves, key, on_both_buses};
 
 on_both_buses!(
-    an_id_is_the_time_and_the_number_of_the_message_in_its_room,
-    ids_of_one_room_are_consecutive_however_many_write_at_once,
-    a_log_that_expired_counts_from_1_again,
+    an_id_is_the_time_and_the_sequence_number_in_its_room,
+    ids_are_consecutive_under_concurrent_writes,
+    expired_log_restarts_numbering_at_1,
 );
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
 }
 
-async fn an_id_is_the_time_and_the_number_of_the_message_in_its_room(bus: Bus) {
+async fn an_id_is_the_time_and_the_sequence_number_in_its_room(bus: Bus) {
     let node = bus.node(&[]).await;
     let before = now();
     let ids = node.fill("lobby", 5).await;
@@ -27,7 +27,7 @@ async fn an_id_is_the_time_and_the_number_of_the_message_in_its_room(bus: Bus) {
     assert_eq!(halves(&node.post("garden", "mason", "hi").await).1, 1, "every room counts on its own");
 }
 
-async fn ids_of_one_room_are_consecutive_however_many_write_at_once(bus: Bus) {
+async fn ids_are_consecutive_under_concurrent_writes(bus: Bus) {
     let nodes = [bus.node(&[]).await, bus.node(&[]).await];
     let nodes = if matches!(bus, Bus::InProcess) {
         [&nodes[0], &nodes[0]]
@@ -50,7 +50,7 @@ async fn ids_of_one_room_are_consecutive_however_many_write_at_once(bus: Bus) {
     }
 }
 
-async fn a_log_that_expired_counts_from_1_again(bus: Bus) {
+async fn expired_log_restarts_numbering_at_1(bus: Bus) {
     let node = bus.node(&[("HISTORY_TTL", "1")]).await;
     let first = node.fill("lobby", 3).await;
     forgotten(&node).await;
@@ -65,7 +65,7 @@ async fn forgotten(node: &Node) {
 
 /// `ms = max(now, last ms)`.
 #[tokio::test]
-async fn a_clock_that_went_back_does_not_take_the_ids_with_it() {
+async fn ids_stay_monotonic_when_the_clock_moves_back() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let ahead = now() + 3_600_000;
@@ -75,7 +75,7 @@ async fn a_clock_that_went_back_does_not_take_the_ids_with_it() {
 
 /// The next id counts from `last-generated-id`, "never from its last entry": a number given twice is a message lost.
 #[tokio::test]
-async fn the_number_of_a_deleted_message_is_not_given_again() {
+async fn number_of_a_deleted_message_is_not_reused() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let ids = node.fill("lobby", 3).await;

@@ -5,13 +5,13 @@ use serde_json::json;
 use crate::support::{Bus, Stream, on_both_buses};
 
 on_both_buses!(
-    what_was_sent_is_stored_streamed_and_acknowledged_with_its_id,
-    both_fields_are_escaped_byte_for_byte,
-    a_refused_message_is_not_published,
+    acknowledged_message_is_stored_and_streamed,
+    sender_and_message_are_escaped_byte_for_byte,
+    refused_message_is_not_published,
 );
 
 /// 2xx comes with the id and nothing else, once the message is stored: guarantee 1.
-async fn what_was_sent_is_stored_streamed_and_acknowledged_with_its_id(bus: Bus) {
+async fn acknowledged_message_is_stored_and_streamed(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut reader = Stream::live(&node, "lobby").await;
     let answer = node.publish("lobby", json!({ "sender": "mason", "message": "hi" })).await.expect(200);
@@ -27,7 +27,7 @@ async fn what_was_sent_is_stored_streamed_and_acknowledged_with_its_id(bus: Bus)
 }
 
 /// "Escaping": `& < > " ' /` in sender and message, in the stream and in the history.
-async fn both_fields_are_escaped_byte_for_byte(bus: Bus) {
+async fn sender_and_message_are_escaped_byte_for_byte(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut reader = Stream::live(&node, "lobby").await;
     let id = node.post("lobby", r#"<b>&"'/"#, r#"</p>&amp;"'"#).await;
@@ -39,7 +39,7 @@ async fn both_fields_are_escaped_byte_for_byte(bus: Bus) {
     assert_eq!((stored["sender"].as_str(), stored["message"].as_str()), (Some(sender), Some(message)));
 }
 
-async fn a_refused_message_is_not_published(bus: Bus) {
+async fn refused_message_is_not_published(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut reader = Stream::live(&node, "lobby").await;
     node.publish("lobby", json!({ "message": " " })).await.problem(422);

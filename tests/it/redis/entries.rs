@@ -9,7 +9,7 @@ use crate::support::{DEADLINE, Node, Redis, key, within};
 
 /// An entry as contract 6 describes it: `data`, `node`, and a type only where it is no message.
 #[tokio::test]
-async fn an_entry_holds_the_data_and_the_node() {
+async fn log_entry_holds_the_data_and_the_node() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[("NODE", "chat-9")]).await;
     let id = node.post("lobby", "mason", "hi").await;
@@ -24,7 +24,7 @@ async fn an_entry_holds_the_data_and_the_node() {
 
 /// "the byte 0x1E, the id, a space, the type (empty for a message), a space, the data", on the channel named like the key.
 #[tokio::test]
-async fn an_announcement_is_the_id_no_type_and_the_data() {
+async fn announcement_of_a_message_has_id_empty_type_and_data() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut ears = redis.subscribe("lobby").await;
@@ -44,7 +44,7 @@ async fn an_announcement_is_the_id_no_type_and_the_data() {
 }
 
 #[tokio::test]
-async fn a_log_is_kept_for_history_ttl_after_its_last_message() {
+async fn log_expires_history_ttl_after_its_last_message() {
     let redis = Redis::start().await;
     for (environment, seconds) in [(vec![], 604_800), (vec![("HISTORY_TTL", "90")], 90)] {
         let node = Node::on(&redis, &environment).await;

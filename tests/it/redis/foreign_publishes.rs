@@ -10,7 +10,7 @@ async fn listening(redis: &Redis) -> (Node, Stream) {
 }
 
 #[tokio::test]
-async fn a_foreign_publish_is_passed_on_without_an_id_to_the_readers_of_every_node() {
+async fn foreign_publish_reaches_all_nodes_without_an_id() {
     let redis = Redis::start().await;
     let (_first, mut here) = listening(&redis).await;
     let (_second, mut there) = listening(&redis).await;
@@ -22,7 +22,7 @@ async fn a_foreign_publish_is_passed_on_without_an_id_to_the_readers_of_every_no
 }
 
 #[tokio::test]
-async fn every_kind_of_line_break_ends_a_line() {
+async fn every_kind_of_line_break_splits_data_lines() {
     let redis = Redis::start().await;
     let (_node, mut stream) = listening(&redis).await;
     redis.publish("lobby", "a\rb\nc\r\nd\n\ne").await;
@@ -49,7 +49,7 @@ async fn no_payload_can_forge_a_frame() {
 }
 
 #[tokio::test]
-async fn nul_bom_and_separators_pass_as_they_are() {
+async fn nul_bom_and_separators_pass_unchanged() {
     let redis = Redis::start().await;
     let (_node, mut stream) = listening(&redis).await;
     for payload in ["a\0b", "\u{feff}a", "\u{2028}a\u{2029}b\u{85}c", "  spaces ", "ünï"] {
@@ -73,7 +73,7 @@ async fn invalid_utf_8_does_not_break_the_stream() {
 
 /// "anything else on the channel is foreign", the byte 0x1E in front or not.
 #[tokio::test]
-async fn what_only_begins_like_an_announcement_is_foreign() {
+async fn malformed_announcements_are_treated_as_foreign() {
     let redis = Redis::start().await;
     let (node, mut stream) = listening(&redis).await;
     for payload in [
@@ -95,7 +95,7 @@ async fn what_only_begins_like_an_announcement_is_foreign() {
 }
 
 #[tokio::test]
-async fn a_foreign_publish_is_not_stored_replayed_or_counted() {
+async fn foreign_publish_is_not_stored_replayed_or_numbered() {
     let redis = Redis::start().await;
     let (node, mut stream) = listening(&redis).await;
     let first = node.post("lobby", "mason", "one").await;

@@ -69,7 +69,7 @@ pub async fn post_again(node: &Node, message: &str) -> String {
 // Redis away
 
 #[tokio::test]
-async fn a_node_starts_without_redis_says_so_and_recovers_by_itself() {
+async fn node_starts_without_redis_and_recovers() {
     let mut redis = Redis::start().await;
     redis.kill();
     let node = Node::launch(&[("REDIS_URL", &redis.url()), HEARTBEAT]).await;
@@ -92,7 +92,7 @@ async fn a_node_starts_without_redis_says_so_and_recovers_by_itself() {
 
 /// "200 when the bus has been reached since the start …; a later outage shows in its body and in `status`, not in the code".
 #[tokio::test]
-async fn a_later_outage_leaves_a_node_ready_and_shows_in_the_body() {
+async fn later_outage_keeps_a_node_ready_and_shows_in_the_body() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let before = node.get("/readyz").await.expect(200);
@@ -111,7 +111,7 @@ async fn a_later_outage_leaves_a_node_ready_and_shows_in_the_body() {
 
 /// "pages come without history and say so; `/history` is 503."
 #[tokio::test]
-async fn during_an_outage_pages_come_without_history_and_say_so() {
+async fn pages_in_an_outage_omit_history_and_say_so() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     node.post("lobby", "mason", "before the storm").await;
@@ -154,7 +154,7 @@ async fn posts_are_refused_in_time_while_redis_hangs() {
 }
 
 #[tokio::test]
-async fn posts_are_refused_while_redis_is_full_and_taken_when_it_is_not() {
+async fn posts_are_refused_only_while_redis_is_full() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut reader = Stream::live(&node, "lobby").await;
@@ -168,7 +168,7 @@ async fn posts_are_refused_while_redis_is_full_and_taken_when_it_is_not() {
 
 /// Guarantee 1: "Anything else: unknown; send again with the same `key` and it appears once."
 #[tokio::test]
-async fn a_post_that_was_not_acknowledged_appears_once_when_it_is_sent_again_with_its_key() {
+async fn unacknowledged_post_repeated_with_its_key_appears_once() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut reader = Stream::live(&node, "lobby").await;
@@ -188,7 +188,7 @@ async fn a_post_that_was_not_acknowledged_appears_once_when_it_is_sent_again_wit
 // readers through an outage
 
 #[tokio::test]
-async fn a_redis_that_comes_back_with_its_log_has_cost_the_readers_nothing() {
+async fn redis_restart_with_its_log_loses_nothing() {
     let mut redis = Redis::durable().await;
     let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
     let mut readers = [Stream::live(&nodes[0], "lobby").await, Stream::live(&nodes[1], "lobby").await];
@@ -210,7 +210,7 @@ async fn a_redis_that_comes_back_with_its_log_has_cost_the_readers_nothing() {
 
 /// "in mid-stream, when a log was lost under a connected reader; `asked` is then the last id sent".
 #[tokio::test]
-async fn a_redis_that_comes_back_empty_is_a_gap_to_the_connected_and_to_the_returning() {
+async fn redis_restart_without_its_log_sends_a_gap() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis, &[HEARTBEAT]).await;
     let mut connected = Stream::live(&node, "lobby").await;
@@ -230,7 +230,7 @@ async fn a_redis_that_comes_back_empty_is_a_gap_to_the_connected_and_to_the_retu
 
 /// "while the node has lost its bus (1 s or more) the stream stays open and says `"live":false`".
 #[tokio::test]
-async fn a_redis_that_hangs_shows_in_the_status_and_heartbeats_go_on() {
+async fn hanging_redis_shows_in_the_status_and_heartbeats_continue() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[HEARTBEAT]).await;
     let mut reader = Stream::live(&node, "lobby").await;
@@ -247,7 +247,7 @@ async fn a_redis_that_hangs_shows_in_the_status_and_heartbeats_go_on() {
 
 /// "`true` comes after everything missed was sent."
 #[tokio::test]
-async fn what_others_wrote_while_a_node_was_cut_off_comes_before_the_status() {
+async fn missed_messages_arrive_before_the_live_status() {
     let redis = Redis::start().await;
     let proxy = Proxy::to(address(&redis)).await;
     let (here, there) = (behind(&proxy).await, Node::on(&redis, &[("HISTORY", "10000")]).await);
@@ -266,7 +266,7 @@ async fn what_others_wrote_while_a_node_was_cut_off_comes_before_the_status() {
 
 /// Who is behind only because its node was is not "slow": there is more at once than any socket takes.
 #[tokio::test]
-async fn a_reader_is_not_ended_for_the_outage_of_its_node() {
+async fn subscriber_behind_after_an_outage_is_not_ended_as_slow() {
     const MISSED: usize = 2000;
     let redis = Redis::start().await;
     let proxy = Proxy::to(address(&redis)).await;
@@ -285,7 +285,7 @@ async fn a_reader_is_not_ended_for_the_outage_of_its_node() {
 
 /// "Who comes during the outage gets 200, `retry:`, `status` false, and its place when it is known".
 #[tokio::test]
-async fn who_comes_during_an_outage_is_kept_and_served_after_it() {
+async fn stream_opened_in_an_outage_is_served_after_it() {
     let redis = Redis::start().await;
     let proxy = Proxy::to(address(&redis)).await;
     let (here, there) = (behind(&proxy).await, Node::on(&redis, &[]).await);
@@ -318,7 +318,7 @@ async fn who_comes_during_an_outage_is_kept_and_served_after_it() {
 
 /// "`DRAIN`: seconds over which streams are sent away at SIGTERM": whether or not Redis answers.
 #[tokio::test]
-async fn a_node_whose_redis_hangs_still_ends_in_time() {
+async fn node_with_a_hanging_redis_exits_in_time() {
     let redis = Redis::start().await;
     let mut node = Node::on(&redis, &[("DRAIN", "1")]).await;
     let mut reader = Stream::live(&node, "lobby").await;
@@ -333,7 +333,7 @@ async fn a_node_whose_redis_hangs_still_ends_in_time() {
 }
 
 #[tokio::test]
-async fn every_connection_to_redis_may_break_at_once() {
+async fn node_survives_losing_all_redis_connections() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut reader = Stream::live(&node, "lobby").await;
@@ -347,7 +347,7 @@ async fn every_connection_to_redis_may_break_at_once() {
 
 /// Whatever else is published on the channel, before and after every break: it is passed on and does no harm.
 #[tokio::test]
-async fn foreign_publishes_between_broken_connections_lose_and_double_nothing() {
+async fn reconnects_with_foreign_publishes_lose_nothing() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut reader = Stream::live(&node, "lobby").await;

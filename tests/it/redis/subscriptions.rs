@@ -17,7 +17,7 @@ pub async fn listeners(redis: &Redis, room: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_node_holds_one_subscriber_connection_for_all_rooms_and_readers() {
+async fn node_uses_one_pubsub_connection_for_all_rooms() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut readers = Vec::new();
@@ -32,7 +32,7 @@ async fn a_node_holds_one_subscriber_connection_for_all_rooms_and_readers() {
 }
 
 #[tokio::test]
-async fn a_subscription_goes_with_the_last_reader_of_its_room() {
+async fn subscription_ends_with_the_last_subscriber_of_its_room() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[HEARTBEAT]).await;
     let first = Stream::live(&node, "lobby").await;
@@ -52,7 +52,7 @@ async fn a_subscription_goes_with_the_last_reader_of_its_room() {
 
 /// "A node that sees `n` skip … reads the log from its last id": what was stored but not announced is not lost.
 #[tokio::test]
-async fn a_message_whose_announcement_was_lost_is_read_from_the_log() {
+async fn lost_announcement_is_recovered_from_the_log() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut reader = Stream::live(&node, "lobby").await;
@@ -66,7 +66,7 @@ async fn a_message_whose_announcement_was_lost_is_read_from_the_log() {
 
 /// Who comes is served from the log, and not from what the node happens to have heard of it.
 #[tokio::test]
-async fn a_message_whose_announcement_was_lost_is_there_for_those_who_come() {
+async fn new_streams_start_from_the_log_not_from_announcements() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let _keeps_the_room_in_memory = Stream::live(&node, "lobby").await;
@@ -87,7 +87,7 @@ async fn a_message_whose_announcement_was_lost_is_there_for_those_who_come() {
 
 /// A stray or repeated announcement of what is known is not a second message.
 #[tokio::test]
-async fn an_announcement_that_comes_twice_is_one_message() {
+async fn repeated_announcement_is_delivered_once() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut reader = Stream::live(&node, "lobby").await;

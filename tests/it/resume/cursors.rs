@@ -3,12 +3,12 @@
 use crate::support::{Bus, Node, Redis, Stream, halves, key, on_both_buses};
 
 on_both_buses!(
-    a_reader_resumes_after_its_id_and_then_goes_live,
-    an_id_may_come_in_the_header_or_in_the_query,
-    the_header_wins_over_the_query_and_an_id_over_history,
-    from_0_0_the_whole_log_is_replayed,
-    the_last_id_resumes_with_nothing,
-    a_long_log_is_replayed_whole,
+    resume_replays_after_the_cursor_and_then_goes_live,
+    cursor_is_accepted_in_the_header_or_the_query,
+    resume_by_header_wins_over_the_query_and_over_history,
+    cursor_0_0_replays_the_whole_log,
+    cursor_at_the_end_replays_nothing,
+    long_log_is_replayed_completely,
 );
 
 /// Opens a stream, and checks that its first block names this place.
@@ -18,7 +18,7 @@ async fn placed(node: &Node, query: &str, headers: &[(&str, &str)], place: &str)
     stream
 }
 
-async fn a_reader_resumes_after_its_id_and_then_goes_live(bus: Bus) {
+async fn resume_replays_after_the_cursor_and_then_goes_live(bus: Bus) {
     let node = bus.node(&[]).await;
     let missed = node.fill("lobby", 10).await;
     let mut stream = placed(&node, "", &[("Last-Event-ID", &missed[3])], &missed[3]).await;
@@ -27,7 +27,7 @@ async fn a_reader_resumes_after_its_id_and_then_goes_live(bus: Bus) {
     assert_eq!(stream.ids(9).await, [&missed[4..], &live].concat());
 }
 
-async fn an_id_may_come_in_the_header_or_in_the_query(bus: Bus) {
+async fn cursor_is_accepted_in_the_header_or_the_query(bus: Bus) {
     let node = bus.node(&[]).await;
     let ids = node.fill("lobby", 3).await;
     for query in [
@@ -42,7 +42,7 @@ async fn an_id_may_come_in_the_header_or_in_the_query(bus: Bus) {
     }
 }
 
-async fn the_header_wins_over_the_query_and_an_id_over_history(bus: Bus) {
+async fn resume_by_header_wins_over_the_query_and_over_history(bus: Bus) {
     let node = bus.node(&[]).await;
     let ids = node.fill("lobby", 5).await;
     let query = format!("?lastEventId={}&history=5", ids[0]);
@@ -54,7 +54,7 @@ async fn the_header_wins_over_the_query_and_an_id_over_history(bus: Bus) {
     assert_eq!(stream.ids(2).await, ids[3..]);
 }
 
-async fn from_0_0_the_whole_log_is_replayed(bus: Bus) {
+async fn cursor_0_0_replays_the_whole_log(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut empty = placed(&node, "?lastEventId=0-0", &[], "0-0").await;
     let ids = node.fill("lobby", 3).await;
@@ -62,7 +62,7 @@ async fn from_0_0_the_whole_log_is_replayed(bus: Bus) {
     assert_eq!(placed(&node, "?lastEventId=0-0", &[], "0-0").await.ids(3).await, ids);
 }
 
-async fn the_last_id_resumes_with_nothing(bus: Bus) {
+async fn cursor_at_the_end_replays_nothing(bus: Bus) {
     let node = bus.node(&[]).await;
     let ids = node.fill("lobby", 3).await;
     let mut stream = placed(&node, "", &[("Last-Event-ID", &ids[2])], &ids[2]).await;
@@ -71,7 +71,7 @@ async fn the_last_id_resumes_with_nothing(bus: Bus) {
 }
 
 /// More than any single read of the log, and more than a socket buffer holds.
-async fn a_long_log_is_replayed_whole(bus: Bus) {
+async fn long_log_is_replayed_completely(bus: Bus) {
     let node = bus.node(&[("HISTORY", "3000")]).await;
     let mut ids = Vec::new();
     for _ in 0..10 {
@@ -88,7 +88,7 @@ async fn a_long_log_is_replayed_whole(bus: Bus) {
 /// "An id newer than what the node holds is looked up in the log before anything is said about it":
 /// the node hears nothing of the room when the second node's reader brings its id.
 #[tokio::test]
-async fn a_reader_from_another_node_brings_an_id_this_node_has_not_seen() {
+async fn cursor_from_another_node_is_looked_up_in_the_log() {
     let redis = Redis::start().await;
     let (here, there) = (Node::on(&redis, &[]).await, Node::on(&redis, &[]).await);
     let _keeps_the_room_open = Stream::live(&here, "lobby").await;
@@ -101,7 +101,7 @@ async fn a_reader_from_another_node_brings_an_id_this_node_has_not_seen() {
 
 /// "stands directly before the first retained message (its n less one, its ms not later)".
 #[tokio::test]
-async fn the_id_directly_before_the_first_retained_message_continues() {
+async fn predecessor_of_the_first_retained_message_resumes() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let ids = node.fill("lobby", 4).await;
@@ -115,7 +115,7 @@ async fn the_id_directly_before_the_first_retained_message_continues() {
 
 /// "the log's last id when fresh", though its message was deleted.
 #[tokio::test]
-async fn a_fresh_reader_begins_at_the_last_id_that_was_given() {
+async fn fresh_stream_starts_at_the_last_generated_id() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let ids = node.fill("lobby", 3).await;

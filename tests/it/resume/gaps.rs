@@ -5,13 +5,13 @@ use serde_json::Value;
 use crate::support::{Block, Bus, Node, Redis, Stream, eventually, halves, key, on_both_buses};
 
 on_both_buses!(
-    what_is_no_id_is_an_invalid_gap_and_then_live,
-    an_id_older_than_all_that_is_retained_is_a_trimmed_gap,
-    an_id_the_log_never_gave_is_a_reset_gap,
-    an_id_ahead_of_the_log_is_a_reset_gap_and_later_messages_come,
-    what_was_asked_is_cut_to_64_characters,
-    a_log_that_expired_under_a_connected_reader_is_a_gap,
-    an_id_of_a_log_that_expired_is_a_reset_gap,
+    malformed_cursor_is_an_invalid_gap_and_then_live,
+    cursor_older_than_the_log_is_a_trimmed_gap,
+    cursor_never_assigned_by_the_log_is_a_reset_gap,
+    cursor_ahead_of_the_log_is_a_reset_gap_and_then_live,
+    requested_cursor_in_a_gap_is_cut_to_64_characters,
+    log_expiring_under_a_live_stream_is_a_gap,
+    cursor_into_an_expired_log_is_a_reset_gap,
 );
 
 /// A stream that resumes with an id and must first say that it cannot: what the gap says, and the place after it.
@@ -65,7 +65,7 @@ impl Gapped {
     }
 }
 
-async fn what_is_no_id_is_an_invalid_gap_and_then_live(bus: Bus) {
+async fn malformed_cursor_is_an_invalid_gap_and_then_live(bus: Bus) {
     let node = bus.node(&[]).await;
     node.fill("lobby", 3).await;
     for asked in [
@@ -89,7 +89,7 @@ async fn what_is_no_id_is_an_invalid_gap_and_then_live(bus: Bus) {
     }
 }
 
-async fn an_id_older_than_all_that_is_retained_is_a_trimmed_gap(bus: Bus) {
+async fn cursor_older_than_the_log_is_a_trimmed_gap(bus: Bus) {
     let node = bus.node(&[("HISTORY", "1")]).await;
     let all = node.fill("lobby", 250).await;
     let kept = node.stored("lobby").await.len();
@@ -109,7 +109,7 @@ async fn an_id_older_than_all_that_is_retained_is_a_trimmed_gap(bus: Bus) {
 }
 
 /// Neither in the log, nor before it, nor between two of its messages in both halves.
-async fn an_id_the_log_never_gave_is_a_reset_gap(bus: Bus) {
+async fn cursor_never_assigned_by_the_log_is_a_reset_gap(bus: Bus) {
     let node = bus.node(&[]).await;
     let ids = node.fill("lobby", 3).await;
     let (ms, n) = halves(&ids[0]);
@@ -126,7 +126,7 @@ async fn an_id_the_log_never_gave_is_a_reset_gap(bus: Bus) {
     }
 }
 
-async fn an_id_ahead_of_the_log_is_a_reset_gap_and_later_messages_come(bus: Bus) {
+async fn cursor_ahead_of_the_log_is_a_reset_gap_and_then_live(bus: Bus) {
     let node = bus.node(&[]).await;
     for asked in ["1361572294000-42", "9007199254740991-9007199254740991"] {
         let gapped = Gapped::open(&node, asked).await;
@@ -142,7 +142,7 @@ async fn an_id_ahead_of_the_log_is_a_reset_gap_and_later_messages_come(bus: Bus)
     }
 }
 
-async fn what_was_asked_is_cut_to_64_characters(bus: Bus) {
+async fn requested_cursor_in_a_gap_is_cut_to_64_characters(bus: Bus) {
     let node = bus.node(&[]).await;
     for character in ["x", "é", "😀"] {
         let gapped = Gapped::open(&node, &character.repeat(100)).await;
@@ -152,7 +152,7 @@ async fn what_was_asked_is_cut_to_64_characters(bus: Bus) {
 }
 
 /// "in mid-stream, when a log was lost under a connected reader; `asked` is then the last id sent".
-async fn a_log_that_expired_under_a_connected_reader_is_a_gap(bus: Bus) {
+async fn log_expiring_under_a_live_stream_is_a_gap(bus: Bus) {
     let node = bus.node(&[("HISTORY_TTL", "1")]).await;
     let mut reader = Stream::live(&node, "lobby").await;
     let last = node.fill("lobby", 3).await.pop().unwrap();
@@ -165,7 +165,7 @@ async fn a_log_that_expired_under_a_connected_reader_is_a_gap(bus: Bus) {
     assert_eq!(gapped.stream.next_message().await.id, next);
 }
 
-async fn an_id_of_a_log_that_expired_is_a_reset_gap(bus: Bus) {
+async fn cursor_into_an_expired_log_is_a_reset_gap(bus: Bus) {
     let node = bus.node(&[("HISTORY_TTL", "1")]).await;
     let lost = node.fill("lobby", 3).await;
     forgotten(&node).await;
@@ -180,7 +180,7 @@ async fn forgotten(node: &Node) {
 
 /// The frame of contract 5, byte for byte.
 #[tokio::test]
-async fn a_gap_is_one_event_of_one_data_line() {
+async fn gap_event_has_one_data_line() {
     let node = Node::start(&[]).await;
     let id = node.post("lobby", "mason", "hi").await;
     let said = async |asked: &str| -> Block {
@@ -196,7 +196,7 @@ async fn a_gap_is_one_event_of_one_data_line() {
 
 /// A log that was lost and has grown past the reader's number: the same `n` under another ms.
 #[tokio::test]
-async fn the_same_number_under_another_time_is_a_gap() {
+async fn same_number_with_another_time_is_a_gap() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let lost = node.fill("lobby", 2).await;
@@ -213,7 +213,7 @@ async fn the_same_number_under_another_time_is_a_gap() {
 
 /// The number directly before the first retained message, but a later time: not its predecessor.
 #[tokio::test]
-async fn a_predecessor_that_is_later_than_its_successor_is_a_gap() {
+async fn predecessor_later_than_its_successor_is_a_gap() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let ids = node.fill("lobby", 4).await;
@@ -226,7 +226,7 @@ async fn a_predecessor_that_is_later_than_its_successor_is_a_gap() {
 
 /// The in-process bus forgets at restart; who was there before is told (guarantee 5).
 #[tokio::test]
-async fn a_restarted_node_without_redis_says_reset() {
+async fn restarted_node_without_redis_sends_a_reset_gap() {
     let lost = Node::start(&[]).await.fill("lobby", 3).await;
     let node = Node::start(&[]).await;
     let gapped = Gapped::open(&node, &lost[2]).await;

@@ -103,7 +103,7 @@ impl Room {
 
 /// The last generated id shows continuity, whether or not its message is still there.
 #[tokio::test]
-async fn the_newest_message_deleted_by_hand_is_no_gap() {
+async fn deleting_the_newest_message_is_no_gap() {
     let mut room = Room::with_five_messages().await;
     let newest = room.ids[4].clone();
     room.change(&["XDEL", &key("lobby"), &newest]).await;
@@ -117,7 +117,7 @@ async fn the_newest_message_deleted_by_hand_is_no_gap() {
 
 /// "or lies between two retained ones in both halves (it was deleted)".
 #[tokio::test]
-async fn a_message_deleted_by_hand_from_the_middle_is_no_gap() {
+async fn deleting_a_message_in_the_middle_is_no_gap() {
     let mut room = Room::with_five_messages().await;
     let ids = room.ids.clone();
     room.change(&["XDEL", &key("lobby"), &ids[2]]).await;
@@ -130,7 +130,7 @@ async fn a_message_deleted_by_hand_from_the_middle_is_no_gap() {
 }
 
 #[tokio::test]
-async fn a_log_emptied_by_hand_is_a_trimmed_gap_to_whoever_had_not_seen_all() {
+async fn emptying_the_log_is_a_trimmed_gap_for_older_cursors() {
     let mut room = Room::with_five_messages().await;
     let ids = room.ids.clone();
     room.change(&["XTRIM", &key("lobby"), "MAXLEN", "0"]).await;
@@ -145,7 +145,7 @@ async fn a_log_emptied_by_hand_is_a_trimmed_gap_to_whoever_had_not_seen_all() {
 }
 
 #[tokio::test]
-async fn a_log_trimmed_by_hand_is_a_trimmed_gap_to_whoever_is_older() {
+async fn trimming_the_log_is_a_trimmed_gap_for_older_cursors() {
     let mut room = Room::with_five_messages().await;
     let ids = room.ids.clone();
     room.change(&["XTRIM", &key("lobby"), "MAXLEN", "2"]).await;
@@ -188,23 +188,23 @@ async fn a_log_is_lost_by(words: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_log_deleted_by_hand_is_a_reset() {
+async fn deleting_the_log_is_a_reset() {
     a_log_is_lost_by(&["DEL", &key("lobby")]).await;
 }
 
 #[tokio::test]
-async fn a_flushed_redis_is_a_reset() {
+async fn flushing_redis_is_a_reset() {
     a_log_is_lost_by(&["FLUSHALL"]).await;
 }
 
 #[tokio::test]
-async fn a_log_that_expires_is_a_reset() {
+async fn expiry_of_the_log_is_a_reset() {
     a_log_is_lost_by(&["PEXPIRE", &key("lobby"), "1"]).await;
 }
 
 /// "after a failover … the same `n` can return under another ms".
 #[tokio::test]
-async fn an_older_copy_in_place_of_the_log_is_a_reset_to_whoever_had_seen_more() {
+async fn restoring_an_older_log_is_a_reset_for_newer_cursors() {
     for somebody_returns_first in [true, false] {
         let mut room = Room::with_five_messages().await;
         let log = key("lobby");
@@ -238,7 +238,7 @@ async fn an_older_copy_in_place_of_the_log_is_a_reset_to_whoever_had_seen_more()
 
 /// What is no stream at all stands in the log's place: nothing is taken, nothing crashes, and it heals.
 #[tokio::test]
-async fn a_key_of_another_type_is_an_outage_of_its_room_alone() {
+async fn log_key_of_another_type_is_an_outage_of_its_room_only() {
     let room = Room::with_five_messages().await;
     room.change(&["SET", &key("lobby"), "not a log"]).await;
     refused(&room.warm).await;

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use crate::support::{Bus, Node, Stream, halves, on_both_buses};
 
 on_both_buses!(
-    readers_that_join_at_random_while_messages_flow_miss_and_double_none,
-    readers_that_leave_and_resume_while_messages_flow_miss_and_double_none,
+    random_joins_under_load_lose_and_duplicate_nothing,
+    random_resumes_under_load_lose_and_duplicate_nothing,
 );
 
 const MESSAGES: u64 = 400;
@@ -75,7 +75,7 @@ async fn reached(written: &mut watch::Receiver<u64>, count: u64) {
     written.wait_for(|written| *written >= count).await.expect("the writer lives");
 }
 
-async fn readers_that_join_at_random_while_messages_flow_miss_and_double_none(bus: Bus) {
+async fn random_joins_under_load_lose_and_duplicate_nothing(bus: Bus) {
     let nodes = nodes(&bus, &[]).await;
     let (written, progress) = watch::channel(0);
     let mut readers = Vec::new();
@@ -98,7 +98,7 @@ async fn readers_that_join_at_random_while_messages_flow_miss_and_double_none(bu
     }
 }
 
-async fn readers_that_leave_and_resume_while_messages_flow_miss_and_double_none(bus: Bus) {
+async fn random_resumes_under_load_lose_and_duplicate_nothing(bus: Bus) {
     let nodes = nodes(&bus, &[]).await;
     let (written, progress) = watch::channel(0);
     let mut readers = Vec::new();

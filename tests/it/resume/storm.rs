@@ -11,7 +11,7 @@ async fn room_reads(node: &Node) -> f64 {
 }
 
 #[tokio::test]
-async fn a_crowd_that_comes_back_costs_a_few_readings_of_the_log_and_misses_nothing() {
+async fn reconnect_storm_reads_the_log_a_few_times() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let _warm = Stream::live(&node, "lobby").await;
@@ -30,7 +30,7 @@ async fn a_crowd_that_comes_back_costs_a_few_readings_of_the_log_and_misses_noth
 
 /// Who was let in by what the node remembers is told of a loss as soon as the log is read again.
 #[tokio::test]
-async fn a_crowd_that_comes_back_to_a_log_that_was_lost_is_told_all_of_it() {
+async fn reconnect_storm_after_a_lost_log_sends_a_gap_to_all() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "0")]).await;
     let _warm = Stream::live(&node, "lobby").await;
@@ -46,7 +46,7 @@ async fn a_crowd_that_comes_back_to_a_log_that_was_lost_is_told_all_of_it() {
 
 /// An id that the node does not hold is looked up, however many come.
 #[tokio::test]
-async fn in_a_crowd_an_id_newer_than_what_the_node_holds_is_looked_up() {
+async fn reconnect_storm_still_looks_up_newer_cursors() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "0")]).await;
     let _warm = Stream::live(&node, "lobby").await;

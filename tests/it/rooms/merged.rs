@@ -13,12 +13,12 @@ use crate::{
 };
 
 on_both_buses!(
-    the_places_stand_in_the_order_of_the_url,
-    with_history_each_room_gives_its_last_messages,
-    every_place_ever_sent_is_one_to_come_back_with,
-    who_was_away_for_long_gets_all_of_every_room,
-    readers_of_the_same_rooms_share_their_frames,
-    a_reader_that_does_not_read_keeps_nobody_waiting_and_loses_nothing,
+    cursors_follow_the_order_of_the_url,
+    history_replays_the_last_messages_of_each_merged_room,
+    every_cursor_ever_sent_can_be_resumed,
+    long_absence_replays_everything_in_every_room,
+    streams_of_the_same_rooms_share_frames,
+    stalled_merged_stream_delays_no_other_and_loses_nothing,
 );
 
 /// The ids of the messages in each room.
@@ -61,7 +61,7 @@ pub fn count(ids: &Ids) -> usize {
     ids.values().map(Vec::len).sum()
 }
 
-async fn the_places_stand_in_the_order_of_the_url(bus: Bus) {
+async fn cursors_follow_the_order_of_the_url(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut readers = [Several::live(&node, "a,b").await, Several::live(&node, "b,a").await];
     let (a, b) = (node.post("a", "mason", "one").await, node.post("b", "mason", "two").await);
@@ -75,7 +75,7 @@ async fn the_places_stand_in_the_order_of_the_url(bus: Bus) {
     }
 }
 
-async fn with_history_each_room_gives_its_last_messages(bus: Bus) {
+async fn history_replays_the_last_messages_of_each_merged_room(bus: Bus) {
     let node = bus.node(&[]).await;
     let all = Ids::from([("a".to_owned(), node.fill("a", 6).await), ("b".to_owned(), node.fill("b", 2).await)]);
     let mut readers = Vec::new();
@@ -99,7 +99,7 @@ async fn with_history_each_room_gives_its_last_messages(bus: Bus) {
     assert_eq!(beginning.next().await, ("a".into(), all["a"][0].clone()));
 }
 
-async fn every_place_ever_sent_is_one_to_come_back_with(bus: Bus) {
+async fn every_cursor_ever_sent_can_be_resumed(bus: Bus) {
     const MESSAGES: usize = 20;
     let nodes = splice::nodes(&bus, &[]).await;
     let mut reader = Several::live(&nodes[0], "a,b,c,d").await;
@@ -134,7 +134,7 @@ async fn every_place_ever_sent_is_one_to_come_back_with(bus: Bus) {
 }
 
 /// More than a page of any reading, and in one room more than a node keeps of a log it has not seen.
-async fn who_was_away_for_long_gets_all_of_every_room(bus: Bus) {
+async fn long_absence_replays_everything_in_every_room(bus: Bus) {
     let nodes = splice::nodes(&bus, &[("HISTORY", "5000")]).await;
     let busy = async |room: &str, each: usize| {
         let node = &nodes[0];
@@ -155,7 +155,7 @@ async fn who_was_away_for_long_gets_all_of_every_room(bus: Bus) {
 }
 
 /// "merged once, its frames shared by all live readers of the set": the metric is what all frames on a node take.
-async fn readers_of_the_same_rooms_share_their_frames(bus: Bus) {
+async fn streams_of_the_same_rooms_share_frames(bus: Bus) {
     const MESSAGES: usize = 60;
     const READERS: usize = 30;
     let node = bus.node(&[]).await;
@@ -178,7 +178,7 @@ async fn readers_of_the_same_rooms_share_their_frames(bus: Bus) {
     assert!(held < 2.5 * once, "{held} bytes for {READERS} readers of the same {once} bytes");
 }
 
-async fn a_reader_that_does_not_read_keeps_nobody_waiting_and_loses_nothing(bus: Bus) {
+async fn stalled_merged_stream_delays_no_other_and_loses_nothing(bus: Bus) {
     let node = bus.node(&[("HISTORY", "2000")]).await;
     let mut stalled = Several::live(&node, "a,b").await;
     let begin = stalled.vector();
@@ -226,7 +226,7 @@ async fn a_stream_has_1_to_16_different_rooms() {
 }
 
 #[tokio::test]
-async fn head_of_several_rooms_ends_at_once() {
+async fn head_request_for_merged_rooms_ends_immediately() {
     let node = Node::start(&[("MAX_STREAMS", "1")]).await;
     for _ in 0..3 {
         let answer = raw(&node, "HEAD /subscribe/a,b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
@@ -240,7 +240,7 @@ async fn head_of_several_rooms_ends_at_once() {
 }
 
 #[tokio::test]
-async fn each_room_is_let_go_of_with_its_own_last_reader() {
+async fn each_merged_room_is_released_with_its_last_subscriber() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[("HEARTBEAT", "1")]).await;
     let first = Several::live(&node, "a,b").await;
@@ -271,7 +271,7 @@ async fn each_room_is_let_go_of_with_its_own_last_reader() {
 }
 
 #[tokio::test]
-async fn a_message_reaches_the_readers_of_its_room_on_every_node() {
+async fn message_reaches_merged_streams_on_every_node() {
     let redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[]).await, Node::on(&redis, &[]).await];
     let mut readers = Vec::new();

@@ -14,11 +14,11 @@ use crate::{
 };
 
 on_both_buses!(
-    a_message_names_its_room_last_and_its_id_is_the_place_in_all_rooms,
-    a_stream_of_one_room_is_the_same_beside_one_of_several,
+    message_ends_with_its_room_and_its_id_has_all_cursors,
+    single_room_frames_are_unaffected_by_merged_streams,
 );
 
-async fn a_message_names_its_room_last_and_its_id_is_the_place_in_all_rooms(bus: Bus) {
+async fn message_ends_with_its_room_and_its_id_has_all_cursors(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut stream = Stream::open(&node, "/subscribe/a,b,c", &[]).await;
     let first = stream.first().await;
@@ -40,7 +40,7 @@ async fn a_message_names_its_room_last_and_its_id_is_the_place_in_all_rooms(bus:
     assert_eq!(replayed, [frame_b, frame_a], "replayed as they were sent live");
 }
 
-async fn a_stream_of_one_room_is_the_same_beside_one_of_several(bus: Bus) {
+async fn single_room_frames_are_unaffected_by_merged_streams(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut several = Several::live(&node, "a,b").await;
     let mut one = Stream::live(&node, "a").await.seeing();
@@ -61,7 +61,7 @@ async fn a_stream_of_one_room_is_the_same_beside_one_of_several(bus: Bus) {
 
 /// Names and commas escaped in the URL are the same rooms, and a name stands in the data as it is.
 #[tokio::test]
-async fn rooms_are_named_as_they_are_and_not_as_the_url_has_them() {
+async fn room_member_is_the_normalised_name_not_the_url_spelling() {
     let node = Node::start(&[]).await;
     let mut composed = Stream::live(&node, "caf%C3%A9,b").await;
     let mut decomposed = Stream::live(&node, "cafe%CC%81%2Cb").await;
@@ -72,7 +72,7 @@ async fn rooms_are_named_as_they_are_and_not_as_the_url_has_them() {
 }
 
 #[tokio::test]
-async fn status_heartbeat_and_backoff_name_no_room() {
+async fn status_heartbeat_and_backoff_have_no_room() {
     let node = Node::start(&[("HEARTBEAT", "1"), ("NODE", "chat-9"), ("DRAIN", "1"), ("MAX_STREAMS", "1")]).await;
     let mut stream = Stream::open(&node, "/subscribe/a,b", &[]).await;
     stream.first().await;
@@ -90,7 +90,7 @@ async fn status_heartbeat_and_backoff_name_no_room() {
 
 /// "every message's JSON gains `"room"` as its last member, events of ours too".
 #[tokio::test]
-async fn an_entry_of_another_type_names_its_room_where_it_is_an_object() {
+async fn entry_of_another_type_gets_its_room_if_it_is_an_object() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut live = Several::live(&node, "a,b").await;
@@ -117,7 +117,7 @@ async fn an_entry_of_another_type_names_its_room_where_it_is_an_object() {
 }
 
 #[tokio::test]
-async fn a_foreign_publish_gets_its_room_where_it_is_an_object_and_passes_unchanged_where_not() {
+async fn foreign_publish_gets_its_room_only_if_it_is_an_object() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut stream = Several::live(&node, "a,b").await.stream;

@@ -7,10 +7,10 @@ use crate::{
 };
 
 on_both_buses!(
-    a_place_of_another_length_is_invalid_for_every_room,
-    what_is_no_id_for_one_room_is_a_gap_there_and_nowhere_else,
-    an_id_that_one_room_never_gave_is_a_reset_gap_there_and_nowhere_else,
-    a_log_that_expired_under_connected_readers_is_a_gap_in_its_room,
+    wrong_number_of_cursors_is_invalid_for_every_room,
+    malformed_cursor_is_a_gap_only_in_its_room,
+    cursor_never_assigned_is_a_reset_gap_only_in_its_room,
+    expiring_log_is_a_gap_only_in_its_room,
 );
 
 /// So many gaps and so many messages, in whatever order the rooms come; in each room the gap comes first.
@@ -50,7 +50,7 @@ fn ahead(id: &str) -> String {
     format!("{}-{}", ms + 3_600_000, n + 5)
 }
 
-async fn a_place_of_another_length_is_invalid_for_every_room(bus: Bus) {
+async fn wrong_number_of_cursors_is_invalid_for_every_room(bus: Bus) {
     let node = bus.node(&[]).await;
     let (a, b) = (node.fill("a", 3).await, node.fill("b", 2).await);
     let mut readers = Vec::new();
@@ -71,7 +71,7 @@ async fn a_place_of_another_length_is_invalid_for_every_room(bus: Bus) {
 }
 
 /// The place is not told before the gap: who is cut off in between has to ask for it again.
-async fn what_is_no_id_for_one_room_is_a_gap_there_and_nowhere_else(bus: Bus) {
+async fn malformed_cursor_is_a_gap_only_in_its_room(bus: Bus) {
     let node = bus.node(&[]).await;
     let all = Ids::from([("a".to_owned(), node.fill("a", 3).await), ("b".to_owned(), node.fill("b", 4).await)]);
     let (last_a, b) = (&all["a"][2], &all["b"]);
@@ -88,7 +88,7 @@ async fn what_is_no_id_for_one_room_is_a_gap_there_and_nowhere_else(bus: Bus) {
     all_go_on(&node, "a,b", readers).await;
 }
 
-async fn an_id_that_one_room_never_gave_is_a_reset_gap_there_and_nowhere_else(bus: Bus) {
+async fn cursor_never_assigned_is_a_reset_gap_only_in_its_room(bus: Bus) {
     let node = bus.node(&[]).await;
     let all = Ids::from([("a".to_owned(), node.fill("a", 3).await), ("b".to_owned(), node.fill("b", 4).await)]);
     let asked = format!("{},{},1361572294000-42", all["a"][0], ahead(&all["b"][3]));
@@ -102,7 +102,7 @@ async fn an_id_that_one_room_never_gave_is_a_reset_gap_there_and_nowhere_else(bu
 }
 
 /// "in mid-stream, when a log was lost under a connected reader; `asked` is then the last id sent".
-async fn a_log_that_expired_under_connected_readers_is_a_gap_in_its_room(bus: Bus) {
+async fn expiring_log_is_a_gap_only_in_its_room(bus: Bus) {
     let node = bus.node(&[("HISTORY_TTL", "1")]).await;
     let mut readers = [Several::live(&node, "a,b").await, Several::live(&node, "b,a").await];
     let lost = node.fill("a", 3).await;
@@ -123,7 +123,7 @@ async fn a_log_that_expired_under_connected_readers_is_a_gap_in_its_room(bus: Bu
 
 /// All that can be wrong at once, on a node that holds the frames of all rooms and on one that holds none.
 #[tokio::test]
-async fn each_room_has_its_own_reason() {
+async fn each_merged_room_has_its_own_gap_reason() {
     let redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[]).await, Node::on(&redis, &[]).await];
     let mut all = Ids::new();
@@ -150,7 +150,7 @@ async fn each_room_has_its_own_reason() {
 
 /// Several's frame of contract 5, byte for byte; and every place in between is one to come back with.
 #[tokio::test]
-async fn a_gap_is_one_event_with_its_room_and_the_place_in_all_rooms() {
+async fn gap_names_its_room_and_is_followed_by_all_cursors() {
     let node = Node::start(&[]).await;
     let (a, b) = (node.post("a", "mason", "hi").await, node.post("b", "mason", "hi").await);
     let mut stream = Stream::open(&node, &format!("/subscribe/a,b?lastEventId={a},1-50"), &[]).await;
@@ -168,7 +168,7 @@ async fn a_gap_is_one_event_with_its_room_and_the_place_in_all_rooms() {
 }
 
 #[tokio::test]
-async fn an_emptied_redis_is_a_gap_in_every_room() {
+async fn flushing_redis_is_a_gap_in_every_merged_room() {
     let redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[]).await, Node::on(&redis, &[]).await, Node::on(&redis, &[]).await];
     let mut connected = [Several::live(&nodes[0], "a,b,c").await, Several::live(&nodes[1], "c,b,a").await];

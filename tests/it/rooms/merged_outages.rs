@@ -12,7 +12,7 @@ use crate::{
     support::{Bus, Node, Proxy, Redis, RoomGap, Several, halves, on_both_buses},
 };
 
-on_both_buses!(readers_of_rooms_at_random_that_come_and_go_miss_and_double_none);
+on_both_buses!(random_merged_streams_under_load_lose_nothing);
 
 const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
 
@@ -36,7 +36,7 @@ async fn caught_up(reader: &mut Several) -> Ids {
 }
 
 #[tokio::test]
-async fn a_redis_that_comes_back_with_its_logs_has_cost_the_readers_nothing() {
+async fn redis_restart_with_its_logs_loses_nothing() {
     let mut redis = Redis::durable().await;
     let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
     let mut readers = [Several::live(&nodes[0], "a,b,c").await, Several::live(&nodes[1], "b,c,a").await];
@@ -58,7 +58,7 @@ async fn a_redis_that_comes_back_with_its_logs_has_cost_the_readers_nothing() {
 }
 
 #[tokio::test]
-async fn a_redis_that_comes_back_empty_is_a_gap_in_every_room_before_the_status() {
+async fn redis_restart_without_its_logs_is_a_gap_before_the_status() {
     let mut redis = Redis::start().await;
     let nodes = [Arc::new(Node::on(&redis, &[HEARTBEAT]).await)];
     let node = &nodes[0];
@@ -79,7 +79,7 @@ async fn a_redis_that_comes_back_empty_is_a_gap_in_every_room_before_the_status(
 
 /// "`true` comes after everything missed was sent", in all rooms; who comes meanwhile is kept and served then.
 #[tokio::test]
-async fn what_others_wrote_while_a_node_was_cut_off_comes_before_the_status() {
+async fn missed_messages_arrive_before_the_live_status() {
     let redis = Redis::start().await;
     let proxy = Proxy::to(SocketAddr::from(([127, 0, 0, 1], redis.port()))).await;
     let url = format!("redis://{}", proxy.address());
@@ -112,7 +112,7 @@ async fn what_others_wrote_while_a_node_was_cut_off_comes_before_the_status() {
 
 /// What was missed is more than a node keeps of a room, and more at once than any socket takes: nobody is "slow" for it.
 #[tokio::test]
-async fn readers_are_not_ended_for_the_outage_of_their_node() {
+async fn merged_streams_behind_after_an_outage_are_not_ended() {
     const MISSED: usize = 500;
     let redis = Redis::start().await;
     let proxy = Proxy::to(SocketAddr::from(([127, 0, 0, 1], redis.port()))).await;
@@ -196,7 +196,7 @@ async fn visit(nodes: [Arc<Node>; 2], rooms: String, mut progress: watch::Receiv
     (rooms, begin, seen)
 }
 
-async fn readers_of_rooms_at_random_that_come_and_go_miss_and_double_none(bus: Bus) {
+async fn random_merged_streams_under_load_lose_nothing(bus: Bus) {
     let nodes = splice::nodes(&bus, &[]).await;
     let (written, progress) = watch::channel(0);
     let visits = (0..READERS).map(|_| tokio::spawn(visit(nodes.clone(), set(), progress.clone())));

@@ -33,7 +33,7 @@ async fn assert_is_no_room(node: &Node, name: &str) {
 }
 
 #[tokio::test]
-async fn letters_marks_digits_and_four_signs_make_a_room() {
+async fn room_names_may_hold_letters_marks_digits_and_four_signs() {
     let node = Node::start(&[]).await;
     let longest = "日".repeat(64);
     for name in ["a", "7", "A-b_c.d~e", "café", "日本語", "हिन्दी", "٣", "Ünïcödé-1", &longest] {
@@ -42,7 +42,7 @@ async fn letters_marks_digits_and_four_signs_make_a_room() {
 }
 
 #[tokio::test]
-async fn anything_else_is_404_with_the_rule() {
+async fn invalid_room_name_is_404_naming_the_rule() {
     let node = Node::start(&[]).await;
     let too_long = "x".repeat(65);
     for name in [
@@ -83,7 +83,7 @@ async fn anything_else_is_404_with_the_rule() {
 }
 
 #[tokio::test]
-async fn invalid_utf_8_is_404_with_the_rule() {
+async fn invalid_utf_8_in_a_room_name_is_404_naming_the_rule() {
     let node = Node::start(&[]).await;
     for name in ["%FF", "a%FFb", "%C3", "%C3%28", "%ED%A0%80", "%C0%AF", "a%80"] {
         assert_is_no_room(&node, name).await;
@@ -104,7 +104,7 @@ async fn a_path_is_decoded_exactly_once() {
 }
 
 #[tokio::test]
-async fn names_are_compared_after_decoding_and_nfc_and_case_counts() {
+async fn room_names_compare_after_decoding_and_nfc_with_case() {
     let node = Node::start(&[]).await;
     let id = node.post("caf%C3%A9", "mason", "hi").await;
     for same in ["cafe%CC%81", "%63af%c3%a9", "%63%61%66%65%CC%81"] {
@@ -134,7 +134,7 @@ async fn reserved_names_are_404_in_any_ascii_case() {
 
 /// The Kelvin sign becomes a plain K by NFC: reserved names are compared after it.
 #[tokio::test]
-async fn normalisation_does_not_smuggle_a_reserved_name() {
+async fn reserved_names_are_checked_after_nfc() {
     let node = Node::start(&[]).await;
     for path in ["/bro%E2%84%AAer", "/subscribe/bro%E2%84%AAer", "/history/soc%E2%84%AAet"] {
         node.get(path).await.problem(404);
@@ -142,7 +142,7 @@ async fn normalisation_does_not_smuggle_a_reserved_name() {
 }
 
 #[tokio::test]
-async fn a_trailing_slash_on_a_page_is_308() {
+async fn trailing_slash_on_a_page_redirects_with_308() {
     let node = Node::start(&[]).await;
     let answer = node.get("/lobby/").await.expect(308);
     assert_eq!(answer.header("location"), "/lobby");
@@ -152,7 +152,7 @@ async fn a_trailing_slash_on_a_page_is_308() {
 
 /// A redirect never leaves the site.
 #[tokio::test]
-async fn a_path_that_looks_like_a_host_is_not_redirected_to_it() {
+async fn redirects_never_leave_the_site() {
     let node = Node::start(&[]).await;
     for path in [
         "//evil.example/",

@@ -10,14 +10,14 @@ use serde_json::json;
 use crate::support::{Bus, Node, Redis, Stream, halves, key, on_both_buses};
 
 on_both_buses!(
-    a_fresh_reader_begins_at_the_last_id_of_the_log_and_gets_only_what_is_new,
-    a_message_is_an_id_line_and_one_data_line,
-    with_history_the_last_messages_come_first,
-    readers_of_one_room_hear_nothing_of_another,
+    fresh_stream_starts_at_the_last_id_and_gets_new_messages,
+    message_frame_is_an_id_line_and_one_data_line,
+    history_parameter_replays_the_last_messages_first,
+    subscribers_receive_only_their_own_room,
 );
 
 #[tokio::test]
-async fn the_head_says_event_stream_and_forbids_every_transformation() {
+async fn stream_headers_forbid_caching_and_transformation() {
     let node = Node::start(&[]).await;
     let stream = Stream::open(&node, "/subscribe/lobby", &[("Accept-Encoding", "gzip, deflate, br, zstd")]).await;
     assert_eq!(stream.head.status, 200);
@@ -30,7 +30,7 @@ async fn the_head_says_event_stream_and_forbids_every_transformation() {
 
 /// What `Accept` says makes no difference to a stream.
 #[tokio::test]
-async fn any_client_gets_the_stream() {
+async fn accept_header_does_not_affect_streams() {
     let node = Node::start(&[]).await;
     for accept in ["text/html", "*/*", "application/json"] {
         let mut stream = Stream::open(&node, "/subscribe/lobby", &[("Accept", accept)]).await;
@@ -40,7 +40,7 @@ async fn any_client_gets_the_stream() {
 }
 
 #[tokio::test]
-async fn the_first_block_is_a_retry_drawn_per_connection_and_the_place() {
+async fn first_block_has_a_random_retry_and_the_cursor() {
     let node = Node::start(&[]).await;
     let mut drawn = BTreeSet::new();
     for _ in 0..12 {
@@ -54,7 +54,7 @@ async fn the_first_block_is_a_retry_drawn_per_connection_and_the_place() {
 }
 
 #[tokio::test]
-async fn the_second_block_is_the_status() {
+async fn second_block_is_the_status() {
     let node = Node::start(&[("NODE", "chat-2"), ("HEARTBEAT", "7")]).await;
     let mut stream = Stream::open(&node, "/subscribe/lobby", &[]).await;
     stream.first().await;
@@ -64,7 +64,7 @@ async fn the_second_block_is_the_status() {
 
 /// "after 15 s of silence; no id"
 #[tokio::test]
-async fn silence_is_broken_by_heartbeats() {
+async fn heartbeats_are_sent_during_silence() {
     let node = Node::start(&[("HEARTBEAT", "1")]).await;
     let mut stream = Stream::live(&node, "lobby").await;
     for _ in 0..3 {
@@ -75,7 +75,7 @@ async fn silence_is_broken_by_heartbeats() {
     }
 }
 
-async fn a_fresh_reader_begins_at_the_last_id_of_the_log_and_gets_only_what_is_new(bus: Bus) {
+async fn fresh_stream_starts_at_the_last_id_and_gets_new_messages(bus: Bus) {
     let node = bus.node(&[]).await;
     let old = node.fill("lobby", 3).await;
     let mut stream = Stream::open(&node, "/subscribe/lobby", &[]).await;
@@ -85,7 +85,7 @@ async fn a_fresh_reader_begins_at_the_last_id_of_the_log_and_gets_only_what_is_n
     assert_eq!(stream.ids(2).await, new);
 }
 
-async fn a_message_is_an_id_line_and_one_data_line(bus: Bus) {
+async fn message_frame_is_an_id_line_and_one_data_line(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut stream = Stream::live(&node, "lobby").await;
     let id = node.post("lobby", "mason", "hi").await;
@@ -103,7 +103,7 @@ async fn a_message_is_an_id_line_and_one_data_line(bus: Bus) {
 }
 
 /// "the place before the first replayed message with ?history=N": a reader that leaves at once comes back to all of them.
-async fn with_history_the_last_messages_come_first(bus: Bus) {
+async fn history_parameter_replays_the_last_messages_first(bus: Bus) {
     let node = bus.node(&[]).await;
     let all = node.fill("lobby", 5).await;
     for (asked, replayed) in [("1", &all[4..]), ("3", &all[2..]), ("1000", &all[..])] {
@@ -122,7 +122,7 @@ async fn with_history_the_last_messages_come_first(bus: Bus) {
     assert_eq!(empty.first().await.id.as_deref(), Some("0-0"));
 }
 
-async fn readers_of_one_room_hear_nothing_of_another(bus: Bus) {
+async fn subscribers_receive_only_their_own_room(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut lobby = Stream::live(&node, "lobby").await;
     let mut garden = Stream::live(&node, "garden").await;
@@ -134,7 +134,7 @@ async fn readers_of_one_room_hear_nothing_of_another(bus: Bus) {
 }
 
 #[tokio::test]
-async fn a_bad_history_is_400() {
+async fn invalid_history_parameter_is_400() {
     let node = Node::start(&[]).await;
     for bad in ["0", "1001", "-1", "x", "", "1.5", "99999999999999999999"] {
         node.get(&format!("/subscribe/lobby?history={bad}")).await.problem(400);
@@ -142,7 +142,7 @@ async fn a_bad_history_is_400() {
 }
 
 #[tokio::test]
-async fn a_message_posted_to_one_node_reaches_the_readers_of_every_node() {
+async fn message_reaches_the_subscribers_of_every_node() {
     let redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[]).await, Node::on(&redis, &[]).await, Node::on(&redis, &[]).await];
     let mut readers = Vec::new();
@@ -167,7 +167,7 @@ async fn write(redis: &Redis, id: &str, kind: &str, data: &str) {
 
 /// "A `message` event of another type is written with its `event:` line; `event: message` is never written."
 #[tokio::test]
-async fn an_entry_of_another_type_is_written_with_its_event_line() {
+async fn entry_of_another_type_has_an_event_line() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut live = Stream::live(&node, "lobby").await;

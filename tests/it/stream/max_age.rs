@@ -28,7 +28,7 @@ async fn crowd(node: &Node, count: usize) -> Vec<Duration> {
 }
 
 #[tokio::test]
-async fn a_stream_is_sent_away_at_a_random_age_between_80_and_100_per_cent_of_the_highest() {
+async fn streams_end_at_80_to_100_percent_of_max_age() {
     let node = Node::start(&[("MAX_AGE", "5"), ("HEARTBEAT", "1")]).await;
     let ages = crowd(&node, 40).await;
     assert!(ages[0] >= Duration::from_millis(3900), "the youngest was {:?}", ages[0]);
@@ -39,14 +39,14 @@ async fn a_stream_is_sent_away_at_a_random_age_between_80_and_100_per_cent_of_th
 
 /// The round in which a node looks after its readers does not make a stream older than it may be.
 #[tokio::test]
-async fn a_long_heartbeat_does_not_lengthen_a_streams_life() {
+async fn long_heartbeat_does_not_extend_max_age() {
     let node = Node::start(&[("MAX_AGE", "2"), ("HEARTBEAT", "60")]).await;
     let ages = crowd(&node, 10).await;
     assert!(ages[0] >= Duration::from_millis(1500) && ages[9] < Duration::from_secs(2) + SLACK, "{ages:?}");
 }
 
 #[tokio::test]
-async fn who_was_sent_away_for_age_loses_nothing_on_another_node() {
+async fn stream_ended_by_max_age_resumes_on_another_node() {
     let redis = Redis::start().await;
     let (old, new) = (Node::on(&redis, &[("MAX_AGE", "1")]).await, Node::on(&redis, &[]).await);
     let posts = async {
@@ -65,7 +65,7 @@ async fn who_was_sent_away_for_age_loses_nothing_on_another_node() {
 }
 
 #[tokio::test]
-async fn streams_last_for_ever_unless_max_age_says_otherwise() {
+async fn streams_have_no_max_age_by_default() {
     let node = Node::start(&[("HEARTBEAT", "1")]).await;
     let mut stream = Stream::live(&node, "lobby").await;
     for _ in 0..3 {

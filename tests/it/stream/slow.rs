@@ -68,9 +68,9 @@ fn open_files(node: &Node) -> usize {
     fs::read_dir(format!("/proc/{}/fd", node.pid())).expect("the node lives").count()
 }
 
-on_both_buses!(a_stalled_reader_is_ended_resumes_and_has_lost_nothing);
+on_both_buses!(stalled_subscriber_is_ended_and_resumes_without_loss);
 
-async fn a_stalled_reader_is_ended_resumes_and_has_lost_nothing(bus: Bus) {
+async fn stalled_subscriber_is_ended_and_resumes_without_loss(bus: Bus) {
     let node = bus.node(&[("HISTORY", "2000")]).await;
     let mut stalled = Stream::live(&node, "lobby").await;
     let mut quick = Stream::live(&node, "lobby").await;
@@ -91,7 +91,7 @@ async fn a_stalled_reader_is_ended_resumes_and_has_lost_nothing(bus: Bus) {
 
 /// 20 MB pass by 50 readers who take none of it: a node keeps neither the messages nor a copy for each reader.
 #[tokio::test]
-async fn memory_stays_flat_beside_stalled_readers() {
+async fn memory_stays_flat_with_stalled_subscribers() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut quick = Stream::live(&node, "lobby").await;
@@ -111,7 +111,7 @@ async fn memory_stays_flat_beside_stalled_readers() {
 
 /// "or any that takes no byte for 30 s": though it is behind by less than a reader may be.
 #[tokio::test]
-async fn a_reader_that_takes_no_byte_for_30_seconds_is_ended() {
+async fn subscriber_taking_no_byte_for_30_seconds_is_ended() {
     let node = Node::start(&[]).await;
     let mut quick = Stream::live(&node, "lobby").await;
     let _stalled = Stalled::in_room(&node, "lobby").await;
@@ -130,7 +130,7 @@ async fn a_reader_that_takes_no_byte_for_30_seconds_is_ended() {
 
 /// "A reader that closed is noticed within one heartbeat …; the room's subscription goes with its last reader".
 #[tokio::test]
-async fn readers_that_leave_leave_nothing_behind() {
+async fn disconnected_subscribers_leave_no_resources_behind() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[("HEARTBEAT", "3"), NO_LIMIT]).await;
     come_and_leave(&node, &redis).await;

@@ -19,7 +19,7 @@ fn blamed(numbers: &[u32]) -> Faults {
 }
 
 #[test]
-fn a_row_counts_only_where_every_number_came_once_and_in_order() {
+fn row_is_valid_only_if_every_number_arrived_once_in_order() {
     assert_eq!(blamed(&[1, 2, 3, 4, 5]).verdict(), None);
     assert_eq!(blamed(&[1, 2, 4, 5]).verdict().as_deref(), Some("1 lost"));
     assert_eq!(blamed(&[2, 3]).verdict().as_deref(), Some("3 lost"));
@@ -32,7 +32,7 @@ fn a_row_counts_only_where_every_number_came_once_and_in_order() {
 }
 
 #[test]
-fn a_mark_is_read_wherever_the_stream_is_cut() {
+fn marks_are_found_across_any_split_of_the_stream() {
     let stream = format!("7f\r\ndata: #not a mark {WARM} {} {}\n\n#", mark(3, 14, 159), mark(0, 2, 6));
     let expected = [
         Mark::Warm,
@@ -52,7 +52,7 @@ fn a_mark_is_read_wherever_the_stream_is_cut() {
 
 /// One of each kind: paced with the floor beside it, posts beside Redis, several rooms, readers that come back.
 #[test]
-fn the_benchmark_run_small_has_a_row_for_everybody_and_none_is_void() {
+fn quick_benchmark_fills_every_row_without_void_ones() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["test", "--locked", "--quiet", "--bench", "fanout", "--", "--quick"]);
     for workload in ["paced", "several", "publish", "storm", "behind"] {

@@ -33,7 +33,7 @@ fn broken(visit: &(i32, String), checks: &[&str], parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_node_without_a_proxy_is_sound() {
+async fn doctor_finds_nothing_wrong_without_a_proxy() {
     let node = Node::start(&[("HEARTBEAT", "1")]).await;
     let (code, output) = doctor(&node.url("/"), &["--room", "surgery", "--idle", "3"]).await;
     assert_eq!(code, 0, "{output}");
@@ -51,7 +51,7 @@ async fn a_node_without_a_proxy_is_sound() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_buffers_is_found() {
+async fn doctor_finds_a_buffering_proxy() {
     let node = Node::start(&TRUSTING).await;
     let wrong = "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;";
     let visit = spoiled(&node, "proxy_buffering off;", wrong, &[]).await;
@@ -59,7 +59,7 @@ async fn a_proxy_that_buffers_is_found() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_compresses_streams_is_found() {
+async fn doctor_finds_a_proxy_that_compresses_streams() {
     let node = Node::start(&TRUSTING).await;
     let wrong = "gzip on; gzip_proxied any; gzip_types text/event-stream;";
     let visit = spoiled(&node, "gzip off;", wrong, &[]).await;
@@ -67,7 +67,7 @@ async fn a_proxy_that_compresses_streams_is_found() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_cuts_silent_streams_is_found() {
+async fn doctor_finds_a_proxy_that_cuts_idle_streams() {
     let node = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBEAT", "30")]).await;
     let visit = spoiled(&node, "proxy_read_timeout 75s;", "proxy_read_timeout 2s;", &["--idle", "10"]).await;
     broken(
@@ -78,7 +78,7 @@ async fn a_proxy_that_cuts_silent_streams_is_found() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_drops_the_place_of_readers_is_found() {
+async fn doctor_finds_a_proxy_that_drops_last_event_id() {
     let node = Node::start(&TRUSTING).await;
     let (right, wrong) = ("Connection \"\";", "Connection \"\"; proxy_set_header Last-Event-ID \"\";");
     let visit = spoiled(&node, right, wrong, &[]).await;
@@ -90,7 +90,7 @@ async fn a_proxy_that_drops_the_place_of_readers_is_found() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_hides_its_clients_is_found() {
+async fn doctor_finds_a_proxy_that_hides_client_addresses() {
     let node = Node::start(&TRUSTING).await;
     let visit = spoiled(&node, "X-Forwarded-For $remote_addr;", "X-Forwarded-For \"\";", &[]).await;
     broken(
@@ -101,7 +101,7 @@ async fn a_proxy_that_hides_its_clients_is_found() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_trusted_is_found() {
+async fn doctor_finds_an_untrusted_proxy() {
     let node = Node::start(&[("HEARTBEAT", "1")]).await;
     let visit = spoiled(&node, "listen", "listen", &[]).await;
     broken(
@@ -112,14 +112,14 @@ async fn a_proxy_that_is_not_trusted_is_found() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_lets_clients_name_themselves_is_found() {
+async fn doctor_finds_a_proxy_that_forwards_forged_addresses() {
     let node = Node::start(&TRUSTING).await;
     let visit = spoiled(&node, "X-Forwarded-For $remote_addr;", "X-Forwarded-For $http_x_forwarded_for;", &[]).await;
     broken(&visit, &["clients"], &["a forged X-Forwarded-For is believed"]);
 }
 
 #[tokio::test]
-async fn nodes_that_share_no_redis_are_found() {
+async fn doctor_finds_nodes_that_share_no_redis() {
     let (one, other) = (Redis::start().await, Redis::start().await);
     let nodes = [Node::on(&one, &TRUSTING).await, Node::on(&other, &TRUSTING).await];
     let nginx = WebServer::nginx(|port| proxy_configs::nginx([&nodes[0], &nodes[1]], port)).await;
@@ -133,7 +133,7 @@ async fn nodes_that_share_no_redis_are_found() {
 }
 
 #[tokio::test]
-async fn a_way_that_swallows_everything_ends_the_examination() {
+async fn doctor_gives_up_if_nothing_is_answered() {
     let node = Node::start(&[]).await;
     let proxy = Proxy::to(node.address()).await;
     proxy.silence();
@@ -143,7 +143,7 @@ async fn a_way_that_swallows_everything_ends_the_examination() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_examined_is_no_finding() {
+async fn doctor_exits_2_if_it_cannot_examine_the_address() {
     let nobody = format!("http://127.0.0.1:{}/", free_port());
     let stranger = WebServer::nginx(|port| {
         format!("events {{}}\nhttp {{\n  server {{ listen 127.0.0.1:{port}; return 200 hello; }}\n}}\n")

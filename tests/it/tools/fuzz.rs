@@ -75,26 +75,26 @@ fn holds(target: &str, property: fn(&[u8])) {
 }
 
 #[test]
-fn frames_are_read_back_as_what_went_in() {
+fn frames_decode_to_what_was_encoded() {
     holds("frames", properties::frames::hold);
 }
 
 #[test]
-fn ids_and_places_have_one_spelling_and_one_order() {
+fn ids_and_cursors_have_one_spelling_and_one_order() {
     holds("ids", properties::ids::hold);
 }
 
 #[test]
-fn rooms_have_one_name_in_every_spelling() {
+fn room_spellings_normalise_to_one_name() {
     holds("rooms", properties::rooms::hold);
 }
 
 #[test]
-fn bodies_are_refused_or_make_drafts_that_keep_every_rule() {
+fn bodies_are_refused_or_yield_valid_drafts() {
     holds("bodies", properties::bodies::hold);
 }
 
 #[test]
-fn announcements_are_read_as_they_were_written() {
+fn announcements_decode_to_what_was_encoded() {
     holds("announcements", properties::announcements::hold);
 }
