@@ -1,7 +1,23 @@
-//! Starting, configuring behind proxies, restarting and stopping nodes.
+//! Proxies in front of nodes, platforms that start them, restarts, shutdown, and logs.
 
 mod logs;
 mod platforms;
-pub mod proxy_configs;
+mod proxy_configs;
 mod rolling_restart;
 mod shutdown;
+
+use crate::support::Node;
+
+/// The nginx configuration that the repository ships.
+pub const NGINX_EXAMPLE: &str = include_str!("../../deploy/nginx.conf");
+
+/// Returns the nginx example with the addresses of these nodes, listening on `port`.
+pub fn nginx_config(nodes: [&Node; 2], port: u16) -> String {
+    with_nodes(nodes, NGINX_EXAMPLE).replace("listen 80;", &format!("listen 127.0.0.1:{port};"))
+}
+
+/// Returns an example configuration with the addresses of these nodes.
+fn with_nodes(nodes: [&Node; 2], example: &str) -> String {
+    let [first, second] = nodes.map(|node| node.address().to_string());
+    example.replace("127.0.0.1:8081", &first).replace("127.0.0.1:8082", &second)
+}

@@ -1,6 +1,9 @@
-//! Rate limits, stream limits, and attacks on memory, files and time.
+//! Rate limits, stream limits, and attempts to exhaust a node.
 
-pub mod backoff;
+mod backoff;
 mod exhaustion;
-pub mod rate;
+mod rate;
 mod shared;
+
+/// Lets the test set a client address with `X-Forwarded-For`.
+const TRUST_LOOPBACK: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.0/8");

@@ -2,6 +2,30 @@
 
 mod entries;
 mod foreign_publishes;
-pub mod outages;
+mod outages;
 mod soak;
-pub mod subscriptions;
+mod subscriptions;
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{Node, eventually};
+
+/// Checks that a post is refused with 503 and `Retry-After`, within 2 s.
+pub async fn assert_post_unavailable(node: &Node) {
+    let started = Instant::now();
+    let answer = node.publish("lobby", json!({ "sender": "mason", "message": "into the void" })).await;
+    assert!(started.elapsed() < Duration::from_secs(2), "an answer after {:?}", started.elapsed());
+    assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{answer:?}");
+    answer.problem(503);
+}
+
+/// Posts a message until it is accepted, as a client does after a 503, and returns its id.
+pub async fn post_until_accepted(node: &Node, message: &str) -> String {
+    eventually("an accepted message", async || {
+        let answer = node.publish("lobby", json!({ "sender": "mason", "message": message })).await;
+        (answer.status == 200).then(|| answer.id())
+    })
+    .await
+}

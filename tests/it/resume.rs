@@ -3,5 +3,5 @@
 mod cursors;
 mod gaps;
 mod manual_edits;
-pub mod splice;
+mod splice;
 mod storm;

@@ -1,16 +1,17 @@
-//! What the tests stand on: real nodes, a real Redis, a reader with its own parser, and deadlines instead of sleeps.
+//! What the tests are built from: real nodes, a real Redis, clients with parsers of their own, and deadlines instead of
+//! sleeps.
 
 mod browser;
 mod bus;
-mod crowd;
-mod front;
 mod http;
+mod load_balancer;
+mod merged;
 mod node;
 mod process;
 mod proxy;
 mod redis;
-mod several;
 mod sse;
+mod subscribers;
 mod web_server;
 
 use std::{
@@ -25,20 +26,24 @@ use std::{
 pub use browser::{Browser, Line, keyboard, patiently};
 pub use bus::Bus;
 pub(crate) use bus::on_both_buses;
-pub use crowd::Crowd;
-pub use front::Front;
-pub use http::{Answer, Head, raw, raw_get};
+pub use http::{Answer, Head, get_raw, post_until_rate_limited, send_raw};
+pub use load_balancer::LoadBalancer;
+pub use merged::{IdsByRoom, MergedStream, RoomGap, count_ids, ids_after, room_of};
 pub use node::{BINARY, BROWSER, Node};
 pub use proxy::Proxy;
 pub use redis::{Redis, key};
-pub use several::{RoomGap, Several, room_of};
-pub use sse::{Block, Gap, Stream};
+pub use sse::{Block, Gap, Stream, assert_backoff};
+pub use subscribers::Subscribers;
 pub use web_server::WebServer;
 
-/// How long anything that must happen may take on a busy machine before it counts as not happening.
+/// How long anything may take on a busy machine before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// The result of `work`, or a panic that names what did not come in time.
+/// Returns the result of `work`.
+///
+/// # Panics
+///
+/// If it takes longer than `limit`; the message names `what`.
 pub async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = T>) -> T {
     match tokio::time::timeout(limit, work).await {
         Ok(result) => result,
@@ -46,28 +51,33 @@ pub async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = T
     }
 }
 
-/// Asks again until there is an answer: for conditions nobody announces.
-pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let asking = async {
+/// Polls every 10 ms until there is a result, for conditions that are not announced.
+///
+/// # Panics
+///
+/// If there is none within [`DEADLINE`]; the message names `what`.
+pub async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
+    let polling = async {
         loop {
-            if let Some(answer) = ask().await {
-                return answer;
+            if let Some(result) = poll().await {
+                return result;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    within(DEADLINE, what, asking).await
+    within(DEADLINE, what, polling).await
 }
 
-/// The two halves of an id, as numbers.
+/// Returns the two halves of an id: its milliseconds and its sequence number.
 pub fn halves(id: &str) -> (u64, u64) {
     let (ms, n) = id.split_once('-').unwrap_or_else(|| panic!("{id:?} is not an id"));
     let number = |half: &str| half.parse().unwrap_or_else(|_| panic!("{id:?} is not an id"));
     (number(ms), number(n))
 }
 
-/// A port below the ephemeral range that is given to nobody else in this run: a server that is
-/// killed finds it still free when it is started again.
+/// Returns a port that no other test of this run gets.
+///
+/// It lies below the ephemeral range, so a server that is killed still finds it free when it is restarted.
 pub fn free_port() -> u16 {
     static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random_range(12_000..26_000)));
     loop {

@@ -3,8 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::limits::rate::until_too_fast;
-use crate::support::{Bus, Node, Redis, Stream, on_both_buses};
+use crate::support::{Bus, Node, Redis, Stream, on_both_buses, post_until_rate_limited};
 
 on_both_buses!(no_log_line_contains_a_message_or_a_query_string);
 
@@ -54,7 +53,7 @@ async fn refused(node: &Node) {
     node.send(request().header("Sec-Fetch-Site", "cross-site").form(&[("message", TEXT)]))
         .await
         .problem(403);
-    until_too_fast(async || node.publish("lobby", json!({ "message": TEXT })).await).await;
+    post_until_rate_limited(async || node.publish("lobby", json!({ "message": TEXT })).await).await;
 }
 
 /// Neither where the URL is wrong nor where Redis refuses it.

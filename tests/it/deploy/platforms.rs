@@ -25,7 +25,7 @@ async fn web(environment: &[(&str, &str)]) -> Node {
     let mut shell = Command::new("bash");
     shell.env_clear().args(["-c", &line.replace("./target/release/tiny-chat", BINARY)]);
     shell.envs(environment.iter().copied()).env("PATH", std::env::var("PATH").expect("a PATH"));
-    Node::listening(&mut shell).await
+    Node::start_command(&mut shell).await
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    presence::events::{listed, named},
-    support::{BINARY, Crowd, DEADLINE, Front, Node, Redis, Stream, eventually, free_port, key, within},
+    presence::{subscribe_as, wait_for_presence},
+    support::{BINARY, DEADLINE, LoadBalancer, Node, Redis, Stream, Subscribers, eventually, free_port, key, within},
 };
 
 /// As many as the issue has it, where the system lets us have the sockets: each reader has three here.
@@ -50,11 +50,11 @@ impl Cluster {
     async fn node_of(&self, program: &Path, port: u16, environment: &[(&str, &str)]) -> Node {
         let bind = format!("127.0.0.1:{port}");
         let own = [("BIND", bind.as_str()), ("MAX_STREAMS_PER_ADDRESS", "0")];
-        Node::of(program, &self.redis, &[&own, environment].concat()).await
+        Node::start_binary(program, &self.redis, &[&own, environment].concat()).await
     }
 
-    async fn front(&self) -> Front {
-        Front::of(self.nodes.iter().map(Node::address).collect()).await
+    async fn load_balancer(&self) -> LoadBalancer {
+        LoadBalancer::start(self.nodes.iter().map(Node::address).collect()).await
     }
 
     /// Readings of logs, for rooms and for single readers, by node.
@@ -154,18 +154,18 @@ fn are_spread_out(tries: &[Instant]) {
 async fn rolling_restart_loses_nothing_and_spreads_reconnects() {
     let environment = [("DRAIN", "8")];
     let mut cluster = Cluster::start(&environment).await;
-    let front = cluster.front().await;
-    let mut crowd = Crowd::gather(front.address(), "/subscribe/lobby", readers()).await;
-    let writer = Writer::start(front.url("/lobby"), Duration::from_millis(500));
+    let balancer = cluster.load_balancer().await;
+    let mut subscribers = Subscribers::connect(balancer.address(), "/subscribe/lobby", readers()).await;
+    let writer = Writer::start(balancer.url("/lobby"), Duration::from_millis(500));
     for place in 0..cluster.nodes.len() {
-        let leaving = crowd.live();
-        crowd.tries();
+        let leaving = subscribers.live_count();
+        subscribers.take_connection_attempts();
         let before = cluster.log_reads().await;
         cluster.nodes[place].terminate();
         assert_eq!(cluster.nodes[place].exit().await.code(), Some(0));
         cluster.nodes[place] = cluster.node(cluster.ports[place], &environment).await;
-        crowd.all_live().await;
-        let tries = crowd.tries();
+        subscribers.wait_until_live().await;
+        let tries = subscribers.take_connection_attempts();
         assert!(tries.len() >= leaving / 5, "{} came back", tries.len());
         are_spread_out(&tries);
         for (other, (after, before)) in cluster.log_reads().await.iter().zip(&before).enumerate() {
@@ -174,7 +174,7 @@ async fn rolling_restart_loses_nothing_and_spreads_reconnects() {
         }
     }
     let ids = writer.finish().await;
-    crowd.all_saw(ids.last().expect("an id")).await;
+    subscribers.wait_until_received(ids.last().expect("an id")).await;
     assert!(ids.len() > 20, "{} messages were written", ids.len());
 }
 
@@ -182,14 +182,14 @@ async fn rolling_restart_loses_nothing_and_spreads_reconnects() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscribers_of_a_killed_node_resume_on_the_others() {
     let mut cluster = Cluster::start(&[]).await;
-    let front = cluster.front().await;
-    let mut crowd = Crowd::gather(front.address(), "/subscribe/lobby", readers() / 5).await;
-    let writer = Writer::start(front.url("/lobby"), Duration::from_millis(100));
+    let balancer = cluster.load_balancer().await;
+    let mut subscribers = Subscribers::connect(balancer.address(), "/subscribe/lobby", readers() / 5).await;
+    let writer = Writer::start(balancer.url("/lobby"), Duration::from_millis(100));
     cluster.nodes[0].kill();
-    eventually("a crowd that was cut", async || (crowd.live() < readers() / 5).then_some(())).await;
-    crowd.all_live().await;
+    eventually("a crowd that was cut", async || (subscribers.live_count() < readers() / 5).then_some(())).await;
+    subscribers.wait_until_live().await;
     let ids = writer.finish().await;
-    crowd.all_saw(ids.last().expect("an id")).await;
+    subscribers.wait_until_received(ids.last().expect("an id")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,17 +197,17 @@ async fn rolling_upgrade_between_two_versions_loses_nothing() {
     let next = NextVersion::build();
     let environment = [("DRAIN", "2")];
     let mut cluster = Cluster::start(&environment).await;
-    let front = cluster.front().await;
-    let mut crowd = Crowd::gather(front.address(), "/subscribe/lobby?name=mason", readers() / 10).await;
-    let writer = Writer::start(front.url("/lobby"), Duration::from_millis(100));
+    let balancer = cluster.load_balancer().await;
+    let mut subscribers = Subscribers::connect(balancer.address(), "/subscribe/lobby?name=mason", readers() / 10).await;
+    let writer = Writer::start(balancer.url("/lobby"), Duration::from_millis(100));
     for place in 0..cluster.nodes.len() {
         cluster.nodes[place].terminate();
         assert_eq!(cluster.nodes[place].exit().await.code(), Some(0));
         cluster.nodes[place] = cluster.node_of(&next.program, cluster.ports[place], &environment).await;
-        crowd.all_live().await;
+        subscribers.wait_until_live().await;
     }
     let ids = writer.finish().await;
-    crowd.all_saw(ids.last().expect("an id")).await;
+    subscribers.wait_until_received(ids.last().expect("an id")).await;
 }
 
 /// The address of a page's style sheet.
@@ -222,7 +222,7 @@ async fn style_sheet(node: &Node) -> String {
 async fn assets_of_another_version_are_served_but_not_cached() {
     let next = NextVersion::build();
     let redis = Redis::start().await;
-    let (old, new) = (Node::on(&redis, &[]).await, Node::of(&next.program, &redis, &[]).await);
+    let (old, new) = (Node::on(&redis, &[]).await, Node::start_binary(&next.program, &redis, &[]).await);
     let (of_old, of_new) = (style_sheet(&old).await, style_sheet(&new).await);
     assert_ne!(of_old, of_new);
     for (node, own, others, colour) in [(&old, &of_old, &of_new, "#0d6e5f"), (&new, &of_new, &of_old, "#0d6e5e")] {
@@ -238,14 +238,14 @@ async fn assets_of_another_version_are_served_but_not_cached() {
 async fn nodes_of_two_versions_share_messages_and_presence() {
     let next = NextVersion::build();
     let redis = Redis::start().await;
-    let (old, new) = (Node::on(&redis, &[]).await, Node::of(&next.program, &redis, &[]).await);
-    let mut readers = [named(&old, "ada").await, named(&new, "mason").await];
+    let (old, new) = (Node::on(&redis, &[]).await, Node::start_binary(&next.program, &redis, &[]).await);
+    let mut readers = [subscribe_as(&old, "ada").await, subscribe_as(&new, "mason").await];
     let posted = [old.post("lobby", "ada", "from the old").await, new.post("lobby", "mason", "from the new").await];
     for reader in &mut readers {
-        assert_eq!(reader.ids(2).await, posted);
+        assert_eq!(reader.next_ids(2).await, posted);
     }
     for node in [&old, &new] {
-        listed(node, json!({ "count": 2, "names": ["ada", "mason"] })).await;
+        wait_for_presence(node, json!({ "count": 2, "names": ["ada", "mason"] })).await;
     }
 }
 
@@ -255,7 +255,7 @@ async fn unknown_announcements_are_forwarded_or_ignored() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut reader = Stream::live(&node, "lobby").await;
-    redis.heard("lobby").await;
+    redis.wait_for_subscriber("lobby").await;
     let id = "1999999999999-1";
     let _: String =
         redis.cmd(&["XADD", &key("lobby"), id, "data", "{\"to\":7}", "type", "reaction", "mood", "x"]).await;
@@ -263,10 +263,10 @@ async fn unknown_announcements_are_forwarded_or_ignored() {
     let later = json!({ "process": "later~1", "version": 1, "count": 1, "names": ["zoe"], "mood": "x" });
     redis.publish("lobby", format!("\x1e0-0 presence {later}")).await;
     redis.publish("lobby", "\x1e0-0 mood {\"of\":\"zoe\"}").await;
-    let block = reader.said().await;
+    let block = reader.next_content().await;
     assert_eq!((block.event.as_deref(), block.id.as_deref()), (Some("reaction"), Some(id)));
     let after = node.post("lobby", "mason", "after").await;
-    assert_eq!(reader.said().await.id, Some(after));
+    assert_eq!(reader.next_content().await.id, Some(after));
     reader = Stream::resume(&node, "lobby", "0-0").await;
-    assert_eq!(reader.said().await.event.as_deref(), Some("reaction"), "it is replayed as it was told");
+    assert_eq!(reader.next_content().await.event.as_deref(), Some("reaction"), "it is replayed as it was told");
 }

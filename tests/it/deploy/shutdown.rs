@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::{
-    limits::backoff::backoff,
-    support::{Block, Bus, Node, Stream, eventually, on_both_buses},
-};
+use crate::support::{Block, Bus, Node, Stream, assert_backoff, eventually, on_both_buses};
 
 on_both_buses!(drained_subscribers_lose_no_message);
 
@@ -27,7 +24,7 @@ async fn ends(readers: Vec<Stream>) -> Vec<(Instant, Vec<Block>)> {
     let mut tasks = Vec::new();
     for mut reader in readers {
         tasks.push(tokio::spawn(async move {
-            let blocks = reader.rest().await;
+            let blocks = reader.read_to_end().await;
             (Instant::now(), blocks)
         }));
     }
@@ -46,7 +43,7 @@ async fn sigterm_spreads_disconnects_over_the_drain_and_exits_0() {
     node.terminate();
     let ends = ends(readers).await;
     for (_, blocks) in &ends {
-        backoff(blocks, "draining", 1000..=5000);
+        assert_backoff(blocks, "draining", 1000..=5000);
     }
     let mut moments: Vec<Duration> = ends.iter().map(|(at, _)| *at - asked).collect();
     moments.sort();
@@ -63,7 +60,7 @@ async fn sigint_drains_in_one_second() {
     let asked = Instant::now();
     node.interrupt();
     for (_, blocks) in ends(readers).await {
-        backoff(&blocks, "draining", 1000..=5000);
+        assert_backoff(&blocks, "draining", 1000..=5000);
     }
     assert_eq!(node.exit().await.code(), Some(0));
     assert!(asked.elapsed() < Duration::from_secs(1) + SLACK, "{:?}", asked.elapsed());
@@ -105,14 +102,14 @@ async fn draining_node_is_alive_but_not_ready_and_refuses_streams() {
     node.get("/healthz").await.expect(200);
     let mut late = Stream::open(&node, "/subscribe/lobby", &[]).await;
     assert_eq!(late.head.status, 200);
-    backoff(&late.rest().await, "draining", 1000..=5000);
+    assert_backoff(&late.read_to_end().await, "draining", 1000..=5000);
 }
 
 /// What was acknowledged while the reader was being sent away is there when it comes back; on Redis to another node.
 async fn drained_subscribers_lose_no_message(bus: Bus) {
     let leaving = bus.node(&[("DRAIN", "2")]).await;
     let mut readers = readers(&leaving, 10).await;
-    let staying = if matches!(bus, Bus::Redis(_)) { Some(bus.node(&[]).await) } else { None };
+    let staying = bus.second_node(&[]).await;
     let before = leaving.fill("lobby", 3).await;
     leaving.terminate();
     let during = match &staying {
@@ -121,12 +118,12 @@ async fn drained_subscribers_lose_no_message(bus: Bus) {
     };
     let all = [before, during].concat();
     for reader in &mut readers {
-        let seen = reader.rest().await;
+        let seen = reader.read_to_end().await;
         let got: Vec<&String> = seen.iter().filter_map(|block| block.id.as_ref()).collect();
         assert!(got.len() >= 3 && got.iter().copied().eq(&all[..got.len()]), "{got:?}");
         if let Some(node) = &staying {
             let mut resumed = Stream::resume(node, "lobby", got[got.len() - 1]).await;
-            assert_eq!(resumed.ids(all.len() - got.len()).await, all[got.len()..]);
+            assert_eq!(resumed.next_ids(all.len() - got.len()).await, all[got.len()..]);
         }
     }
 }

@@ -3,10 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::{
-    limits::rate::until_too_fast,
-    support::{Node, Redis, Stream, eventually},
-};
+use crate::support::{Node, Redis, Stream, eventually, post_until_rate_limited};
 
 #[tokio::test]
 async fn healthz_is_200_even_without_redis() {
@@ -88,7 +85,7 @@ async fn metrics_are_valid_prometheus_text_and_count_events() {
 async fn refused_posts_are_counted_by_reason() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
-    until_too_fast(async || node.publish("lobby", json!({ "message": "hi" })).await).await;
+    post_until_rate_limited(async || node.publish("lobby", json!({ "message": "hi" })).await).await;
     assert_eq!(node.metric("tiny_chat_posts_refused_total{reason=\"rate_limit\"}").await, Some(1.0));
     assert_eq!(node.metric("tiny_chat_posts_refused_total{reason=\"store_unavailable\"}").await, Some(0.0));
     redis.kill();

@@ -73,7 +73,7 @@ async fn last_resumes_any_page_without_loss_or_duplicates(bus: Bus) {
         };
         let mut reader = Stream::resume(&node, "lobby", last(&history)).await;
         all.push(node.post("lobby", "mason", "live").await);
-        assert_eq!(reader.ids(all.len() - following).await, all[following..], "{query:?}");
+        assert_eq!(reader.next_ids(all.len() - following).await, all[following..], "{query:?}");
     }
 }
 
@@ -125,11 +125,7 @@ async fn writes_extend_history_ttl(bus: Bus) {
 
 async fn single_message_names_the_node_that_accepted_it(bus: Bus) {
     let first = bus.node(&[("NODE", "chat-1")]).await;
-    let second = if matches!(bus, Bus::Redis(_)) {
-        Some(bus.node(&[("NODE", "chat-2")]).await)
-    } else {
-        None
-    };
+    let second = bus.second_node(&[("NODE", "chat-2")]).await;
     let id = first.post("lobby", "mason", "<hi>").await;
     for node in [Some(&first), second.as_ref()].into_iter().flatten() {
         let message = node.get(&format!("/history/lobby/{id}")).await.expect(200).json();

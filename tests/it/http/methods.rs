@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::support::{Node, raw};
+use crate::support::{Node, send_raw};
 
 const GET_ONLY: [&str; 8] = [
     "/",
@@ -71,7 +71,7 @@ async fn head_is_get_without_the_body() {
 async fn head_request_for_a_stream_ends_immediately() {
     let node = Node::start(&[("MAX_STREAMS", "1")]).await;
     for _ in 0..3 {
-        let answer = raw(&node, "HEAD /subscribe/lobby HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        let answer = send_raw(&node, "HEAD /subscribe/lobby HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert!(answer.to_ascii_lowercase().contains("\r\ncontent-type: text/event-stream\r\n"), "{answer}");
         assert!(answer.ends_with("\r\n\r\n"), "a body after the head: {answer}");

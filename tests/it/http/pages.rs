@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use html_escape::decode_html_entities;
 use reqwest::Url;
 
-use crate::support::{Answer, Bus, Node, on_both_buses, raw_get};
+use crate::support::{Answer, Bus, Node, get_raw, on_both_buses};
 
 on_both_buses!(page_holds_the_latest_50_messages_and_their_cursor);
 
@@ -206,7 +206,7 @@ async fn only_embedded_files_are_served() {
         &some.replace(name, "nothing.js"),
         &some.replace(name, "../../Cargo.toml"),
     ] {
-        let answer = raw_get(&node, path).await;
+        let answer = get_raw(&node, path).await;
         assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer}");
     }
 }

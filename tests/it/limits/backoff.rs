@@ -3,14 +3,13 @@
 
 use std::{
     collections::BTreeSet,
-    ops::RangeInclusive,
     time::{Duration, Instant},
 };
 
-use crate::support::{Block, Node, Stream, eventually};
+use super::TRUST_LOOPBACK;
+use crate::support::{Node, Stream, assert_backoff, eventually};
 
-const TRUSTED: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.0/8");
-const ONE_EACH: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "1");
+const ONE_STREAM_PER_ADDRESS: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "1");
 
 /// A stream for the client a proxy speaks for.
 async fn forwarded(node: &Node, address: &str) -> Stream {
@@ -19,30 +18,19 @@ async fn forwarded(node: &Node, address: &str) -> Stream {
     stream
 }
 
-/// Whether the stream is one to stay on; if not, it ends as contract 5 has it, and this gives its retry.
-async fn sent_away(stream: &mut Stream, reason: &str, retry: RangeInclusive<u64>) -> Option<u64> {
+/// Returns true if the stream was refused because of a limit.
+async fn is_refused(stream: &mut Stream) -> bool {
+    refusal_retry(stream).await.is_some()
+}
+
+/// Returns the `retry:` in milliseconds if the stream was refused because of a limit.
+async fn refusal_retry(stream: &mut Stream) -> Option<u64> {
     let mut blocks = vec![stream.next().await];
     if blocks[0].event.is_none() && blocks[0].id.is_some() {
         return None;
     }
-    blocks.extend(stream.rest().await);
-    Some(backoff(&blocks, reason, retry))
-}
-
-/// Checks the last blocks of a reader that is sent away: one backoff, a retry in its range, no id.
-pub fn backoff(blocks: &[Block], reason: &str, retry: RangeInclusive<u64>) -> u64 {
-    let said: Vec<&Block> = blocks.iter().filter(|block| block.event.is_some()).collect();
-    assert_eq!(said.len(), 1, "{blocks:?}");
-    assert_eq!(said[0].event.as_deref(), Some("backoff"));
-    assert_eq!(said[0].data, Some(format!("{{\"reason\":\"{reason}\"}}")));
-    assert!(blocks.iter().all(|block| block.id.is_none()), "an id moves the reader's place: {blocks:?}");
-    let drawn = blocks.iter().filter_map(|block| block.retry).next_back().expect("a retry");
-    assert!(retry.contains(&drawn), "{drawn} is not in {retry:?}");
-    drawn
-}
-
-async fn full(stream: &mut Stream) -> bool {
-    sent_away(stream, "full", 5000..=30_000).await.is_some()
+    blocks.extend(stream.read_to_end().await);
+    Some(assert_backoff(&blocks, "full", 5000..=30_000))
 }
 
 #[tokio::test]
@@ -54,7 +42,7 @@ async fn full_node_answers_200_with_backoff_and_ends_the_stream() {
     for _ in 0..8 {
         let mut stream = Stream::open(&node, "/subscribe/lobby", &[]).await;
         assert_eq!((stream.head.status, stream.head.header("content-type").as_str()), (200, "text/event-stream"));
-        drawn.insert(sent_away(&mut stream, "full", 5000..=30_000).await.expect("two streams are all there may be"));
+        drawn.insert(refusal_retry(&mut stream).await.expect("a third stream is refused"));
     }
     assert!(drawn.len() > 1, "all would come back at the same moment: {drawn:?}");
 }
@@ -66,7 +54,7 @@ async fn refused_subscriber_keeps_its_cursor() {
     let ids = node.fill("lobby", 2).await;
     let _only = Stream::live(&node, "lobby").await;
     let mut stream = Stream::open(&node, "/subscribe/lobby", &[("Last-Event-ID", &ids[0])]).await;
-    assert!(full(&mut stream).await);
+    assert!(is_refused(&mut stream).await);
 }
 
 /// "A reader that closed is noticed within one heartbeat": then its stream is free for another.
@@ -76,7 +64,7 @@ async fn closed_stream_frees_its_permit() {
     drop(Stream::live(&node, "lobby").await);
     let closed = Instant::now();
     eventually("a free stream", async || {
-        (!full(&mut Stream::open(&node, "/subscribe/lobby", &[]).await).await).then_some(())
+        (!is_refused(&mut Stream::open(&node, "/subscribe/lobby", &[]).await).await).then_some(())
     })
     .await;
     assert!(closed.elapsed() < Duration::from_secs(3), "noticed after {:?}", closed.elapsed());
@@ -93,49 +81,49 @@ async fn stream_limits_of_0_mean_unlimited() {
 
 #[tokio::test]
 async fn clients_behind_a_trusted_proxy_have_separate_limits() {
-    let node = Node::start(&[TRUSTED, ONE_EACH]).await;
+    let node = Node::start(&[TRUST_LOOPBACK, ONE_STREAM_PER_ADDRESS]).await;
     let mut first = forwarded(&node, "192.0.2.1").await;
-    assert!(!full(&mut first).await);
-    assert!(full(&mut forwarded(&node, "192.0.2.1").await).await);
-    assert!(!full(&mut forwarded(&node, "192.0.2.2").await).await);
+    assert!(!is_refused(&mut first).await);
+    assert!(is_refused(&mut forwarded(&node, "192.0.2.1").await).await);
+    assert!(!is_refused(&mut forwarded(&node, "192.0.2.2").await).await);
 }
 
 #[tokio::test]
 async fn forwarded_for_is_ignored_without_a_trusted_proxy() {
-    let node = Node::start(&[ONE_EACH]).await;
+    let node = Node::start(&[ONE_STREAM_PER_ADDRESS]).await;
     let mut first = forwarded(&node, "192.0.2.1").await;
-    assert!(!full(&mut first).await);
-    assert!(full(&mut forwarded(&node, "192.0.2.2").await).await);
-    assert!(full(&mut Stream::open(&node, "/subscribe/lobby", &[]).await).await);
+    assert!(!is_refused(&mut first).await);
+    assert!(is_refused(&mut forwarded(&node, "192.0.2.2").await).await);
+    assert!(is_refused(&mut Stream::open(&node, "/subscribe/lobby", &[]).await).await);
 }
 
 /// "right-most untrusted hop": what a client writes in front of it is its own invention.
 #[tokio::test]
 async fn client_is_the_right_most_untrusted_hop() {
-    let node = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1/32,198.51.100.0/24"), ONE_EACH]).await;
+    let node = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1/32,198.51.100.0/24"), ONE_STREAM_PER_ADDRESS]).await;
     let mut first = forwarded(&node, "203.0.113.9, 192.0.2.1").await;
-    assert!(!full(&mut first).await);
+    assert!(!is_refused(&mut first).await);
     for spoofed in [
         "192.0.2.1",
         "203.0.113.10, 192.0.2.1",
         "nonsense, 192.0.2.1",
         "203.0.113.11,192.0.2.1, 198.51.100.7",
     ] {
-        assert!(full(&mut forwarded(&node, spoofed).await).await, "{spoofed}");
+        assert!(is_refused(&mut forwarded(&node, spoofed).await).await, "{spoofed}");
     }
     let two_headers = [("X-Forwarded-For", "203.0.113.12"), ("X-Forwarded-For", "192.0.2.1")];
-    assert!(full(&mut Stream::open(&node, "/subscribe/lobby", &two_headers).await).await);
+    assert!(is_refused(&mut Stream::open(&node, "/subscribe/lobby", &two_headers).await).await);
     let mut other = forwarded(&node, "192.0.2.1, 203.0.113.9").await;
-    assert!(!full(&mut other).await);
+    assert!(!is_refused(&mut other).await);
 }
 
 #[tokio::test]
 async fn ipv6_clients_are_counted_per_64() {
-    let node = Node::start(&[TRUSTED, ONE_EACH]).await;
+    let node = Node::start(&[TRUST_LOOPBACK, ONE_STREAM_PER_ADDRESS]).await;
     let mut first = forwarded(&node, "2001:db8:1:2::1").await;
-    assert!(!full(&mut first).await);
-    assert!(full(&mut forwarded(&node, "2001:db8:1:2:ffff:ffff:ffff:ffff").await).await);
-    assert!(!full(&mut forwarded(&node, "2001:db8:1:3::1").await).await);
+    assert!(!is_refused(&mut first).await);
+    assert!(is_refused(&mut forwarded(&node, "2001:db8:1:2:ffff:ffff:ffff:ffff").await).await);
+    assert!(!is_refused(&mut forwarded(&node, "2001:db8:1:3::1").await).await);
 }
 
 /// "the header from an untrusted private peer is warned of once".

@@ -10,10 +10,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{
-    limits::backoff::backoff,
-    support::{Node, Redis, Stream, eventually},
-};
+use crate::support::{Node, Redis, Stream, assert_backoff, eventually};
 
 const MANY: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "0");
 
@@ -108,7 +105,7 @@ async fn node_out_of_open_files_keeps_its_streams_and_recovers() {
         match first.id {
             Some(_) => seated.push(stream),
             None => {
-                backoff(&[vec![first], stream.rest().await].concat(), "full", 5000..=30_000);
+                assert_backoff(&[vec![first], stream.read_to_end().await].concat(), "full", 5000..=30_000);
                 refused += 1;
             }
         }

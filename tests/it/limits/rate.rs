@@ -5,23 +5,14 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Node};
-
-/// Sends until that is too fast: how many were taken before, and the refusal.
-pub async fn until_too_fast(mut send: impl AsyncFnMut() -> Answer) -> (usize, Answer) {
-    for taken in 0..50 {
-        let answer = send().await;
-        if answer.status == 429 {
-            return (taken, answer);
-        }
-    }
-    panic!("nothing is ever too fast");
-}
+use super::TRUST_LOOPBACK;
+use crate::support::{Node, post_until_rate_limited};
 
 #[tokio::test]
 async fn rate_limited_posts_are_429_until_retry_after_has_passed() {
     let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "3")]).await;
-    let (accepted, refused) = until_too_fast(async || node.publish("lobby", json!({ "message": "hi" })).await).await;
+    let (accepted, refused) =
+        post_until_rate_limited(async || node.publish("lobby", json!({ "message": "hi" })).await).await;
     assert!(accepted >= 3, "the burst is 3, only {accepted} were taken");
     let seconds: u64 = refused.header("retry-after").parse().expect("Retry-After in seconds");
     assert!((1..=60).contains(&seconds), "{seconds} s");
@@ -33,14 +24,14 @@ async fn rate_limited_posts_are_429_until_retry_after_has_passed() {
 
 #[tokio::test]
 async fn each_address_has_its_own_rate_limit() {
-    let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "1"), ("TRUSTED_PROXIES", "127.0.0.0/8")]).await;
+    let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "1"), TRUST_LOOPBACK]).await;
     let post = async |address: &str| {
         let request = node.request(Method::POST, "/lobby").header("X-Forwarded-For", address);
         node.send(request.json(&json!({ "message": "hi" }))).await
     };
-    until_too_fast(async || post("192.0.2.1").await).await;
+    post_until_rate_limited(async || post("192.0.2.1").await).await;
     post("192.0.2.2").await.expect(200);
-    until_too_fast(async || post("2001:db8:1:1::1").await).await;
+    post_until_rate_limited(async || post("2001:db8:1:1::1").await).await;
     post("2001:db8:1:1:ffff::2").await.problem(429); // IPv6 clients are counted by /64
     post("2001:db8:1:2::1").await.expect(200);
 }

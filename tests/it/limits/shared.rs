@@ -11,15 +11,11 @@ use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::{
-    limits::backoff::backoff,
-    support::{Answer, Node, Redis, Stream, eventually},
-};
+use super::TRUST_LOOPBACK;
+use crate::support::{Answer, Node, Redis, Stream, assert_backoff, eventually};
 
-const TRUSTED: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.0/8");
-
-async fn three_on(redis: &Redis, environment: &[(&str, &str)]) -> [Node; 3] {
-    let environment = [&[TRUSTED], environment].concat();
+async fn start_three(redis: &Redis, environment: &[(&str, &str)]) -> [Node; 3] {
+    let environment = [&[TRUST_LOOPBACK], environment].concat();
     [
         Node::on(redis, &environment).await,
         Node::on(redis, &environment).await,
@@ -33,7 +29,7 @@ async fn post_from(node: &Node, address: &str) -> Answer {
 }
 
 /// How many of 30 posts are taken that go to the nodes in turn.
-async fn taken(nodes: &[Node], address: impl Fn(usize) -> String) -> usize {
+async fn count_accepted(nodes: &[Node], address: impl Fn(usize) -> String) -> usize {
     let mut taken = 0;
     for (number, node) in nodes.iter().cycle().take(30).enumerate() {
         let answer = post_from(node, &address(number)).await;
@@ -46,7 +42,7 @@ async fn taken(nodes: &[Node], address: impl Fn(usize) -> String) -> usize {
 }
 
 /// A stream that stays open, or none.
-async fn seated(node: &Node, address: &str) -> Option<Stream> {
+async fn open_stream(node: &Node, address: &str) -> Option<Stream> {
     let mut stream = Stream::open(node, "/subscribe/lobby", &[("X-Forwarded-For", address)]).await;
     assert_eq!(stream.head.status, 200);
     let mut blocks = vec![stream.next().await];
@@ -56,26 +52,26 @@ async fn seated(node: &Node, address: &str) -> Option<Stream> {
     if blocks.iter().any(|block| block.event.as_deref() == Some("status")) {
         return Some(stream);
     }
-    blocks.extend(stream.rest().await);
-    backoff(&blocks, "full", 5000..=30_000);
+    blocks.extend(stream.read_to_end().await);
+    assert_backoff(&blocks, "full", 5000..=30_000);
     None
 }
 
 #[tokio::test]
 async fn rate_limit_is_shared_by_three_nodes() {
     let redis = Redis::start().await;
-    let nodes = three_on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "6")]).await;
+    let nodes = start_three(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "6")]).await;
     let began = Instant::now();
-    let taken = taken(&nodes, |_| "192.0.2.1".to_owned()).await;
+    let accepted = count_accepted(&nodes, |_| "192.0.2.1".to_owned()).await;
     let most = 6 + began.elapsed().as_secs() as usize;
-    assert!((6..=most).contains(&taken), "{taken} of {most} were taken in {:?}", began.elapsed());
+    assert!((6..=most).contains(&accepted), "{accepted} of {most} were taken in {:?}", began.elapsed());
     post_from(&nodes[0], "192.0.2.2").await.expect(200);
 }
 
 #[tokio::test]
 async fn shared_rate_limit_recovers_after_retry_after() {
     let redis = Redis::start().await;
-    let nodes = three_on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
+    let nodes = start_three(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
     post_from(&nodes[0], "192.0.2.1").await.expect(200);
     let refused = post_from(&nodes[1], "192.0.2.1").await;
     let seconds: u64 = refused.header("retry-after").parse().expect("Retry-After in seconds");
@@ -88,97 +84,101 @@ async fn shared_rate_limit_recovers_after_retry_after() {
 #[tokio::test]
 async fn rotating_ipv6_or_forged_hops_gains_nothing_on_any_node() {
     let redis = Redis::start().await;
-    let nodes = three_on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "4"), ("MAX_STREAMS_PER_ADDRESS", "2")]).await;
+    let nodes =
+        start_three(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "4"), ("MAX_STREAMS_PER_ADDRESS", "2")]).await;
     let walks: [fn(usize) -> String; 2] = [
         |number| format!("2001:db8:1:2::{number:x}"),
         |number| format!("203.0.113.{number}, 192.0.2.1"), // a proxy wrote the last one
     ];
     for walk in walks {
         let began = Instant::now();
-        let taken = taken(&nodes, walk).await;
-        assert!(taken <= 4 + began.elapsed().as_secs() as usize, "{taken} were taken in {:?}", began.elapsed());
-        let _seats = [seated(&nodes[0], &walk(1)).await.unwrap(), seated(&nodes[1], &walk(2)).await.unwrap()];
-        assert!(seated(&nodes[2], &walk(3)).await.is_none());
+        let accepted = count_accepted(&nodes, walk).await;
+        assert!(accepted <= 4 + began.elapsed().as_secs() as usize, "{accepted} were taken in {:?}", began.elapsed());
+        let _streams =
+            [open_stream(&nodes[0], &walk(1)).await.unwrap(), open_stream(&nodes[1], &walk(2)).await.unwrap()];
+        assert!(open_stream(&nodes[2], &walk(3)).await.is_none());
     }
 }
 
 #[tokio::test]
 async fn stream_limit_is_shared_and_the_newest_stream_is_refused() {
     let redis = Redis::start().await;
-    let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "4"), ("HEARTBEAT", "1")]).await;
-    let mut seats = Vec::new();
+    let nodes = start_three(&redis, &[("MAX_STREAMS_PER_ADDRESS", "4"), ("HEARTBEAT", "1")]).await;
+    let mut streams = Vec::new();
     for node in nodes.iter().cycle().take(4) {
-        seats.push(seated(node, "192.0.2.1").await.expect("one of four"));
+        streams.push(open_stream(node, "192.0.2.1").await.expect("one of four"));
     }
     for node in &nodes {
-        assert!(seated(node, "192.0.2.1").await.is_none(), "a fifth");
+        assert!(open_stream(node, "192.0.2.1").await.is_none(), "a fifth");
     }
-    seated(&nodes[2], "192.0.2.2").await.expect("another address");
-    for seat in &mut seats {
-        assert_eq!(seat.next().await.event.as_deref(), Some("heartbeat")); // nobody who was there had to go
+    open_stream(&nodes[2], "192.0.2.2").await.expect("another address");
+    for stream in &mut streams {
+        assert_eq!(stream.next().await.event.as_deref(), Some("heartbeat")); // nobody who was there had to go
     }
-    drop(seats.pop());
-    eventually("a free place on another node", async || seated(&nodes[2], "192.0.2.1").await).await;
+    drop(streams.pop());
+    eventually("a free place on another node", async || open_stream(&nodes[2], "192.0.2.1").await).await;
 }
 
 /// All ask at once, on three nodes: the places are given once each.
 #[tokio::test]
 async fn concurrent_streams_on_three_nodes_stop_at_the_limit() {
     let redis = Redis::start().await;
-    let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "25")]).await;
-    let all = join_all(nodes.iter().cycle().take(90).map(|node| seated(node, "192.0.2.1"))).await;
+    let nodes = start_three(&redis, &[("MAX_STREAMS_PER_ADDRESS", "25")]).await;
+    let all = join_all(nodes.iter().cycle().take(90).map(|node| open_stream(node, "192.0.2.1"))).await;
     assert_eq!(all.iter().flatten().count(), 25);
 }
 
 #[tokio::test]
 async fn permits_of_a_killed_node_are_freed_within_seconds() {
     let redis = Redis::start().await;
-    let mut nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "2")]).await;
-    let _seats = [seated(&nodes[0], "192.0.2.1").await, seated(&nodes[0], "192.0.2.1").await];
-    let _other = seated(&nodes[1], "192.0.2.2").await;
-    assert!(seated(&nodes[1], "192.0.2.1").await.is_none());
+    let mut nodes = start_three(&redis, &[("MAX_STREAMS_PER_ADDRESS", "2")]).await;
+    let _streams = [open_stream(&nodes[0], "192.0.2.1").await, open_stream(&nodes[0], "192.0.2.1").await];
+    let _other = open_stream(&nodes[1], "192.0.2.2").await;
+    assert!(open_stream(&nodes[1], "192.0.2.1").await.is_none());
     nodes[0].kill();
     let killed = Instant::now();
-    while seated(&nodes[1], "192.0.2.1").await.is_none() {
+    while open_stream(&nodes[1], "192.0.2.1").await.is_none() {
         assert!(killed.elapsed() < Duration::from_secs(15), "never free");
         tokio::time::sleep(Duration::from_millis(200)).await; // asking is what a client does
     }
     // While those of a node that lives and has nothing new to say are kept.
-    let _second = seated(&nodes[2], "192.0.2.2").await.expect("the second of two");
-    assert!(seated(&nodes[2], "192.0.2.2").await.is_none());
+    let _second = open_stream(&nodes[2], "192.0.2.2").await.expect("the second of two");
+    assert!(open_stream(&nodes[2], "192.0.2.2").await.is_none());
 }
 
 #[tokio::test]
 async fn node_that_was_paused_counts_its_streams_again() {
     let redis = Redis::start().await;
-    let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "1")]).await;
-    let _seat = seated(&nodes[0], "192.0.2.1").await.expect("the first");
+    let nodes = start_three(&redis, &[("MAX_STREAMS_PER_ADDRESS", "1")]).await;
+    let _stream = open_stream(&nodes[0], "192.0.2.1").await.expect("the first");
     nodes[0].signal(Signal::SIGSTOP);
-    let guest = eventually("its place", async || seated(&nodes[1], "192.0.2.1").await).await;
+    let guest = eventually("its place", async || open_stream(&nodes[1], "192.0.2.1").await).await;
     nodes[0].signal(Signal::SIGCONT);
     drop(guest);
-    eventually("a place that is taken", async || seated(&nodes[1], "192.0.2.1").await.is_none().then_some(())).await;
+    eventually("a place that is taken", async || open_stream(&nodes[1], "192.0.2.1").await.is_none().then_some(()))
+        .await;
 }
 
 #[tokio::test]
 async fn limits_are_per_node_in_an_outage_and_shared_again_after_it() {
     let mut redis = Redis::start().await;
-    let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "3"), ("RATE_LIMIT", "1"), ("RATE_BURST", "2")]).await;
-    let _before = seated(&nodes[0], "192.0.2.1").await.expect("the first");
+    let nodes =
+        start_three(&redis, &[("MAX_STREAMS_PER_ADDRESS", "3"), ("RATE_LIMIT", "1"), ("RATE_BURST", "2")]).await;
+    let _before = open_stream(&nodes[0], "192.0.2.1").await.expect("the first");
     redis.kill();
     let mut during = Vec::new();
     for node in [&nodes[0], &nodes[0], &nodes[1]] {
         let asked = Instant::now();
-        during.push(seated(node, "192.0.2.1").await.expect("a place that the node gives alone"));
+        during.push(open_stream(node, "192.0.2.1").await.expect("a place that the node gives alone"));
         assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     }
-    assert!(seated(&nodes[0], "192.0.2.1").await.is_none(), "three are there already");
+    assert!(open_stream(&nodes[0], "192.0.2.1").await.is_none(), "three are there already");
     let asked = Instant::now();
     post_from(&nodes[0], "192.0.2.1").await.problem(503);
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     redis.restart().await;
     eventually("a third node that knows of the others' streams", async || {
-        seated(&nodes[2], "192.0.2.1").await.is_none().then_some(())
+        open_stream(&nodes[2], "192.0.2.1").await.is_none().then_some(())
     })
     .await;
     drop(during);
@@ -188,24 +188,27 @@ async fn limits_are_per_node_in_an_outage_and_shared_again_after_it() {
 #[tokio::test]
 async fn permits_freed_in_an_outage_are_released_after_it() {
     let redis = Redis::start().await;
-    let nodes = three_on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "2"), ("HEARTBEAT", "1")]).await;
-    let gone = [seated(&nodes[0], "192.0.2.1").await.unwrap(), seated(&nodes[0], "192.0.2.1").await.unwrap()];
-    let _other = seated(&nodes[0], "192.0.2.2").await.expect("what keeps the node counting");
-    redis.stop();
-    let _during = seated(&nodes[0], "192.0.2.3").await.expect("a place that the node gives alone");
+    let nodes = start_three(&redis, &[("MAX_STREAMS_PER_ADDRESS", "2"), ("HEARTBEAT", "1")]).await;
+    let gone = [
+        open_stream(&nodes[0], "192.0.2.1").await.unwrap(),
+        open_stream(&nodes[0], "192.0.2.1").await.unwrap(),
+    ];
+    let _other = open_stream(&nodes[0], "192.0.2.2").await.expect("what keeps the node counting");
+    redis.pause();
+    let _during = open_stream(&nodes[0], "192.0.2.3").await.expect("a place that the node gives alone");
     drop(gone);
     eventually("streams that ended", async || {
         (nodes[0].metric("tiny_chat_streams_open").await == Some(2.0)).then_some(())
     })
     .await;
-    redis.cont();
-    eventually("a free place on another node", async || seated(&nodes[1], "192.0.2.1").await).await;
+    redis.unpause();
+    eventually("a free place on another node", async || open_stream(&nodes[1], "192.0.2.1").await).await;
 }
 
 #[tokio::test]
 async fn clock_moving_back_refuses_no_longer_than_one_burst() {
     let redis = Redis::start().await;
-    let nodes = three_on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
+    let nodes = start_three(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
     post_from(&nodes[0], "192.0.2.1").await.expect(200);
     let hour_ahead =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() + 3_600_000_000;
@@ -216,7 +219,7 @@ async fn clock_moving_back_refuses_no_longer_than_one_burst() {
 }
 
 /// The calls of scripts that Redis has had.
-async fn calls(redis: &Redis) -> u64 {
+async fn count_script_calls(redis: &Redis) -> u64 {
     let stats: String = redis.cmd(&["INFO", "commandstats"]).await;
     let count = |line: &str| line.split("calls=").nth(1)?.split(',').next()?.parse::<u64>().ok();
     stats.lines().filter(|line| line.starts_with("cmdstat_evalsha:")).filter_map(count).sum()
@@ -225,24 +228,24 @@ async fn calls(redis: &Redis) -> u64 {
 #[tokio::test]
 async fn simultaneous_streams_are_counted_in_few_redis_calls() {
     let redis = Redis::start().await;
-    let node = Node::on(&redis, &[TRUSTED]).await;
-    let _warm = seated(&node, "192.0.2.255").await;
-    let before = calls(&redis).await;
+    let node = Node::on(&redis, &[TRUST_LOOPBACK]).await;
+    let _warm = open_stream(&node, "192.0.2.255").await;
+    let before = count_script_calls(&redis).await;
     let addresses: Vec<String> =
         (0..400).map(|number| format!("198.51.{}.{}", 100 + number / 200, number % 200)).collect();
-    let crowd = join_all(addresses.iter().map(|address| seated(&node, address))).await;
+    let crowd = join_all(addresses.iter().map(|address| open_stream(&node, address))).await;
     assert!(crowd.iter().all(Option::is_some));
-    let calls = calls(&redis).await - before;
+    let calls = count_script_calls(&redis).await - before;
     assert!(calls < 200, "{calls} calls for 400 streams of 400 addresses");
 }
 
 #[tokio::test]
 async fn redis_forgets_idle_addresses() {
     let redis = Redis::start().await;
-    let node = Node::on(&redis, &[TRUSTED, ("RATE_LIMIT", "5"), ("RATE_BURST", "5")]).await;
+    let node = Node::on(&redis, &[TRUST_LOOPBACK, ("RATE_LIMIT", "5"), ("RATE_BURST", "5")]).await;
     let addresses: Vec<String> = (0..200).map(|number| format!("198.51.100.{number}")).collect();
     join_all(addresses.iter().map(|address| post_from(&node, address))).await;
-    drop(join_all(addresses.iter().map(|address| seated(&node, address))).await);
+    drop(join_all(addresses.iter().map(|address| open_stream(&node, address))).await);
     eventually("a Redis without addresses", async || {
         let keys: Vec<String> = redis.cmd(&["KEYS", "chat:[rsp]*"]).await;
         keys.is_empty().then_some(())
@@ -254,8 +257,8 @@ async fn redis_forgets_idle_addresses() {
 #[tokio::test]
 async fn streams_of_an_address_are_one_expiring_hash() {
     let redis = Redis::start().await;
-    let nodes = three_on(&redis, &[]).await;
-    let _seats = [seated(&nodes[0], "192.0.2.1").await, seated(&nodes[1], "192.0.2.1").await];
+    let nodes = start_three(&redis, &[]).await;
+    let _streams = [open_stream(&nodes[0], "192.0.2.1").await, open_stream(&nodes[1], "192.0.2.1").await];
     let open: HashMap<String, String> = redis.cmd(&["HGETALL", "chat:streams:192.0.2.1"]).await;
     assert_eq!(open.len(), 2, "{open:?}");
     assert!(open.values().all(|value| value == "1"), "{open:?}");

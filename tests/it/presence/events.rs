@@ -1,11 +1,12 @@
 //! Who is here: how many readers a room has on all nodes, their names, and who joined and left (issue 3, "Who is here").
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Block, Bus, DEADLINE, Node, Redis, Several, Stream, eventually, on_both_buses, room_of, within};
+use super::{
+    HEARTBEAT, joins_and_leaves, read_until_data, read_until_joined, subscribe_as, user_joined, wait_for_presence,
+};
+use crate::support::{Bus, DEADLINE, MergedStream, Node, Redis, Stream, eventually, on_both_buses, room_of, within};
 
 on_both_buses!(
     presence_is_sent_on_joining_and_on_every_change,
@@ -18,122 +19,61 @@ on_both_buses!(
     presence_endpoint_returns_count_and_names,
 );
 
-/// A closed reader is noticed within a heartbeat.
-pub const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
-
-/// A reader in `lobby` under a name, which is told who is here.
-pub async fn named(node: &Node, name: &str) -> Stream {
-    Stream::live(node, &format!("lobby?name={name}")).await.seeing()
-}
-
-/// A reader in a room that is only there. Among hundreds at once nobody asks how long a node takes to bring it to its place.
-pub async fn present(node: &Node, room: &str) -> Stream {
-    let stream = Stream::open(node, &format!("/subscribe/{room}"), &[]).await;
-    assert_eq!(stream.head.status, 200);
-    stream
-}
-
-/// Reads until this is told of the one room or one of several; gives all that was told of who is here on the way.
-pub async fn told(stream: &mut Stream, presence: Value) -> Vec<Block> {
-    let mut seen: Vec<Block> = Vec::new();
-    let reading = async {
-        while seen.last().is_none_or(|block| block.json() != presence) {
-            let block = stream.said().await;
-            assert!(block.id.is_none(), "{block:?} has an id");
-            seen.push(block);
-        }
-    };
-    if tokio::time::timeout(DEADLINE, reading).await.is_err() {
-        panic!("{presence} was not told, but {seen:?}");
-    }
-    seen
-}
-
-/// Who is said to have joined and left.
-pub fn moves(blocks: &[Block]) -> Vec<(String, String)> {
-    let moves = blocks.iter().filter(|block| block.event.as_deref() != Some("presence"));
-    moves
-        .map(|block| (block.event.clone().unwrap(), block.json()["username"].as_str().unwrap().to_owned()))
-        .collect()
-}
-
-pub fn move_of(event: &str, name: &str) -> (String, String) {
-    (event.to_owned(), name.to_owned())
-}
-
-pub async fn joined(stream: &mut Stream, name: &str) -> Vec<(String, String)> {
-    moves(&told(stream, json!({ "username": name })).await)
-}
-
-/// What `GET /presence/lobby` says after a while, as what others say takes a moment.
-pub async fn listed(node: &Node, presence: Value) {
-    let mut last = Value::Null;
-    let asking = async {
-        while last != presence {
-            last = node.get("/presence/lobby").await.expect(200).json();
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    if tokio::time::timeout(DEADLINE, asking).await.is_err() {
-        panic!("{presence} is not listed, but {last}");
-    }
-}
-
 async fn presence_is_sent_on_joining_and_on_every_change(bus: Bus) {
     let node = bus.node(&[HEARTBEAT]).await;
-    let mut zoe = named(&node, "zoe").await;
-    let seen = told(&mut zoe, json!({ "count": 1, "names": ["zoe"] })).await;
+    let mut zoe = subscribe_as(&node, "zoe").await;
+    let seen = read_until_data(&mut zoe, json!({ "count": 1, "names": ["zoe"] })).await;
     assert_eq!(seen.last().unwrap().raw, "event: presence\ndata: {\"count\":1,\"names\":[\"zoe\"]}\n\n");
-    let mut mason = named(&node, "mason").await;
+    let mut mason = subscribe_as(&node, "mason").await;
     for stream in [&mut zoe, &mut mason] {
-        told(stream, json!({ "count": 2, "names": ["mason", "zoe"] })).await;
+        read_until_data(stream, json!({ "count": 2, "names": ["mason", "zoe"] })).await;
     }
     drop(zoe);
-    told(&mut mason, json!({ "count": 1, "names": ["mason"] })).await;
+    read_until_data(&mut mason, json!({ "count": 1, "names": ["mason"] })).await;
 }
 
 async fn unnamed_subscribers_count_and_equal_names_are_listed_once(bus: Bus) {
     let node = bus.node(&[HEARTBEAT]).await;
-    let mut watch = Stream::live(&node, "lobby").await.seeing();
-    told(&mut watch, json!({ "count": 1, "names": [] })).await;
-    let (first, second) = (named(&node, "mason").await, named(&node, "mason").await);
-    let _blank = [named(&node, "").await, named(&node, "%20%20").await];
-    told(&mut watch, json!({ "count": 5, "names": ["mason"] })).await;
+    let mut watch = Stream::live(&node, "lobby").await.with_presence();
+    read_until_data(&mut watch, json!({ "count": 1, "names": [] })).await;
+    let (first, second) = (subscribe_as(&node, "mason").await, subscribe_as(&node, "mason").await);
+    let _blank = [subscribe_as(&node, "").await, subscribe_as(&node, "%20%20").await];
+    read_until_data(&mut watch, json!({ "count": 5, "names": ["mason"] })).await;
     drop(first);
-    told(&mut watch, json!({ "count": 4, "names": ["mason"] })).await;
+    read_until_data(&mut watch, json!({ "count": 4, "names": ["mason"] })).await;
     drop(second);
-    told(&mut watch, json!({ "count": 3, "names": [] })).await;
-    listed(&node, json!({ "count": 3, "names": [] })).await;
+    read_until_data(&mut watch, json!({ "count": 3, "names": [] })).await;
+    wait_for_presence(&node, json!({ "count": 3, "names": [] })).await;
 }
 
 /// "validated and escaped as `sender`": what is told can be inserted as HTML, and is what the messages have.
 #[tokio::test]
 async fn name_is_escaped_like_a_sender_and_a_bad_one_is_422() {
     let node = Node::start(&[]).await;
-    let mut watch = named(&node, "%3Cb%3E%26%22'%2F").await;
+    let mut watch = subscribe_as(&node, "%3Cb%3E%26%22'%2F").await;
     node.post("lobby", "<b>&\"'/", "hi").await;
     let escaped = node.newest("lobby").await["sender"].clone();
     assert_eq!(escaped, "&lt;b&gt;&amp;&quot;&#x27;&#x2F;");
     let mut seen = Vec::new();
     while seen.len() < 3 {
-        seen.push(watch.said().await.json());
+        seen.push(watch.next_content().await.json());
     }
     assert!(seen.contains(&json!({ "count": 1, "names": [escaped] })), "{seen:?}");
     assert!(seen.contains(&json!({ "username": escaped })), "{seen:?}");
     let longest = "%C3%A9".repeat(64);
-    told(&mut named(&node, &longest).await, json!({ "username": "é".repeat(64) })).await;
+    read_until_data(&mut subscribe_as(&node, &longest).await, json!({ "username": "é".repeat(64) })).await;
     for bad in [&"x".repeat(65), "a%00b", "a%0Ab", "%E2%80%AEevil", "%C2%85", "a%E2%80%8Bb"] {
         node.get(&format!("/subscribe/lobby?name={bad}")).await.problem(422);
         node.get(&format!("/subscribe/a,b?name={bad}")).await.problem(422);
     }
-    listed(&node, json!({ "count": 1, "names": [escaped] })).await;
+    wait_for_presence(&node, json!({ "count": 1, "names": [escaped] })).await;
 }
 
 /// Reads what a stream of several rooms says of them until each of these was told.
-async fn told_in(stream: &mut Stream, mut rooms: Vec<(&str, usize, Value)>) {
+async fn read_until_rooms(stream: &mut Stream, mut rooms: Vec<(&str, usize, Value)>) {
     let reading = async {
         while !rooms.is_empty() {
-            let block = stream.said().await;
+            let block = stream.next_content().await;
             let room = room_of(&block);
             let data = block.json();
             rooms.retain(|(name, count, names)| {
@@ -149,9 +89,9 @@ async fn told_in(stream: &mut Stream, mut rooms: Vec<(&str, usize, Value)>) {
 /// `in=`: one, several times, a comma list, nowhere; all rooms where it does not stand.
 async fn subscriber_of_merged_rooms_is_present_only_in_chosen_rooms(bus: Bus) {
     let node = bus.node(&[]).await;
-    let mut watch = Several::live(&node, "a,b,caf%C3%A9").await.stream.seeing();
+    let mut watch = MergedStream::live(&node, "a,b,caf%C3%A9").await.stream.with_presence();
     let zero: Value = json!([]);
-    told_in(&mut watch, vec![("a", 1, zero.clone()), ("b", 1, zero.clone()), ("café", 1, zero.clone())]).await;
+    read_until_rooms(&mut watch, vec![("a", 1, zero.clone()), ("b", 1, zero.clone()), ("café", 1, zero.clone())]).await;
     let mut readers = Vec::new();
     for (query, a, b, c) in [
         ("?name=all", 2, 2, 2),
@@ -169,7 +109,7 @@ async fn subscriber_of_merged_rooms_is_present_only_in_chosen_rooms(bus: Bus) {
         }
     }
     let names = |names: &[&str]| json!(names);
-    told_in(
+    read_until_rooms(
         &mut watch,
         vec![
             ("a", 6, names(&["all", "list", "one", "twice"])),
@@ -187,16 +127,16 @@ async fn subscriber_of_merged_rooms_is_present_only_in_chosen_rooms(bus: Bus) {
 
 async fn subscriber_present_nowhere_still_receives_presence(bus: Bus) {
     let node = bus.node(&[]).await;
-    let mut watch = Stream::live(&node, "lobby?in=").await.seeing();
-    told(&mut watch, json!({ "count": 0, "names": [] })).await;
-    let there = if matches!(bus, Bus::Redis(_)) { Some(bus.node(&[]).await) } else { None };
+    let mut watch = Stream::live(&node, "lobby?in=").await.with_presence();
+    read_until_data(&mut watch, json!({ "count": 0, "names": [] })).await;
+    let there = bus.second_node(&[]).await;
     let there = there.as_ref().unwrap_or(&node);
-    let _mason = named(there, "mason").await;
-    told(&mut watch, json!({ "count": 1, "names": ["mason"] })).await;
-    let mut second = Stream::live(&node, "lobby?in=").await.seeing();
-    told(&mut second, json!({ "count": 1, "names": ["mason"] })).await;
-    let mut several = Stream::live(there, "attic,lobby?in=attic").await.seeing();
-    told_in(&mut several, vec![("attic", 1, json!([])), ("lobby", 1, json!(["mason"]))]).await;
+    let _mason = subscribe_as(there, "mason").await;
+    read_until_data(&mut watch, json!({ "count": 1, "names": ["mason"] })).await;
+    let mut second = Stream::live(&node, "lobby?in=").await.with_presence();
+    read_until_data(&mut second, json!({ "count": 1, "names": ["mason"] })).await;
+    let mut several = Stream::live(there, "attic,lobby?in=attic").await.with_presence();
+    read_until_rooms(&mut several, vec![("attic", 1, json!([])), ("lobby", 1, json!(["mason"]))]).await;
 }
 
 /// More is to be replayed than a node keeps, and the reader takes its time: what is told to those who are live is over.
@@ -206,15 +146,15 @@ async fn subscriber_that_catches_up_slowly_receives_presence(bus: Bus) {
     for _ in 0..3000 {
         node.post("lobby", "mason", &text).await;
     }
-    let mut watch = Stream::live(&node, "lobby").await.seeing();
-    told(&mut watch, json!({ "count": 1, "names": [] })).await;
-    let mut slow = Stream::open(&node, "/subscribe/lobby?name=mason&lastEventId=0-0", &[]).await.seeing();
-    told(&mut watch, json!({ "count": 2, "names": ["mason"] })).await;
+    let mut watch = Stream::live(&node, "lobby").await.with_presence();
+    read_until_data(&mut watch, json!({ "count": 1, "names": [] })).await;
+    let mut slow = Stream::open(&node, "/subscribe/lobby?name=mason&lastEventId=0-0", &[]).await.with_presence();
+    read_until_data(&mut watch, json!({ "count": 2, "names": ["mason"] })).await;
     slow.first().await;
     let (mut messages, mut told) = (0, false);
     let reading = async {
         while messages < 3000 || !told {
-            let block = slow.said().await;
+            let block = slow.next_content().await;
             messages += usize::from(block.id.is_some());
             told |= block.event.as_deref() == Some("presence");
         }
@@ -225,20 +165,20 @@ async fn subscriber_that_catches_up_slowly_receives_presence(bus: Bus) {
 
 async fn user_joined_is_sent_for_the_first_subscriber_of_a_name(bus: Bus) {
     let node = bus.node(&[HEARTBEAT]).await;
-    let mut watch = Stream::live(&node, "lobby").await.seeing();
-    told(&mut watch, json!({ "count": 1, "names": [] })).await;
-    let first = named(&node, "mason").await;
-    assert_eq!(joined(&mut watch, "mason").await, [move_of("userJoined", "mason")]);
-    let _second = named(&node, "mason").await;
-    let quiet = told(&mut watch, json!({ "count": 3, "names": ["mason"] })).await;
+    let mut watch = Stream::live(&node, "lobby").await.with_presence();
+    read_until_data(&mut watch, json!({ "count": 1, "names": [] })).await;
+    let first = subscribe_as(&node, "mason").await;
+    assert_eq!(read_until_joined(&mut watch, "mason").await, [user_joined("mason")]);
+    let _second = subscribe_as(&node, "mason").await;
+    let quiet = read_until_data(&mut watch, json!({ "count": 3, "names": ["mason"] })).await;
     drop(first);
-    let _nora = named(&node, "nora").await;
-    let then = joined(&mut watch, "nora").await;
-    assert_eq!([moves(&quiet), then].concat(), [move_of("userJoined", "nora")]);
-    let mut late = Stream::live(&node, "lobby,attic?name=zoe").await.seeing();
+    let _nora = subscribe_as(&node, "nora").await;
+    let then = read_until_joined(&mut watch, "nora").await;
+    assert_eq!([joins_and_leaves(&quiet), then].concat(), [user_joined("nora")]);
+    let mut late = Stream::live(&node, "lobby,attic?name=zoe").await.with_presence();
     let seen = within(DEADLINE, "zoe", async {
         loop {
-            let block = late.said().await;
+            let block = late.next_content().await;
             if block.event.as_deref() == Some("userJoined") && room_of(&block) == "lobby" {
                 return block;
             }
@@ -254,15 +194,15 @@ async fn user_joined_is_sent_for_the_first_subscriber_of_a_name(bus: Bus) {
 async fn presence_has_no_id_and_is_not_replayed(bus: Bus) {
     let node = bus.node(&[]).await;
     let first = node.post("lobby", "mason", "one").await;
-    let mut watch = named(&node, "mason").await;
-    told(&mut watch, json!({ "count": 1, "names": ["mason"] })).await;
+    let mut watch = subscribe_as(&node, "mason").await;
+    read_until_data(&mut watch, json!({ "count": 1, "names": ["mason"] })).await;
     let second = node.post("lobby", "mason", "two").await;
     for (asked, missed) in [(first.as_str(), &[second.clone()][..]), ("0-0", &[first.clone(), second.clone()])] {
-        let mut back = Stream::open(&node, &format!("/subscribe/lobby?lastEventId={asked}"), &[]).await.seeing();
+        let mut back = Stream::open(&node, &format!("/subscribe/lobby?lastEventId={asked}"), &[]).await.with_presence();
         back.first().await;
         back.event("status").await;
-        assert_eq!(back.ids(missed.len()).await, missed, "nothing before or in between");
-        assert_eq!(back.said().await.json()["names"], json!(["mason"]));
+        assert_eq!(back.next_ids(missed.len()).await, missed, "nothing before or in between");
+        assert_eq!(back.next_content().await.json()["names"], json!(["mason"]));
     }
     assert_eq!(node.stored("lobby").await.len(), 2);
 }
@@ -275,7 +215,8 @@ async fn presence_endpoint_returns_count_and_names(bus: Bus) {
         ("application/json".into(), "no-store".into())
     );
     assert_eq!(nobody.text(), "{\"count\":0,\"names\":[]}");
-    let _readers = [named(&node, "mason").await, named(&node, "nora").await, named(&node, "").await];
+    let _readers =
+        [subscribe_as(&node, "mason").await, subscribe_as(&node, "nora").await, subscribe_as(&node, "").await];
     assert_eq!(node.get("/presence/lobby").await.text(), "{\"count\":3,\"names\":[\"mason\",\"nora\"]}");
     let head = node.send(node.request(Method::HEAD, "/presence/lobby")).await.expect(200);
     assert_eq!(head.body, b"");
@@ -285,9 +226,8 @@ async fn presence_endpoint_returns_count_and_names(bus: Bus) {
     let posted = node.send(node.request(Method::POST, "/presence/lobby")).await;
     assert_eq!(posted.header("allow"), "GET, HEAD");
     posted.problem(405);
-    if matches!(bus, Bus::Redis(_)) {
-        let elsewhere = bus.node(&[]).await;
-        listed(&elsewhere, json!({ "count": 3, "names": ["mason", "nora"] })).await;
+    if let Some(elsewhere) = bus.second_node(&[]).await {
+        wait_for_presence(&elsewhere, json!({ "count": 3, "names": ["mason", "nora"] })).await;
     }
 }
 
@@ -296,26 +236,26 @@ async fn presence_includes_the_subscribers_of_all_nodes() {
     let redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
     let third = Node::on(&redis, &[HEARTBEAT]).await;
-    let mut mason = named(&nodes[0], "mason").await;
-    let alone = told(&mut mason, json!({ "count": 1, "names": ["mason"] })).await;
-    let mut nora = named(&nodes[1], "nora").await;
-    let (twin, nobody) = (named(&nodes[1], "mason").await, Stream::live(&nodes[1], "lobby").await);
+    let mut mason = subscribe_as(&nodes[0], "mason").await;
+    let alone = read_until_data(&mut mason, json!({ "count": 1, "names": ["mason"] })).await;
+    let mut nora = subscribe_as(&nodes[1], "nora").await;
+    let (twin, nobody) = (subscribe_as(&nodes[1], "mason").await, Stream::live(&nodes[1], "lobby").await);
     let all = json!({ "count": 4, "names": ["mason", "nora"] });
-    let seen = told(&mut mason, all.clone()).await;
-    told(&mut nora, all.clone()).await;
+    let seen = read_until_data(&mut mason, all.clone()).await;
+    read_until_data(&mut nora, all.clone()).await;
     for node in &nodes {
-        listed(node, all.clone()).await;
+        wait_for_presence(node, all.clone()).await;
     }
-    let said = [moves(&alone), moves(&seen)].concat();
-    let expected = [move_of("userJoined", "mason"), move_of("userJoined", "nora")];
+    let said = [joins_and_leaves(&alone), joins_and_leaves(&seen)].concat();
+    let expected = [user_joined("mason"), user_joined("nora")];
     assert_eq!(said, expected, "the second of a name is no news");
-    let mut late = named(&third, "zoe").await;
-    assert_eq!(joined(&mut late, "zoe").await, [move_of("userJoined", "zoe")], "the others have been here before");
+    let mut late = subscribe_as(&third, "zoe").await;
+    assert_eq!(read_until_joined(&mut late, "zoe").await, [user_joined("zoe")], "the others have been here before");
     drop((twin, nobody, late));
-    told(&mut mason, json!({ "count": 2, "names": ["mason", "nora"] })).await;
+    read_until_data(&mut mason, json!({ "count": 2, "names": ["mason", "nora"] })).await;
     drop(mason);
-    told(&mut nora, json!({ "count": 1, "names": ["nora"] })).await;
-    listed(&nodes[0], json!({ "count": 1, "names": ["nora"] })).await;
+    read_until_data(&mut nora, json!({ "count": 1, "names": ["nora"] })).await;
+    wait_for_presence(&nodes[0], json!({ "count": 1, "names": ["nora"] })).await;
 }
 
 /// What nodes say again, so that they are believed, is no news to readers.
@@ -323,10 +263,10 @@ async fn presence_includes_the_subscribers_of_all_nodes() {
 async fn unchanged_presence_is_not_repeated() {
     let redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
-    let mut mason = named(&nodes[0], "mason").await;
-    let mut nora = Stream::live(&nodes[1], "lobby,attic?name=nora").await.seeing();
-    told(&mut mason, json!({ "count": 2, "names": ["mason", "nora"] })).await;
-    told_in(&mut nora, vec![("lobby", 2, json!(["mason", "nora"])), ("attic", 1, json!(["nora"]))]).await;
+    let mut mason = subscribe_as(&nodes[0], "mason").await;
+    let mut nora = Stream::live(&nodes[1], "lobby,attic?name=nora").await.with_presence();
+    read_until_data(&mut mason, json!({ "count": 2, "names": ["mason", "nora"] })).await;
+    read_until_rooms(&mut nora, vec![("lobby", 2, json!(["mason", "nora"])), ("attic", 1, json!(["nora"]))]).await;
     for _ in 0..10 {
         assert_eq!(mason.next().await.event.as_deref(), Some("heartbeat"));
         assert_eq!(nora.next().await.event.as_deref(), Some("heartbeat"));

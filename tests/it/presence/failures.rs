@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::{
-    presence::events::{HEARTBEAT, listed, moves, named, present, told},
-    support::{Block, Bus, DEADLINE, Node, Redis, Stream, eventually, on_both_buses, room_of, within},
-};
+use super::{HEARTBEAT, joins_and_leaves, read_until_data, subscribe_as, subscribe_unread, wait_for_presence};
+use crate::support::{Block, Bus, DEADLINE, Node, Redis, Stream, eventually, on_both_buses, room_of, within};
 
 on_both_buses!(user_left_is_sent_after_15_seconds_without_the_name);
 
@@ -21,26 +19,26 @@ const GRACE: Duration = Duration::from_secs(15);
 /// "none left for 15 s", and not when one comes back within.
 async fn user_left_is_sent_after_15_seconds_without_the_name(bus: Bus) {
     let node = bus.node(&[HEARTBEAT]).await;
-    let there = if matches!(bus, Bus::Redis(_)) {
-        Some(bus.node(&[HEARTBEAT]).await)
-    } else {
-        None
-    };
+    let there = bus.second_node(&[HEARTBEAT]).await;
     let there = there.as_ref().unwrap_or(&node);
-    let mut watch = named(&node, "zoe").await;
-    let mut several = Stream::live(there, "lobby,attic").await.seeing();
-    let [mason, second, nora] = [named(&node, "mason").await, named(there, "mason").await, named(there, "nora").await];
-    told(&mut watch, json!({ "count": 5, "names": ["mason", "nora", "zoe"] })).await;
+    let mut watch = subscribe_as(&node, "zoe").await;
+    let mut several = Stream::live(there, "lobby,attic").await.with_presence();
+    let [mason, second, nora] = [
+        subscribe_as(&node, "mason").await,
+        subscribe_as(there, "mason").await,
+        subscribe_as(there, "nora").await,
+    ];
+    read_until_data(&mut watch, json!({ "count": 5, "names": ["mason", "nora", "zoe"] })).await;
     drop(mason);
-    told(&mut watch, json!({ "count": 4, "names": ["mason", "nora", "zoe"] })).await;
-    let (_crowd, lost) = (crowd(&node).await, present(&node, "crowd?name=mason").await);
-    let mut among_many = present(&node, "crowd").await.seeing();
+    read_until_data(&mut watch, json!({ "count": 4, "names": ["mason", "nora", "zoe"] })).await;
+    let (_crowd, lost) = (crowd(&node).await, subscribe_unread(&node, "crowd?name=mason").await);
+    let mut among_many = subscribe_unread(&node, "crowd").await.with_presence();
     until(&mut among_many, presence_of(53)).await;
     drop((second, nora, lost));
     let left = Instant::now();
-    told(&mut watch, json!({ "count": 2, "names": ["zoe"] })).await;
-    let returned = named(&node, "nora").await;
-    told(&mut watch, json!({ "count": 3, "names": ["nora", "zoe"] })).await;
+    read_until_data(&mut watch, json!({ "count": 2, "names": ["zoe"] })).await;
+    let returned = subscribe_as(&node, "nora").await;
+    read_until_data(&mut watch, json!({ "count": 3, "names": ["nora", "zoe"] })).await;
     let is_move = |block: &Block| block.event.as_deref().is_some_and(|event| event.starts_with("user"));
     let gone = until(&mut watch, is_move).await;
     assert_eq!(gone.raw, "event: userLeft\ndata: {\"username\":\"mason\"}\n\n");
@@ -48,12 +46,12 @@ async fn user_left_is_sent_after_15_seconds_without_the_name(bus: Bus) {
     let is_leave = |block: &Block| block.event.as_deref() == Some("userLeft");
     let gone = within(SLACK, "userLeft in a stream of several rooms", until(&mut several, is_leave)).await;
     assert_eq!((gone.json()["username"].as_str(), room_of(&gone).as_str()), (Some("mason"), "lobby"));
-    let _mason = named(there, "mason").await;
+    let _mason = subscribe_as(there, "mason").await;
     let back = until(&mut watch, is_move).await;
     assert_eq!(back.raw, "event: userJoined\ndata: {\"username\":\"mason\"}\n\n", "nora has never left");
     drop(returned);
-    let gone_again = told(&mut watch, json!({ "count": 3, "names": ["mason", "zoe"] })).await;
-    assert_eq!(moves(&gone_again), [], "her 15 seconds begin anew");
+    let gone_again = read_until_data(&mut watch, json!({ "count": 3, "names": ["mason", "zoe"] })).await;
+    assert_eq!(joins_and_leaves(&gone_again), [], "her 15 seconds begin anew");
     for _ in 0..3 {
         assert_eq!(watch.next().await.event.as_deref(), Some("heartbeat"), "no news while she may come back");
     }
@@ -67,7 +65,7 @@ async fn user_left_is_sent_after_15_seconds_without_the_name(bus: Bus) {
 
 /// 51 readers without a name.
 async fn crowd(node: &Node) -> Vec<Stream> {
-    join_all((0..51).map(|_| present(node, "crowd"))).await
+    join_all((0..51).map(|_| subscribe_unread(node, "crowd"))).await
 }
 
 fn presence_of(count: usize) -> impl Fn(&Block) -> bool {
@@ -99,9 +97,9 @@ async fn presence_of_a_killed_node_expires_within_30_seconds() {
         Node::on(&redis, &[HEARTBEAT]).await,
         Node::on(&redis, &[]).await,
     );
-    let mut watch = named(&node, "zoe").await;
-    let _ghosts = [named(&killed, "mason").await, named(&killed, "nora").await];
-    told(&mut watch, json!({ "count": 3, "names": ["mason", "nora", "zoe"] })).await;
+    let mut watch = subscribe_as(&node, "zoe").await;
+    let _ghosts = [subscribe_as(&killed, "mason").await, subscribe_as(&killed, "nora").await];
+    read_until_data(&mut watch, json!({ "count": 3, "names": ["mason", "nora", "zoe"] })).await;
     killed.kill();
     let crash = Instant::now();
     let gone = json!({ "count": 1, "names": ["zoe"] });
@@ -112,7 +110,7 @@ async fn presence_of_a_killed_node_expires_within_30_seconds() {
     };
     let meanwhile = async {
         tokio::time::sleep_until((crash + Duration::from_secs(18)).into()).await;
-        let mut late = Stream::live(&late, "lobby?in=").await.seeing();
+        let mut late = Stream::live(&late, "lobby?in=").await.with_presence();
         until(&mut late, is_gone).await;
         crash.elapsed()
     };
@@ -133,14 +131,18 @@ async fn presence_of_a_killed_node_expires_within_30_seconds() {
 async fn presence_of_a_draining_node_is_removed_immediately() {
     let redis = Redis::start().await;
     let (node, mut leaving) = (Node::on(&redis, &[]).await, Node::on(&redis, &[("DRAIN", "1")]).await);
-    let mut watch = named(&node, "zoe").await;
-    let _leaving = [named(&leaving, "mason").await, named(&leaving, "nora").await, named(&leaving, "").await];
-    told(&mut watch, json!({ "count": 4, "names": ["mason", "nora", "zoe"] })).await;
+    let mut watch = subscribe_as(&node, "zoe").await;
+    let _leaving = [
+        subscribe_as(&leaving, "mason").await,
+        subscribe_as(&leaving, "nora").await,
+        subscribe_as(&leaving, "").await,
+    ];
+    read_until_data(&mut watch, json!({ "count": 4, "names": ["mason", "nora", "zoe"] })).await;
     leaving.terminate();
     assert!(leaving.exit().await.success());
     let gone = json!({ "count": 1, "names": ["zoe"] });
     assert_eq!(node.get("/presence/lobby").await.expect(200).json(), gone, "at once");
-    within(SLACK, "the end of the readers", told(&mut watch, gone)).await;
+    within(SLACK, "the end of the readers", read_until_data(&mut watch, gone)).await;
 }
 
 /// Longer than what was said is believed: without the bus nobody is thought to have left, and nothing is told of it.
@@ -148,10 +150,10 @@ async fn presence_of_a_draining_node_is_removed_immediately() {
 async fn no_user_left_is_sent_because_of_an_outage() {
     let mut redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
-    let mut watch = [named(&nodes[0], "mason").await, named(&nodes[1], "nora").await];
+    let mut watch = [subscribe_as(&nodes[0], "mason").await, subscribe_as(&nodes[1], "nora").await];
     let both = json!({ "count": 2, "names": ["mason", "nora"] });
     for stream in &mut watch {
-        told(stream, both.clone()).await;
+        read_until_data(stream, both.clone()).await;
     }
     redis.kill();
     let begun = Instant::now();
@@ -165,11 +167,11 @@ async fn no_user_left_is_sent_because_of_an_outage() {
     tokio::time::sleep_until((begun + Duration::from_secs(26)).into()).await;
     redis.restart().await;
     for node in &nodes {
-        listed(node, both.clone()).await;
+        wait_for_presence(node, both.clone()).await;
     }
-    let _zoe = present(&nodes[0], "lobby?name=zoe").await;
+    let _zoe = subscribe_unread(&nodes[0], "lobby?name=zoe").await;
     for stream in &mut watch {
-        let after = told(stream, json!({ "count": 3, "names": ["mason", "nora", "zoe"] })).await;
+        let after = read_until_data(stream, json!({ "count": 3, "names": ["mason", "nora", "zoe"] })).await;
         for block in after {
             let data = block.json();
             let same = data == both || data["count"] == 3 || data == json!({ "username": "zoe" });
@@ -185,25 +187,25 @@ async fn no_user_left_is_sent_because_of_an_outage() {
 async fn presence_changes_in_an_outage_reach_all_nodes_after_it() {
     let mut redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
-    let (mut mason, mut nora) = (named(&nodes[0], "mason").await, named(&nodes[1], "nora").await);
-    let guest = named(&nodes[0], "guest").await;
+    let (mut mason, mut nora) = (subscribe_as(&nodes[0], "mason").await, subscribe_as(&nodes[1], "nora").await);
+    let guest = subscribe_as(&nodes[0], "guest").await;
     let all = json!({ "count": 3, "names": ["guest", "mason", "nora"] });
-    told(&mut mason, all.clone()).await;
-    told(&mut nora, all).await;
+    read_until_data(&mut mason, all.clone()).await;
+    read_until_data(&mut nora, all).await;
     redis.kill();
     eventually("a node that knows of the outage", async || {
         (nodes[0].metric("tiny_chat_store_connected").await == Some(0.0)).then_some(())
     })
     .await;
     drop(guest);
-    told(&mut mason, json!({ "count": 2, "names": ["mason", "nora"] })).await;
-    let mut zoe = Stream::open(&nodes[0], "/subscribe/lobby?name=zoe", &[]).await.seeing();
+    read_until_data(&mut mason, json!({ "count": 2, "names": ["mason", "nora"] })).await;
+    let mut zoe = Stream::open(&nodes[0], "/subscribe/lobby?name=zoe", &[]).await.with_presence();
     zoe.first().await;
     let now = json!({ "count": 3, "names": ["mason", "nora", "zoe"] });
-    told(&mut mason, now.clone()).await;
+    read_until_data(&mut mason, now.clone()).await;
     redis.restart().await;
-    told(&mut nora, now.clone()).await;
+    read_until_data(&mut nora, now.clone()).await;
     for node in &nodes {
-        listed(node, now.clone()).await;
+        wait_for_presence(node, now.clone()).await;
     }
 }

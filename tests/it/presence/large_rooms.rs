@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, future::join_all};
 use serde_json::json;
 
-use crate::{
-    presence::events::{HEARTBEAT, joined, listed, move_of, moves, named, present, told},
-    support::{Bus, DEADLINE, Node, Redis, Stream, on_both_buses, within},
+use super::{
+    HEARTBEAT, joins_and_leaves, read_until_data, read_until_joined, subscribe_as, subscribe_unread, user_joined,
+    wait_for_presence,
 };
+use crate::support::{Bus, DEADLINE, Node, Redis, Stream, on_both_buses, within};
 
 on_both_buses!(
     joins_are_not_sent_in_rooms_of_more_than_50,
@@ -21,30 +22,30 @@ const MANY: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "0");
 
 async fn joins_are_not_sent_in_rooms_of_more_than_50(bus: Bus) {
     let node = bus.node(&[HEARTBEAT]).await;
-    let mut watch = Stream::live(&node, "lobby").await.seeing();
+    let mut watch = Stream::live(&node, "lobby").await.with_presence();
     let mut readers = Vec::new();
     for number in 10..59 {
-        readers.push(named(&node, &format!("n{number}")).await);
+        readers.push(subscribe_as(&node, &format!("n{number}")).await);
     }
     let mut names: Vec<String> = (10..59).map(|number| format!("n{number}")).collect();
-    let small = told(&mut watch, json!({ "count": 50, "names": names })).await;
-    let first = named(&node, "x1").await;
+    let small = read_until_data(&mut watch, json!({ "count": 50, "names": names })).await;
+    let first = subscribe_as(&node, "x1").await;
     names.push("x1".into());
-    let mut large = told(&mut watch, json!({ "count": 51, "names": names })).await;
-    let _second = named(&node, "x2").await;
+    let mut large = read_until_data(&mut watch, json!({ "count": 51, "names": names })).await;
+    let _second = subscribe_as(&node, "x2").await;
     names.push("x2".into());
-    large.extend(told(&mut watch, json!({ "count": 52, "names": names })).await);
+    large.extend(read_until_data(&mut watch, json!({ "count": 52, "names": names })).await);
     drop(first);
     readers.truncate(10);
     names.retain(|name| name == "x2" || readers_names(10).contains(name));
-    large.extend(told(&mut watch, json!({ "count": 12, "names": names })).await);
-    let _zoe = named(&node, "zoe").await;
-    let then = joined(&mut watch, "zoe").await;
-    let mut said = [moves(&small), moves(&large)].concat();
+    large.extend(read_until_data(&mut watch, json!({ "count": 12, "names": names })).await);
+    let _zoe = subscribe_as(&node, "zoe").await;
+    let then = read_until_joined(&mut watch, "zoe").await;
+    let mut said = [joins_and_leaves(&small), joins_and_leaves(&large)].concat();
     said.sort();
-    let expected: Vec<_> = readers_names(49).iter().map(|name| move_of("userJoined", name)).collect();
+    let expected: Vec<_> = readers_names(49).iter().map(|name| user_joined(name)).collect();
     assert_eq!(said, expected, "those who came while there were 50, and nobody else");
-    assert_eq!(then, [move_of("userJoined", "zoe")], "who came while there were more is no news then");
+    assert_eq!(then, [user_joined("zoe")], "who came while there were more is no news then");
 }
 
 fn readers_names(count: usize) -> Vec<String> {
@@ -53,20 +54,19 @@ fn readers_names(count: usize) -> Vec<String> {
 
 async fn more_than_100_names_are_sent_as_a_count_only(bus: Bus) {
     let node = bus.node(&[]).await;
-    let mut watch = Stream::live(&node, "lobby").await.seeing();
+    let mut watch = Stream::live(&node, "lobby").await.with_presence();
     let names: Vec<String> = (100..200).map(|number| number.to_string()).collect();
     let _readers =
-        join_all((100..200).map(async |name: u32| present(&node, &format!("lobby?name={name}")).await)).await;
-    told(&mut watch, json!({ "count": 101, "names": names })).await;
-    listed(&node, json!({ "count": 101, "names": names })).await;
-    let _one_more = named(&node, "200").await;
-    told(&mut watch, json!({ "count": 102 })).await;
-    listed(&node, json!({ "count": 102 })).await;
-    if matches!(bus, Bus::Redis(_)) {
-        let there = bus.node(&[]).await;
-        listed(&there, json!({ "count": 102 })).await;
-        let mut watch = named(&there, "100").await;
-        told(&mut watch, json!({ "count": 103 })).await;
+        join_all((100..200).map(async |name: u32| subscribe_unread(&node, &format!("lobby?name={name}")).await)).await;
+    read_until_data(&mut watch, json!({ "count": 101, "names": names })).await;
+    wait_for_presence(&node, json!({ "count": 101, "names": names })).await;
+    let _one_more = subscribe_as(&node, "200").await;
+    read_until_data(&mut watch, json!({ "count": 102 })).await;
+    wait_for_presence(&node, json!({ "count": 102 })).await;
+    if let Some(there) = bus.second_node(&[]).await {
+        wait_for_presence(&there, json!({ "count": 102 })).await;
+        let mut watch = subscribe_as(&there, "100").await;
+        read_until_data(&mut watch, json!({ "count": 103 })).await;
     }
 }
 
@@ -77,21 +77,21 @@ async fn trickle(nodes: &[&Node], duration: Duration) -> Vec<Stream> {
     while begun.elapsed() < duration {
         ticks.tick().await;
         let node = nodes[readers.len() % nodes.len()];
-        readers.push(present(node, &format!("lobby?name=late{}", readers.len())).await);
+        readers.push(subscribe_unread(node, &format!("lobby?name=late{}", readers.len())).await);
     }
     readers
 }
 
 async fn two_hundred_joins_send_presence_once_a_second(bus: Bus) {
     let node = bus.node(&[MANY]).await;
-    let mut watch = Stream::live(&node, "lobby").await.seeing();
-    told(&mut watch, json!({ "count": 1, "names": [] })).await;
+    let mut watch = Stream::live(&node, "lobby").await.with_presence();
+    read_until_data(&mut watch, json!({ "count": 1, "names": [] })).await;
     let begun = Instant::now();
-    let join = async |number: usize| present(&node, &format!("lobby?name=n{number}")).await;
+    let join = async |number: usize| subscribe_unread(&node, &format!("lobby?name=n{number}")).await;
     let at_once = join_all((0..200).map(join)).await;
     let later = trickle(&[&node], Duration::from_secs(4)).await;
     let all = at_once.len() + later.len() + 1;
-    let seen = told(&mut watch, json!({ "count": all })).await;
+    let seen = read_until_data(&mut watch, json!({ "count": all })).await;
     let presence = seen.iter().filter(|block| block.event.as_deref() == Some("presence")).count() as u64;
     assert!(presence <= begun.elapsed().as_secs() + 1, "told {presence} times in {:?}", begun.elapsed());
 }
@@ -102,13 +102,13 @@ async fn five_hundred_joins_cost_few_announcements_a_second() {
     let redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[MANY]).await, Node::on(&redis, &[MANY]).await];
     let mut ears = redis.subscribe("lobby").await;
-    let mut watch = Stream::live(&nodes[0], "lobby").await.seeing();
-    told(&mut watch, json!({ "count": 1, "names": [] })).await;
+    let mut watch = Stream::live(&nodes[0], "lobby").await.with_presence();
+    read_until_data(&mut watch, json!({ "count": 1, "names": [] })).await;
     let begun = Instant::now();
-    let join = async |number: usize| present(&nodes[number % 2], &format!("lobby?name=n{number}")).await;
+    let join = async |number: usize| subscribe_unread(&nodes[number % 2], &format!("lobby?name=n{number}")).await;
     let at_once = join_all((0..500).map(join)).await;
     let later = trickle(&[&nodes[0], &nodes[1]], Duration::from_secs(4)).await;
-    told(&mut watch, json!({ "count": at_once.len() + later.len() + 1 })).await;
+    read_until_data(&mut watch, json!({ "count": at_once.len() + later.len() + 1 })).await;
     let last = nodes[0].post("lobby", "mason", "the end").await;
     let (mut announced, mut bytes) = (0, 0);
     let mut payloads = ears.on_message();

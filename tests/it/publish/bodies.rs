@@ -3,7 +3,7 @@
 use reqwest::{Body, Method, multipart};
 use serde_json::json;
 
-use crate::support::{Answer, Node, raw};
+use crate::support::{Answer, Node, send_raw};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const LIMIT: usize = 64 * 1024;
@@ -98,8 +98,8 @@ async fn chunked_body_is_limited_while_it_arrives() {
         let head = "POST /lobby HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked";
         format!("{head}\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
     };
-    assert!(raw(&node, chunked(&body_of(LIMIT))).await.starts_with("HTTP/1.1 200 "));
-    assert!(raw(&node, chunked(&body_of(LIMIT + 1))).await.starts_with("HTTP/1.1 413 "));
+    assert!(send_raw(&node, chunked(&body_of(LIMIT))).await.starts_with("HTTP/1.1 200 "));
+    assert!(send_raw(&node, chunked(&body_of(LIMIT + 1))).await.starts_with("HTTP/1.1 413 "));
 }
 
 #[tokio::test]

@@ -3,8 +3,7 @@
 use html_escape::decode_html_entities;
 use reqwest::{Method, multipart};
 
-use crate::limits::rate::until_too_fast;
-use crate::support::{Answer, BROWSER, Node, Redis};
+use crate::support::{Answer, BROWSER, Node, Redis, post_until_rate_limited};
 
 /// A form a browser submits without JavaScript.
 async fn submit(node: &Node, fields: &[(&str, &str)]) -> Answer {
@@ -63,7 +62,8 @@ async fn refused_form_keeps_the_typed_text() {
         );
     };
     holds(submit(&node, &[("sender", sender), ("message", message), ("key", "a bad key")]).await.html(422));
-    let (_, too_fast) = until_too_fast(async || submit(&node, &[("sender", sender), ("message", message)]).await).await;
+    let (_, too_fast) =
+        post_until_rate_limited(async || submit(&node, &[("sender", sender), ("message", message)]).await).await;
     holds(too_fast.html(429));
     let foreign = node
         .request(Method::POST, "/lobby")

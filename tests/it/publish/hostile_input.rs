@@ -8,7 +8,7 @@ use proptest::{
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::support::{Bus, Node, Redis, Stream, key, on_both_buses, raw};
+use crate::support::{Bus, Node, Redis, Stream, key, on_both_buses, send_raw};
 
 on_both_buses!(no_message_can_forge_a_frame, no_requested_cursor_can_forge_a_frame);
 
@@ -88,12 +88,12 @@ async fn no_requested_cursor_can_forge_a_frame(bus: Bus) {
         let mut stream = Stream::open(&node, &format!("/subscribe/lobby?lastEventId={asked}"), &[]).await;
         let first = stream.first().await;
         assert!(first.id.is_none_or(|id| id == "0-0"), "an invalid id became a place");
-        let gap = stream.said().await;
+        let gap = stream.next_content().await;
         assert_eq!(gap.event.as_deref(), Some("gap"));
         let expected: String = text.chars().take(64).collect();
         assert_eq!(gap.json(), json!({ "asked": expected, "resumed": null, "reason": "invalid" }));
         assert_eq!(gap.raw.lines().count(), 3, "{gap:?}");
-        assert_eq!(stream.said().await.raw, "id: 0-0\n\n");
+        assert_eq!(stream.next_content().await.raw, "id: 0-0\n\n");
     }
 }
 
@@ -139,7 +139,7 @@ async fn no_entry_in_redis_can_break_a_stream() {
     let last = node.post("lobby", "mason", "hi").await;
     let mut reader = Stream::resume(&node, "lobby", "0-0").await;
     loop {
-        let block = reader.said().await;
+        let block = reader.next_content().await;
         let known = |id: &str| id == last || id.starts_with("1700000000000-");
         assert!(block.id.as_deref().is_none_or(known), "a forged id: {block:?}");
         if block.id.as_ref() == Some(&last) {
@@ -172,7 +172,7 @@ async fn malformed_http_closes_only_its_own_connection() {
         "GET /lobby HTTP/1.1\r\nHost\r\n\r\n",
         "GET \0 HTTP/1.1\r\nHost: x\r\n\r\n",
     ] {
-        let answer = raw(&node, format!("{request}GET / HTTP/1.0\r\n\r\n")).await;
+        let answer = send_raw(&node, format!("{request}GET / HTTP/1.0\r\n\r\n")).await;
         assert!(!answer.contains("panicked") && !answer.contains("src/"), "{answer}");
     }
     let id = node.post("lobby", "mason", "hi").await;

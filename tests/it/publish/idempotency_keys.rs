@@ -37,7 +37,7 @@ async fn repeated_key_returns_the_first_id_and_publishes_nothing(bus: Bus) {
         assert_eq!(keyed(&node, "mason", "hi", "k-1").await.expect(200).json(), duplicate_of(id));
     }
     let next = node.post("lobby", "mason", "next").await;
-    let seen = reader.messages(2).await;
+    let seen = reader.next_messages(2).await;
     assert_eq!((seen[0].id.as_str(), seen[0].key.as_deref()), (id, Some("k-1")));
     assert_eq!((seen[1].id.as_str(), seen[1].key.as_deref()), (next.as_str(), None));
     assert_eq!(node.stored("lobby").await.len(), 2);
@@ -85,7 +85,7 @@ async fn a_key_is_known_on_every_node() {
     assert_eq!(keyed(&there, "mason", "hi", "k").await.expect(200).json(), duplicate_of(&id));
     keyed(&there, "mason", "ho", "k").await.problem(422);
     let next = there.post("lobby", "mason", "next").await;
-    assert_eq!(reader.ids(2).await, [id, next]);
+    assert_eq!(reader.next_ids(2).await, [id, next]);
 }
 
 /// Remembered for 10 minutes, under the room's own hash tag, and not for ever (contract 4 and 6).

@@ -8,12 +8,13 @@ use std::{
 
 use serde_json::json;
 
+use super::{assert_post_unavailable, post_until_accepted};
 use crate::support::{Gap, Node, Proxy, Redis, Stream, eventually, within};
 
 const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
 
 /// A node that reaches Redis only through a proxy.
-async fn behind(proxy: &Proxy) -> Node {
+async fn start_behind(proxy: &Proxy) -> Node {
     let url = format!("redis://{}", proxy.address());
     Node::start(&[("REDIS_URL", &url), HEARTBEAT]).await
 }
@@ -22,20 +23,8 @@ fn address(redis: &Redis) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], redis.port()))
 }
 
-/// Waits for the next status, before which only heartbeats may come.
-pub async fn told(stream: &mut Stream, live: bool) {
-    loop {
-        let block = stream.next().await;
-        match block.event.as_deref() {
-            Some("heartbeat") => {}
-            Some("status") => return assert_eq!(block.json()["live"], live, "{block:?}"),
-            _ => panic!("{block:?} where a status was to come"),
-        }
-    }
-}
-
 /// The ids of `count` messages, and then the status that says all is well: it may not come before them.
-async fn caught_up(stream: &mut Stream, count: usize) -> Vec<String> {
+async fn read_until_live(stream: &mut Stream, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     while ids.len() < count {
         let block = stream.next().await;
@@ -44,26 +33,8 @@ async fn caught_up(stream: &mut Stream, count: usize) -> Vec<String> {
             _ => ids.push(block.message().id),
         }
     }
-    told(stream, true).await;
+    stream.expect_status(true).await;
     ids
-}
-
-/// "Bus out of reach: 503 with `Retry-After`, within 2 s; never a hang, never a 2xx."
-pub async fn refused(node: &Node) {
-    let asked = Instant::now();
-    let answer = node.publish("lobby", json!({ "sender": "mason", "message": "into the void" })).await;
-    assert!(asked.elapsed() < Duration::from_secs(2), "an answer after {:?}", asked.elapsed());
-    assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{answer:?}");
-    answer.problem(503);
-}
-
-/// Posts until it is taken, as a client does that was told to come back.
-pub async fn post_again(node: &Node, message: &str) -> String {
-    eventually("a message that is taken", async || {
-        let answer = node.publish("lobby", json!({ "sender": "mason", "message": message })).await;
-        (answer.status == 200).then(|| answer.id())
-    })
-    .await
 }
 
 // Redis away
@@ -76,16 +47,16 @@ async fn node_starts_without_redis_and_recovers() {
     node.logged("Redis cannot be reached").await;
     node.get("/readyz").await.expect(503);
     node.get("/healthz").await.expect(200);
-    refused(&node).await;
+    assert_post_unavailable(&node).await;
     let mut early = Stream::open(&node, "/subscribe/lobby", &[]).await;
     assert_eq!(early.head.status, 200);
     assert_eq!(early.first().await.id, None, "nobody knows the place yet");
-    told(&mut early, false).await;
+    early.expect_status(false).await;
     redis.restart().await;
     node.ready().await;
-    let place = early.said().await;
+    let place = early.next_content().await;
     assert_eq!(place.raw, "id: 0-0\n\n");
-    told(&mut early, true).await;
+    early.expect_status(true).await;
     let id = node.post("lobby", "mason", "at last").await;
     assert_eq!(early.next_message().await.id, id);
 }
@@ -123,7 +94,7 @@ async fn pages_in_an_outage_omit_history_and_say_so() {
     node.get("/history/lobby").await.problem(503);
     node.get("/history/lobby/1-1").await.problem(503);
     redis.restart().await;
-    let id = post_again(&node, "after it").await;
+    let id = post_until_accepted(&node, "after it").await;
     assert!(node.page("/lobby").await.html(200).contains(&id));
 }
 
@@ -134,10 +105,10 @@ async fn posts_are_refused_in_time_while_redis_is_gone() {
     node.post("lobby", "mason", "before").await;
     redis.kill();
     for _ in 0..3 {
-        refused(&node).await;
+        assert_post_unavailable(&node).await;
     }
     redis.restart().await;
-    post_again(&node, "after").await;
+    post_until_accepted(&node, "after").await;
 }
 
 #[tokio::test]
@@ -145,12 +116,12 @@ async fn posts_are_refused_in_time_while_redis_hangs() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     node.post("lobby", "mason", "before").await;
-    redis.stop();
+    redis.pause();
     for _ in 0..5 {
-        refused(&node).await;
+        assert_post_unavailable(&node).await;
     }
-    redis.cont();
-    post_again(&node, "after").await;
+    redis.unpause();
+    post_until_accepted(&node, "after").await;
 }
 
 #[tokio::test]
@@ -160,7 +131,7 @@ async fn posts_are_refused_only_while_redis_is_full() {
     let mut reader = Stream::live(&node, "lobby").await;
     let limit = async |bytes: &str| redis.cmd::<String>(&["CONFIG", "SET", "maxmemory", bytes]).await;
     limit("1").await;
-    refused(&node).await;
+    assert_post_unavailable(&node).await;
     limit("0").await;
     let id = node.post("lobby", "mason", "room again").await;
     assert_eq!(reader.next_message().await.id, id);
@@ -173,16 +144,16 @@ async fn unacknowledged_post_repeated_with_its_key_appears_once() {
     let node = Node::on(&redis, &[]).await;
     let mut reader = Stream::live(&node, "lobby").await;
     let fields = json!({ "sender": "mason", "message": "did it arrive?", "key": "k-1" });
-    redis.stop();
+    redis.pause();
     node.publish("lobby", fields.clone()).await.problem(503);
-    redis.cont();
+    redis.unpause();
     let id = eventually("an acknowledgement", async || {
         let answer = node.publish("lobby", fields.clone()).await;
         (answer.status == 200).then(|| answer.id())
     })
     .await;
     let next = node.post("lobby", "mason", "it did").await;
-    assert_eq!(reader.ids(2).await, [id, next]);
+    assert_eq!(reader.next_ids(2).await, [id, next]);
 }
 
 // readers through an outage
@@ -195,15 +166,15 @@ async fn redis_restart_with_its_log_loses_nothing() {
     for round in 0..3 {
         let ids = nodes[round % 2].fill("lobby", 5).await;
         for reader in &mut readers {
-            assert_eq!(reader.ids(5).await, ids);
+            assert_eq!(reader.next_ids(5).await, ids);
         }
         redis.kill();
         for reader in &mut readers {
-            told(reader, false).await;
+            reader.expect_status(false).await;
         }
         redis.restart().await;
         for reader in &mut readers {
-            told(reader, true).await;
+            reader.expect_status(true).await;
         }
     }
 }
@@ -215,17 +186,17 @@ async fn redis_restart_without_its_log_sends_a_gap() {
     let node = Node::on(&redis, &[HEARTBEAT]).await;
     let mut connected = Stream::live(&node, "lobby").await;
     let last = node.fill("lobby", 5).await.pop().unwrap();
-    connected.ids(5).await;
+    connected.next_ids(5).await;
     redis.kill();
-    told(&mut connected, false).await;
+    connected.expect_status(false).await;
     redis.restart().await;
-    let lost = Gap { asked: last.clone(), resumed: None, reason: "reset".into(), place: "0-0".into() };
+    let lost = Gap { asked: last.clone(), resumed: None, reason: "reset".into(), cursor: "0-0".into() };
     assert_eq!(Gap::next(&mut connected).await, lost, "the gap comes before the status");
     let mut returning = Stream::resume(&node, "lobby", &last).await;
     assert_eq!(Gap::next(&mut returning).await, lost);
     let ids = node.fill("lobby", 7).await;
-    assert_eq!(connected.ids(7).await, ids);
-    assert_eq!(returning.ids(7).await, ids);
+    assert_eq!(connected.next_ids(7).await, ids);
+    assert_eq!(returning.next_ids(7).await, ids);
 }
 
 /// "while the node has lost its bus (1 s or more) the stream stays open and says `"live":false`".
@@ -234,14 +205,14 @@ async fn hanging_redis_shows_in_the_status_and_heartbeats_continue() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[HEARTBEAT]).await;
     let mut reader = Stream::live(&node, "lobby").await;
-    redis.stop();
-    within(Duration::from_secs(5), "the status", told(&mut reader, false)).await;
+    redis.pause();
+    within(Duration::from_secs(5), "the status", reader.expect_status(false)).await;
     for _ in 0..2 {
         assert_eq!(reader.next().await.event.as_deref(), Some("heartbeat"));
     }
-    redis.cont();
-    told(&mut reader, true).await;
-    let id = post_again(&node, "awake").await;
+    redis.unpause();
+    reader.expect_status(true).await;
+    let id = post_until_accepted(&node, "awake").await;
     assert_eq!(reader.next_message().await.id, id);
 }
 
@@ -250,17 +221,17 @@ async fn hanging_redis_shows_in_the_status_and_heartbeats_continue() {
 async fn missed_messages_arrive_before_the_live_status() {
     let redis = Redis::start().await;
     let proxy = Proxy::to(address(&redis)).await;
-    let (here, there) = (behind(&proxy).await, Node::on(&redis, &[("HISTORY", "10000")]).await);
+    let (here, there) = (start_behind(&proxy).await, Node::on(&redis, &[("HISTORY", "10000")]).await);
     let mut reader = Stream::live(&here, "lobby").await;
     let mut idle = Stream::live(&here, "garden").await;
     for missed in [10, 300, 1500] {
         proxy.cut();
-        told(&mut reader, false).await;
-        told(&mut idle, false).await;
+        reader.expect_status(false).await;
+        idle.expect_status(false).await;
         let ids = there.fill("lobby", missed).await;
         proxy.restore();
-        assert_eq!(caught_up(&mut reader, ids.len()).await, ids);
-        told(&mut idle, true).await;
+        assert_eq!(read_until_live(&mut reader, ids.len()).await, ids);
+        idle.expect_status(true).await;
     }
 }
 
@@ -270,17 +241,17 @@ async fn subscriber_behind_after_an_outage_is_not_ended_as_slow() {
     const MISSED: usize = 2000;
     let redis = Redis::start().await;
     let proxy = Proxy::to(address(&redis)).await;
-    let (here, there) = (behind(&proxy).await, Node::on(&redis, &[("HISTORY", "10000")]).await);
+    let (here, there) = (start_behind(&proxy).await, Node::on(&redis, &[("HISTORY", "10000")]).await);
     let mut reader = Stream::live(&here, "lobby").await;
     proxy.cut();
-    told(&mut reader, false).await;
+    reader.expect_status(false).await;
     let text = "x".repeat(4000);
     let mut ids = Vec::new();
     for _ in 0..MISSED {
         ids.push(there.post("lobby", "mason", &text).await);
     }
     proxy.restore();
-    assert_eq!(caught_up(&mut reader, ids.len()).await, ids);
+    assert_eq!(read_until_live(&mut reader, ids.len()).await, ids);
 }
 
 /// "Who comes during the outage gets 200, `retry:`, `status` false, and its place when it is known".
@@ -288,29 +259,29 @@ async fn subscriber_behind_after_an_outage_is_not_ended_as_slow() {
 async fn stream_opened_in_an_outage_is_served_after_it() {
     let redis = Redis::start().await;
     let proxy = Proxy::to(address(&redis)).await;
-    let (here, there) = (behind(&proxy).await, Node::on(&redis, &[]).await);
+    let (here, there) = (start_behind(&proxy).await, Node::on(&redis, &[]).await);
     let mut warm = Stream::live(&here, "lobby").await;
     let before = there.fill("lobby", 5).await;
-    warm.ids(5).await;
+    warm.next_ids(5).await;
     proxy.cut();
-    told(&mut warm, false).await;
+    warm.expect_status(false).await;
     let mut returning = Stream::open(&here, "/subscribe/lobby", &[("Last-Event-ID", &before[2])]).await;
     assert_eq!(returning.first().await.id.as_ref(), Some(&before[2]));
-    told(&mut returning, false).await;
+    returning.expect_status(false).await;
     let mut recent = Stream::open(&here, "/subscribe/lobby?history=3", &[]).await;
     assert_eq!(recent.first().await.id, None, "nobody knows yet which are the last three");
-    told(&mut recent, false).await;
+    recent.expect_status(false).await;
     let mut elsewhere = Stream::open(&here, "/subscribe/attic", &[("Last-Event-ID", "0-0")]).await;
     assert_eq!(elsewhere.first().await.id.as_deref(), Some("0-0"));
-    told(&mut elsewhere, false).await;
+    elsewhere.expect_status(false).await;
     let during = there.fill("lobby", 5).await;
     proxy.restore();
-    assert_eq!(caught_up(&mut warm, 5).await, during);
-    assert_eq!(caught_up(&mut returning, 7).await, [&before[3..], &during[..]].concat());
-    assert_eq!(recent.said().await.raw, format!("id: {}\n\n", during[1]), "the place before the last three");
-    assert_eq!(caught_up(&mut recent, 3).await, during[2..]);
-    assert_eq!(caught_up(&mut elsewhere, 0).await, [""; 0]);
-    let id = post_again(&here, "after").await;
+    assert_eq!(read_until_live(&mut warm, 5).await, during);
+    assert_eq!(read_until_live(&mut returning, 7).await, [&before[3..], &during[..]].concat());
+    assert_eq!(recent.next_content().await.raw, format!("id: {}\n\n", during[1]), "the place before the last three");
+    assert_eq!(read_until_live(&mut recent, 3).await, during[2..]);
+    assert_eq!(read_until_live(&mut elsewhere, 0).await, [""; 0]);
+    let id = post_until_accepted(&here, "after").await;
     for mut reader in [warm, returning, recent] {
         assert_eq!(reader.next_message().await.id, id);
     }
@@ -322,13 +293,13 @@ async fn node_with_a_hanging_redis_exits_in_time() {
     let redis = Redis::start().await;
     let mut node = Node::on(&redis, &[("DRAIN", "1")]).await;
     let mut reader = Stream::live(&node, "lobby").await;
-    redis.stop();
-    told(&mut reader, false).await;
+    redis.pause();
+    reader.expect_status(false).await;
     let asked = Instant::now();
     node.terminate();
     assert!(node.exit().await.success());
     assert!(asked.elapsed() < Duration::from_secs(4), "ended after {:?}", asked.elapsed());
-    let last = reader.rest().await.pop().expect("a last word");
+    let last = reader.read_to_end().await.pop().expect("a last word");
     assert_eq!(last.event.as_deref(), Some("backoff"), "{last:?}");
 }
 
@@ -339,7 +310,7 @@ async fn node_survives_losing_all_redis_connections() {
     let mut reader = Stream::live(&node, "lobby").await;
     for round in 0..5 {
         let _: u64 = redis.cmd(&["CLIENT", "KILL", "SKIPME", "yes"]).await;
-        let id = post_again(&node, &format!("round {round}")).await;
+        let id = post_until_accepted(&node, &format!("round {round}")).await;
         assert_eq!(reader.next_message().await.id, id);
         node.history("lobby", "").await;
     }
@@ -365,11 +336,11 @@ async fn reconnects_with_foreign_publishes_lose_nothing() {
         let _: u64 = redis.cmd(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
         redis.publish("lobby", payload).await;
         ids.push(node.post("lobby", "mason", "two").await);
-        redis.heard("lobby").await;
+        redis.wait_for_subscriber("lobby").await;
     }
     let mut seen = Vec::new();
     while seen.len() < ids.len() {
-        let block = reader.said().await;
+        let block = reader.next_content().await;
         assert_eq!(block.event, None, "{block:?}");
         seen.extend(block.id);
     }

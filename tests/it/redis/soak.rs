@@ -80,7 +80,7 @@ async fn kill_subscribers(redis: &Redis) {
 async fn stay(streams: Vec<Stream>) -> Vec<Vec<String>> {
     let mut readers = JoinSet::new();
     for mut stream in streams {
-        readers.spawn(async move { stream.ids(MESSAGES).await });
+        readers.spawn(async move { stream.next_ids(MESSAGES).await });
     }
     readers.join_all().await
 }
@@ -100,7 +100,7 @@ async fn come_and_go(nodes: &[Node; 2], written: &watch::Sender<usize>) -> Vec<S
         let mut stream = Stream::open(node, "/subscribe/lobby", &[("Last-Event-ID", last)]).await;
         stream.first().await;
         let left = MESSAGES - seen.len();
-        seen.extend(stream.ids(rand::random_range(1..=200).min(left)).await);
+        seen.extend(stream.next_ids(rand::random_range(1..=200).min(left)).await);
     }
     seen
 }

@@ -3,18 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Node, Redis, Stream, eventually, halves, key};
+use crate::support::{Node, Redis, Stream, eventually, halves};
 
 /// What a closed reader may take to be noticed, with `HEARTBEAT=1`, and its room to be let go of.
 const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
 const LINGER: Duration = Duration::from_secs(1 + 5);
 const SLACK: Duration = Duration::from_secs(2);
-
-/// How many nodes listen to the room.
-pub async fn listeners(redis: &Redis, room: &str) -> u64 {
-    let (_, nodes): (String, u64) = redis.cmd(&["PUBSUB", "NUMSUB", &key(room)]).await;
-    nodes
-}
 
 #[tokio::test]
 async fn node_uses_one_pubsub_connection_for_all_rooms() {
@@ -27,7 +21,7 @@ async fn node_uses_one_pubsub_connection_for_all_rooms() {
     let subscribers: String = redis.cmd(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
     assert_eq!(subscribers.lines().count(), 1, "{subscribers}");
     for room in ["a", "b", "c"] {
-        assert_eq!(listeners(&redis, room).await, 1, "{room}");
+        assert_eq!(redis.subscriber_count(room).await, 1, "{room}");
     }
 }
 
@@ -40,10 +34,11 @@ async fn subscription_ends_with_the_last_subscriber_of_its_room() {
     drop(first);
     let id = node.post("lobby", "mason", "still here").await;
     assert_eq!(last.next_message().await.id, id);
-    assert_eq!(listeners(&redis, "lobby").await, 1);
+    assert_eq!(redis.subscriber_count("lobby").await, 1);
     drop(last);
     let closed = Instant::now();
-    eventually("the end of the subscription", async || (listeners(&redis, "lobby").await == 0).then_some(())).await;
+    eventually("the end of the subscription", async || (redis.subscriber_count("lobby").await == 0).then_some(()))
+        .await;
     assert!(closed.elapsed() < LINGER + SLACK, "{:?}", closed.elapsed());
     let mut next = Stream::resume(&node, "lobby", &id).await;
     let another = node.post("lobby", "mason", "and again").await;
@@ -59,9 +54,9 @@ async fn lost_announcement_is_recovered_from_the_log() {
     let first = node.post("lobby", "mason", "one").await;
     let (ms, n) = halves(&first);
     let silent = format!("{ms}-{}", n + 1);
-    redis.store("lobby", &silent).await;
+    redis.store_unannounced("lobby", &silent).await;
     let third = node.post("lobby", "mason", "three").await;
-    assert_eq!(reader.ids(3).await, [first, silent, third]);
+    assert_eq!(reader.next_ids(3).await, [first, silent, third]);
 }
 
 /// Who comes is served from the log, and not from what the node happens to have heard of it.
@@ -72,14 +67,14 @@ async fn new_streams_start_from_the_log_not_from_announcements() {
     let _keeps_the_room_in_memory = Stream::live(&node, "lobby").await;
     let (ms, n) = halves(&node.post("lobby", "mason", "one").await);
     let silent = |further: u64| format!("{ms}-{}", n + further);
-    redis.store("lobby", &silent(1)).await;
+    redis.store_unannounced("lobby", &silent(1)).await;
     let mut fresh = Stream::open(&node, "/subscribe/lobby", &[]).await;
     assert_eq!(fresh.first().await.id, Some(silent(1)), "the log's last id when fresh");
-    redis.store("lobby", &silent(2)).await;
+    redis.store_unannounced("lobby", &silent(2)).await;
     let mut newest = Stream::open(&node, "/subscribe/lobby?history=1", &[]).await;
     newest.first().await;
     assert_eq!(newest.next_message().await.id, silent(2), "the newest message of the log");
-    redis.store("lobby", &silent(3)).await;
+    redis.store_unannounced("lobby", &silent(3)).await;
     let mut returning = Stream::resume(&node, "lobby", &silent(3)).await;
     let next = node.post("lobby", "mason", "next").await;
     assert_eq!(returning.next_message().await.id, next, "no gap and no double");
@@ -96,5 +91,5 @@ async fn repeated_announcement_is_delivered_once() {
         redis.publish("lobby", format!("\x1e{first}  {{\"sender\":\"mason\",\"message\":\"one\"}}")).await;
     }
     let second = node.post("lobby", "mason", "two").await;
-    assert_eq!(reader.ids(2).await, [first, second]);
+    assert_eq!(reader.next_ids(2).await, [first, second]);
 }

@@ -24,7 +24,7 @@ async fn resume_replays_after_the_cursor_and_then_goes_live(bus: Bus) {
     let mut stream = placed(&node, "", &[("Last-Event-ID", &missed[3])], &missed[3]).await;
     assert_eq!(stream.event("status").await["live"], true);
     let live = node.fill("lobby", 3).await;
-    assert_eq!(stream.ids(9).await, [&missed[4..], &live].concat());
+    assert_eq!(stream.next_ids(9).await, [&missed[4..], &live].concat());
 }
 
 async fn cursor_is_accepted_in_the_header_or_the_query(bus: Bus) {
@@ -49,17 +49,17 @@ async fn resume_by_header_wins_over_the_query_and_over_history(bus: Bus) {
     let mut stream = placed(&node, &query, &[("Last-Event-ID", &ids[3])], &ids[3]).await;
     assert_eq!(stream.next_message().await.id, ids[4]);
     let mut stream = placed(&node, &query, &[], &ids[0]).await;
-    assert_eq!(stream.ids(4).await, ids[1..]);
+    assert_eq!(stream.next_ids(4).await, ids[1..]);
     let mut stream = placed(&node, "?history=5", &[("Last-Event-ID", &ids[2])], &ids[2]).await;
-    assert_eq!(stream.ids(2).await, ids[3..]);
+    assert_eq!(stream.next_ids(2).await, ids[3..]);
 }
 
 async fn cursor_0_0_replays_the_whole_log(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut empty = placed(&node, "?lastEventId=0-0", &[], "0-0").await;
     let ids = node.fill("lobby", 3).await;
-    assert_eq!(empty.ids(3).await, ids);
-    assert_eq!(placed(&node, "?lastEventId=0-0", &[], "0-0").await.ids(3).await, ids);
+    assert_eq!(empty.next_ids(3).await, ids);
+    assert_eq!(placed(&node, "?lastEventId=0-0", &[], "0-0").await.next_ids(3).await, ids);
 }
 
 async fn cursor_at_the_end_replays_nothing(bus: Bus) {
@@ -82,7 +82,7 @@ async fn long_log_is_replayed_completely(bus: Bus) {
     }
     ids.sort_by_key(|id| halves(id).1);
     let mut stream = placed(&node, "?lastEventId=0-0", &[], "0-0").await;
-    assert_eq!(stream.ids(2000).await, ids);
+    assert_eq!(stream.next_ids(2000).await, ids);
 }
 
 /// "An id newer than what the node holds is looked up in the log before anything is said about it":
@@ -109,7 +109,7 @@ async fn predecessor_of_the_first_retained_message_resumes() {
     let (ms, n) = halves(&ids[2]);
     for asked in [ids[1].clone(), format!("{ms}-{}", n - 1), format!("1-{}", n - 1)] {
         let mut stream = placed(&node, "", &[("Last-Event-ID", &asked)], &asked).await;
-        assert_eq!(stream.ids(2).await, ids[2..], "{asked}");
+        assert_eq!(stream.next_ids(2).await, ids[2..], "{asked}");
     }
 }
 

@@ -31,9 +31,9 @@ impl Gapped {
 
     /// The gap that must be the next thing the stream says.
     async fn next(mut stream: Stream) -> Gapped {
-        let gap = stream.said().await;
+        let gap = stream.next_content().await;
         assert_eq!((gap.event.as_deref(), &gap.id), (Some("gap"), &None), "{gap:?}");
-        let place = stream.said().await;
+        let place = stream.next_content().await;
         let id = place.id.clone().unwrap_or_default();
         assert_eq!(place.raw, format!("id: {id}\n\n"), "a block with only an id follows the gap");
         Gapped { gap: gap.json(), stream, place: id }
@@ -56,9 +56,9 @@ impl Gapped {
             }
             None => assert_eq!(self.place, node.history("lobby", "").await["last"]),
         }
-        assert_eq!(self.stream.ids(ids.len()).await, ids);
+        assert_eq!(self.stream.next_ids(ids.len()).await, ids);
         let mut again = Stream::resume(node, "lobby", &self.place).await;
-        assert_eq!(again.ids(ids.len()).await, ids, "the place continues without another gap");
+        assert_eq!(again.next_ids(ids.len()).await, ids, "the place continues without another gap");
         let live = node.post("lobby", "mason", "live").await;
         assert_eq!(self.stream.next_message().await.id, live);
         assert_eq!(again.next_message().await.id, live);
@@ -100,12 +100,12 @@ async fn cursor_older_than_the_log_is_a_trimmed_gap(bus: Bus) {
         gapped.says(asked, Some(&kept[0]), "trimmed");
         let Gapped { mut stream, place, .. } = gapped;
         assert_eq!(halves(&place).1, halves(&kept[0]).1 - 1);
-        assert_eq!(stream.ids(kept.len()).await, kept);
+        assert_eq!(stream.next_ids(kept.len()).await, kept);
     }
     let gapped = Gapped::open(&node, "0-0").await;
     let live = node.post("lobby", "mason", "live").await;
     let Gapped { mut stream, .. } = gapped;
-    assert_eq!(stream.ids(kept.len() + 1).await, [kept, &[live]].concat());
+    assert_eq!(stream.next_ids(kept.len() + 1).await, [kept, &[live]].concat());
 }
 
 /// Neither in the log, nor before it, nor between two of its messages in both halves.
@@ -122,7 +122,7 @@ async fn cursor_never_assigned_by_the_log_is_a_reset_gap(bus: Bus) {
         gapped.says(&asked, Some(&following[0]), "reset");
         let Gapped { mut stream, place, .. } = gapped;
         assert!(halves(&place).1 == n - 1 && halves(&place).0 <= ms, "{place}");
-        assert_eq!(stream.ids(3).await, following);
+        assert_eq!(stream.next_ids(3).await, following);
     }
 }
 
@@ -156,7 +156,7 @@ async fn log_expiring_under_a_live_stream_is_a_gap(bus: Bus) {
     let node = bus.node(&[("HISTORY_TTL", "1")]).await;
     let mut reader = Stream::live(&node, "lobby").await;
     let last = node.fill("lobby", 3).await.pop().unwrap();
-    reader.messages(3).await;
+    reader.next_messages(3).await;
     forgotten(&node).await;
     let next = node.post("lobby", "mason", "after the loss").await;
     let mut gapped = Gapped::next(reader).await;
@@ -186,7 +186,7 @@ async fn gap_event_has_one_data_line() {
     let said = async |asked: &str| -> Block {
         let mut stream = Stream::open(&node, "/subscribe/lobby", &[("Last-Event-ID", asked)]).await;
         stream.first().await;
-        stream.said().await
+        stream.next_content().await
     };
     let invalid = "event: gap\ndata: {\"asked\":\"garbage\",\"resumed\":null,\"reason\":\"invalid\"}\n\n";
     assert_eq!(said("garbage").await.raw, invalid);
@@ -204,11 +204,11 @@ async fn same_number_with_another_time_is_a_gap() {
     let (ms, _) = halves(&lost[1]);
     let later = |n: u64| format!("{}-{n}", ms + 60_000);
     for n in 1..=4 {
-        redis.store("lobby", &later(n)).await;
+        redis.store_unannounced("lobby", &later(n)).await;
     }
     let mut gapped = Gapped::open(&node, &lost[1]).await;
     gapped.says(&lost[1], Some(&later(1)), "reset");
-    assert_eq!(gapped.stream.ids(4).await, [later(1), later(2), later(3), later(4)]);
+    assert_eq!(gapped.stream.next_ids(4).await, [later(1), later(2), later(3), later(4)]);
 }
 
 /// The number directly before the first retained message, but a later time: not its predecessor.

@@ -2,7 +2,7 @@
 //! readers: the gap rule each time (contract 5, "Gap"; guarantee 4).
 
 use crate::{
-    redis::outages::{post_again, refused},
+    redis::{assert_post_unavailable, post_until_accepted},
     support::{Gap, Node, Redis, Stream, eventually, halves, key},
 };
 
@@ -26,7 +26,7 @@ impl Room {
         let warm = Node::on(&redis, &[]).await;
         let mut connected = Stream::live(&warm, "lobby").await;
         let ids = warm.fill("lobby", 5).await;
-        assert_eq!(connected.ids(5).await, ids);
+        assert_eq!(connected.next_ids(5).await, ids);
         Room { redis, warm, cold: Vec::new(), connected, returned: Vec::new(), ids, deleted: Vec::new() }
     }
 
@@ -62,9 +62,9 @@ impl Room {
             assert_eq!((gap.asked.as_str(), gap.reason.as_str()), (asked, reason));
             assert_eq!(gap.resumed.as_ref(), following.first());
             match (place, following.first().map(|id| halves(id))) {
-                (Some(place), _) => assert_eq!(gap.place, place),
+                (Some(place), _) => assert_eq!(gap.cursor, place),
                 (None, Some((ms, n))) => {
-                    assert!(halves(&gap.place).0 <= ms && halves(&gap.place).1 == n - 1, "{gap:?}");
+                    assert!(halves(&gap.cursor).0 <= ms && halves(&gap.cursor).1 == n - 1, "{gap:?}");
                 }
                 (None, None) => {}
             }
@@ -211,7 +211,7 @@ async fn restoring_an_older_log_is_a_reset_for_newer_cursors() {
         let copy: Vec<u8> = room.redis.cmd(&["DUMP", &log]).await;
         let copied = std::mem::take(&mut room.ids);
         room.ids = room.warm.fill("lobby", 5).await;
-        assert_eq!(room.connected.ids(5).await, room.ids);
+        assert_eq!(room.connected.next_ids(5).await, room.ids);
         let newer = room.ids.clone();
         let _: String = room.redis.cmd(&[b"RESTORE", log.as_bytes(), b"0", &copy, b"REPLACE"]).await;
         if somebody_returns_first {
@@ -241,9 +241,9 @@ async fn restoring_an_older_log_is_a_reset_for_newer_cursors() {
 async fn log_key_of_another_type_is_an_outage_of_its_room_only() {
     let room = Room::with_five_messages().await;
     room.change(&["SET", &key("lobby"), "not a log"]).await;
-    refused(&room.warm).await;
+    assert_post_unavailable(&room.warm).await;
     room.warm.get("/history/lobby").await.problem(503);
     room.warm.post("garden", "mason", "all is well here").await;
     room.change(&["DEL", &key("lobby")]).await;
-    post_again(&room.warm, "a log again").await;
+    post_until_accepted(&room.warm, "a log again").await;
 }

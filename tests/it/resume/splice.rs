@@ -44,16 +44,6 @@ impl Arrival {
     }
 }
 
-/// The nodes messages flow through: one, or two that share a Redis.
-pub async fn nodes(bus: &Bus, environment: &[(&str, &str)]) -> [Arc<Node>; 2] {
-    let first = Arc::new(bus.node(environment).await);
-    let second = match bus {
-        Bus::InProcess => Arc::clone(&first),
-        Bus::Redis(_) => Arc::new(bus.node(environment).await),
-    };
-    [first, second]
-}
-
 /// Writes through both nodes at once, and tells how far it has come.
 async fn write(nodes: &[Arc<Node>; 2], written: &watch::Sender<u64>) -> Vec<String> {
     let half = async |node: &Node| {
@@ -76,7 +66,7 @@ async fn reached(written: &mut watch::Receiver<u64>, count: u64) {
 }
 
 async fn random_joins_under_load_lose_and_duplicate_nothing(bus: Bus) {
-    let nodes = nodes(&bus, &[]).await;
+    let nodes = bus.two_nodes(&[]).await;
     let (written, progress) = watch::channel(0);
     let mut readers = Vec::new();
     for number in 0..READERS {
@@ -88,7 +78,7 @@ async fn random_joins_under_load_lose_and_duplicate_nothing(bus: Bus) {
             reached(&mut progress, moment).await;
             let (mut stream, place) = arrival.join(&node).await;
             let missing = usize::try_from(MESSAGES - place).expect("a place in the log");
-            (place, stream.ids(missing).await)
+            (place, stream.next_ids(missing).await)
         }));
     }
     let ids = write(&nodes, &written).await;
@@ -99,7 +89,7 @@ async fn random_joins_under_load_lose_and_duplicate_nothing(bus: Bus) {
 }
 
 async fn random_resumes_under_load_lose_and_duplicate_nothing(bus: Bus) {
-    let nodes = nodes(&bus, &[]).await;
+    let nodes = bus.two_nodes(&[]).await;
     let (written, progress) = watch::channel(0);
     let mut readers = Vec::new();
     for _ in 0..READERS / 2 {
@@ -112,7 +102,7 @@ async fn random_resumes_under_load_lose_and_duplicate_nothing(bus: Bus) {
                 let last = seen.last().map_or("0-0", String::as_str);
                 let mut stream = Stream::resume(&nodes[visit % 2], "lobby", last).await;
                 let left = MESSAGES as usize - seen.len();
-                seen.extend(stream.ids(rand::random_range(1..=60).min(left)).await);
+                seen.extend(stream.next_ids(rand::random_range(1..=60).min(left)).await);
                 if seen.len() == MESSAGES as usize {
                     break;
                 }

@@ -17,7 +17,7 @@ async fn reconnect_storm_reads_the_log_a_few_times() {
     let _warm = Stream::live(&node, "lobby").await;
     let ids = node.fill("lobby", 51).await;
     let before = room_reads(&node).await;
-    let come_back = async |_| Stream::resume(&node, "lobby", &ids[0]).await.ids(50).await;
+    let come_back = async |_| Stream::resume(&node, "lobby", &ids[0]).await.next_ids(50).await;
     // A few at a time: who comes in one moment shares a reading anyway.
     let mut crowd = stream::iter(0..CROWD).map(come_back).buffer_unordered(4);
     while let Some(seen) = crowd.next().await {
@@ -53,10 +53,10 @@ async fn reconnect_storm_still_looks_up_newer_cursors() {
     let ids = node.fill("lobby", 2).await;
     let _crowd = join_all((0..CROWD).map(|_| Stream::resume(&node, "lobby", &ids[0]))).await;
     let newer = "99999999999999-7";
-    redis.store("lobby", newer).await; // unannounced
+    redis.store_unannounced("lobby", newer).await; // unannounced
     let mut streams = join_all((0..CROWD).map(|_| Stream::resume(&node, "lobby", newer))).await;
     let after = node.post("lobby", "mason", "after").await;
     for stream in &mut streams {
-        assert_eq!(stream.said().await.id.as_ref(), Some(&after), "no gap, and what follows");
+        assert_eq!(stream.next_content().await.id.as_ref(), Some(&after), "no gap, and what follows");
     }
 }

@@ -8,9 +8,8 @@ use std::{
 
 use serde_json::json;
 
-use crate::{
-    limits::backoff::backoff,
-    support::{Bus, Node, Redis, Several, Stream, eventually, halves, key, on_both_buses, room_of},
+use crate::support::{
+    Bus, MergedStream, Node, Redis, Stream, assert_backoff, eventually, halves, key, on_both_buses, room_of,
 };
 
 on_both_buses!(
@@ -42,8 +41,8 @@ async fn message_ends_with_its_room_and_its_id_has_all_cursors(bus: Bus) {
 
 async fn single_room_frames_are_unaffected_by_merged_streams(bus: Bus) {
     let node = bus.node(&[]).await;
-    let mut several = Several::live(&node, "a,b").await;
-    let mut one = Stream::live(&node, "a").await.seeing();
+    let mut several = MergedStream::live(&node, "a,b").await;
+    let mut one = Stream::live(&node, "a").await.with_presence();
     let presence = one.next().await;
     assert_eq!(presence.raw, "event: presence\ndata: {\"count\":2,\"names\":[]}\n\n");
     let id = node.post("a", "mason", "hi").await;
@@ -55,8 +54,8 @@ async fn single_room_frames_are_unaffected_by_merged_streams(bus: Bus) {
     let mut gapped = Stream::open(&node, "/subscribe/a?lastEventId=x", &[]).await;
     gapped.first().await;
     let gap = "event: gap\ndata: {\"asked\":\"x\",\"resumed\":null,\"reason\":\"invalid\"}\n\n";
-    assert_eq!(gapped.said().await.raw, gap);
-    assert_eq!(gapped.said().await.raw, format!("id: {id}\n\n"));
+    assert_eq!(gapped.next_content().await.raw, gap);
+    assert_eq!(gapped.next_content().await.raw, format!("id: {id}\n\n"));
 }
 
 /// Names and commas escaped in the URL are the same rooms, and a name stands in the data as it is.
@@ -80,12 +79,12 @@ async fn status_heartbeat_and_backoff_have_no_room() {
     assert_eq!(stream.next().await.raw, status);
     assert_eq!(stream.next().await.raw, "event: heartbeat\ndata: OK\n\n");
     let mut full = Stream::open(&node, "/subscribe/a,b", &[]).await;
-    backoff(&full.rest().await, "full", 5000..=30_000);
+    assert_backoff(&full.read_to_end().await, "full", 5000..=30_000);
     node.terminate();
-    let mut last_words = stream.rest().await;
+    let mut last_words = stream.read_to_end().await;
     last_words.retain(|block| block.event.as_deref() != Some("heartbeat"));
     assert!(last_words.iter().all(|block| block.id.is_none() && !block.raw.contains("room")), "{last_words:?}");
-    backoff(&last_words, "draining", 1000..=5000);
+    assert_backoff(&last_words, "draining", 1000..=5000);
 }
 
 /// "every message's JSON gains `"room"` as its last member, events of ours too".
@@ -93,7 +92,7 @@ async fn status_heartbeat_and_backoff_have_no_room() {
 async fn entry_of_another_type_gets_its_room_if_it_is_an_object() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
-    let mut live = Several::live(&node, "a,b").await;
+    let mut live = MergedStream::live(&node, "a,b").await;
     let mut frames = Vec::new();
     for (n, data, told) in [
         (1, "{\"version\":2}", "data: {\"version\":2,\"room\":\"b\"}\n"),
@@ -109,7 +108,7 @@ async fn entry_of_another_type_gets_its_room_if_it_is_an_object() {
         frames.push(format!("id: 0-0,{id}\nevent: deploy\n{told}\n"));
         assert_eq!(live.stream.next().await.raw, frames[n - 1]);
     }
-    let mut back = Several::resume(&node, "a,b", "0-0,0-0").await;
+    let mut back = MergedStream::resume(&node, "a,b", "0-0,0-0").await;
     back.stream.event("status").await;
     for frame in frames {
         assert_eq!(back.stream.next().await.raw, frame, "replayed as it was sent live");
@@ -120,7 +119,7 @@ async fn entry_of_another_type_gets_its_room_if_it_is_an_object() {
 async fn foreign_publish_gets_its_room_only_if_it_is_an_object() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
-    let mut stream = Several::live(&node, "a,b").await.stream;
+    let mut stream = MergedStream::live(&node, "a,b").await.stream;
     for (payload, frame) in [
         (
             r#"{"sender":"cron","message":"done"}"#,
@@ -143,8 +142,8 @@ async fn foreign_publish_gets_its_room_only_if_it_is_an_object() {
     let a = node.post("a", "mason", "hi").await;
     assert_eq!(stream.next().await.id, Some(format!("{a},0-0")), "what is foreign moves no place");
     let b = node.post("b", "mason", "hi").await;
-    let mut back = Several::resume(&node, "b,a", "0-0,0-0").await;
-    let (rooms, _) = (back.ids(2).await, node.post("b", "mason", "next").await);
+    let mut back = MergedStream::resume(&node, "b,a", "0-0,0-0").await;
+    let (rooms, _) = (back.next_ids(2).await, node.post("b", "mason", "next").await);
     assert_eq!(rooms, BTreeMap::from([("a".to_owned(), vec![a]), ("b".to_owned(), vec![b])]), "nor is it replayed");
     back.next().await;
 }

@@ -4,7 +4,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Node, raw_get};
+use crate::support::{Node, get_raw};
 
 /// Reserved, without regard to ASCII case: every first segment of a route, and the names others may want.
 const RESERVED: &str = "subscribe history assets healthz readyz metrics robots.txt \
@@ -98,7 +98,7 @@ async fn a_path_is_decoded_exactly_once() {
         node.get(path).await.problem(404);
     }
     for path in [b"/\xFF".as_slice(), b"/a\xC3\x28", b"/.", b"/..", b"/%2E%2E", b"/lobby/.."] {
-        let answer = raw_get(&node, path).await;
+        let answer = get_raw(&node, path).await;
         assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     }
 }
@@ -162,7 +162,7 @@ async fn redirects_never_leave_the_site() {
         "/%5Cevil.example/",
         "/.//evil.example/",
     ] {
-        let answer = raw_get(&node, path).await;
+        let answer = get_raw(&node, path).await;
         let location = answer
             .lines()
             .find_map(|line| line.to_ascii_lowercase().strip_prefix("location: ").map(str::to_owned));

@@ -82,7 +82,7 @@ async fn fresh_stream_starts_at_the_last_id_and_gets_new_messages(bus: Bus) {
     assert_eq!(stream.first().await.id.as_deref(), Some(old[2].as_str()));
     assert_eq!(stream.event("status").await["live"], true);
     let new = node.fill("lobby", 2).await;
-    assert_eq!(stream.ids(2).await, new);
+    assert_eq!(stream.next_ids(2).await, new);
 }
 
 async fn message_frame_is_an_id_line_and_one_data_line(bus: Bus) {
@@ -109,15 +109,15 @@ async fn history_parameter_replays_the_last_messages_first(bus: Bus) {
     for (asked, replayed) in [("1", &all[4..]), ("3", &all[2..]), ("1000", &all[..])] {
         let mut stream = Stream::open(&node, &format!("/subscribe/lobby?history={asked}"), &[]).await;
         let place = stream.first().await.id.expect("a place");
-        assert_eq!(stream.ids(replayed.len()).await, replayed);
+        assert_eq!(stream.next_ids(replayed.len()).await, replayed);
         assert_eq!(halves(&place).1, halves(&replayed[0]).1 - 1, "{place} is not before {}", replayed[0]);
         let mut again = Stream::resume(&node, "lobby", &place).await;
-        assert_eq!(again.ids(replayed.len()).await, replayed);
+        assert_eq!(again.next_ids(replayed.len()).await, replayed);
     }
     let mut stream = Stream::open(&node, "/subscribe/lobby?history=2", &[]).await;
     stream.first().await;
     let live = node.post("lobby", "mason", "live").await;
-    assert_eq!(stream.ids(3).await, [&all[3..], &[live]].concat(), "then it is live");
+    assert_eq!(stream.next_ids(3).await, [&all[3..], &[live]].concat(), "then it is live");
     let mut empty = Stream::open(&node, "/subscribe/attic?history=5", &[]).await;
     assert_eq!(empty.first().await.id.as_deref(), Some("0-0"));
 }
@@ -154,7 +154,7 @@ async fn message_reaches_the_subscribers_of_every_node() {
         ids.push(node.post("lobby", "mason", "hi").await);
     }
     for reader in &mut readers {
-        assert_eq!(reader.ids(3).await, ids);
+        assert_eq!(reader.next_ids(3).await, ids);
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{
-    limits::backoff::backoff,
-    support::{Node, Redis, Stream},
-};
+use crate::support::{Node, Redis, Stream, assert_backoff};
 
 /// What a machine may need on top.
 const SLACK: Duration = Duration::from_secs(2);
@@ -14,10 +11,10 @@ const SLACK: Duration = Duration::from_secs(2);
 async fn stay(node: &Node) -> (Duration, Option<String>) {
     let began = Instant::now();
     let mut stream = Stream::live(node, "lobby").await;
-    let blocks = stream.rest().await;
+    let blocks = stream.read_to_end().await;
     let age = began.elapsed();
     let (seen, last_words) = blocks.split_at(blocks.iter().rposition(|block| block.retry.is_some()).expect("a retry"));
-    backoff(last_words, "draining", 1000..=5000);
+    assert_backoff(last_words, "draining", 1000..=5000);
     (age, seen.iter().filter_map(|block| block.id.clone()).next_back())
 }
 
@@ -61,7 +58,7 @@ async fn stream_ended_by_max_age_resumes_on_another_node() {
     let last = last.expect("messages came while it was there");
     let at = ids.iter().position(|id| *id == last).expect("a known id") + 1;
     assert!(at < ids.len(), "it left before the last message");
-    assert_eq!(Stream::resume(&new, "lobby", &last).await.ids(ids.len() - at).await, ids[at..]);
+    assert_eq!(Stream::resume(&new, "lobby", &last).await.next_ids(ids.len() - at).await, ids[at..]);
 }
 
 #[tokio::test]

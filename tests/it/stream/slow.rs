@@ -80,13 +80,13 @@ async fn stalled_subscriber_is_ended_and_resumes_without_loss(bus: Bus) {
         ids.push(node.post("lobby", "mason", &text).await);
         assert_eq!(quick.next_message().await.id, *ids.last().unwrap());
     }
-    let seen = stalled.until_cut().await;
+    let seen = stalled.read_until_cut().await;
     let got: Vec<String> = seen.iter().filter(|block| block.id.is_some()).map(|block| block.message().id).collect();
     assert!(got.len() < ids.len(), "4.8 MB were kept for a reader that did not read");
     assert_eq!(got, ids[..got.len()]);
     let rest = &ids[got.len()..];
     let mut resumed = Stream::resume(&node, "lobby", &ids[got.len() - 1]).await;
-    assert_eq!(resumed.ids(rest.len()).await, rest);
+    assert_eq!(resumed.next_ids(rest.len()).await, rest);
 }
 
 /// 20 MB pass by 50 readers who take none of it: a node keeps neither the messages nor a copy for each reader.
@@ -117,7 +117,7 @@ async fn subscriber_taking_no_byte_for_30_seconds_is_ended() {
     let _stalled = Stalled::in_room(&node, "lobby").await;
     streams_open(&node, 2).await;
     flood(&node, &mut quick, 200).await;
-    let mut quick = quick.seeing();
+    let mut quick = quick.with_presence();
     let stalled = Instant::now();
     let ended = async {
         while node.metric("tiny_chat_streams_open").await != Some(1.0) {

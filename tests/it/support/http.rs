@@ -1,4 +1,4 @@
-//! Answers of a node: read whole, then asked by tests.
+//! HTTP responses of a node, and requests that no well-behaved client can send.
 
 use reqwest::Response;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{DEADLINE, Node, within};
 
-/// An answer, body included.
+/// A response with its body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -29,12 +29,12 @@ impl Answer {
         Answer { status, headers, body }
     }
 
-    /// The value of a header; several of one name are a comma list, as HTTP has it. Empty when there is none.
+    /// Returns the value of a header, or an empty string. Several of one name are joined by commas (RFC 9110 § 5.3).
     pub fn header(&self, name: &str) -> String {
         join(&self.headers, name)
     }
 
-    /// The content type without its parameters.
+    /// Returns the content type without its parameters.
     pub fn media_type(&self) -> String {
         let content_type = self.header("content-type");
         content_type.split(';').next().unwrap_or_default().trim().to_owned()
@@ -48,21 +48,25 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
-    /// This answer, if it has the status; a panic that shows it, if not.
+    /// Returns this response.
+    ///
+    /// # Panics
+    ///
+    /// If it has another status; the message shows the body.
     #[track_caller]
     pub fn expect(self, status: u16) -> Answer {
         assert_eq!(self.status, status, "{}: {}", self.header("content-type"), String::from_utf8_lossy(&self.body));
         self
     }
 
-    /// The id in the answer to a message that was taken.
+    /// Returns the id of an acknowledged message.
     #[track_caller]
     pub fn id(self) -> String {
         let answer = self.expect(200);
         answer.json()["id"].as_str().expect("an id").to_owned()
     }
 
-    /// An error as contract 4 wants it for programs: RFC 9457, with all four members. Gives its `detail`.
+    /// Checks an error for programs (RFC 9457), which must have all four members, and returns its `detail`.
     #[track_caller]
     pub fn problem(self, status: u16) -> String {
         let answer = self.expect(status);
@@ -75,7 +79,7 @@ impl Answer {
         problem["detail"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// An error or page as a browser gets it.
+    /// Checks an error or page for browsers and returns its HTML.
     #[track_caller]
     pub fn html(self, status: u16) -> String {
         let answer = self.expect(status);
@@ -84,7 +88,7 @@ impl Answer {
     }
 }
 
-/// The head of an answer, as its bytes came.
+/// The head of a response, read from a bare socket.
 #[derive(Debug)]
 pub struct Head {
     pub status: u16,
@@ -92,7 +96,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads up to the blank line, and not one byte further.
+    /// Reads up to the blank line and not one byte further.
     pub async fn read(socket: &mut TcpStream) -> Head {
         let mut bytes = Vec::new();
         while !bytes.ends_with(b"\r\n\r\n") {
@@ -120,8 +124,8 @@ impl Head {
     }
 }
 
-/// Everything a node answers to these bytes until it closes; for requests no well-behaved client can send.
-pub async fn raw(node: &Node, request: impl AsRef<[u8]>) -> String {
+/// Sends these bytes and returns everything the node answers until it closes the connection.
+pub async fn send_raw(node: &Node, request: impl AsRef<[u8]>) -> String {
     let mut socket = TcpStream::connect(node.address()).await.expect("the node accepts");
     socket.write_all(request.as_ref()).await.expect("the node reads");
     let mut answer = Vec::new();
@@ -129,10 +133,21 @@ pub async fn raw(node: &Node, request: impl AsRef<[u8]>) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The answer to a GET of exactly this path, which no client tidies up first.
-pub async fn raw_get(node: &Node, path: impl AsRef<[u8]>) -> String {
+/// Sends a GET of exactly this path, which no client library normalises first.
+pub async fn get_raw(node: &Node, path: impl AsRef<[u8]>) -> String {
     let request = [b"GET ", path.as_ref(), b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"];
-    raw(node, request.concat()).await
+    send_raw(node, request.concat()).await
+}
+
+/// Posts until the rate limit refuses one. Returns how many were accepted before, and the refusal.
+pub async fn post_until_rate_limited(mut post: impl AsyncFnMut() -> Answer) -> (usize, Answer) {
+    for accepted in 0..50 {
+        let answer = post().await;
+        if answer.status == 429 {
+            return (accepted, answer);
+        }
+    }
+    panic!("no post was rate limited");
 }
 
 fn join(headers: &[(String, String)], name: &str) -> String {

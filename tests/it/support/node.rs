@@ -1,4 +1,4 @@
-//! A node: the real binary as a child process, with only the environment a test gives it.
+//! A node: the real binary as a child process, with nothing in its environment but what the test sets.
 
 use std::{
     net::SocketAddr,
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 use super::{Answer, DEADLINE, Redis, eventually, process::Process};
 
-/// The node's program.
+/// The path of the node's binary.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_tiny-chat");
 
-/// The `Accept` of a browser that navigates or submits a form.
+/// The `Accept` header of a browser that navigates or submits a form.
 pub const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-/// What every node of a test gets unless the test says otherwise: a port of its own, and no rate limit.
-const TEST_ENVIRONMENT: [(&str, &str); 2] = [("BIND", "127.0.0.1:0"), ("RATE_LIMIT", "0")];
+/// The environment of every node unless the test overrides it: any free port, and no rate limit.
+const DEFAULT_ENVIRONMENT: [(&str, &str); 2] = [("BIND", "127.0.0.1:0"), ("RATE_LIMIT", "0")];
 
 pub struct Node {
     process: Process,
@@ -28,50 +28,50 @@ pub struct Node {
 }
 
 impl Node {
-    /// A ready node on its in-process bus.
+    /// Starts a node on its in-process bus and waits until it is ready.
     pub async fn start(environment: &[(&str, &str)]) -> Node {
         let node = Node::launch(environment).await;
         node.ready().await;
         node
     }
 
-    /// A ready node on a Redis.
+    /// Starts a node on a Redis and waits until it is ready.
     pub async fn on(redis: &Redis, environment: &[(&str, &str)]) -> Node {
         let url = redis.url();
         Node::start(&[&[("REDIS_URL", url.as_str())], environment].concat()).await
     }
 
-    /// A ready node of another version of the program.
-    pub async fn of(program: &Path, redis: &Redis, environment: &[(&str, &str)]) -> Node {
+    /// Starts another binary on a Redis and waits until it is ready.
+    pub async fn start_binary(binary: &Path, redis: &Redis, environment: &[(&str, &str)]) -> Node {
         let url = redis.url();
         let environment = [&[("REDIS_URL", url.as_str())], environment].concat();
-        let node = Node::listening(&mut command(program.to_str().expect("a path"), &environment)).await;
+        let node = Node::start_command(&mut command(binary.to_str().expect("a path"), &environment)).await;
         node.ready().await;
         node
     }
 
-    /// A node that listens; whether it is ready is the test's business.
+    /// Starts a node and waits until it listens, but not until it is ready.
     pub async fn launch(environment: &[(&str, &str)]) -> Node {
-        Node::listening(&mut command(BINARY, environment)).await
+        Node::start_command(&mut command(BINARY, environment)).await
     }
 
-    /// A node that starts with these limits of open files, `soft:hard`.
+    /// Starts a node with these limits of open files, `soft:hard`, and waits until it listens.
     pub async fn limited(open_files: &str, environment: &[(&str, &str)]) -> Node {
         let mut prlimit = command("prlimit", environment);
         prlimit.arg(format!("--nofile={open_files}")).arg(BINARY);
-        Node::listening(&mut prlimit).await
+        Node::start_command(&mut prlimit).await
     }
 
-    /// Starts the binary and waits for nothing, not even its first line.
+    /// Starts the binary without waiting for anything.
     pub fn spawn(environment: &[(&str, &str)]) -> Process {
         Process::spawn(&mut command(BINARY, environment))
     }
 
-    /// Starts a program, and waits for the line that says where it listens.
-    pub async fn listening(command: &mut Command) -> Node {
+    /// Runs a command that starts a node, and waits for the log line with its address.
+    pub async fn start_command(command: &mut Command) -> Node {
         let mut process = Process::spawn(command);
-        let address = eventually("the line that says where the node listens", async || {
-            assert!(process.ended().is_none(), "the node ended:\n{}", process.output());
+        let address = eventually("the log line with the address of the node", async || {
+            assert!(process.try_wait().is_none(), "the node ended:\n{}", process.output());
             address_in(&process.line_with(": open http://")?)
         })
         .await;
@@ -84,11 +84,11 @@ impl Node {
         Node { process, address, client }
     }
 
-    /// Starts the binary where it must refuse to: how it ended and what it said.
-    pub async fn refused(environment: &[(&str, &str)], flags: &[&str]) -> Refusal {
-        let mut process = Process::spawn(command(BINARY, environment).args(flags));
+    /// Runs the binary until it exits on its own, as it does for `--help`, `doctor` and an invalid option.
+    pub async fn refused(environment: &[(&str, &str)], arguments: &[&str]) -> Exited {
+        let mut process = Process::spawn(command(BINARY, environment).args(arguments));
         let status = process.exit().await;
-        Refusal { status, output: process.output() }
+        Exited { status, output: process.output() }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -99,7 +99,7 @@ impl Node {
         format!("http://{}{path}", self.address)
     }
 
-    /// A request to be dressed further and given to `send`. Redirects are not followed.
+    /// Builds a request for `send`, which does not follow redirects.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, self.url(path))
     }
@@ -112,17 +112,17 @@ impl Node {
         self.send(self.request(Method::GET, path)).await
     }
 
-    /// POSTs JSON to a room and gives whatever the answer is.
+    /// Posts JSON to a room, whether it is accepted or not.
     pub async fn publish(&self, room: &str, fields: Value) -> Answer {
         self.send(self.request(Method::POST, &format!("/{room}")).json(&fields)).await
     }
 
-    /// Publishes a message that must be taken, and gives its id.
+    /// Publishes a message, which must be accepted, and returns its id.
     pub async fn post(&self, room: &str, sender: &str, message: &str) -> String {
         self.publish(room, json!({ "sender": sender, "message": message })).await.id()
     }
 
-    /// Publishes messages that differ only by their number, and gives their ids.
+    /// Publishes `count` numbered messages and returns their ids.
     pub async fn fill(&self, room: &str, count: usize) -> Vec<String> {
         let mut ids = Vec::with_capacity(count);
         for number in 1..=count {
@@ -131,31 +131,31 @@ impl Node {
         ids
     }
 
-    /// GETs a page as a browser does.
+    /// Requests a page as a browser does.
     pub async fn page(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path).header("Accept", BROWSER)).await
     }
 
-    /// The answer of `/history/{room}` with a query (`""` or `"?limit=3"`).
+    /// Returns the JSON of `/history/{room}` with a query such as `?limit=3`.
     pub async fn history(&self, room: &str, query: &str) -> Value {
         self.get(&format!("/history/{room}{query}")).await.expect(200).json()
     }
 
-    /// The retained messages of a room, the newest 200 of them.
+    /// Returns the newest 200 retained messages of a room.
     pub async fn stored(&self, room: &str) -> Vec<Value> {
         let mut history = self.history(room, "?limit=200").await;
         match history["messages"].take() {
             Value::Array(messages) => messages,
-            other => panic!("{other} is no list of messages"),
+            other => panic!("{other} is not a list of messages"),
         }
     }
 
-    /// The newest message of a room.
+    /// Returns the newest message of a room.
     pub async fn newest(&self, room: &str) -> Value {
         self.stored(room).await.pop().expect("a message")
     }
 
-    /// The value of one line of `/metrics`, by its name and labels as written there.
+    /// Returns the value of a sample of `/metrics`, by its name and labels as written there.
     pub async fn metric(&self, name: &str) -> Option<f64> {
         let answer = self.get("/metrics").await.expect(200);
         let line = answer
@@ -165,17 +165,17 @@ impl Node {
         line.parse().ok()
     }
 
-    /// Waits until `/readyz` says 200.
+    /// Waits until `/readyz` is 200.
     pub async fn ready(&self) {
         eventually("a ready node", async || (self.get("/readyz").await.status == 200).then_some(())).await
     }
 
-    /// SIGTERM: asks for a drain.
+    /// Sends SIGTERM, which starts the drain.
     pub fn terminate(&self) {
         self.process.signal(Signal::SIGTERM);
     }
 
-    /// SIGINT: Ctrl-C.
+    /// Sends SIGINT, like Ctrl-C.
     pub fn interrupt(&self) {
         self.process.signal(Signal::SIGINT);
     }
@@ -184,12 +184,12 @@ impl Node {
         self.process.signal(signal);
     }
 
-    /// SIGKILL: gone at once, as a crash.
+    /// Sends SIGKILL, like a crash.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Waits for the process to end.
+    /// Waits until the process ends.
     pub async fn exit(&mut self) -> ExitStatus {
         self.process.exit().await
     }
@@ -198,32 +198,34 @@ impl Node {
         self.process.pid()
     }
 
-    /// Everything logged so far, stdout and stderr.
+    /// Returns everything logged so far, on stdout and stderr.
     pub fn log(&self) -> String {
         self.process.output()
     }
 
-    /// Waits for a log line that holds `part`.
+    /// Waits for a log line that contains `part` and returns it.
     pub async fn logged(&self, part: &str) -> String {
         eventually(&format!("a log line with {part:?}"), async || self.process.line_with(part)).await
     }
 }
 
-/// A start that was refused.
-pub struct Refusal {
+/// How a run of the binary ended, and what it printed.
+pub struct Exited {
     pub status: ExitStatus,
     pub output: String,
 }
 
-/// A program with nothing in its environment but what a test gives it. Where the test chooses a `PORT`, `BIND` is its business too.
+/// Builds a command with this environment and the defaults. A test that sets `PORT` gets no default for `BIND`, which
+/// would take precedence.
 fn command(program: &str, environment: &[(&str, &str)]) -> Command {
-    let port_chosen = environment.iter().any(|(name, _)| *name == "PORT");
-    let defaults = TEST_ENVIRONMENT.into_iter().filter(|(name, _)| !(port_chosen && *name == "BIND"));
+    let sets_port = environment.iter().any(|(name, _)| *name == "PORT");
+    let defaults = DEFAULT_ENVIRONMENT.into_iter().filter(|(name, _)| !(sets_port && *name == "BIND"));
     let mut command = Command::new(program);
     command.env_clear().envs(defaults).envs(environment.iter().copied());
     command
 }
 
+/// Returns the address in the log line of a node that listens, one that this host can connect to.
 fn address_in(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("http://")?;
     rest.split('/').next()?.replace("0.0.0.0", "127.0.0.1").parse().ok()

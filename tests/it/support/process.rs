@@ -1,4 +1,4 @@
-//! A child process that cannot outlive its test: whatever happens, it is killed by its pid and reaped.
+//! A child process that cannot outlive its test: it is killed and reaped whatever happens.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -18,12 +18,13 @@ use super::eventually;
 pub struct Process {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
-    readers: Vec<thread::JoinHandle<()>>,
+    collectors: Vec<thread::JoinHandle<()>>,
 }
 
 impl Process {
     pub fn spawn(command: &mut Command) -> Process {
-        // The tests' client can speak TLS, since the doctor's can, and wants to know by what. In vain where it does.
+        // The tests' HTTP client has TLS without a default provider, because the doctor's has. Only the first call
+        // has an effect.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut child = command
             .stdin(Stdio::null())
@@ -32,11 +33,11 @@ impl Process {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let lines = Arc::default();
-        let readers = vec![
+        let collectors = vec![
             collect(child.stdout.take().expect("stdout is piped"), &lines),
             collect(child.stderr.take().expect("stderr is piped"), &lines),
         ];
-        Process { child, lines, readers }
+        Process { child, lines, collectors }
     }
 
     pub fn pid(&self) -> u32 {
@@ -45,35 +46,35 @@ impl Process {
 
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a pid fits"));
-        signal::kill(pid, signal).expect("the process is there to be signalled");
+        signal::kill(pid, signal).expect("the process exists");
     }
 
-    /// Ends it at once, as a crash would, and reaps it.
+    /// Sends SIGKILL and reaps the process.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// How it ended, if it has; every line it wrote is in `output` then.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        let status = self.child.try_wait().expect("a child can be asked")?;
-        for reader in self.readers.drain(..) {
-            let _ = reader.join();
+    /// Returns the exit status if the process has ended; `output` then holds every line it wrote.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().expect("the child can be waited for")?;
+        for collector in self.collectors.drain(..) {
+            let _ = collector.join();
         }
         Some(status)
     }
 
-    /// How it ends; waits for that.
+    /// Waits until the process ends.
     pub async fn exit(&mut self) -> ExitStatus {
-        eventually("the end of the process", async || self.ended()).await
+        eventually("the end of the process", async || self.try_wait()).await
     }
 
-    /// Everything written so far.
+    /// Returns everything written so far.
     pub fn output(&self) -> String {
         self.lines.lock().unwrap().join("\n")
     }
 
-    /// The first line that holds `part`, if there is one yet.
+    /// Returns the first line that contains `part`, if there is one yet.
     pub fn line_with(&self, part: &str) -> Option<String> {
         self.lines.lock().unwrap().iter().find(|line| line.contains(part)).cloned()
     }

@@ -1,4 +1,4 @@
-//! What stands between two programs and can be cut: a TCP proxy.
+//! A TCP proxy between two programs that simulates network failures.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -8,29 +8,35 @@ use tokio::{
     sync::watch,
 };
 
-/// Ends with its test. A change of the way breaks all connections of before, unless it is said to leave them.
+/// A proxy that runs until its test ends. Every change of its mode breaks the connections it has, unless its method says
+/// otherwise.
 pub struct Proxy {
     address: SocketAddr,
-    way: Arc<watch::Sender<Way>>,
+    mode: Arc<watch::Sender<Mode>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Way {
+enum Mode {
+    /// Forwards both directions.
     Open,
+    /// Closes new connections.
     Cut,
+    /// Answers every request with 503.
     Unavailable,
+    /// Accepts connections and forwards nothing.
     Silent,
-    Trap,
+    /// Forwards both directions until the next POST.
+    CutAtNextPost,
 }
 
 impl Proxy {
-    /// An open way to a server.
+    /// Starts a proxy that forwards to a server.
     pub async fn to(server: SocketAddr) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let way = Arc::new(watch::Sender::new(Way::Open));
-        tokio::spawn(serve(listener, server, Arc::clone(&way)));
-        Proxy { address, way }
+        let mode = Arc::new(watch::Sender::new(Mode::Open));
+        tokio::spawn(serve(listener, server, Arc::clone(&mode)));
+        Proxy { address, mode }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -41,41 +47,42 @@ impl Proxy {
         format!("http://{}{path}", self.address)
     }
 
-    /// Whoever connects is hung up on.
+    /// Closes every connection, old and new.
     pub fn cut(&self) {
-        self.way.send_replace(Way::Cut);
+        self.mode.send_replace(Mode::Cut);
     }
 
-    /// Whoever asks is answered 503, as by a proxy whose server is away.
+    /// Answers every request with 503, like a proxy whose server is down.
     pub fn unavailable(&self) {
-        self.way.send_replace(Way::Unavailable);
+        self.mode.send_replace(Mode::Unavailable);
     }
 
-    /// Connections stay, and new ones are taken; nothing comes through, and nobody is told.
+    /// Keeps connections open and accepts new ones, but forwards nothing.
     pub fn silence(&self) {
-        self.way.send_replace(Way::Silent);
+        self.mode.send_replace(Mode::Silent);
     }
 
-    /// Leaves everything as it is until somebody POSTs: that reaches the server, and before an answer or anything else
-    /// comes back, all is cut.
+    /// Keeps forwarding until the next POST. That request reaches the server, and before its response or anything else is
+    /// forwarded, every connection is closed.
     pub fn cut_at_the_next_post(&self) {
-        self.way.send_replace(Way::Trap);
+        self.mode.send_replace(Mode::CutAtNextPost);
     }
 
+    /// Forwards new connections again.
     pub fn restore(&self) {
-        self.way.send_replace(Way::Open);
+        self.mode.send_replace(Mode::Open);
     }
 }
 
-async fn serve(listener: TcpListener, server: SocketAddr, way: Arc<watch::Sender<Way>>) {
+async fn serve(listener: TcpListener, server: SocketAddr, mode: Arc<watch::Sender<Mode>>) {
     while let Ok((mut client, _)) = listener.accept().await {
-        let way = Arc::clone(&way);
+        let mode = Arc::clone(&mode);
         tokio::spawn(async move {
-            let mut changes = way.subscribe();
-            let now = *changes.borrow_and_update();
+            let mut changes = mode.subscribe();
+            let current = *changes.borrow_and_update();
             let broken = async {
                 while changes.changed().await.is_ok() {
-                    if *changes.borrow_and_update() != Way::Trap {
+                    if *changes.borrow_and_update() != Mode::CutAtNextPost {
                         break;
                     }
                 }
@@ -83,31 +90,36 @@ async fn serve(listener: TcpListener, server: SocketAddr, way: Arc<watch::Sender
             tokio::select! {
                 biased;
                 _ = broken => {}
-                end = pass(&mut client, server, now, &way) => if let Ok(Some(sent)) = end { lose(sent, &way).await },
+                end = forward(&mut client, server, current, &mode) => {
+                    if let Ok(Some(post)) = end {
+                        discard_response(post, &mode).await;
+                    }
+                }
             }
-            // with nobody behind it the client waits
-            while *changes.borrow_and_update() == Way::Silent && changes.changed().await.is_ok() {}
+            // Without a server behind it, the client is kept waiting.
+            while *changes.borrow_and_update() == Mode::Silent && changes.changed().await.is_ok() {}
         });
     }
 }
 
-/// Passes everything on; gives the request that sprang the trap, with its way to the server.
-async fn pass(
+/// Forwards until one side closes. Returns the POST that the mode `CutAtNextPost` waits for, with the connection to the
+/// server on which it has not been sent yet.
+async fn forward(
     client: &mut TcpStream,
     server: SocketAddr,
-    now: Way,
-    way: &watch::Sender<Way>,
+    current: Mode,
+    mode: &watch::Sender<Mode>,
 ) -> io::Result<Option<(Vec<u8>, TcpStream)>> {
-    match now {
-        Way::Open | Way::Trap => {
+    match current {
+        Mode::Open | Mode::CutAtNextPost => {
             let mut server = TcpStream::connect(server).await?;
             let (mut up, mut down) = (vec![0; 65_536], vec![0; 65_536]);
             loop {
                 tokio::select! {
                     count = client.read(&mut up) => {
                         let sent = &up[..count?];
-                        if sent.starts_with(b"POST ") && *way.borrow() == Way::Trap {
-                            way.send_replace(Way::Silent);
+                        if sent.starts_with(b"POST ") && *mode.borrow() == Mode::CutAtNextPost {
+                            mode.send_replace(Mode::Silent);
                             return Ok(Some((sent.to_vec(), server)));
                         }
                         if sent.is_empty() {
@@ -125,9 +137,9 @@ async fn pass(
                 }
             }
         }
-        Way::Cut => {}
-        Way::Silent => std::future::pending().await,
-        Way::Unavailable => {
+        Mode::Cut => {}
+        Mode::Silent => std::future::pending().await,
+        Mode::Unavailable => {
             client.readable().await?;
             let answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             client.write_all(answer.as_bytes()).await?;
@@ -136,9 +148,9 @@ async fn pass(
     Ok(None)
 }
 
-/// The server takes what was sent, and its answer gets nowhere.
-async fn lose((sent, mut server): (Vec<u8>, TcpStream), way: &watch::Sender<Way>) {
-    let _ = server.write_all(&sent).await;
+/// Sends the POST to the server, waits for the response, and closes every connection instead of forwarding it.
+async fn discard_response((post, mut server): (Vec<u8>, TcpStream), mode: &watch::Sender<Mode>) {
+    let _ = server.write_all(&post).await;
     let _ = server.read(&mut [0; 1024]).await;
-    way.send_replace(Way::Cut);
+    mode.send_replace(Mode::Cut);
 }

@@ -1,4 +1,4 @@
-//! A redis-server of one test's own: on a port nobody else gets, in a directory that goes with it.
+//! A redis-server for one test, on a port and in a directory of its own.
 
 use std::process::Command;
 
@@ -16,17 +16,17 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// A Redis that keeps nothing on disk: killed and restarted, it comes back empty.
+    /// Starts a Redis that keeps nothing on disk: after a restart it is empty.
     pub async fn start() -> Redis {
         Redis::with(&[]).await
     }
 
-    /// A Redis that writes every command to its append-only file: killed and restarted, it has lost nothing.
+    /// Starts a Redis that syncs every command to its append-only file: after a restart it has lost nothing.
     pub async fn durable() -> Redis {
         Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
-    /// A Redis with further command line options.
+    /// Starts a Redis with further command line options.
     pub async fn with(options: &[&str]) -> Redis {
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
         loop {
@@ -34,9 +34,9 @@ impl Redis {
             let directory = tempfile::tempdir().expect("a directory for redis");
             let server = launch(port, &directory, &options);
             let mut redis = Redis { port, directory, server, options: options.clone() };
-            if redis.answers_or_ends().await {
+            if redis.wait_until_started().await {
                 return redis;
-            } // the port was taken: try the next
+            } // the port is in use: try the next one
         }
     }
 
@@ -48,77 +48,78 @@ impl Redis {
         self.port
     }
 
-    /// SIGKILL: connections break at once, and new ones are refused.
+    /// Sends SIGKILL: connections break immediately and new ones are refused.
     pub fn kill(&mut self) {
         self.server.kill();
     }
 
-    /// SIGSTOP: connections stay open and nobody answers.
-    pub fn stop(&self) {
+    /// Sends SIGSTOP: connections stay open and nothing is answered.
+    pub fn pause(&self) {
         self.server.signal(Signal::SIGSTOP);
     }
 
-    /// SIGCONT: goes on where `stop` interrupted it.
-    pub fn cont(&self) {
+    /// Sends SIGCONT, which ends a pause.
+    pub fn unpause(&self) {
         self.server.signal(Signal::SIGCONT);
     }
 
-    /// Killed if it still runs, then started again on the same port and directory.
+    /// Kills the server if it still runs, and starts it again on the same port and directory.
     pub async fn restart(&mut self) {
         self.server.kill();
         self.server = launch(self.port, &self.directory, &self.options);
-        assert!(self.answers_or_ends().await, "redis does not come back:\n{}", self.server.output());
+        assert!(self.wait_until_started().await, "redis does not restart:\n{}", self.server.output());
     }
 
-    /// One command on a connection of its own.
+    /// Sends one command on a connection of its own.
     pub async fn cmd<T: FromRedisValue>(&self, words: &[impl ToRedisArgs]) -> T {
         self.try_cmd(words).await.expect("redis answers")
     }
 
-    /// Stores a message under an id, and announces it to nobody.
-    pub async fn store(&self, room: &str, id: &str) {
+    /// Appends a message with this id to the log without announcing it.
+    pub async fn store_unannounced(&self, room: &str, id: &str) {
         let data = r#"{"sender":"mason","message":"hi"}"#;
         let _: String = self.cmd(&["XADD", &key(room), id, "data", data]).await;
     }
 
-    /// What another program does that PUBLISHes in a room: the number of nodes that heard it.
+    /// Publishes on a room's channel as another program would, and returns the number of nodes that received it.
     pub async fn publish(&self, room: &str, payload: impl AsRef<[u8]>) -> u64 {
         let channel = key(room);
         self.cmd(&[b"PUBLISH", channel.as_bytes(), payload.as_ref()]).await
     }
 
-    /// Listens to a room as another program would.
+    /// Subscribes to a room's channel as another program would.
     pub async fn subscribe(&self, room: &str) -> redis::aio::PubSub {
-        let client = redis::Client::open(self.url()).expect("a url");
-        let mut ears = client.get_async_pubsub().await.expect("a connection");
-        ears.subscribe(key(room)).await.expect("a subscription");
-        ears
+        let client = redis::Client::open(self.url()).expect("a URL");
+        let mut pubsub = client.get_async_pubsub().await.expect("a connection");
+        pubsub.subscribe(key(room)).await.expect("a subscription");
+        pubsub
     }
 
-    /// Waits until a node listens to the room.
-    pub async fn heard(&self, room: &str) {
-        let channel = key(room);
-        eventually("a subscription to the room", async || {
-            let (_, nodes): (String, u64) = self.cmd(&["PUBSUB", "NUMSUB", &channel]).await;
-            (nodes > 0).then_some(())
-        })
-        .await
+    /// Returns the number of nodes that are subscribed to a room's channel.
+    pub async fn subscriber_count(&self, room: &str) -> u64 {
+        let (_, nodes): (String, u64) = self.cmd(&["PUBSUB", "NUMSUB", &key(room)]).await;
+        nodes
+    }
+
+    /// Waits until a node is subscribed to a room's channel.
+    pub async fn wait_for_subscriber(&self, room: &str) {
+        eventually("a subscription to the room", async || (self.subscriber_count(room).await > 0).then_some(())).await
     }
 
     async fn try_cmd<T: FromRedisValue>(&self, words: &[impl ToRedisArgs]) -> redis::RedisResult<T> {
         let client = redis::Client::open(self.url())?;
-        let patient = AsyncConnectionConfig::new()
+        let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(DEADLINE))
             .set_response_timeout(Some(DEADLINE));
-        let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let mut command = redis::Cmd::new();
         command.arg(words).query_async(&mut connection).await
     }
 
-    /// True when it answers as the process we started, false when that process ended.
-    async fn answers_or_ends(&mut self) -> bool {
+    /// Waits for an answer of the process that was started. Returns false if that process ended instead.
+    async fn wait_until_started(&mut self) -> bool {
         eventually("redis-server", async || {
-            if self.server.ended().is_some() {
+            if self.server.try_wait().is_some() {
                 return Some(false);
             }
             let info: String = self.try_cmd(&["INFO", "server"]).await.ok()?;
@@ -128,7 +129,7 @@ impl Redis {
     }
 }
 
-/// The key of a room's log, and the name of its channel (contract 6).
+/// Returns the key of a room's log, which is also the name of its channel (contract § 6).
 pub fn key(room: &str) -> String {
     format!("chat:{{{room}}}")
 }

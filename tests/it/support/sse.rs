@@ -1,7 +1,7 @@
-//! A reader of event streams over a bare socket. Its parser is its own, and stricter than a browser's:
-//! it accepts only what contract 5 lets a node write.
+//! An event stream client on a bare socket, with a parser of its own. It is stricter than a browser's (WHATWG HTML
+//! § 9.2): it accepts only what the contract lets a node write.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use serde_json::Value;
 use tokio::{
@@ -11,27 +11,26 @@ use tokio::{
 
 use super::{DEADLINE, Head, Node, within};
 
-/// An open stream: the head is read, the rest comes block by block.
+/// An open stream, of which the head has been read.
 pub struct Stream {
     pub head: Head,
     socket: TcpStream,
     unread: Vec<u8>,
-    /// Whether it passes over who is here: most tests are about something else, and it comes at any time.
-    blind: bool,
+    /// Whether presence events are skipped. They can arrive at any time, and most tests are about something else.
+    skips_presence: bool,
 }
 
-/// Events about who is in the room.
-const PRESENCE: [&str; 3] = ["presence", "userJoined", "userLeft"];
+const PRESENCE_EVENTS: [&str; 3] = ["presence", "userJoined", "userLeft"];
 
-/// One frame: what stands between two blank lines.
+/// One block of the stream, up to and including a blank line.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Block {
     pub id: Option<String>,
     pub event: Option<String>,
-    /// The `data:` lines, joined by LF as a browser does.
+    /// The `data:` lines, joined by LF.
     pub data: Option<String>,
     pub retry: Option<u64>,
-    /// The bytes as they came, the blank line included.
+    /// The block as it was received, including the blank line.
     pub raw: String,
 }
 
@@ -45,7 +44,7 @@ pub struct Message {
 }
 
 impl Stream {
-    /// Sends the request and reads the head of the answer, whatever its status.
+    /// Sends a request and reads the head of the response, whatever its status.
     pub async fn open(node: &Node, path: &str, headers: &[(&str, &str)]) -> Stream {
         let mut request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n", node.address());
         for (name, value) in headers {
@@ -54,20 +53,20 @@ impl Stream {
         let mut socket = TcpStream::connect(node.address()).await.expect("the node accepts");
         socket.write_all(format!("{request}\r\n").as_bytes()).await.expect("the node reads");
         let head = within(DEADLINE, "the head of the stream", Head::read(&mut socket)).await;
-        Stream { head, socket, unread: Vec::new(), blind: true }
+        Stream { head, socket, unread: Vec::new(), skips_presence: true }
     }
 
-    /// A fresh reader that is live: what is published from now on, it gets.
+    /// Subscribes without a cursor and waits until the stream is live.
     pub async fn live(node: &Node, room: &str) -> Stream {
-        Stream::placed(node, room, &[]).await
+        Stream::open_live(node, room, &[]).await
     }
 
-    /// A reader that comes back with an id; its first block and status are behind it.
+    /// Subscribes with a cursor and reads the first block and the status.
     pub async fn resume(node: &Node, room: &str, id: &str) -> Stream {
-        Stream::placed(node, room, &[("Last-Event-ID", id)]).await
+        Stream::open_live(node, room, &[("Last-Event-ID", id)]).await
     }
 
-    async fn placed(node: &Node, room: &str, headers: &[(&str, &str)]) -> Stream {
+    async fn open_live(node: &Node, room: &str, headers: &[(&str, &str)]) -> Stream {
         let mut stream = Stream::open(node, &format!("/subscribe/{room}"), headers).await;
         assert_eq!(stream.head.status, 200);
         stream.first().await;
@@ -76,23 +75,31 @@ impl Stream {
         stream
     }
 
-    /// The same stream, which from now on says who is here, too.
-    pub fn seeing(mut self) -> Stream {
-        self.blind = false;
+    /// Stops skipping presence events.
+    pub fn with_presence(mut self) -> Stream {
+        self.skips_presence = false;
         self
     }
 
-    /// The next block; a panic when none comes in time or the stream ends.
+    /// Returns the next block.
+    ///
+    /// # Panics
+    ///
+    /// If none arrives in time or the stream ends.
     pub async fn next(&mut self) -> Block {
         self.next_within(DEADLINE).await
     }
 
     pub async fn next_within(&mut self, limit: Duration) -> Block {
         let block = within(limit, "the next block", self.next_or_end()).await;
-        block.expect("the stream goes on")
+        block.expect("the stream does not end")
     }
 
-    /// The next block, or `None` at the end of the stream, which may not cut a frame in two.
+    /// Returns the next block, or `None` at the end of the stream.
+    ///
+    /// # Panics
+    ///
+    /// If the stream ends within a block.
     pub async fn next_or_end(&mut self) -> Option<Block> {
         loop {
             if let Some(block) = self.take() {
@@ -100,13 +107,13 @@ impl Stream {
             }
             let count = self.socket.read_buf(&mut self.unread).await.expect("the stream is not reset");
             if count == 0 {
-                assert!(self.unread.is_empty(), "half a frame at the end: {:?}", String::from_utf8_lossy(&self.unread));
+                assert!(self.unread.is_empty(), "half a block at the end: {:?}", String::from_utf8_lossy(&self.unread));
                 return None;
             }
         }
     }
 
-    /// The first block, which holds `retry:` and the reader's place, if that is known.
+    /// Returns the first block: `retry:`, and the cursor if the node knows it yet.
     pub async fn first(&mut self) -> Block {
         let block = self.next().await;
         assert!(
@@ -116,16 +123,28 @@ impl Stream {
         block
     }
 
-    /// The JSON data of the next block, which must be of this event.
+    /// Returns the JSON data of the next block, which must be this event.
     pub async fn event(&mut self, name: &str) -> Value {
         let block = self.next().await;
         assert_eq!(block.event.as_deref(), Some(name), "{block:?}");
         block.json()
     }
 
-    /// The next block that is neither a heartbeat nor a status: those may come at any time.
-    pub async fn said(&mut self) -> Block {
-        let said = async {
+    /// Reads the next status, before which only heartbeats may arrive, and checks its `live`.
+    pub async fn expect_status(&mut self, live: bool) {
+        loop {
+            let block = self.next().await;
+            match block.event.as_deref() {
+                Some("heartbeat") => {}
+                Some("status") => return assert_eq!(block.json()["live"], live, "{block:?}"),
+                _ => panic!("{block:?} instead of a status"),
+            }
+        }
+    }
+
+    /// Returns the next block that is neither a heartbeat nor a status, which can arrive at any time.
+    pub async fn next_content(&mut self) -> Block {
+        let reading = async {
             loop {
                 let block = self.next().await;
                 if !matches!(block.event.as_deref(), Some("heartbeat" | "status")) {
@@ -133,16 +152,20 @@ impl Stream {
                 }
             }
         };
-        within(DEADLINE, "more than heartbeats", said).await
+        within(DEADLINE, "more than heartbeats", reading).await
     }
 
-    /// The next message; heartbeats and status are passed over, anything else is a panic.
+    /// Returns the next message, skipping heartbeats and status.
+    ///
+    /// # Panics
+    ///
+    /// If anything else arrives first.
     pub async fn next_message(&mut self) -> Message {
-        self.said().await.message()
+        self.next_content().await.message()
     }
 
-    /// The next `count` messages.
-    pub async fn messages(&mut self, count: usize) -> Vec<Message> {
+    /// Returns the next `count` messages.
+    pub async fn next_messages(&mut self, count: usize) -> Vec<Message> {
         let mut messages = Vec::with_capacity(count);
         for _ in 0..count {
             messages.push(self.next_message().await);
@@ -150,13 +173,13 @@ impl Stream {
         messages
     }
 
-    /// The ids of the next `count` messages.
-    pub async fn ids(&mut self, count: usize) -> Vec<String> {
-        self.messages(count).await.into_iter().map(|message| message.id).collect()
+    /// Returns the ids of the next `count` messages.
+    pub async fn next_ids(&mut self, count: usize) -> Vec<String> {
+        self.next_messages(count).await.into_iter().map(|message| message.id).collect()
     }
 
-    /// Every block until the end of the stream.
-    pub async fn rest(&mut self) -> Vec<Block> {
+    /// Returns every block until the end of the stream.
+    pub async fn read_to_end(&mut self) -> Vec<Block> {
         let mut blocks = Vec::new();
         let reading = async {
             while let Some(block) = self.next_or_end().await {
@@ -167,8 +190,8 @@ impl Stream {
         blocks
     }
 
-    /// Every whole block of a stream that may be cut anywhere, as it is for a reader that did not read.
-    pub async fn until_cut(&mut self) -> Vec<Block> {
+    /// Returns every complete block of a stream that may end within a block or be reset, as a stalled one is.
+    pub async fn read_until_cut(&mut self) -> Vec<Block> {
         let reading = async { while let Ok(1..) = self.socket.read_buf(&mut self.unread).await {} };
         within(DEADLINE, "the end of the stream", reading).await;
         let mut blocks = Vec::new();
@@ -178,12 +201,12 @@ impl Stream {
         blocks
     }
 
-    /// The next block that has come whole.
+    /// Takes the next complete block out of the unread bytes.
     fn take(&mut self) -> Option<Block> {
         loop {
             let end = self.unread.windows(2).position(|pair| pair == b"\n\n")?;
             let block = Block::parse(self.unread.drain(..end + 2).collect());
-            if !(self.blind && block.event.as_deref().is_some_and(|event| PRESENCE.contains(&event))) {
+            if !(self.skips_presence && block.event.as_deref().is_some_and(|event| PRESENCE_EVENTS.contains(&event))) {
                 return Some(block);
             }
         }
@@ -213,14 +236,14 @@ impl Block {
         Block { raw, ..block }
     }
 
-    /// The data as JSON.
+    /// Parses the data as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         let data = self.data.as_deref().unwrap_or_else(|| panic!("no data in {self:?}"));
         serde_json::from_str(data).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
-    /// The block as a message.
+    /// Parses the block as a message.
     #[track_caller]
     pub fn message(&self) -> Message {
         assert_eq!(self.event, None, "not a message: {self:?}");
@@ -239,30 +262,44 @@ fn set<T>(field: &mut Option<T>, value: T, raw: &str) {
     assert!(field.replace(value).is_none(), "a field twice in {raw:?}");
 }
 
-/// A gap and the place after it.
+/// A gap and the cursor after it.
 #[derive(Debug, PartialEq)]
 pub struct Gap {
     pub asked: String,
     pub resumed: Option<String>,
     pub reason: String,
-    pub place: String,
+    pub cursor: String,
 }
 
 impl Gap {
-    /// The gap that must be the next thing the stream says.
+    /// Reads a gap, which must be next, and the block with the cursor after it.
     pub async fn next(stream: &mut Stream) -> Gap {
-        let block = stream.said().await;
+        let block = stream.next_content().await;
         assert_eq!((block.event.as_deref(), &block.id), (Some("gap"), &None), "{block:?}");
         let gap = block.json();
-        let place = stream.said().await;
-        let id = place.id.unwrap_or_default();
-        assert_eq!(place.raw, format!("id: {id}\n\n"), "a block with only an id follows the gap");
+        let after = stream.next_content().await;
+        let cursor = after.id.unwrap_or_default();
+        assert_eq!(after.raw, format!("id: {cursor}\n\n"), "a block with only an id follows the gap");
         let text = |member: &str| gap[member].as_str().map(str::to_owned);
         Gap {
             asked: text("asked").expect("asked"),
             resumed: text("resumed"),
             reason: text("reason").expect("reason"),
-            place: id,
+            cursor,
         }
     }
+}
+
+/// Checks the last blocks of a stream that the node ends: one `backoff` with this reason, a `retry:` in this range, and
+/// no `id:`. Returns the retry in milliseconds.
+#[track_caller]
+pub fn assert_backoff(blocks: &[Block], reason: &str, retry: RangeInclusive<u64>) -> u64 {
+    let events: Vec<&Block> = blocks.iter().filter(|block| block.event.is_some()).collect();
+    assert_eq!(events.len(), 1, "{blocks:?}");
+    assert_eq!(events[0].event.as_deref(), Some("backoff"));
+    assert_eq!(events[0].data, Some(format!("{{\"reason\":\"{reason}\"}}")));
+    assert!(blocks.iter().all(|block| block.id.is_none()), "an id would move the cursor: {blocks:?}");
+    let drawn = blocks.iter().filter_map(|block| block.retry).next_back().expect("a retry");
+    assert!(retry.contains(&drawn), "{drawn} is not in {retry:?}");
+    drawn
 }

@@ -1,4 +1,4 @@
-//! A real nginx, Caddy or HAProxy in front of nodes, with a directory that goes with it.
+//! A real nginx, Caddy or HAProxy in front of nodes, with a directory of its own.
 
 use std::{
     fs,
@@ -20,10 +20,9 @@ pub struct WebServer {
 }
 
 impl WebServer {
-    /// An nginx with this configuration, where `PORT` stands for its port. It runs in one process, which cannot leave
-    /// another one behind.
-    pub async fn nginx(configuration: impl Fn(u16) -> String) -> WebServer {
-        WebServer::listening(|directory, port| {
+    /// Starts an nginx with the configuration for a port. It runs as one process, so it leaves none behind when killed.
+    pub async fn start_nginx(configuration: impl Fn(u16) -> String) -> WebServer {
+        WebServer::start(|directory, port| {
             let scratch: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
                 .map(|part| format!("  {part}_temp_path {}/{part};\n", directory.display()))
                 .concat();
@@ -38,9 +37,12 @@ impl WebServer {
         .await
     }
 
-    /// A Caddy with this Caddyfile and environment.
-    pub async fn caddy(configuration: &str, environment: impl Fn(u16) -> Vec<(&'static str, String)>) -> WebServer {
-        WebServer::listening(|directory, port| {
+    /// Starts a Caddy with this Caddyfile, and the environment for a port.
+    pub async fn start_caddy(
+        configuration: &str,
+        environment: impl Fn(u16) -> Vec<(&'static str, String)>,
+    ) -> WebServer {
+        WebServer::start(|directory, port| {
             let file = directory.join("Caddyfile");
             fs::write(&file, configuration).expect("a file for Caddy");
             let mut command = Command::new(program("caddy"));
@@ -56,9 +58,9 @@ impl WebServer {
         .await
     }
 
-    /// A HAProxy with this configuration. It runs in one process, too.
-    pub async fn haproxy(configuration: impl Fn(u16) -> String) -> WebServer {
-        WebServer::listening(|directory, port| {
+    /// Starts a HAProxy with the configuration for a port, as one process.
+    pub async fn start_haproxy(configuration: impl Fn(u16) -> String) -> WebServer {
+        WebServer::start(|directory, port| {
             let file = directory.join("haproxy.cfg");
             fs::write(&file, configuration(port)).expect("a file for HAProxy");
             let mut command = Command::new(program("haproxy"));
@@ -68,12 +70,13 @@ impl WebServer {
         .await
     }
 
-    async fn listening(command: impl Fn(&Path, u16) -> Command) -> WebServer {
+    /// Starts the command for a free port and waits until it listens.
+    async fn start(command: impl Fn(&Path, u16) -> Command) -> WebServer {
         loop {
             let (directory, port) = (tempfile::tempdir().expect("a directory"), free_port());
             let mut process = Process::spawn(&mut command(directory.path(), port));
             let listens = eventually("the proxy", async || {
-                if process.ended().is_some() {
+                if process.try_wait().is_some() {
                     let output = process.output();
                     assert!(output.contains("in use") || output.contains("cannot bind"), "the proxy ended:\n{output}");
                     return Some(false);
@@ -84,7 +87,7 @@ impl WebServer {
             let client = Client::builder().redirect(redirect::Policy::none()).timeout(DEADLINE).no_proxy().build();
             if listens {
                 return WebServer { port, directory, process, client: client.expect("a client") };
-            } // the port was taken: try the next
+            } // the port is in use: try the next one
         }
     }
 
@@ -96,21 +99,23 @@ impl WebServer {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// The directory that holds what the server keeps.
+    /// Returns the directory that the server writes to.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// The status of the answer to a GET.
-    pub async fn status(&self, path: &str) -> u16 {
+    /// Sends a GET and returns the status of the response.
+    pub async fn get_status(&self, path: &str) -> u16 {
         self.client.get(self.url(path)).send().await.expect("an answer").status().as_u16()
     }
 
-    /// The id of a message that must be taken. A 502 leaves open whether it was: no proxy here sends a post to a second
-    /// node, so it is repeated with its key, as the page does.
+    /// Publishes a message, which must be accepted, and returns its id.
+    ///
+    /// After a 502 it is unknown whether the message was stored, since no proxy here retries a POST at another node. It is
+    /// repeated with its key, as the page does.
     pub async fn post(&self, room: &str, message: &str) -> String {
         let form = [("message", message), ("key", &message.replace(' ', "-"))];
-        eventually("an answer that tells", async || {
+        eventually("an answer other than 502", async || {
             let request = self.client.post(self.url(&format!("/{room}"))).form(&form);
             let answer = Answer::read(request.send().await.expect("an answer")).await;
             (answer.status != 502).then(|| answer.id())
@@ -118,43 +123,45 @@ impl WebServer {
         .await
     }
 
-    /// A reader of a room; with an id, it resumes there.
-    pub async fn reader(&self, room: &str, id: Option<&str>) -> Reader {
-        let request = self.client.get(self.url(&format!("/subscribe/{room}")));
-        let request = id.into_iter().fold(request, |request, id| request.header("Last-Event-ID", id));
+    /// Subscribes to a room through the proxy, with a cursor if there is one, and waits for the status.
+    pub async fn subscribe(&self, room: &str, cursor: Option<&str>) -> ProxiedStream {
+        let mut request = self.client.get(self.url(&format!("/subscribe/{room}")));
+        if let Some(cursor) = cursor {
+            request = request.header("Last-Event-ID", cursor);
+        }
         let response = request.send().await.expect("an answer");
         assert_eq!(response.status(), 200);
-        let mut reader = Reader { response, text: String::new() };
-        reader.until("event: status").await;
-        reader
+        let mut stream = ProxiedStream { response, text: String::new() };
+        stream.read_until("event: status").await;
+        stream
     }
 
-    /// Everything it wrote.
+    /// Returns everything the server has written to stdout and stderr.
     pub fn log(&self) -> String {
         self.process.output()
     }
 }
 
-/// An open stream that came through: what it said so far.
-pub struct Reader {
+/// An open stream through a proxy, with the text received so far.
+pub struct ProxiedStream {
     response: Response,
     text: String,
 }
 
-impl Reader {
-    /// Reads on until this was said; gives everything since the beginning.
-    pub async fn until(&mut self, part: &str) -> &str {
+impl ProxiedStream {
+    /// Reads on until the text contains `part`, and returns all text since the beginning.
+    pub async fn read_until(&mut self, part: &str) -> &str {
         while !self.text.contains(part) {
             let chunk = within(DEADLINE, part, self.response.chunk()).await;
-            let chunk = chunk.expect("the stream is not broken").expect("the stream goes on");
-            self.text.push_str(std::str::from_utf8(&chunk).expect("a chunk of whole characters"));
+            let chunk = chunk.expect("the stream is not broken").expect("the stream does not end");
+            self.text.push_str(std::str::from_utf8(&chunk).expect("a chunk of complete characters"));
         }
         &self.text
     }
 }
 
-/// Debian keeps nginx and HAProxy where not everybody looks.
+/// Returns the path of a program. Debian installs nginx and HAProxy in a directory that is not in every `PATH`.
 fn program(name: &str) -> PathBuf {
-    let usual = Path::new("/usr/sbin").join(name);
-    if usual.exists() { usual } else { name.into() }
+    let in_sbin = Path::new("/usr/sbin").join(name);
+    if in_sbin.exists() { in_sbin } else { name.into() }
 }

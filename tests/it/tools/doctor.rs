@@ -1,7 +1,7 @@
 //! `tiny-chat doctor`, in front of an nginx that is right in everything but one thing.
 
 use crate::{
-    deploy::proxy_configs,
+    deploy::{NGINX_EXAMPLE, nginx_config},
     support::{Node, Proxy, Redis, WebServer, free_port},
 };
 
@@ -9,8 +9,8 @@ const TRUSTING: [(&str, &str); 2] = [("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBE
 
 /// The example's nginx with one thing replaced by another, before one node; what the doctor says to that, and its code.
 async fn spoiled(node: &Node, right: &str, wrong: &str, flags: &[&str]) -> (i32, String) {
-    assert!(proxy_configs::NGINX.contains(right), "{right} is not in deploy/nginx.conf");
-    let nginx = WebServer::nginx(|port| proxy_configs::nginx([node, node], port).replace(right, wrong)).await;
+    assert!(NGINX_EXAMPLE.contains(right), "{right} is not in deploy/nginx.conf");
+    let nginx = WebServer::start_nginx(|port| nginx_config([node, node], port).replace(right, wrong)).await;
     doctor(&nginx.url("/"), flags).await
 }
 
@@ -122,7 +122,7 @@ async fn doctor_finds_a_proxy_that_forwards_forged_addresses() {
 async fn doctor_finds_nodes_that_share_no_redis() {
     let (one, other) = (Redis::start().await, Redis::start().await);
     let nodes = [Node::on(&one, &TRUSTING).await, Node::on(&other, &TRUSTING).await];
-    let nginx = WebServer::nginx(|port| proxy_configs::nginx([&nodes[0], &nodes[1]], port)).await;
+    let nginx = WebServer::start_nginx(|port| nginx_config([&nodes[0], &nodes[1]], port)).await;
     let (code, output) = doctor(&nginx.url("/"), &[]).await;
     assert_eq!(code, 1, "{output}");
     assert!(output.contains("requests: the nodes do not share one Redis"), "{output}");
@@ -145,11 +145,11 @@ async fn doctor_gives_up_if_nothing_is_answered() {
 #[tokio::test]
 async fn doctor_exits_2_if_it_cannot_examine_the_address() {
     let nobody = format!("http://127.0.0.1:{}/", free_port());
-    let stranger = WebServer::nginx(|port| {
+    let stranger = WebServer::start_nginx(|port| {
         format!("events {{}}\nhttp {{\n  server {{ listen 127.0.0.1:{port}; return 200 hello; }}\n}}\n")
     })
     .await;
-    let mover = WebServer::nginx(|port| {
+    let mover = WebServer::start_nginx(|port| {
         format!("events {{}}\nhttp {{\n  server {{ listen 127.0.0.1:{port}; return 301 https://chat.example$request_uri; }}\n}}\n")
     })
     .await;

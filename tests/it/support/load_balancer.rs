@@ -1,5 +1,5 @@
-//! One address in front of several nodes: a TCP balancer that takes them in turn and passes over those that do not
-//! answer. It knows nothing of draining, like most.
+//! One address in front of several nodes: a TCP load balancer that takes the nodes in turn, skips those that refuse
+//! connections, and like most knows nothing of draining.
 
 use std::{
     net::SocketAddr,
@@ -14,17 +14,17 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Ends with its test.
-pub struct Front {
+/// A load balancer that runs until its test ends.
+pub struct LoadBalancer {
     address: SocketAddr,
 }
 
-impl Front {
-    pub async fn of(nodes: Vec<SocketAddr>) -> Front {
+impl LoadBalancer {
+    pub async fn start(nodes: Vec<SocketAddr>) -> LoadBalancer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(serve(listener, nodes.into()));
-        Front { address }
+        LoadBalancer { address }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -37,9 +37,9 @@ impl Front {
 }
 
 async fn serve(listener: TcpListener, nodes: Arc<[SocketAddr]>) {
-    let turn = AtomicUsize::new(0);
+    let next = AtomicUsize::new(0);
     while let Ok((mut client, _)) = listener.accept().await {
-        let (nodes, first) = (Arc::clone(&nodes), turn.fetch_add(1, Ordering::Relaxed));
+        let (nodes, first) = (Arc::clone(&nodes), next.fetch_add(1, Ordering::Relaxed));
         tokio::spawn(async move {
             for node in nodes.iter().cycle().skip(first % nodes.len()).take(nodes.len()) {
                 if let Ok(mut server) = TcpStream::connect(node).await {
