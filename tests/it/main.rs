@@ -1,10 +1,10 @@
-//! The contract, held from outside: every test starts the real binary, speaks to it over TCP and knows nothing of its inside.
+//! Black-box tests of docs/contract.md: they start the real binary and talk to it over TCP.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
-    reason = "a test that cannot go on says so by panicking, and shows what its processes said"
+    reason = "a test fails by panicking, and then prints the output of its processes"
 )]
 
 mod support;

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::support::{IdsByRoom, Node, eventually};
 
-/// Publishes a message and returns its id. Until it is accepted it is repeated with its key, since a busy node may answer
-/// 503 for a moment.
+/// Publishes a message and returns its id. Until it is accepted it is repeated with its key, since a busy node may
+/// answer 503 for a moment.
 async fn post_until_accepted(node: &Node, room: &str, message: &str) -> String {
     let key = format!("{:x}", rand::random::<u64>());
     let fields = json!({ "sender": "mason", "message": message, "key": key });

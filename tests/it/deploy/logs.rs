@@ -1,4 +1,4 @@
-//! "no log line holds a message's text or a query string" (contract 8).
+//! No log line contains a message's text, a query string or the password of Redis (contract § 8).
 
 use reqwest::Method;
 use serde_json::json;
@@ -7,16 +7,16 @@ use crate::support::{Bus, Node, Redis, Stream, on_both_buses, post_until_rate_li
 
 on_both_buses!(no_log_line_contains_a_message_or_a_query_string);
 
-/// Words that stand nowhere but in what the test sends.
+/// Words that occur only in what these tests send.
 const TEXT: &str = "Xylophon-Kirschkern";
 const QUERY: &str = "quastenflosser";
 
 async fn no_log_line_contains_a_message_or_a_query_string(bus: Bus) {
     let mut node = bus.node(&[("LOG", "trace"), ("RATE_LIMIT", "1"), ("RATE_BURST", "3"), ("DRAIN", "1")]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     node.post("lobby", "mason", TEXT).await;
-    reader.next_message().await;
-    refused(&node).await;
+    subscriber.next_message().await;
+    send_refused_requests(&node).await;
     for path in [
         "/history/lobby?before=",
         "/history/lobby?limit=",
@@ -40,8 +40,8 @@ async fn no_log_line_contains_a_message_or_a_query_string(bus: Bus) {
     }
 }
 
-/// The same text in every refusal there is.
-async fn refused(node: &Node) {
+/// Sends the text in every kind of request that is refused.
+async fn send_refused_requests(node: &Node) {
     node.publish("lobby", json!({ "message": TEXT.repeat(300) })).await.problem(422);
     node.publish("lobby", json!({ "message": "hi", "sender": TEXT.repeat(5) })).await.problem(422);
     node.publish("lobby", json!({ "message": TEXT, "key": "a b" })).await.problem(422);
@@ -56,7 +56,7 @@ async fn refused(node: &Node) {
     post_until_rate_limited(async || node.publish("lobby", json!({ "message": TEXT })).await).await;
 }
 
-/// Neither where the URL is wrong nor where Redis refuses it.
+/// Covers a URL that cannot be parsed and a Redis that refuses the password.
 #[tokio::test]
 async fn no_log_line_contains_the_redis_password() {
     let refusal = Node::refused(&[("REDIS_URL", &format!("redis://mason:{TEXT}@127.0.0.1:x"))], &[]).await;

@@ -1,4 +1,4 @@
-//! What the repository brings for platforms that start the program: Procfile, app.json, a systemd unit.
+//! The files for platforms that start the program: Procfile, app.json, and a systemd unit.
 
 use std::{fs, path::Path, process::Command};
 
@@ -7,19 +7,19 @@ use serde_json::Value;
 
 use crate::support::{BINARY, Node, Redis, free_port};
 
-fn file(name: &str) -> String {
+fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a file")
 }
 
-/// The program's help, where every option stands.
+/// Returns the output of `--help`, which lists every option.
 fn help() -> String {
     let output = Command::new(BINARY).arg("--help").output().expect("the program");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Starts what the Procfile says of `web`, as the platform does: with a shell, and the port in the environment.
-async fn web(environment: &[(&str, &str)]) -> Node {
-    let procfile = file("Procfile");
+/// Runs the `web` line of the Procfile as the platform does: in a shell, with the port in the environment.
+async fn start_procfile(environment: &[(&str, &str)]) -> Node {
+    let procfile = read("Procfile");
     let line = procfile.lines().find_map(|line| line.strip_prefix("web: ")).expect("a line for web");
     assert!(line.contains("./target/release/tiny-chat"), "{line}");
     let mut shell = Command::new("bash");
@@ -31,7 +31,7 @@ async fn web(environment: &[(&str, &str)]) -> Node {
 #[tokio::test]
 async fn procfile_starts_a_node_with_the_platforms_port_and_redis() {
     let (redis, port) = (Redis::start().await, free_port().to_string());
-    let mut node = web(&[("PORT", &port), ("REDIS_URL", &redis.url()), ("DYNO", "web.1")]).await;
+    let mut node = start_procfile(&[("PORT", &port), ("REDIS_URL", &redis.url()), ("DYNO", "web.1")]).await;
     node.ready().await;
     let id = node.post("lobby", "mason", "hi").await;
     assert_eq!(Node::on(&redis, &[]).await.newest("lobby").await["id"], *id);
@@ -42,24 +42,24 @@ async fn procfile_starts_a_node_with_the_platforms_port_and_redis() {
 
 #[tokio::test]
 async fn procfile_starts_a_node_without_redis() {
-    let node = web(&[("PORT", &free_port().to_string())]).await;
+    let node = start_procfile(&[("PORT", &free_port().to_string())]).await;
     node.ready().await;
     node.post("lobby", "mason", "hi").await;
 }
 
 #[test]
 fn app_json_sets_only_existing_options() {
-    let app: Value = serde_json::from_str(&file("app.json")).expect("JSON");
+    let app: Value = serde_json::from_str(&read("app.json")).expect("JSON");
     let (help, options) = (help(), app["env"].as_object().expect("options"));
-    assert!(options.contains_key("TRUSTED_PROXIES"), "or all clients share one limit");
+    assert!(options.contains_key("TRUSTED_PROXIES"), "without it all clients share one limit");
     for option in options.keys() {
-        assert!(help.contains(&format!("[env: {option}=")), "{option} is no option");
+        assert!(help.contains(&format!("[env: {option}=")), "{option} is not an option");
     }
 }
 
 #[test]
 fn systemd_unit_is_valid() {
-    let unit = file("deploy/tiny-chat.service");
+    let unit = read("deploy/tiny-chat.service");
     for option in ["REDIS_URL", "TRUSTED_PROXIES", "BIND"] {
         assert!(unit.contains(option) && help().contains(option), "{option}");
     }
@@ -68,6 +68,6 @@ fn systemd_unit_is_valid() {
     fs::write(&path, unit.replace("/usr/local/bin/tiny-chat\n", &format!("{BINARY}\n"))).expect("a file");
     match Command::new("systemd-analyze").arg("verify").arg(&path).output() {
         Ok(output) => assert!(output.status.success() && output.stderr.is_empty(), "{output:?}"),
-        Err(_) => eprintln!("systemd-analyze is not there: the unit was not verified"),
+        Err(_) => eprintln!("systemd-analyze is not installed: the unit was not verified"),
     }
 }

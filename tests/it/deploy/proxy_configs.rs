@@ -1,4 +1,4 @@
-//! The examples in deploy/, as they are, in front of two nodes on one Redis. Only addresses are written over.
+//! The configurations in deploy/, as they are shipped but for their addresses, in front of two nodes on one Redis.
 
 use super::{nginx_config, with_nodes};
 use crate::support::{Node, Redis, WebServer, eventually};
@@ -6,7 +6,7 @@ use crate::support::{Node, Redis, WebServer, eventually};
 const HAPROXY_EXAMPLE: &str = include_str!("../../../deploy/haproxy.cfg");
 const CADDY_EXAMPLE: &str = include_str!("../../../deploy/Caddyfile");
 
-/// Two nodes behind a proxy on this host.
+/// Starts two nodes that trust a proxy on this host.
 async fn start_nodes(redis: &Redis) -> [Node; 2] {
     let node = async |name| {
         let environment = [("NODE", name), ("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBEAT", "1")];
@@ -15,8 +15,8 @@ async fn start_nodes(redis: &Redis) -> [Node; 2] {
     [node("chat-1").await, node("chat-2").await]
 }
 
-/// The example with these nodes. A listener for redirects would need port 80, and nothing may be changed in this
-/// machine's store of authorities.
+/// Starts a Caddy with the example. Two defaults are turned off: the listener for redirects, which needs port 80, and
+/// installing its certificate authority on this machine.
 async fn start_caddy(nodes: &[Node; 2], scheme: &str) -> WebServer {
     let upstreams = format!("{} {}", nodes[0].address(), nodes[1].address());
     let globals = "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n";
@@ -26,31 +26,32 @@ async fn start_caddy(nodes: &[Node; 2], scheme: &str) -> WebServer {
     .await
 }
 
-/// What everybody in front of the nodes has to do.
+/// Checks that messages, resumes and posts pass through the proxy, also after one node is killed, and that it hides
+/// `/metrics` and `/readyz`.
 async fn assert_balances(proxy: &WebServer, nodes: &mut [Node; 2]) {
-    let mut reader = proxy.subscribe("lobby", None).await;
+    let mut subscriber = proxy.subscribe("lobby", None).await;
     let first = proxy.post("lobby", "one").await;
-    reader.read_until(&first).await;
+    subscriber.read_until(&first).await;
     let second = proxy.post("lobby", "two").await;
-    reader.read_until("event: heartbeat").await;
+    subscriber.read_until("event: heartbeat").await;
 
     let mut back = proxy.subscribe("lobby", Some(&first)).await;
-    let said = back.read_until(&second).await;
-    assert_eq!(said.matches(&second).count(), 1, "{said}");
-    assert!(!said.contains("\"one\""), "{said}");
+    let text = back.read_until(&second).await;
+    assert_eq!(text.matches(&second).count(), 1, "{text}");
+    assert!(!text.contains("\"one\""), "{text}");
 
     for path in ["/metrics", "/readyz", "/%6detrics", "/%72eadyz"] {
         assert_eq!(proxy.get_status(path).await, 404, "{path}");
     }
     nodes[0].kill();
     for number in 0..20 {
-        assert_eq!(proxy.get_status("/lobby").await, 200, "request {number} after a node was gone");
+        assert_eq!(proxy.get_status("/lobby").await, 200, "request {number} after a node was killed");
         proxy.post("lobby", &format!("after {number}")).await;
     }
     let mut last = proxy.subscribe("lobby", Some(&second)).await;
-    let said = last.read_until("\"after 19\"").await;
+    let text = last.read_until("\"after 19\"").await;
     for number in 0..20 {
-        assert_eq!(said.matches(&format!("\"after {number}\"")).count(), 1, "message {number} in {said}");
+        assert_eq!(text.matches(&format!("\"after {number}\"")).count(), 1, "message {number} in {text}");
     }
 }
 
@@ -59,8 +60,8 @@ async fn nginx_example_balances_two_nodes_and_skips_a_dead_one() {
     let redis = Redis::start().await;
     let mut nodes = start_nodes(&redis).await;
     let nginx = WebServer::start_nginx(|port| nginx_config([&nodes[0], &nodes[1]], port)).await;
-    let sound = run_doctor(&nginx.url("/"), &[]).await;
-    assert!(sound.contains("2 answered: chat-1, chat-2"), "{sound}");
+    let report = run_doctor(&nginx.url("/"), &[]).await;
+    assert!(report.contains("2 answered: chat-1, chat-2"), "{report}");
     assert_balances(&nginx, &mut nodes).await;
     let log = nginx.log();
     assert!(log.contains("GET /subscribe/lobby 200"), "{log}");
@@ -73,8 +74,8 @@ async fn haproxy_example_balances_two_nodes_and_skips_a_dead_one() {
     let example = with_nodes([&nodes[0], &nodes[1]], HAPROXY_EXAMPLE);
     let proxy =
         WebServer::start_haproxy(|port| example.replace("bind :80\n", &format!("bind 127.0.0.1:{port}\n"))).await;
-    let sound = run_doctor(&proxy.url("/"), &[]).await;
-    assert!(sound.contains("2 answered: chat-1, chat-2"), "{sound}");
+    let report = run_doctor(&proxy.url("/"), &[]).await;
+    assert!(report.contains("2 answered: chat-1, chat-2"), "{report}");
     assert_balances(&proxy, &mut nodes).await;
 }
 
@@ -83,12 +84,12 @@ async fn caddy_example_balances_two_nodes_and_skips_a_dead_one() {
     let redis = Redis::start().await;
     let mut nodes = start_nodes(&redis).await;
     let caddy = start_caddy(&nodes, "").await;
-    let sound = run_doctor(&caddy.url("/"), &[]).await;
-    assert!(sound.contains("2 answered: chat-1, chat-2"), "{sound}");
+    let report = run_doctor(&caddy.url("/"), &[]).await;
+    assert!(report.contains("2 answered: chat-1, chat-2"), "{report}");
     assert_balances(&caddy, &mut nodes).await;
 }
 
-/// Over TLS, with HTTP/2, and with an authority that only this test knows.
+/// The certificate is from Caddy's own authority, which only this test trusts.
 #[tokio::test]
 async fn caddy_example_speaks_http_2_over_tls() {
     let redis = Redis::start().await;
@@ -97,19 +98,19 @@ async fn caddy_example_speaks_http_2_over_tls() {
     let root = caddy.directory().join("caddy/pki/authorities/local/root.crt");
     eventually("the authority", async || root.exists().then_some(())).await;
     let url = format!("https://localhost:{}/everyone?x=1", caddy.port());
-    let sound = run_doctor(&url, &[("SSL_CERT_FILE", root.to_str().unwrap())]).await;
-    assert!(sound.contains("HTTP/2.0: any number of tabs"), "{sound}");
-    assert!(sound.contains("0 to note"), "{sound}");
+    let report = run_doctor(&url, &[("SSL_CERT_FILE", root.to_str().unwrap())]).await;
+    assert!(report.contains("HTTP/2.0: any number of tabs"), "{report}");
+    assert!(report.contains("0 to note"), "{report}");
 
-    let stranger = Node::refused(&[], &["doctor", &url]).await;
-    assert_eq!(stranger.status.code(), Some(2), "{}", stranger.output);
-    assert!(stranger.output.contains("Could not examine it: no connection: "), "{}", stranger.output);
+    let untrusting = Node::refused(&[], &["doctor", &url]).await;
+    assert_eq!(untrusting.status.code(), Some(2), "{}", untrusting.output);
+    assert!(untrusting.output.contains("Could not examine it: no connection: "), "{}", untrusting.output);
 }
 
-/// What the doctor says about an address at which nothing is broken.
+/// Runs the doctor on an address where it must find nothing broken, and returns its output.
 async fn run_doctor(url: &str, environment: &[(&str, &str)]) -> String {
-    let visit = Node::refused(environment, &["doctor", url]).await;
-    assert_eq!(visit.status.code(), Some(0), "{}", visit.output);
-    assert!(visit.output.contains("Nothing is broken"), "{}", visit.output);
-    visit.output
+    let run = Node::refused(environment, &["doctor", url]).await;
+    assert_eq!(run.status.code(), Some(0), "{}", run.output);
+    assert!(run.output.contains("Nothing is broken"), "{}", run.output);
+    run.output
 }

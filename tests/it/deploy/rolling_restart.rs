@@ -1,5 +1,5 @@
-//! A new version goes out while everybody chats: nodes are restarted one after the other behind one address, and nobody
-//! loses anything (contract 5 and 7; issue 4, "Deploys").
+//! Rolling restarts and upgrades: nodes are restarted one by one behind a load balancer, and subscribers lose nothing
+//! (contract § 5 and § 7).
 
 use std::{
     collections::BTreeMap,
@@ -19,13 +19,13 @@ use crate::{
     support::{BINARY, DEADLINE, LoadBalancer, Node, Redis, Stream, Subscribers, eventually, free_port, key, within},
 };
 
-/// As many as the issue has it, where the system lets us have the sockets: each reader has three here.
-fn readers() -> usize {
+/// Returns the number of subscribers: 3000, or fewer if the limit of open files is low. Each takes three sockets here.
+fn subscriber_count() -> usize {
     let files = rlimit::increase_nofile_limit(u64::MAX).expect("a limit of open files");
     3000.min(files as usize / 4)
 }
 
-/// Three nodes on fixed ports, so that each comes back where it was.
+/// Three nodes on fixed ports, so that each is restarted at the same address.
 struct Cluster {
     redis: Redis,
     nodes: Vec<Node>,
@@ -38,16 +38,16 @@ impl Cluster {
         for _ in 0..3 {
             let port = free_port();
             cluster.ports.push(port);
-            cluster.nodes.push(cluster.node(port, environment).await);
+            cluster.nodes.push(cluster.start_node(port, environment).await);
         }
         cluster
     }
 
-    async fn node(&self, port: u16, environment: &[(&str, &str)]) -> Node {
-        self.node_of(Path::new(BINARY), port, environment).await
+    async fn start_node(&self, port: u16, environment: &[(&str, &str)]) -> Node {
+        self.start_binary(Path::new(BINARY), port, environment).await
     }
 
-    async fn node_of(&self, program: &Path, port: u16, environment: &[(&str, &str)]) -> Node {
+    async fn start_binary(&self, program: &Path, port: u16, environment: &[(&str, &str)]) -> Node {
         let bind = format!("127.0.0.1:{port}");
         let own = [("BIND", bind.as_str()), ("MAX_STREAMS_PER_ADDRESS", "0")];
         Node::start_binary(program, &self.redis, &[&own, environment].concat()).await
@@ -57,19 +57,19 @@ impl Cluster {
         LoadBalancer::start(self.nodes.iter().map(Node::address).collect()).await
     }
 
-    /// Readings of logs, for rooms and for single readers, by node.
+    /// Returns how often each node has read the log, for a room or for a single subscriber.
     async fn log_reads(&self) -> Vec<f64> {
         let mut reads = Vec::new();
         for node in &self.nodes {
             let room = node.metric("tiny_chat_log_reads_total{purpose=\"room\"}").await;
-            let reader = node.metric("tiny_chat_log_reads_total{purpose=\"subscriber\"}").await;
-            reads.push(room.unwrap_or_default() + reader.unwrap_or_default());
+            let single = node.metric("tiny_chat_log_reads_total{purpose=\"subscriber\"}").await;
+            reads.push(room.unwrap_or_default() + single.unwrap_or_default());
         }
         reads
     }
 }
 
-/// A later version of the program: another colour in its style sheet, and so other assets.
+/// The binary of a later version: it differs in a colour of the style sheet, and so in the hash of its assets.
 struct NextVersion {
     program: PathBuf,
     _directory: TempDir,
@@ -89,65 +89,68 @@ impl NextVersion {
     }
 }
 
-/// Somebody who writes without end, and sends again what was not acknowledged.
-struct Writer {
+/// A client that keeps publishing, and repeats each message until it is acknowledged.
+struct Publisher {
     stop: watch::Sender<bool>,
     task: JoinHandle<Vec<String>>,
 }
 
-impl Writer {
-    fn start(url: String, pause: Duration) -> Writer {
+impl Publisher {
+    fn start(url: String, pause: Duration) -> Publisher {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             let client = Client::builder().no_proxy().timeout(Duration::from_secs(3)).build().expect("a client");
             let mut ids = Vec::new();
             while !*stopped.borrow() {
                 let text = format!("message {}", ids.len());
-                ids.push(insist(&client, &url, &text).await);
-                tokio::time::sleep(pause).await; // the rate at which people write
+                ids.push(publish_until_acknowledged(&client, &url, &text).await);
+                tokio::time::sleep(pause).await; // between two messages
             }
             ids
         });
-        Writer { stop, task }
+        Publisher { stop, task }
     }
 
-    /// The ids of all that was acknowledged.
+    /// Stops publishing and returns the ids of all acknowledged messages.
     async fn finish(self) -> Vec<String> {
         self.stop.send_replace(true);
-        self.task.await.expect("a writer that goes on")
+        self.task.await.expect("the publisher does not panic")
     }
 }
 
-/// Sends a message until it is acknowledged, always with the same key.
-async fn insist(client: &Client, url: &str, text: &str) -> String {
+/// Publishes a message until it is acknowledged, always with the same key, and returns its id.
+async fn publish_until_acknowledged(client: &Client, url: &str, text: &str) -> String {
     let sent = async {
         loop {
-            match acknowledged(client, url, text).await {
+            match publish(client, url, text).await {
                 Some(id) => return id,
-                None => tokio::time::sleep(Duration::from_millis(50)).await, // before it is sent again
+                None => tokio::time::sleep(Duration::from_millis(50)).await, // before the message is repeated
             }
         }
     };
     within(DEADLINE, "an acknowledgement", sent).await
 }
 
-async fn acknowledged(client: &Client, url: &str, text: &str) -> Option<String> {
+async fn publish(client: &Client, url: &str, text: &str) -> Option<String> {
     let message = json!({ "message": text, "key": text.replace(' ', "-") });
     let answer = client.post(url).json(&message).send().await.ok()?.error_for_status().ok()?;
     let answer: Value = answer.json().await.ok()?;
     Some(answer["id"].as_str()?.to_owned())
 }
 
-/// No second sees more than three times as many as the mean second.
-fn are_spread_out(tries: &[Instant]) {
-    let (Some(first), Some(last)) = (tries.iter().min(), tries.iter().max()) else {
-        panic!("nobody came back")
+/// Checks that no second has more than three times as many connection attempts as the mean second.
+fn assert_spread_out(attempts: &[Instant]) {
+    let (Some(first), Some(last)) = (attempts.iter().min(), attempts.iter().max()) else {
+        panic!("no subscriber reconnected")
     };
     let mut seconds: BTreeMap<u64, usize> = BTreeMap::new();
-    tries.iter().for_each(|at| *seconds.entry((*at - *first).as_secs()).or_default() += 1);
-    let mean = tries.len() as f64 / (*last - *first).as_secs_f64().ceil();
+    attempts.iter().for_each(|at| *seconds.entry((*at - *first).as_secs()).or_default() += 1);
+    let mean = attempts.len() as f64 / (*last - *first).as_secs_f64().ceil();
     let most = *seconds.values().max().expect("a second");
-    assert!((most as f64) < 3.0 * mean, "{most} came back in one second, {mean:.0} in the mean one: {seconds:?}");
+    assert!(
+        (most as f64) < 3.0 * mean,
+        "{most} reconnected in one second, {mean:.0} in the mean one: {seconds:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,40 +158,43 @@ async fn rolling_restart_loses_nothing_and_spreads_reconnects() {
     let environment = [("DRAIN", "8")];
     let mut cluster = Cluster::start(&environment).await;
     let balancer = cluster.load_balancer().await;
-    let mut subscribers = Subscribers::connect(balancer.address(), "/subscribe/lobby", readers()).await;
-    let writer = Writer::start(balancer.url("/lobby"), Duration::from_millis(500));
-    for place in 0..cluster.nodes.len() {
+    let mut subscribers = Subscribers::connect(balancer.address(), "/subscribe/lobby", subscriber_count()).await;
+    let publisher = Publisher::start(balancer.url("/lobby"), Duration::from_millis(500));
+    for index in 0..cluster.nodes.len() {
         let leaving = subscribers.live_count();
         subscribers.take_connection_attempts();
         let before = cluster.log_reads().await;
-        cluster.nodes[place].terminate();
-        assert_eq!(cluster.nodes[place].exit().await.code(), Some(0));
-        cluster.nodes[place] = cluster.node(cluster.ports[place], &environment).await;
+        cluster.nodes[index].terminate();
+        assert_eq!(cluster.nodes[index].exit().await.code(), Some(0));
+        cluster.nodes[index] = cluster.start_node(cluster.ports[index], &environment).await;
         subscribers.wait_until_live().await;
-        let tries = subscribers.take_connection_attempts();
-        assert!(tries.len() >= leaving / 5, "{} came back", tries.len());
-        are_spread_out(&tries);
+        let attempts = subscribers.take_connection_attempts();
+        assert!(attempts.len() >= leaving / 5, "{} reconnected", attempts.len());
+        assert_spread_out(&attempts);
         for (other, (after, before)) in cluster.log_reads().await.iter().zip(&before).enumerate() {
-            let reads = if other == place { *after } else { after - before };
-            assert!(reads <= 40.0, "{reads} readings of one log for {} who came back", tries.len());
+            let reads = if other == index { *after } else { after - before };
+            assert!(reads <= 40.0, "{reads} reads of one log for {} reconnects", attempts.len());
         }
     }
-    let ids = writer.finish().await;
+    let ids = publisher.finish().await;
     subscribers.wait_until_received(ids.last().expect("an id")).await;
     assert!(ids.len() > 20, "{} messages were written", ids.len());
 }
 
-/// A node that dies without a word cuts all its readers at once: they come back spread over what `retry:` drew.
+/// A crash disconnects all subscribers at the same moment; `retry:` spreads their reconnects.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscribers_of_a_killed_node_resume_on_the_others() {
     let mut cluster = Cluster::start(&[]).await;
     let balancer = cluster.load_balancer().await;
-    let mut subscribers = Subscribers::connect(balancer.address(), "/subscribe/lobby", readers() / 5).await;
-    let writer = Writer::start(balancer.url("/lobby"), Duration::from_millis(100));
+    let mut subscribers = Subscribers::connect(balancer.address(), "/subscribe/lobby", subscriber_count() / 5).await;
+    let publisher = Publisher::start(balancer.url("/lobby"), Duration::from_millis(100));
     cluster.nodes[0].kill();
-    eventually("a crowd that was cut", async || (subscribers.live_count() < readers() / 5).then_some(())).await;
+    eventually("disconnected subscribers", async || {
+        (subscribers.live_count() < subscriber_count() / 5).then_some(())
+    })
+    .await;
     subscribers.wait_until_live().await;
-    let ids = writer.finish().await;
+    let ids = publisher.finish().await;
     subscribers.wait_until_received(ids.last().expect("an id")).await;
 }
 
@@ -198,20 +204,21 @@ async fn rolling_upgrade_between_two_versions_loses_nothing() {
     let environment = [("DRAIN", "2")];
     let mut cluster = Cluster::start(&environment).await;
     let balancer = cluster.load_balancer().await;
-    let mut subscribers = Subscribers::connect(balancer.address(), "/subscribe/lobby?name=mason", readers() / 10).await;
-    let writer = Writer::start(balancer.url("/lobby"), Duration::from_millis(100));
-    for place in 0..cluster.nodes.len() {
-        cluster.nodes[place].terminate();
-        assert_eq!(cluster.nodes[place].exit().await.code(), Some(0));
-        cluster.nodes[place] = cluster.node_of(&next.program, cluster.ports[place], &environment).await;
+    let mut subscribers =
+        Subscribers::connect(balancer.address(), "/subscribe/lobby?name=mason", subscriber_count() / 10).await;
+    let publisher = Publisher::start(balancer.url("/lobby"), Duration::from_millis(100));
+    for index in 0..cluster.nodes.len() {
+        cluster.nodes[index].terminate();
+        assert_eq!(cluster.nodes[index].exit().await.code(), Some(0));
+        cluster.nodes[index] = cluster.start_binary(&next.program, cluster.ports[index], &environment).await;
         subscribers.wait_until_live().await;
     }
-    let ids = writer.finish().await;
+    let ids = publisher.finish().await;
     subscribers.wait_until_received(ids.last().expect("an id")).await;
 }
 
-/// The address of a page's style sheet.
-async fn style_sheet(node: &Node) -> String {
+/// Returns the path of the style sheet that a page names.
+async fn style_sheet_path(node: &Node) -> String {
     let page = node.page("/everyone").await.html(200);
     let (_, rest) = page.split_once("href=\"/assets/").expect("an asset");
     let version = rest.split('/').next().expect("a version");
@@ -223,14 +230,16 @@ async fn assets_of_another_version_are_served_but_not_cached() {
     let next = NextVersion::build();
     let redis = Redis::start().await;
     let (old, new) = (Node::on(&redis, &[]).await, Node::start_binary(&next.program, &redis, &[]).await);
-    let (of_old, of_new) = (style_sheet(&old).await, style_sheet(&new).await);
-    assert_ne!(of_old, of_new);
-    for (node, own, others, colour) in [(&old, &of_old, &of_new, "#0d6e5f"), (&new, &of_new, &of_old, "#0d6e5e")] {
-        let kept = node.get(own).await.expect(200);
-        assert!(kept.header("cache-control").contains("immutable") && kept.text().contains(colour));
-        let lent = node.get(others).await.expect(200);
-        assert_eq!(lent.header("cache-control"), "no-store");
-        assert!(lent.text().contains(colour), "what this version has");
+    let (old_path, new_path) = (style_sheet_path(&old).await, style_sheet_path(&new).await);
+    assert_ne!(old_path, new_path);
+    for (node, own, others, colour) in
+        [(&old, &old_path, &new_path, "#0d6e5f"), (&new, &new_path, &old_path, "#0d6e5e")]
+    {
+        let cached = node.get(own).await.expect(200);
+        assert!(cached.header("cache-control").contains("immutable") && cached.text().contains(colour));
+        let other = node.get(others).await.expect(200);
+        assert_eq!(other.header("cache-control"), "no-store");
+        assert!(other.text().contains(colour), "the file of this version");
     }
 }
 
@@ -239,22 +248,22 @@ async fn nodes_of_two_versions_share_messages_and_presence() {
     let next = NextVersion::build();
     let redis = Redis::start().await;
     let (old, new) = (Node::on(&redis, &[]).await, Node::start_binary(&next.program, &redis, &[]).await);
-    let mut readers = [subscribe_as(&old, "ada").await, subscribe_as(&new, "mason").await];
+    let mut streams = [subscribe_as(&old, "ada").await, subscribe_as(&new, "mason").await];
     let posted = [old.post("lobby", "ada", "from the old").await, new.post("lobby", "mason", "from the new").await];
-    for reader in &mut readers {
-        assert_eq!(reader.next_ids(2).await, posted);
+    for stream in &mut streams {
+        assert_eq!(stream.next_ids(2).await, posted);
     }
     for node in [&old, &new] {
         wait_for_presence(node, json!({ "count": 2, "names": ["ada", "mason"] })).await;
     }
 }
 
-/// What a later version may announce: types, fields and members that this one does not know.
+/// A later version may announce types, fields and members that this one does not know.
 #[tokio::test]
 async fn unknown_announcements_are_forwarded_or_ignored() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     redis.wait_for_subscriber("lobby").await;
     let id = "1999999999999-1";
     let _: String =
@@ -263,10 +272,10 @@ async fn unknown_announcements_are_forwarded_or_ignored() {
     let later = json!({ "process": "later~1", "version": 1, "count": 1, "names": ["zoe"], "mood": "x" });
     redis.publish("lobby", format!("\x1e0-0 presence {later}")).await;
     redis.publish("lobby", "\x1e0-0 mood {\"of\":\"zoe\"}").await;
-    let block = reader.next_content().await;
+    let block = subscriber.next_content().await;
     assert_eq!((block.event.as_deref(), block.id.as_deref()), (Some("reaction"), Some(id)));
     let after = node.post("lobby", "mason", "after").await;
-    assert_eq!(reader.next_content().await.id, Some(after));
-    reader = Stream::resume(&node, "lobby", "0-0").await;
-    assert_eq!(reader.next_content().await.event.as_deref(), Some("reaction"), "it is replayed as it was told");
+    assert_eq!(subscriber.next_content().await.id, Some(after));
+    subscriber = Stream::resume(&node, "lobby", "0-0").await;
+    assert_eq!(subscriber.next_content().await.event.as_deref(), Some("reaction"), "replayed with its type");
 }

@@ -1,5 +1,4 @@
-//! Who may publish and subscribe from where: Fetch Metadata, Origin, and the allowed origins
-//! (contract 4, "Cross-site"; contract 8, `ALLOWED_ORIGINS`).
+//! Which origins may publish and subscribe: Fetch Metadata, `Origin`, and CORS for `ALLOWED_ORIGINS` (contract § 4).
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
@@ -8,7 +7,7 @@ use crate::support::{Answer, Node, Stream};
 
 const FRIEND: (&str, &str) = ("ALLOWED_ORIGINS", "https://friend.example,http://localhost:3000");
 
-/// A message with these headers, to one room.
+/// Builds a post to a room with these headers.
 fn message(node: &Node, headers: &[(&str, &str)]) -> RequestBuilder {
     let request = node.request(Method::POST, "/lobby").json(&json!({ "message": "hi" }));
     headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
@@ -30,7 +29,7 @@ async fn cross_site_posts_are_refused() {
     assert_eq!(node.stored("lobby").await.len(), 2);
 }
 
-/// Where `Sec-Fetch-Site` is present it decides alone.
+/// If `Sec-Fetch-Site` is present, it alone decides.
 #[tokio::test]
 async fn fetch_metadata_takes_precedence_over_origin() {
     let node = Node::start(&[]).await;
@@ -111,7 +110,7 @@ async fn only_allowed_origins_may_read_a_stream() {
     assert_eq!(stream.head.header("access-control-allow-origin"), "");
 }
 
-/// A preflight as a browser sends it before a request that is not simple.
+/// Sends the preflight that a browser sends before a request that is not simple (Fetch § 4.8).
 async fn preflight(node: &Node, path: &str, origin: &str, method: &str) -> Answer {
     let request = node
         .request(Method::OPTIONS, path)

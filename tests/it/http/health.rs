@@ -1,4 +1,4 @@
-//! What operators and their machines ask: health, readiness, metrics, robots (contract 4).
+//! The endpoints for operators and robots: `/healthz`, `/readyz`, `/metrics` and `/robots.txt` (contract § 4).
 
 use reqwest::Method;
 use serde_json::json;
@@ -14,7 +14,7 @@ async fn healthz_is_200_even_without_redis() {
     node.get("/healthz").await.expect(200);
 }
 
-/// Contract 4: what an operator needs to know about the proxy in front.
+/// As JSON, `/healthz` tells an operator how the node sees clients behind a proxy.
 #[tokio::test]
 async fn healthz_as_json_reports_the_client_address() {
     let trusting = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
@@ -57,7 +57,7 @@ async fn robots_txt_disallows_everything() {
     assert_eq!(rules, ["User-agent: *", "Disallow: /"]);
 }
 
-/// Prometheus text, version 0.0.4: every sample belongs to a type, and every value is a number.
+/// Prometheus text format 0.0.4: every sample belongs to a `# TYPE`, and every value is a number.
 #[tokio::test]
 async fn metrics_are_valid_prometheus_text_and_count_events() {
     let node = Node::start(&[]).await;
@@ -106,7 +106,7 @@ async fn metrics_report_the_version_and_process_usage() {
     }
 }
 
-/// Whether a sample whose name holds `word` is 1 higher than before.
+/// Returns true if a sample whose name contains `word` has grown by 1.
 fn grew(before: &str, after: &str, word: &str) -> bool {
     let samples = |text: &str| -> Vec<(String, f64)> {
         let lines = text.lines().filter(|line| !line.starts_with('#') && line.contains(word));

@@ -1,4 +1,4 @@
-//! `/history`: pages of the log, and the cursor of exactly that reading (contract 4).
+//! `/history`: pages of the log, each with the cursor that continues it (contract § 4).
 
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ async fn before_and_after_select_a_range_of_the_log(bus: Bus) {
     assert_eq!(page(format!("?after={}", all[9])).await, [""; 0]);
 }
 
-/// "`?lastEventId=` with it continues without hole or double".
+/// Subscribing with `?lastEventId=` set to `last` continues after the page.
 async fn last_resumes_any_page_without_loss_or_duplicates(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut all = node.fill("lobby", 10).await;
@@ -71,9 +71,9 @@ async fn last_resumes_any_page_without_loss_or_duplicates(bus: Bus) {
             Some(id) => all.iter().position(|other| other == id).expect("a known id") + 1,
             None => all.len(),
         };
-        let mut reader = Stream::resume(&node, "lobby", last(&history)).await;
+        let mut subscriber = Stream::resume(&node, "lobby", last(&history)).await;
         all.push(node.post("lobby", "mason", "live").await);
-        assert_eq!(reader.next_ids(all.len() - following).await, all[following..], "{query:?}");
+        assert_eq!(subscriber.next_ids(all.len() - following).await, all[following..], "{query:?}");
     }
 }
 
@@ -81,14 +81,14 @@ async fn paging_with_after_visits_the_whole_log(bus: Bus) {
     let node = bus.node(&[]).await;
     let all = node.fill("lobby", 10).await;
     let mut walked = Vec::new();
-    let mut place = "0-0".to_owned();
+    let mut cursor = "0-0".to_owned();
     loop {
-        let history = node.history("lobby", &format!("?after={place}&limit=3")).await;
+        let history = node.history("lobby", &format!("?after={cursor}&limit=3")).await;
         if ids(&history).is_empty() {
             break;
         }
         walked.extend(ids(&history));
-        last(&history).clone_into(&mut place);
+        last(&history).clone_into(&mut cursor);
     }
     assert_eq!(walked, all);
 }
@@ -96,12 +96,12 @@ async fn paging_with_after_visits_the_whole_log(bus: Bus) {
 async fn last_id_of_an_empty_room_is_0_0(bus: Bus) {
     let node = bus.node(&[]).await;
     assert_eq!(node.history("lobby", "").await, json!({ "messages": [], "last": "0-0" }));
-    let mut reader = Stream::resume(&node, "lobby", "0-0").await;
+    let mut subscriber = Stream::resume(&node, "lobby", "0-0").await;
     let first = node.post("lobby", "mason", "hi").await;
-    assert_eq!(reader.next_message().await.id, first);
+    assert_eq!(subscriber.next_message().await.id, first);
 }
 
-/// `HISTORY`: "messages kept per room, at least that many"; what is more may go.
+/// `HISTORY` is a lower bound: Redis trims approximately.
 async fn log_keeps_at_least_history_messages(bus: Bus) {
     let node = bus.node(&[("HISTORY", "5")]).await;
     let all = node.fill("lobby", 250).await;
@@ -111,14 +111,14 @@ async fn log_keeps_at_least_history_messages(bus: Bus) {
     assert_eq!(kept, all[250 - kept.len()..]);
 }
 
-/// `HISTORY_TTL`: "seconds after its last message that a room's log is kept".
+/// `HISTORY_TTL` counts from the last message.
 async fn writes_extend_history_ttl(bus: Bus) {
     let node = bus.node(&[("HISTORY_TTL", "1")]).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut all = Vec::new();
-    while begun.elapsed() < Duration::from_millis(2500) {
+    while started.elapsed() < Duration::from_millis(2500) {
         all.push(node.post("lobby", "mason", "hi").await);
-        tokio::time::sleep(Duration::from_millis(50)).await; // the pace of the writer
+        tokio::time::sleep(Duration::from_millis(50)).await; // between two messages
     }
     assert_eq!(ids(&node.history("lobby", "?limit=200").await), all);
 }
@@ -148,9 +148,9 @@ async fn deleted_message_is_404_and_its_id_still_resumes() {
     node.get(&format!("/history/lobby/{}", all[2])).await.problem(404);
     let history = node.history("lobby", "").await;
     assert_eq!(ids(&history), all[..2]);
-    let mut reader = Stream::resume(&node, "lobby", last(&history)).await;
+    let mut subscriber = Stream::resume(&node, "lobby", last(&history)).await;
     let next = node.post("lobby", "mason", "next").await;
-    assert_eq!(reader.next_message().await.id, next);
+    assert_eq!(subscriber.next_message().await.id, next);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `HEAD` works wherever `GET` does; other methods are 405 with `Allow` (contract 4).
+//! `HEAD` works wherever `GET` does; other methods are 405 with `Allow` (contract § 4).
 
 use reqwest::Method;
 
@@ -66,7 +66,7 @@ async fn head_is_get_without_the_body() {
     }
 }
 
-/// "(and ends at once on streams)": the head of a stream, and nothing held open.
+/// The response has the headers of the stream, and takes no permit.
 #[tokio::test]
 async fn head_request_for_a_stream_ends_immediately() {
     let node = Node::start(&[("MAX_STREAMS", "1")]).await;

@@ -1,4 +1,4 @@
-//! The pages and their files (contract 4: "Pages", "Escaping", `GET /`, `GET /{room}`, `GET /assets/…`).
+//! The pages and their assets (contract § 4).
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::support::{Answer, Bus, Node, get_raw, on_both_buses};
 
 on_both_buses!(page_holds_the_latest_50_messages_and_their_cursor);
 
-/// The values of an attribute, in the order of the page, decoded.
+/// Returns the decoded values of an attribute, in the order of the page.
 fn values(page: &str, attribute: &str) -> Vec<String> {
     let start = format!(" {attribute}=\"");
     page.split(&start)
@@ -18,7 +18,7 @@ fn values(page: &str, attribute: &str) -> Vec<String> {
         .collect()
 }
 
-/// The first tag that holds `part`.
+/// Returns the first tag that contains `part`.
 fn tag<'a>(page: &'a str, part: &str) -> &'a str {
     page.split('<').find(|tag| tag.contains(part)).unwrap_or_else(|| panic!("no {part} in {page}"))
 }
@@ -69,7 +69,7 @@ async fn page_has_the_documented_roles_classes_and_fields() {
     assert!(names.contains(&"sender".to_owned()) && names.contains(&"message".to_owned()), "{names:?}");
 }
 
-/// "before our own templates, it is decoded; templates then escape by themselves": once, not twice and not never.
+/// Messages are stored escaped and the templates escape too, so text is decoded in between.
 #[tokio::test]
 async fn page_escapes_text_exactly_once() {
     let node = Node::start(&[]).await;
@@ -129,7 +129,7 @@ async fn page_has_no_inline_code_and_no_foreign_links() {
     }
 }
 
-/// Every file a page leads to: what it names, and what its scripts and styles name in turn.
+/// Returns the path of every asset that a page needs: those it names, and those its scripts and style sheets name.
 async fn files(node: &Node) -> BTreeSet<String> {
     let page = node.page("/lobby").await.html(200);
     let mut open: Vec<String> = [values(&page, "src"), values(&page, "href")].concat();
@@ -169,7 +169,7 @@ async fn assets_are_cached_as_immutable() {
     }
 }
 
-/// "asked for under another version's hash: this version's file, `no-store`".
+/// A page of another version, loaded during an upgrade, asks under that version's hash.
 #[tokio::test]
 async fn asset_under_another_hash_is_served_but_not_cached() {
     let node = Node::start(&[]).await;
@@ -181,7 +181,7 @@ async fn asset_under_another_hash_is_served_but_not_cached() {
     }
 }
 
-/// The same path with another content hash: its longest run of hex digits, changed.
+/// Replaces the content hash of a path, its longest run of hex digits, by another one.
 fn other_hash(path: &str) -> String {
     let runs = path.split(|c: char| !c.is_ascii_hexdigit());
     let hash = runs

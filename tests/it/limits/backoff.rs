@@ -1,5 +1,5 @@
-//! Being sent away: never a status a browser gives up on, always a time to come back
-//! (contract 5, "Being sent away"; contract 8, `MAX_STREAMS`, `MAX_STREAMS_PER_ADDRESS`, `TRUSTED_PROXIES`).
+//! Refused streams: a browser's `EventSource` gives up after a status other than 200, so a node at its limit answers
+//! 200, `retry:` and `backoff` (contract § 5 and § 8).
 
 use std::{
     collections::BTreeSet,
@@ -11,7 +11,7 @@ use crate::support::{Node, Stream, assert_backoff, eventually};
 
 const ONE_STREAM_PER_ADDRESS: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "1");
 
-/// A stream for the client a proxy speaks for.
+/// Opens a stream for the client that a proxy forwards for.
 async fn forwarded(node: &Node, address: &str) -> Stream {
     let stream = Stream::open(node, "/subscribe/lobby", &[("X-Forwarded-For", address)]).await;
     assert_eq!(stream.head.status, 200);
@@ -44,10 +44,10 @@ async fn full_node_answers_200_with_backoff_and_ends_the_stream() {
         assert_eq!((stream.head.status, stream.head.header("content-type").as_str()), (200, "text/event-stream"));
         drawn.insert(refusal_retry(&mut stream).await.expect("a third stream is refused"));
     }
-    assert!(drawn.len() > 1, "all would come back at the same moment: {drawn:?}");
+    assert!(drawn.len() > 1, "all would reconnect at the same moment: {drawn:?}");
 }
 
-/// The answer is the same to one who brings an id: its place is kept.
+/// A refusal has no `id:`, which would move the cursor of an `EventSource`.
 #[tokio::test]
 async fn refused_subscriber_keeps_its_cursor() {
     let node = Node::start(&[("MAX_STREAMS", "1")]).await;
@@ -57,7 +57,7 @@ async fn refused_subscriber_keeps_its_cursor() {
     assert!(is_refused(&mut stream).await);
 }
 
-/// "A reader that closed is noticed within one heartbeat": then its stream is free for another.
+/// A closed stream is noticed within one heartbeat.
 #[tokio::test]
 async fn closed_stream_frees_its_permit() {
     let node = Node::start(&[("MAX_STREAMS", "1"), ("HEARTBEAT", "1")]).await;
@@ -97,7 +97,7 @@ async fn forwarded_for_is_ignored_without_a_trusted_proxy() {
     assert!(is_refused(&mut Stream::open(&node, "/subscribe/lobby", &[]).await).await);
 }
 
-/// "right-most untrusted hop": what a client writes in front of it is its own invention.
+/// A client can put anything in front of the hop that the proxy appends.
 #[tokio::test]
 async fn client_is_the_right_most_untrusted_hop() {
     let node = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1/32,198.51.100.0/24"), ONE_STREAM_PER_ADDRESS]).await;
@@ -126,7 +126,7 @@ async fn ipv6_clients_are_counted_per_64() {
     assert!(!is_refused(&mut forwarded(&node, "2001:db8:1:3::1").await).await);
 }
 
-/// "the header from an untrusted private peer is warned of once".
+/// The warning is for operators who forgot the option: a private peer sent `X-Forwarded-For`.
 #[tokio::test]
 async fn unset_trusted_proxies_is_warned_about_once() {
     let node = Node::start(&[]).await;

@@ -1,4 +1,4 @@
-//! Too fast: 429, per client address, until `Retry-After` has passed (contract 4; contract 8, `RATE_LIMIT`, `RATE_BURST`).
+//! The rate limit of posts per client address (contract § 4 and § 8, `RATE_LIMIT`, `RATE_BURST`).
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ async fn rate_limited_posts_are_429_until_retry_after_has_passed() {
     let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "3")]).await;
     let (accepted, refused) =
         post_until_rate_limited(async || node.publish("lobby", json!({ "message": "hi" })).await).await;
-    assert!(accepted >= 3, "the burst is 3, only {accepted} were taken");
+    assert!(accepted >= 3, "the burst is 3, only {accepted} were accepted");
     let seconds: u64 = refused.header("retry-after").parse().expect("Retry-After in seconds");
     assert!((1..=60).contains(&seconds), "{seconds} s");
     refused.problem(429);
     assert_eq!(node.stored("lobby").await.len(), accepted);
-    tokio::time::sleep(Duration::from_secs(seconds)).await; // what the header asks of the client
+    tokio::time::sleep(Duration::from_secs(seconds)).await; // as the header asks of the client
     node.publish("lobby", json!({ "message": "hi" })).await.expect(200);
 }
 
@@ -32,7 +32,7 @@ async fn each_address_has_its_own_rate_limit() {
     post_until_rate_limited(async || post("192.0.2.1").await).await;
     post("192.0.2.2").await.expect(200);
     post_until_rate_limited(async || post("2001:db8:1:1::1").await).await;
-    post("2001:db8:1:1:ffff::2").await.problem(429); // IPv6 clients are counted by /64
+    post("2001:db8:1:1:ffff::2").await.problem(429); // IPv6 clients are counted per /64
     post("2001:db8:1:2::1").await.expect(200);
 }
 

@@ -1,5 +1,5 @@
-//! Limits per client address hold for all nodes together: three allow what one does, and each keeps them alone while
-//! Redis is away (contract 8, `RATE_LIMIT`, `RATE_BURST`, `MAX_STREAMS_PER_ADDRESS`).
+//! Limits per client address hold for all nodes together. While Redis is away, each node keeps them on its own
+//! (contract § 8, `RATE_LIMIT`, `RATE_BURST`, `MAX_STREAMS_PER_ADDRESS`).
 
 use std::{
     collections::HashMap,
@@ -28,20 +28,20 @@ async fn post_from(node: &Node, address: &str) -> Answer {
     node.send(request.json(&json!({ "message": "hi" }))).await
 }
 
-/// How many of 30 posts are taken that go to the nodes in turn.
+/// Sends 30 posts to the nodes in turn and returns how many were accepted.
 async fn count_accepted(nodes: &[Node], address: impl Fn(usize) -> String) -> usize {
-    let mut taken = 0;
+    let mut accepted = 0;
     for (number, node) in nodes.iter().cycle().take(30).enumerate() {
         let answer = post_from(node, &address(number)).await;
         match answer.status {
-            200 => taken += 1,
+            200 => accepted += 1,
             _ => drop(answer.problem(429)),
         }
     }
-    taken
+    accepted
 }
 
-/// A stream that stays open, or none.
+/// Opens a stream. Returns `None` if it was refused because of a limit.
 async fn open_stream(node: &Node, address: &str) -> Option<Stream> {
     let mut stream = Stream::open(node, "/subscribe/lobby", &[("X-Forwarded-For", address)]).await;
     assert_eq!(stream.head.status, 200);
@@ -61,10 +61,10 @@ async fn open_stream(node: &Node, address: &str) -> Option<Stream> {
 async fn rate_limit_is_shared_by_three_nodes() {
     let redis = Redis::start().await;
     let nodes = start_three(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "6")]).await;
-    let began = Instant::now();
+    let started = Instant::now();
     let accepted = count_accepted(&nodes, |_| "192.0.2.1".to_owned()).await;
-    let most = 6 + began.elapsed().as_secs() as usize;
-    assert!((6..=most).contains(&accepted), "{accepted} of {most} were taken in {:?}", began.elapsed());
+    let most = 6 + started.elapsed().as_secs() as usize;
+    assert!((6..=most).contains(&accepted), "{accepted} of {most} were accepted in {:?}", started.elapsed());
     post_from(&nodes[0], "192.0.2.2").await.expect(200);
 }
 
@@ -77,7 +77,7 @@ async fn shared_rate_limit_recovers_after_retry_after() {
     let seconds: u64 = refused.header("retry-after").parse().expect("Retry-After in seconds");
     refused.problem(429);
     assert_eq!(seconds, 1);
-    tokio::time::sleep(Duration::from_secs(seconds)).await; // what the header asks of the client
+    tokio::time::sleep(Duration::from_secs(seconds)).await; // as the header asks of the client
     post_from(&nodes[2], "192.0.2.1").await.expect(200);
 }
 
@@ -86,17 +86,23 @@ async fn rotating_ipv6_or_forged_hops_gains_nothing_on_any_node() {
     let redis = Redis::start().await;
     let nodes =
         start_three(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "4"), ("MAX_STREAMS_PER_ADDRESS", "2")]).await;
-    let walks: [fn(usize) -> String; 2] = [
+    let rotations: [fn(usize) -> String; 2] = [
         |number| format!("2001:db8:1:2::{number:x}"),
-        |number| format!("203.0.113.{number}, 192.0.2.1"), // a proxy wrote the last one
+        |number| format!("203.0.113.{number}, 192.0.2.1"), // the proxy appends the last hop
     ];
-    for walk in walks {
-        let began = Instant::now();
-        let accepted = count_accepted(&nodes, walk).await;
-        assert!(accepted <= 4 + began.elapsed().as_secs() as usize, "{accepted} were taken in {:?}", began.elapsed());
-        let _streams =
-            [open_stream(&nodes[0], &walk(1)).await.unwrap(), open_stream(&nodes[1], &walk(2)).await.unwrap()];
-        assert!(open_stream(&nodes[2], &walk(3)).await.is_none());
+    for rotation in rotations {
+        let started = Instant::now();
+        let accepted = count_accepted(&nodes, rotation).await;
+        assert!(
+            accepted <= 4 + started.elapsed().as_secs() as usize,
+            "{accepted} were accepted in {:?}",
+            started.elapsed()
+        );
+        let _streams = [
+            open_stream(&nodes[0], &rotation(1)).await.unwrap(),
+            open_stream(&nodes[1], &rotation(2)).await.unwrap(),
+        ];
+        assert!(open_stream(&nodes[2], &rotation(3)).await.is_none());
     }
 }
 
@@ -113,13 +119,13 @@ async fn stream_limit_is_shared_and_the_newest_stream_is_refused() {
     }
     open_stream(&nodes[2], "192.0.2.2").await.expect("another address");
     for stream in &mut streams {
-        assert_eq!(stream.next().await.event.as_deref(), Some("heartbeat")); // nobody who was there had to go
+        assert_eq!(stream.next().await.event.as_deref(), Some("heartbeat")); // no open stream was ended for a new one
     }
     drop(streams.pop());
-    eventually("a free place on another node", async || open_stream(&nodes[2], "192.0.2.1").await).await;
+    eventually("a free permit on another node", async || open_stream(&nodes[2], "192.0.2.1").await).await;
 }
 
-/// All ask at once, on three nodes: the places are given once each.
+/// The streams are opened concurrently, so the reservations race.
 #[tokio::test]
 async fn concurrent_streams_on_three_nodes_stop_at_the_limit() {
     let redis = Redis::start().await;
@@ -139,9 +145,9 @@ async fn permits_of_a_killed_node_are_freed_within_seconds() {
     let killed = Instant::now();
     while open_stream(&nodes[1], "192.0.2.1").await.is_none() {
         assert!(killed.elapsed() < Duration::from_secs(15), "never free");
-        tokio::time::sleep(Duration::from_millis(200)).await; // asking is what a client does
+        tokio::time::sleep(Duration::from_millis(200)).await; // between two attempts of a client
     }
-    // While those of a node that lives and has nothing new to say are kept.
+    // The permits of a live node without changes are kept.
     let _second = open_stream(&nodes[2], "192.0.2.2").await.expect("the second of two");
     assert!(open_stream(&nodes[2], "192.0.2.2").await.is_none());
 }
@@ -152,11 +158,13 @@ async fn node_that_was_paused_counts_its_streams_again() {
     let nodes = start_three(&redis, &[("MAX_STREAMS_PER_ADDRESS", "1")]).await;
     let _stream = open_stream(&nodes[0], "192.0.2.1").await.expect("the first");
     nodes[0].signal(Signal::SIGSTOP);
-    let guest = eventually("its place", async || open_stream(&nodes[1], "192.0.2.1").await).await;
+    let guest = eventually("its permit", async || open_stream(&nodes[1], "192.0.2.1").await).await;
     nodes[0].signal(Signal::SIGCONT);
     drop(guest);
-    eventually("a place that is taken", async || open_stream(&nodes[1], "192.0.2.1").await.is_none().then_some(()))
-        .await;
+    eventually("a permit that is counted again", async || {
+        open_stream(&nodes[1], "192.0.2.1").await.is_none().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -168,41 +176,41 @@ async fn limits_are_per_node_in_an_outage_and_shared_again_after_it() {
     redis.kill();
     let mut during = Vec::new();
     for node in [&nodes[0], &nodes[0], &nodes[1]] {
-        let asked = Instant::now();
-        during.push(open_stream(node, "192.0.2.1").await.expect("a place that the node gives alone"));
-        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        let started = Instant::now();
+        during.push(open_stream(node, "192.0.2.1").await.expect("a permit that the node grants on its own"));
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     }
-    assert!(open_stream(&nodes[0], "192.0.2.1").await.is_none(), "three are there already");
-    let asked = Instant::now();
+    assert!(open_stream(&nodes[0], "192.0.2.1").await.is_none(), "three are open already");
+    let started = Instant::now();
     post_from(&nodes[0], "192.0.2.1").await.problem(503);
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     redis.restart().await;
-    eventually("a third node that knows of the others' streams", async || {
+    eventually("a third node that counts the others' streams", async || {
         open_stream(&nodes[2], "192.0.2.1").await.is_none().then_some(())
     })
     .await;
     drop(during);
 }
 
-/// Streams that end while nobody can be told of it hold no place for longer than a dead node's.
+/// A node that cannot report to Redis holds permits no longer than a dead node would.
 #[tokio::test]
 async fn permits_freed_in_an_outage_are_released_after_it() {
     let redis = Redis::start().await;
     let nodes = start_three(&redis, &[("MAX_STREAMS_PER_ADDRESS", "2"), ("HEARTBEAT", "1")]).await;
-    let gone = [
+    let ended = [
         open_stream(&nodes[0], "192.0.2.1").await.unwrap(),
         open_stream(&nodes[0], "192.0.2.1").await.unwrap(),
     ];
-    let _other = open_stream(&nodes[0], "192.0.2.2").await.expect("what keeps the node counting");
+    let _other = open_stream(&nodes[0], "192.0.2.2").await.expect("keeps the node reporting");
     redis.pause();
-    let _during = open_stream(&nodes[0], "192.0.2.3").await.expect("a place that the node gives alone");
-    drop(gone);
-    eventually("streams that ended", async || {
+    let _during = open_stream(&nodes[0], "192.0.2.3").await.expect("a permit that the node grants on its own");
+    drop(ended);
+    eventually("the end of the streams", async || {
         (nodes[0].metric("tiny_chat_streams_open").await == Some(2.0)).then_some(())
     })
     .await;
     redis.unpause();
-    eventually("a free place on another node", async || open_stream(&nodes[1], "192.0.2.1").await).await;
+    eventually("a free permit on another node", async || open_stream(&nodes[1], "192.0.2.1").await).await;
 }
 
 #[tokio::test]
@@ -218,7 +226,7 @@ async fn clock_moving_back_refuses_no_longer_than_one_burst() {
     refused.problem(429);
 }
 
-/// The calls of scripts that Redis has had.
+/// Returns how many script calls Redis has executed.
 async fn count_script_calls(redis: &Redis) -> u64 {
     let stats: String = redis.cmd(&["INFO", "commandstats"]).await;
     let count = |line: &str| line.split("calls=").nth(1)?.split(',').next()?.parse::<u64>().ok();
@@ -233,8 +241,8 @@ async fn simultaneous_streams_are_counted_in_few_redis_calls() {
     let before = count_script_calls(&redis).await;
     let addresses: Vec<String> =
         (0..400).map(|number| format!("198.51.{}.{}", 100 + number / 200, number % 200)).collect();
-    let crowd = join_all(addresses.iter().map(|address| open_stream(&node, address))).await;
-    assert!(crowd.iter().all(Option::is_some));
+    let streams = join_all(addresses.iter().map(|address| open_stream(&node, address))).await;
+    assert!(streams.iter().all(Option::is_some));
     let calls = count_script_calls(&redis).await - before;
     assert!(calls < 200, "{calls} calls for 400 streams of 400 addresses");
 }
@@ -246,14 +254,14 @@ async fn redis_forgets_idle_addresses() {
     let addresses: Vec<String> = (0..200).map(|number| format!("198.51.100.{number}")).collect();
     join_all(addresses.iter().map(|address| post_from(&node, address))).await;
     drop(join_all(addresses.iter().map(|address| open_stream(&node, address))).await);
-    eventually("a Redis without addresses", async || {
+    eventually("the expiry of all addresses", async || {
         let keys: Vec<String> = redis.cmd(&["KEYS", "chat:[rsp]*"]).await;
         keys.is_empty().then_some(())
     })
     .await;
 }
 
-/// What another node would read: the key table of contract 6 in operation.
+/// Other nodes read this form (contract § 6).
 #[tokio::test]
 async fn streams_of_an_address_are_one_expiring_hash() {
     let redis = Redis::start().await;

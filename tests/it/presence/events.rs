@@ -1,4 +1,4 @@
-//! Who is here: how many readers a room has on all nodes, their names, and who joined and left (issue 3, "Who is here").
+//! The presence of subscribers on all nodes: counts, names, and who joined (contract § 5).
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ async fn unnamed_subscribers_count_and_equal_names_are_listed_once(bus: Bus) {
     wait_for_presence(&node, json!({ "count": 3, "names": [] })).await;
 }
 
-/// "validated and escaped as `sender`": what is told can be inserted as HTML, and is what the messages have.
+/// A name in an event can be inserted as HTML and equals the `sender` of its messages.
 #[tokio::test]
 async fn name_is_escaped_like_a_sender_and_a_bad_one_is_422() {
     let node = Node::start(&[]).await;
@@ -69,7 +69,7 @@ async fn name_is_escaped_like_a_sender_and_a_bad_one_is_422() {
     wait_for_presence(&node, json!({ "count": 1, "names": [escaped] })).await;
 }
 
-/// Reads what a stream of several rooms says of them until each of these was told.
+/// Reads a merged stream until each of these rooms had a `presence` with this count and these names.
 async fn read_until_rooms(stream: &mut Stream, mut rooms: Vec<(&str, usize, Value)>) {
     let reading = async {
         while !rooms.is_empty() {
@@ -82,17 +82,17 @@ async fn read_until_rooms(stream: &mut Stream, mut rooms: Vec<(&str, usize, Valu
         }
     };
     if tokio::time::timeout(DEADLINE, reading).await.is_err() {
-        panic!("not told: {rooms:?}");
+        panic!("did not arrive: {rooms:?}");
     }
 }
 
-/// `in=`: one, several times, a comma list, nowhere; all rooms where it does not stand.
+/// `in` may be repeated, hold a list, or be empty; without it the subscriber is present in all rooms.
 async fn subscriber_of_merged_rooms_is_present_only_in_chosen_rooms(bus: Bus) {
     let node = bus.node(&[]).await;
     let mut watch = MergedStream::live(&node, "a,b,caf%C3%A9").await.stream.with_presence();
     let zero: Value = json!([]);
     read_until_rooms(&mut watch, vec![("a", 1, zero.clone()), ("b", 1, zero.clone()), ("café", 1, zero.clone())]).await;
-    let mut readers = Vec::new();
+    let mut streams = Vec::new();
     for (query, a, b, c) in [
         ("?name=all", 2, 2, 2),
         ("?name=one&in=a", 3, 2, 2),
@@ -102,7 +102,7 @@ async fn subscriber_of_merged_rooms_is_present_only_in_chosen_rooms(bus: Bus) {
         ("?name=nowhere&in=,", 5, 3, 3),
         ("?in=b%2Ca", 6, 4, 3),
     ] {
-        readers.push(Stream::live(&node, &format!("caf%C3%A9,b,a{query}")).await);
+        streams.push(Stream::live(&node, &format!("caf%C3%A9,b,a{query}")).await);
         for (room, count) in [("a", a), ("b", b), ("caf%C3%A9", c)] {
             let answer = node.get(&format!("/presence/{room}")).await.expect(200).json();
             assert_eq!(answer["count"], count, "{room} after {query}");
@@ -135,11 +135,12 @@ async fn subscriber_present_nowhere_still_receives_presence(bus: Bus) {
     read_until_data(&mut watch, json!({ "count": 1, "names": ["mason"] })).await;
     let mut second = Stream::live(&node, "lobby?in=").await.with_presence();
     read_until_data(&mut second, json!({ "count": 1, "names": ["mason"] })).await;
-    let mut several = Stream::live(there, "attic,lobby?in=attic").await.with_presence();
-    read_until_rooms(&mut several, vec![("attic", 1, json!([])), ("lobby", 1, json!(["mason"]))]).await;
+    let mut merged = Stream::live(there, "attic,lobby?in=attic").await.with_presence();
+    read_until_rooms(&mut merged, vec![("attic", 1, json!([])), ("lobby", 1, json!(["mason"]))]).await;
 }
 
-/// More is to be replayed than a node keeps, and the reader takes its time: what is told to those who are live is over.
+/// The replay exceeds the frame buffer and the subscriber reads slowly, so the `presence` for live subscribers is over
+/// when it becomes live.
 async fn subscriber_that_catches_up_slowly_receives_presence(bus: Bus) {
     let node = bus.node(&[("HISTORY", "4000")]).await;
     let text = "x".repeat(4000);
@@ -151,16 +152,16 @@ async fn subscriber_that_catches_up_slowly_receives_presence(bus: Bus) {
     let mut slow = Stream::open(&node, "/subscribe/lobby?name=mason&lastEventId=0-0", &[]).await.with_presence();
     read_until_data(&mut watch, json!({ "count": 2, "names": ["mason"] })).await;
     slow.first().await;
-    let (mut messages, mut told) = (0, false);
+    let (mut messages, mut has_presence) = (0, false);
     let reading = async {
-        while messages < 3000 || !told {
+        while messages < 3000 || !has_presence {
             let block = slow.next_content().await;
             messages += usize::from(block.id.is_some());
-            told |= block.event.as_deref() == Some("presence");
+            has_presence |= block.event.as_deref() == Some("presence");
         }
     };
     let done = tokio::time::timeout(DEADLINE, reading).await;
-    assert!(done.is_ok(), "presence was not told within {DEADLINE:?} of the {messages} messages");
+    assert!(done.is_ok(), "no presence within {DEADLINE:?}, after {messages} messages");
 }
 
 async fn user_joined_is_sent_for_the_first_subscriber_of_a_name(bus: Bus) {
@@ -187,7 +188,7 @@ async fn user_joined_is_sent_for_the_first_subscriber_of_a_name(bus: Bus) {
     .await;
     assert_eq!(
         seen.raw, "event: userJoined\ndata: {\"username\":\"zoe\",\"room\":\"lobby\"}\n\n",
-        "nobody before zoe"
+        "no join before that of zoe"
     );
 }
 
@@ -201,7 +202,7 @@ async fn presence_has_no_id_and_is_not_replayed(bus: Bus) {
         let mut back = Stream::open(&node, &format!("/subscribe/lobby?lastEventId={asked}"), &[]).await.with_presence();
         back.first().await;
         back.event("status").await;
-        assert_eq!(back.next_ids(missed.len()).await, missed, "nothing before or in between");
+        assert_eq!(back.next_ids(missed.len()).await, missed, "no presence before or in between");
         assert_eq!(back.next_content().await.json()["names"], json!(["mason"]));
     }
     assert_eq!(node.stored("lobby").await.len(), 2);
@@ -246,11 +247,11 @@ async fn presence_includes_the_subscribers_of_all_nodes() {
     for node in &nodes {
         wait_for_presence(node, all.clone()).await;
     }
-    let said = [joins_and_leaves(&alone), joins_and_leaves(&seen)].concat();
+    let joins = [joins_and_leaves(&alone), joins_and_leaves(&seen)].concat();
     let expected = [user_joined("mason"), user_joined("nora")];
-    assert_eq!(said, expected, "the second of a name is no news");
+    assert_eq!(joins, expected, "the second subscriber of a name is not a join");
     let mut late = subscribe_as(&third, "zoe").await;
-    assert_eq!(read_until_joined(&mut late, "zoe").await, [user_joined("zoe")], "the others have been here before");
+    assert_eq!(read_until_joined(&mut late, "zoe").await, [user_joined("zoe")], "the others joined earlier");
     drop((twin, nobody, late));
     read_until_data(&mut mason, json!({ "count": 2, "names": ["mason", "nora"] })).await;
     drop(mason);
@@ -258,7 +259,7 @@ async fn presence_includes_the_subscribers_of_all_nodes() {
     wait_for_presence(&nodes[0], json!({ "count": 1, "names": ["nora"] })).await;
 }
 
-/// What nodes say again, so that they are believed, is no news to readers.
+/// Nodes repeat their announcements so that they do not expire; subscribers must not see that.
 #[tokio::test]
 async fn unchanged_presence_is_not_repeated() {
     let redis = Redis::start().await;
@@ -273,15 +274,15 @@ async fn unchanged_presence_is_not_repeated() {
     }
 }
 
-/// "every other key of the room begins with it", and nothing stays of those who have left.
+/// The keys begin with that of the room's log, so a cluster keeps them in one slot.
 #[tokio::test]
 async fn presence_keys_start_with_the_rooms_key_and_are_removed() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[HEARTBEAT]).await;
-    let reader = Stream::live(&node, "a,b?name=mason").await;
+    let stream = Stream::live(&node, "a,b?name=mason").await;
     let keys = async || -> Vec<String> {
         let mut keys: Vec<String> = redis.cmd(&["KEYS", "*"]).await;
-        keys.retain(|key| key != "chat:processes" && !key.starts_with("chat:streams:")); // their limits
+        keys.retain(|key| key != "chat:processes" && !key.starts_with("chat:streams:")); // keys of the stream limits
         keys.sort();
         keys
     };
@@ -293,8 +294,8 @@ async fn presence_keys_start_with_the_rooms_key_and_are_removed() {
     for (key, room) in known.iter().zip(["chat:{a}:", "chat:{b}:"]) {
         assert!(key.starts_with(room), "{known:?}");
         let left: i64 = redis.cmd(&["PTTL", key]).await;
-        assert!((1..=30_000).contains(&left), "{key} is forgotten in {left} ms");
+        assert!((1..=30_000).contains(&left), "{key} expires in {left} ms");
     }
-    drop(reader);
+    drop(stream);
     eventually("no keys", async || keys().await.is_empty().then_some(())).await;
 }

@@ -1,4 +1,4 @@
-//! Who is here when a name goes, a node ends or Redis is away (issue 3, "Who is here"). Most of it takes its real time.
+//! Presence when a name leaves, a node ends or Redis is away. Most of these tests wait for real timeouts.
 
 use std::time::{Duration, Instant};
 
@@ -13,16 +13,16 @@ on_both_buses!(user_left_is_sent_after_15_seconds_without_the_name);
 /// What a busy machine may take on top.
 const SLACK: Duration = Duration::from_secs(4);
 
-/// How long nobody has a name before it has left.
+/// How long a name must have no subscriber before `userLeft` is sent.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// "none left for 15 s", and not when one comes back within.
+/// A name that returns within the 15 s has not left.
 async fn user_left_is_sent_after_15_seconds_without_the_name(bus: Bus) {
     let node = bus.node(&[HEARTBEAT]).await;
     let there = bus.second_node(&[HEARTBEAT]).await;
     let there = there.as_ref().unwrap_or(&node);
     let mut watch = subscribe_as(&node, "zoe").await;
-    let mut several = Stream::live(there, "lobby,attic").await.with_presence();
+    let mut merged = Stream::live(there, "lobby,attic").await.with_presence();
     let [mason, second, nora] = [
         subscribe_as(&node, "mason").await,
         subscribe_as(there, "mason").await,
@@ -31,49 +31,52 @@ async fn user_left_is_sent_after_15_seconds_without_the_name(bus: Bus) {
     read_until_data(&mut watch, json!({ "count": 5, "names": ["mason", "nora", "zoe"] })).await;
     drop(mason);
     read_until_data(&mut watch, json!({ "count": 4, "names": ["mason", "nora", "zoe"] })).await;
-    let (_crowd, lost) = (crowd(&node).await, subscribe_unread(&node, "crowd?name=mason").await);
-    let mut among_many = subscribe_unread(&node, "crowd").await.with_presence();
-    until(&mut among_many, presence_of(53)).await;
+    let (_fifty_one, lost) = (subscribe_unnamed(&node).await, subscribe_unread(&node, "garden?name=mason").await);
+    let mut in_large_room = subscribe_unread(&node, "garden").await.with_presence();
+    read_until(&mut in_large_room, presence_of(53)).await;
     drop((second, nora, lost));
     let left = Instant::now();
     read_until_data(&mut watch, json!({ "count": 2, "names": ["zoe"] })).await;
     let returned = subscribe_as(&node, "nora").await;
     read_until_data(&mut watch, json!({ "count": 3, "names": ["nora", "zoe"] })).await;
     let is_move = |block: &Block| block.event.as_deref().is_some_and(|event| event.starts_with("user"));
-    let gone = until(&mut watch, is_move).await;
+    let gone = read_until(&mut watch, is_move).await;
     assert_eq!(gone.raw, "event: userLeft\ndata: {\"username\":\"mason\"}\n\n");
     assert!((GRACE..GRACE + SLACK).contains(&left.elapsed()), "left after {:?}", left.elapsed());
     let is_leave = |block: &Block| block.event.as_deref() == Some("userLeft");
-    let gone = within(SLACK, "userLeft in a stream of several rooms", until(&mut several, is_leave)).await;
+    let gone = within(SLACK, "userLeft in a merged stream", read_until(&mut merged, is_leave)).await;
     assert_eq!((gone.json()["username"].as_str(), room_of(&gone).as_str()), (Some("mason"), "lobby"));
     let _mason = subscribe_as(there, "mason").await;
-    let back = until(&mut watch, is_move).await;
-    assert_eq!(back.raw, "event: userJoined\ndata: {\"username\":\"mason\"}\n\n", "nora has never left");
+    let back = read_until(&mut watch, is_move).await;
+    assert_eq!(
+        back.raw, "event: userJoined\ndata: {\"username\":\"mason\"}\n\n",
+        "no userLeft for nora, who returned in time"
+    );
     drop(returned);
     let gone_again = read_until_data(&mut watch, json!({ "count": 3, "names": ["mason", "zoe"] })).await;
-    assert_eq!(joins_and_leaves(&gone_again), [], "her 15 seconds begin anew");
+    assert_eq!(joins_and_leaves(&gone_again), [], "her 15 seconds start again");
     for _ in 0..3 {
-        assert_eq!(watch.next().await.event.as_deref(), Some("heartbeat"), "no news while she may come back");
+        assert_eq!(watch.next().await.event.as_deref(), Some("heartbeat"), "no userLeft while she may still return");
     }
-    until(&mut among_many, presence_of(52)).await;
+    read_until(&mut in_large_room, presence_of(52)).await;
     let mut block = Block::default();
     while left.elapsed() < Duration::from_secs(17) || block.event.as_deref() != Some("heartbeat") {
-        block = among_many.next().await;
+        block = in_large_room.next().await;
         assert_ne!(block.event.as_deref(), Some("userLeft"), "in a room of more than 50");
     }
 }
 
-/// 51 readers without a name.
-async fn crowd(node: &Node) -> Vec<Stream> {
-    join_all((0..51).map(|_| subscribe_unread(node, "crowd"))).await
+/// Subscribes 51 times without a name.
+async fn subscribe_unnamed(node: &Node) -> Vec<Stream> {
+    join_all((0..51).map(|_| subscribe_unread(node, "garden"))).await
 }
 
 fn presence_of(count: usize) -> impl Fn(&Block) -> bool {
     move |block| block.event.as_deref() == Some("presence") && block.json()["count"] == count
 }
 
-/// The first block of this kind; all others are passed over. Longer than what takes its real time here.
-async fn until(stream: &mut Stream, is_wanted: impl Fn(&Block) -> bool) -> Block {
+/// Returns the first block that matches and skips all others. The timeout exceeds the grace periods tested here.
+async fn read_until(stream: &mut Stream, is_wanted: impl Fn(&Block) -> bool) -> Block {
     let reading = async {
         loop {
             let block = stream.next().await;
@@ -82,11 +85,11 @@ async fn until(stream: &mut Stream, is_wanted: impl Fn(&Block) -> bool) -> Block
             }
         }
     };
-    within(3 * DEADLINE, "a block of another kind", reading).await
+    within(3 * DEADLINE, "a matching block", reading).await
 }
 
-/// "with a time to live per node, so that a crashed node's readers are gone within 30 s": to those who were there
-/// before, to those who come meanwhile to a node that hears of the room only then, and to those who ask.
+/// Holds for subscribers that were there before, for subscribers of a node that learns of the room only afterwards, and
+/// for `GET /presence`.
 #[tokio::test]
 async fn presence_of_a_killed_node_expires_within_30_seconds() {
     const GONE: Duration = Duration::from_secs(30);
@@ -98,35 +101,35 @@ async fn presence_of_a_killed_node_expires_within_30_seconds() {
         Node::on(&redis, &[]).await,
     );
     let mut watch = subscribe_as(&node, "zoe").await;
-    let _ghosts = [subscribe_as(&killed, "mason").await, subscribe_as(&killed, "nora").await];
+    let _stale = [subscribe_as(&killed, "mason").await, subscribe_as(&killed, "nora").await];
     read_until_data(&mut watch, json!({ "count": 3, "names": ["mason", "nora", "zoe"] })).await;
     killed.kill();
     let crash = Instant::now();
     let gone = json!({ "count": 1, "names": ["zoe"] });
     let is_gone = |block: &Block| block.event.as_deref() == Some("presence") && block.json() == gone;
     let before = async {
-        until(&mut watch, is_gone).await;
+        read_until(&mut watch, is_gone).await;
         crash.elapsed()
     };
     let meanwhile = async {
         tokio::time::sleep_until((crash + Duration::from_secs(18)).into()).await;
         let mut late = Stream::live(&late, "lobby?in=").await.with_presence();
-        until(&mut late, is_gone).await;
+        read_until(&mut late, is_gone).await;
         crash.elapsed()
     };
-    let asked = async {
+    let queried = async {
         while empty.get("/presence/lobby").await.expect(200).json() != gone {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         crash.elapsed()
     };
-    let all = async { tokio::join!(before, meanwhile, asked) };
-    let (before, meanwhile, asked) = within(3 * DEADLINE, "the end of the ghosts", all).await;
-    let moments = [before, meanwhile, asked];
+    let all = async { tokio::join!(before, meanwhile, queried) };
+    let (before, meanwhile, queried) = within(3 * DEADLINE, "the expiry of presence entries", all).await;
+    let moments = [before, meanwhile, queried];
     assert!(moments.iter().all(|moment| *moment < GONE), "gone after {moments:?}");
 }
 
-/// A node that drains says so itself: nobody waits for what it said to grow old.
+/// A draining node announces it, so the other nodes need not wait for its entry to expire.
 #[tokio::test]
 async fn presence_of_a_draining_node_is_removed_immediately() {
     let redis = Redis::start().await;
@@ -141,11 +144,11 @@ async fn presence_of_a_draining_node_is_removed_immediately() {
     leaving.terminate();
     assert!(leaving.exit().await.success());
     let gone = json!({ "count": 1, "names": ["zoe"] });
-    assert_eq!(node.get("/presence/lobby").await.expect(200).json(), gone, "at once");
-    within(SLACK, "the end of the readers", read_until_data(&mut watch, gone)).await;
+    assert_eq!(node.get("/presence/lobby").await.expect(200).json(), gone, "immediately");
+    within(SLACK, "the presence after the drain", read_until_data(&mut watch, gone)).await;
 }
 
-/// Longer than what was said is believed: without the bus nobody is thought to have left, and nothing is told of it.
+/// The outage is longer than presence entries are valid.
 #[tokio::test]
 async fn no_user_left_is_sent_because_of_an_outage() {
     let mut redis = Redis::start().await;
@@ -156,15 +159,15 @@ async fn no_user_left_is_sent_because_of_an_outage() {
         read_until_data(stream, both.clone()).await;
     }
     redis.kill();
-    let begun = Instant::now();
-    eventually("a node that knows of the outage", async || {
+    let started = Instant::now();
+    eventually("a node that detects the outage", async || {
         (nodes[0].metric("tiny_chat_store_connected").await == Some(0.0)).then_some(())
     })
     .await;
-    let asked = Instant::now();
+    let queried = Instant::now();
     nodes[0].get("/presence/lobby").await.problem(503);
-    assert!(asked.elapsed() < Duration::from_secs(2), "an answer after {:?}", asked.elapsed());
-    tokio::time::sleep_until((begun + Duration::from_secs(26)).into()).await;
+    assert!(queried.elapsed() < Duration::from_secs(2), "an answer after {:?}", queried.elapsed());
+    tokio::time::sleep_until((started + Duration::from_secs(26)).into()).await;
     redis.restart().await;
     for node in &nodes {
         wait_for_presence(node, both.clone()).await;
@@ -176,13 +179,13 @@ async fn no_user_left_is_sent_because_of_an_outage() {
             let data = block.json();
             let same = data == both || data["count"] == 3 || data == json!({ "username": "zoe" });
             let own = block.event.as_deref() == Some("userJoined");
-            assert!(same || own, "told in the outage or after it: {block:?}");
+            assert!(same || own, "sent because of the outage: {block:?}");
             assert_ne!(block.event.as_deref(), Some("userLeft"));
         }
     }
 }
 
-/// Who leaves and comes while Redis is away is told to the others on its node, and to the other nodes afterwards.
+/// Joins and leaves reach subscribers of the same node immediately, and those of other nodes after the outage.
 #[tokio::test]
 async fn presence_changes_in_an_outage_reach_all_nodes_after_it() {
     let mut redis = Redis::start().await;
@@ -193,7 +196,7 @@ async fn presence_changes_in_an_outage_reach_all_nodes_after_it() {
     read_until_data(&mut mason, all.clone()).await;
     read_until_data(&mut nora, all).await;
     redis.kill();
-    eventually("a node that knows of the outage", async || {
+    eventually("a node that detects the outage", async || {
         (nodes[0].metric("tiny_chat_store_connected").await == Some(0.0)).then_some(())
     })
     .await;

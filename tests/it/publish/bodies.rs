@@ -1,4 +1,4 @@
-//! The body of a publish: its types, its size, its form (contract 4, "Publish").
+//! The body of a post: content types, size and syntax (contract § 4).
 
 use reqwest::{Body, Method, multipart};
 use serde_json::json;
@@ -6,15 +6,15 @@ use serde_json::json;
 use crate::support::{Answer, Node, send_raw};
 
 const FORM: &str = "application/x-www-form-urlencoded";
-const LIMIT: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// A body under a content type, to one room.
+/// Posts a body with a content type to a room.
 async fn send(node: &Node, content_type: &str, body: impl Into<Body>) -> Answer {
     node.send(node.request(Method::POST, "/lobby").header("Content-Type", content_type).body(body))
         .await
 }
 
-/// A JSON body of exactly so many bytes; an unknown field fills it up.
+/// Returns a JSON body of exactly this many bytes, padded with an unknown field.
 fn body_of(bytes: usize) -> String {
     let frame = r#"{"message":"hi","filling":""}"#.len();
     format!(r#"{{"message":"hi","filling":"{}"}}"#, "x".repeat(bytes - frame))
@@ -65,20 +65,20 @@ async fn other_or_missing_content_types_are_415() {
 #[tokio::test]
 async fn body_of_64_kib_is_accepted_and_one_byte_more_is_413() {
     let node = Node::start(&[]).await;
-    send(&node, "application/json", body_of(LIMIT)).await.expect(200);
-    send(&node, "application/json", body_of(LIMIT + 1)).await.problem(413);
+    send(&node, "application/json", body_of(MAX_BODY_BYTES)).await.expect(200);
+    send(&node, "application/json", body_of(MAX_BODY_BYTES + 1)).await.problem(413);
     let form = |bytes: usize| format!("message=hi&filling={}", "x".repeat(bytes - "message=hi&filling=".len()));
-    send(&node, FORM, form(LIMIT)).await.expect(200);
-    send(&node, FORM, form(LIMIT + 1)).await.problem(413);
+    send(&node, FORM, form(MAX_BODY_BYTES)).await.expect(200);
+    send(&node, FORM, form(MAX_BODY_BYTES + 1)).await.problem(413);
     let multipart = |bytes: usize| {
         let empty = "--x\r\nContent-Disposition: form-data; name=\"message\"\r\n\r\nhi\r\n--x\r\nContent-Disposition: form-data; name=\"filling\"\r\n\r\n\r\n--x--\r\n";
         empty.replace("\r\n\r\n\r\n", &format!("\r\n\r\n{}\r\n", "x".repeat(bytes - empty.len())))
     };
-    send(&node, "multipart/form-data; boundary=x", multipart(LIMIT)).await.expect(200);
-    send(&node, "multipart/form-data; boundary=x", multipart(LIMIT + 1)).await.problem(413);
+    send(&node, "multipart/form-data; boundary=x", multipart(MAX_BODY_BYTES)).await.expect(200);
+    send(&node, "multipart/form-data; boundary=x", multipart(MAX_BODY_BYTES + 1)).await.problem(413);
 }
 
-/// Nothing is decompressed, so nothing can swell: the claim alone is refused.
+/// Nothing is ever decompressed, so a `Content-Encoding` is enough to be refused.
 #[tokio::test]
 async fn a_compressed_body_is_415() {
     let node = Node::start(&[]).await;
@@ -90,7 +90,7 @@ async fn a_compressed_body_is_415() {
     send("identity").await.id();
 }
 
-/// A body whose length is not announced is held to the same limit.
+/// A chunked body has no `Content-Length` to check in advance.
 #[tokio::test]
 async fn chunked_body_is_limited_while_it_arrives() {
     let node = Node::start(&[]).await;
@@ -98,8 +98,8 @@ async fn chunked_body_is_limited_while_it_arrives() {
         let head = "POST /lobby HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked";
         format!("{head}\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
     };
-    assert!(send_raw(&node, chunked(&body_of(LIMIT))).await.starts_with("HTTP/1.1 200 "));
-    assert!(send_raw(&node, chunked(&body_of(LIMIT + 1))).await.starts_with("HTTP/1.1 413 "));
+    assert!(send_raw(&node, chunked(&body_of(MAX_BODY_BYTES))).await.starts_with("HTTP/1.1 200 "));
+    assert!(send_raw(&node, chunked(&body_of(MAX_BODY_BYTES + 1))).await.starts_with("HTTP/1.1 413 "));
 }
 
 #[tokio::test]

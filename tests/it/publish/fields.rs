@@ -1,4 +1,4 @@
-//! The fields of a message: what each may hold, counted in Unicode scalar values (contract 4, "Publish").
+//! The fields of a message: what each may hold, counted in Unicode scalar values (contract § 4).
 
 use reqwest::Method;
 use serde_json::json;

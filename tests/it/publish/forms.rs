@@ -1,11 +1,11 @@
-//! The form of a browser without JavaScript: where it leads, and what an error keeps (contract 4, "Publish").
+//! The form of a browser without JavaScript: its redirect, and what an error page keeps (contract § 4).
 
 use html_escape::decode_html_entities;
 use reqwest::{Method, multipart};
 
 use crate::support::{Answer, BROWSER, Node, Redis, post_until_rate_limited};
 
-/// A form a browser submits without JavaScript.
+/// Submits the form as a browser without JavaScript does.
 async fn submit(node: &Node, fields: &[(&str, &str)]) -> Answer {
     node.send(node.request(Method::POST, "/lobby").header("Accept", BROWSER).form(fields)).await
 }
@@ -22,7 +22,7 @@ async fn browser_form_is_redirected_to_its_room() {
     assert_eq!(node.newest("lobby").await["message"], "hi");
 }
 
-/// "Every error is `application/problem+json`, or an HTML page where the client prefers HTML".
+/// Negotiated with `Accept` and its quality values (RFC 9110 § 12.5.1).
 #[tokio::test]
 async fn error_is_html_only_if_the_client_prefers_html() {
     let node = Node::start(&[]).await;
@@ -43,13 +43,12 @@ async fn error_is_html_only_if_the_client_prefers_html() {
     }
 }
 
-/// "for a form it still holds what was typed, ready to send again".
 #[tokio::test]
 async fn refused_form_keeps_the_typed_text() {
     let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
     let sender = r#"mason "<i>" & sons"#;
     let message = "  <b>two</b> lines & \"quotes\"\nsecond </textarea><script>alert(1)</script>";
-    let holds = |page: String| {
+    let assert_keeps_text = |page: String| {
         assert!(
             !page.contains("<b>two") && !page.contains("<script>alert") && !page.contains("\"<i>\""),
             "unescaped: {page}"
@@ -61,10 +60,10 @@ async fn refused_form_keeps_the_typed_text() {
             "no form: {page}"
         );
     };
-    holds(submit(&node, &[("sender", sender), ("message", message), ("key", "a bad key")]).await.html(422));
+    assert_keeps_text(submit(&node, &[("sender", sender), ("message", message), ("key", "a bad key")]).await.html(422));
     let (_, too_fast) =
         post_until_rate_limited(async || submit(&node, &[("sender", sender), ("message", message)]).await).await;
-    holds(too_fast.html(429));
+    assert_keeps_text(too_fast.html(429));
     let foreign = node
         .request(Method::POST, "/lobby")
         .header("Accept", BROWSER)

@@ -1,4 +1,4 @@
-//! Input that was made to break something: no text can become anything but text (contract 4, "Escaping"; 5; 6).
+//! Hostile input: text stays text in frames, pages and JSON, and malformed requests harm nothing else.
 
 use html_escape::decode_html_entities;
 use proptest::{
@@ -12,7 +12,7 @@ use crate::support::{Bus, Node, Redis, Stream, key, on_both_buses, send_raw};
 
 on_both_buses!(no_message_can_forge_a_frame, no_requested_cursor_can_forge_a_frame);
 
-/// Texts that end a line, a frame, a string or a tag somewhere.
+/// Texts that would end a line, a frame, a string or a tag if they were not escaped.
 const FORGED: &[&str] = &[
     "x\n\nid: 9-9\n\n",
     "x\r\rid: 9-9\r\r",
@@ -31,10 +31,10 @@ const FORGED: &[&str] = &[
 
 async fn no_message_can_forge_a_frame(bus: Bus) {
     let node = bus.node(&[]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     for text in FORGED {
         let id = node.post("lobby", "mason", text).await;
-        let frame = reader.next().await;
+        let frame = subscriber.next().await;
         let lines: Vec<&str> = frame.raw.split('\n').collect();
         assert_eq!(lines.len(), 4, "one id line, one data line, a blank line: {frame:?}");
         assert!(
@@ -54,18 +54,18 @@ async fn no_message_can_forge_a_frame(bus: Bus) {
     assert!(texts.iter().map(|text| decode_html_entities(text)).eq(FORGED.iter().copied()));
 }
 
-/// What no sender may hold is refused; what one may hold stays inside its JSON string.
+/// A sender with control characters is refused; any other stays within its JSON string.
 #[tokio::test]
 async fn no_sender_can_forge_a_frame() {
     let node = Node::start(&[]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     for text in FORGED {
         let answer = node.publish("lobby", json!({ "sender": text, "message": "hi" })).await;
         if text.chars().any(|c| c.is_control() || c == '\u{feff}') {
             answer.problem(422);
         } else {
             answer.expect(200);
-            let frame = reader.next().await;
+            let frame = subscriber.next().await;
             assert_eq!(frame.raw.lines().count(), 3, "{frame:?}");
             assert_eq!(decode_html_entities(&frame.message().sender), *text);
         }
@@ -80,14 +80,14 @@ async fn no_key_can_forge_a_frame() {
     }
 }
 
-/// The asked id is the one thing a stream repeats to its reader.
+/// A gap repeats the requested cursor, which is the only client input that a stream sends back.
 async fn no_requested_cursor_can_forge_a_frame(bus: Bus) {
     let node = bus.node(&[]).await;
     for text in FORGED {
-        let asked = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
-        let mut stream = Stream::open(&node, &format!("/subscribe/lobby?lastEventId={asked}"), &[]).await;
+        let requested = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
+        let mut stream = Stream::open(&node, &format!("/subscribe/lobby?lastEventId={requested}"), &[]).await;
         let first = stream.first().await;
-        assert!(first.id.is_none_or(|id| id == "0-0"), "an invalid id became a place");
+        assert!(first.id.is_none_or(|id| id == "0-0"), "an invalid id became a cursor");
         let gap = stream.next_content().await;
         assert_eq!(gap.event.as_deref(), Some("gap"));
         let expected: String = text.chars().take(64).collect();
@@ -97,18 +97,18 @@ async fn no_requested_cursor_can_forge_a_frame(bus: Bus) {
     }
 }
 
-/// Any text at all comes out as it went in: through JSON, escaping, the bus, the frame and the parser.
+/// Covers JSON, escaping, the bus, the frame and the parser.
 #[test]
 fn any_text_arrives_unchanged() {
     let runtime = Runtime::new().expect("a runtime");
     let node = runtime.block_on(Node::start(&[]));
-    let reader = std::cell::RefCell::new(runtime.block_on(Stream::live(&node, "lobby")));
+    let subscriber = std::cell::RefCell::new(runtime.block_on(Stream::live(&node, "lobby")));
     let text = proptest::collection::vec(any::<char>(), 1..200).prop_map(String::from_iter);
     let texts = text.prop_filter("white space only is refused", |text| !text.trim().is_empty());
     let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
     let holds = |text: String| {
         runtime.block_on(node.post("lobby", "mason", &text));
-        let message = runtime.block_on(reader.borrow_mut().next_message()).message;
+        let message = runtime.block_on(subscriber.borrow_mut().next_message()).message;
         let plain = |message: &str| !message.contains(['<', '>', '"', '\'', '/']);
         prop_assert!(plain(&message), "not escaped: {message}");
         prop_assert_eq!(decode_html_entities(&message), text);
@@ -117,7 +117,7 @@ fn any_text_arrives_unchanged() {
     TestRunner::new(config).run(&texts, holds).unwrap();
 }
 
-/// Who may write to Redis may write anything; the stream stays well-formed and goes on.
+/// Any program with access to Redis may write any entry; the stream must stay well-formed and continue.
 #[tokio::test]
 async fn no_entry_in_redis_can_break_a_stream() {
     let redis = Redis::start().await;
@@ -137,9 +137,9 @@ async fn no_entry_in_redis_can_break_a_stream() {
     }
     let _: String = redis.cmd(&["XADD", &key("lobby"), "1700000000000-7", "nothing", "known"]).await;
     let last = node.post("lobby", "mason", "hi").await;
-    let mut reader = Stream::resume(&node, "lobby", "0-0").await;
+    let mut subscriber = Stream::resume(&node, "lobby", "0-0").await;
     loop {
-        let block = reader.next_content().await;
+        let block = subscriber.next_content().await;
         let known = |id: &str| id == last || id.starts_with("1700000000000-");
         assert!(block.id.as_deref().is_none_or(known), "a forged id: {block:?}");
         if block.id.as_ref() == Some(&last) {
@@ -160,11 +160,11 @@ async fn deeply_nested_json_does_not_crash_the_node() {
     node.get("/healthz").await.expect(200);
 }
 
-/// A request that is not HTTP ends its own connection and nothing else; what it says tells nothing of the inside.
+/// The answer must not reveal internals either.
 #[tokio::test]
 async fn malformed_http_closes_only_its_own_connection() {
     let node = Node::start(&[]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     for request in [
         "\r\n\r\n",
         "GARBAGE\r\n\r\n",
@@ -176,10 +176,10 @@ async fn malformed_http_closes_only_its_own_connection() {
         assert!(!answer.contains("panicked") && !answer.contains("src/"), "{answer}");
     }
     let id = node.post("lobby", "mason", "hi").await;
-    assert_eq!(reader.next_message().await.id, id);
+    assert_eq!(subscriber.next_message().await.id, id);
 }
 
-/// Data in JSON that is not what a field is: refused, never taken for something else.
+/// A JSON value of another type is refused and not converted.
 #[tokio::test]
 async fn a_field_of_another_type_is_refused() {
     let node = Node::start(&[]).await;

@@ -1,8 +1,8 @@
-//! Ids: a timestamp and a total order, assigned once by the bus (contract 3).
+//! Ids: a timestamp and a sequence number, assigned once by the bus (contract § 3).
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::support::{Bus, Node, Redis, Stream, eventually, halves, key, on_both_buses};
+use crate::support::{Bus, Node, Redis, Stream, halves, key, on_both_buses};
 
 on_both_buses!(
     an_id_is_the_time_and_the_sequence_number_in_its_room,
@@ -24,12 +24,12 @@ async fn an_id_is_the_time_and_the_sequence_number_in_its_room(bus: Bus) {
         assert!((before..=now()).contains(&ms), "{id} is not a time between {before} and {}", now());
     }
     assert!(ids.is_sorted_by_key(|id| halves(id).0), "{ids:?}");
-    assert_eq!(halves(&node.post("garden", "mason", "hi").await).1, 1, "every room counts on its own");
+    assert_eq!(halves(&node.post("garden", "mason", "hi").await).1, 1, "each room has its own numbers");
 }
 
 async fn ids_are_consecutive_under_concurrent_writes(bus: Bus) {
     let nodes = bus.two_nodes(&[]).await;
-    let mut readers = [Stream::live(&nodes[0], "lobby").await, Stream::live(&nodes[1], "lobby").await];
+    let mut subscribers = [Stream::live(&nodes[0], "lobby").await, Stream::live(&nodes[1], "lobby").await];
     let (a, b, c, d) = tokio::join!(
         nodes[0].fill("lobby", 50),
         nodes[0].fill("lobby", 50),
@@ -38,27 +38,23 @@ async fn ids_are_consecutive_under_concurrent_writes(bus: Bus) {
     );
     let mut ids = [a, b, c, d].concat();
     ids.sort_by_key(|id| halves(id).1);
-    assert!(ids.iter().map(|id| halves(id).1).eq(1..=200), "numbers are missing or double: {ids:?}");
-    assert!(ids.is_sorted_by_key(|id| halves(id).0), "time runs backwards: {ids:?}");
-    for reader in &mut readers {
-        assert_eq!(reader.next_ids(200).await, ids, "every reader sees the one order");
+    assert!(ids.iter().map(|id| halves(id).1).eq(1..=200), "numbers are missing or repeated: {ids:?}");
+    assert!(ids.is_sorted_by_key(|id| halves(id).0), "time decreases: {ids:?}");
+    for subscriber in &mut subscribers {
+        assert_eq!(subscriber.next_ids(200).await, ids, "every subscriber sees the same order");
     }
 }
 
 async fn expired_log_restarts_numbering_at_1(bus: Bus) {
     let node = bus.node(&[("HISTORY_TTL", "1")]).await;
     let first = node.fill("lobby", 3).await;
-    forgotten(&node).await;
+    node.wait_until_expired("lobby").await;
     let again = node.post("lobby", "mason", "hi").await;
     assert_eq!(halves(&again).1, 1);
     assert!(halves(&again).0 > halves(&first[2]).0);
 }
 
-async fn forgotten(node: &Node) {
-    eventually("the end of the log", async || (node.history("lobby", "").await["last"] == "0-0").then_some(())).await
-}
-
-/// `ms = max(now, last ms)`.
+/// The time of an id is `max(now, time of the last id)`.
 #[tokio::test]
 async fn ids_stay_monotonic_when_the_clock_moves_back() {
     let redis = Redis::start().await;
@@ -68,7 +64,7 @@ async fn ids_stay_monotonic_when_the_clock_moves_back() {
     assert_eq!(node.fill("lobby", 2).await, [format!("{ahead}-8"), format!("{ahead}-9")]);
 }
 
-/// The next id counts from `last-generated-id`, "never from its last entry": a number given twice is a message lost.
+/// The next id follows `last-generated-id`, not the last entry: a number used twice would be a lost message.
 #[tokio::test]
 async fn number_of_a_deleted_message_is_not_reused() {
     let redis = Redis::start().await;

@@ -1,4 +1,5 @@
-//! Publishing: acknowledged means stored, both fields escaped, refused means not there (contract 4; guarantee 1).
+//! Publishing: acknowledged messages are stored, both fields are escaped, refused ones are not stored
+//! (contract § 4).
 
 use serde_json::json;
 
@@ -10,28 +11,28 @@ on_both_buses!(
     refused_message_is_not_published,
 );
 
-/// 2xx comes with the id and nothing else, once the message is stored: guarantee 1.
+/// The response has the id and nothing else, and is sent once the message is stored.
 async fn acknowledged_message_is_stored_and_streamed(bus: Bus) {
     let node = bus.node(&[]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     let answer = node.publish("lobby", json!({ "sender": "mason", "message": "hi" })).await.expect(200);
     assert_eq!(answer.media_type(), "application/json");
     let id = answer.json()["id"].clone();
     assert_eq!(answer.json(), json!({ "id": id }));
     assert_eq!(node.newest("lobby").await["id"], id);
-    let message = reader.next_message().await;
+    let message = subscriber.next_message().await;
     assert_eq!(
         (message.id.as_str(), message.sender.as_str(), message.message.as_str()),
         (id.as_str().unwrap(), "mason", "hi")
     );
 }
 
-/// "Escaping": `& < > " ' /` in sender and message, in the stream and in the history.
+/// The characters `& < > " ' /` are escaped in sender and message, in the stream and in the history.
 async fn sender_and_message_are_escaped_byte_for_byte(bus: Bus) {
     let node = bus.node(&[]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     let id = node.post("lobby", r#"<b>&"'/"#, r#"</p>&amp;"'"#).await;
-    let frame = reader.next().await;
+    let frame = subscriber.next().await;
     let sender = "&lt;b&gt;&amp;&quot;&#x27;&#x2F;";
     let message = "&lt;&#x2F;p&gt;&amp;amp;&quot;&#x27;";
     assert_eq!(frame.raw, format!("id: {id}\ndata: {{\"sender\":\"{sender}\",\"message\":\"{message}\"}}\n\n"));
@@ -41,12 +42,12 @@ async fn sender_and_message_are_escaped_byte_for_byte(bus: Bus) {
 
 async fn refused_message_is_not_published(bus: Bus) {
     let node = bus.node(&[]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     node.publish("lobby", json!({ "message": " " })).await.problem(422);
     node.publish("lobby", json!({ "message": "hi", "sender": "\u{7}" })).await.problem(422);
     node.publish("lobby", json!({ "message": "hi", "key": "a b" })).await.problem(422);
     node.publish("lobby", json!({ "message": "hi", "filling": "x".repeat(65_536) })).await.problem(413);
     let id = node.post("lobby", "mason", "the only one").await;
-    assert_eq!(reader.next_message().await.id, id);
+    assert_eq!(subscriber.next_message().await.id, id);
     assert_eq!(node.stored("lobby").await.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! What a node writes to Redis: one entry and one announcement per message, under one key (contract 6).
+//! What a node writes to Redis: one entry and one announcement per message, both named by one key (contract § 6).
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{DEADLINE, Node, Redis, key, within};
 
-/// An entry as contract 6 describes it: `data`, `node`, and a type only where it is no message.
+/// An entry has the fields `data` and `node`, and `type` only if it is not a message.
 #[tokio::test]
 async fn log_entry_holds_the_data_and_the_node() {
     let redis = Redis::start().await;
@@ -22,13 +22,13 @@ async fn log_entry_holds_the_data_and_the_node() {
     assert_eq!(fields.get("type").map_or("", String::as_str), "");
 }
 
-/// "the byte 0x1E, the id, a space, the type (empty for a message), a space, the data", on the channel named like the key.
+/// The payload is the byte 0x1E, the id, a space, the type (empty for a message), a space, and the data.
 #[tokio::test]
 async fn announcement_of_a_message_has_id_empty_type_and_data() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
-    let mut ears = redis.subscribe("lobby").await;
-    let mut announced = ears.on_message();
+    let mut pubsub = redis.subscribe("lobby").await;
+    let mut announced = pubsub.on_message();
     let first = node.post("lobby", "mason", "hi").await;
     let second = node.publish("lobby", json!({ "message": "ho", "key": "k" })).await.id();
     node.publish("lobby", json!({ "message": "ho", "key": "k" })).await.expect(200);

@@ -1,9 +1,9 @@
-//! What another program PUBLISHes on a room's channel: passed on, and nothing more (contract 5, "Foreign publishes"; 6).
+//! Payloads that another program publishes on a room's channel: forwarded, and nothing more (contract § 5 and § 6).
 
 use crate::support::{Node, Redis, Stream, halves};
 
-/// A node with one live reader of the room.
-async fn listening(redis: &Redis) -> (Node, Stream) {
+/// Starts a node with one live subscriber of the room.
+async fn start_subscribed_node(redis: &Redis) -> (Node, Stream) {
     let node = Node::on(redis, &[]).await;
     let stream = Stream::live(&node, "lobby").await;
     (node, stream)
@@ -12,10 +12,10 @@ async fn listening(redis: &Redis) -> (Node, Stream) {
 #[tokio::test]
 async fn foreign_publish_reaches_all_nodes_without_an_id() {
     let redis = Redis::start().await;
-    let (_first, mut here) = listening(&redis).await;
-    let (_second, mut there) = listening(&redis).await;
+    let (_first, mut here) = start_subscribed_node(&redis).await;
+    let (_second, mut there) = start_subscribed_node(&redis).await;
     let payload = r#"{"sender":"cron","message":"backup done"}"#;
-    assert_eq!(redis.publish("lobby", payload).await, 2, "each node holds one subscription");
+    assert_eq!(redis.publish("lobby", payload).await, 2, "each node has one subscription");
     for stream in [&mut here, &mut there] {
         assert_eq!(stream.next().await.raw, format!("data: {payload}\n\n"));
     }
@@ -24,7 +24,7 @@ async fn foreign_publish_reaches_all_nodes_without_an_id() {
 #[tokio::test]
 async fn every_kind_of_line_break_splits_data_lines() {
     let redis = Redis::start().await;
-    let (_node, mut stream) = listening(&redis).await;
+    let (_node, mut stream) = start_subscribed_node(&redis).await;
     redis.publish("lobby", "a\rb\nc\r\nd\n\ne").await;
     assert_eq!(stream.next().await.raw, "data: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: e\n\n");
 }
@@ -32,7 +32,7 @@ async fn every_kind_of_line_break_splits_data_lines() {
 #[tokio::test]
 async fn no_payload_can_forge_a_frame() {
     let redis = Redis::start().await;
-    let (_node, mut stream) = listening(&redis).await;
+    let (_node, mut stream) = start_subscribed_node(&redis).await;
     for payload in [
         "id: 9-9\nevent: gap\n\ndata: x",
         "\n\nid: 9-9",
@@ -51,18 +51,18 @@ async fn no_payload_can_forge_a_frame() {
 #[tokio::test]
 async fn nul_bom_and_separators_pass_unchanged() {
     let redis = Redis::start().await;
-    let (_node, mut stream) = listening(&redis).await;
+    let (_node, mut stream) = start_subscribed_node(&redis).await;
     for payload in ["a\0b", "\u{feff}a", "\u{2028}a\u{2029}b\u{85}c", "  spaces ", "ünï"] {
         redis.publish("lobby", payload).await;
         assert_eq!(stream.next().await.data.as_deref(), Some(payload));
     }
 }
 
-/// A stream is UTF-8, whatever is published: the parser of these tests panics otherwise.
+/// An event stream is UTF-8 (WHATWG HTML § 9.2.6); the parser of these tests panics if it is not.
 #[tokio::test]
 async fn invalid_utf_8_does_not_break_the_stream() {
     let redis = Redis::start().await;
-    let (node, mut stream) = listening(&redis).await;
+    let (node, mut stream) = start_subscribed_node(&redis).await;
     redis.publish("lobby", b"one\xff\xfe two\xc3").await;
     let block = stream.next().await;
     let data = block.data.as_deref().unwrap_or_default();
@@ -71,11 +71,11 @@ async fn invalid_utf_8_does_not_break_the_stream() {
     assert_eq!(stream.next().await.message().id, id);
 }
 
-/// "anything else on the channel is foreign", the byte 0x1E in front or not.
+/// An announcement begins with 0x1E, but so may any other payload.
 #[tokio::test]
 async fn malformed_announcements_are_treated_as_foreign() {
     let redis = Redis::start().await;
-    let (node, mut stream) = listening(&redis).await;
+    let (node, mut stream) = start_subscribed_node(&redis).await;
     for payload in [
         "\x1e",
         "\x1ehello",
@@ -97,7 +97,7 @@ async fn malformed_announcements_are_treated_as_foreign() {
 #[tokio::test]
 async fn foreign_publish_is_not_stored_replayed_or_numbered() {
     let redis = Redis::start().await;
-    let (node, mut stream) = listening(&redis).await;
+    let (node, mut stream) = start_subscribed_node(&redis).await;
     let first = node.post("lobby", "mason", "one").await;
     redis.publish("lobby", "between").await;
     let second = node.post("lobby", "mason", "two").await;

@@ -1,5 +1,5 @@
-//! Redis away, stopped or emptied: what readers and writers are told, and that nothing is lost
-//! that the log still has (contract 5, "Gap" and "Status"; contract 6; guarantees 1, 3 and 4).
+//! Redis down, hanging, full or emptied: posts are refused, streams report it, and nothing that the log still has is
+//! lost (contract § 5 to § 7).
 
 use std::{
     net::SocketAddr,
@@ -13,7 +13,7 @@ use crate::support::{Gap, Node, Proxy, Redis, Stream, eventually, within};
 
 const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
 
-/// A node that reaches Redis only through a proxy.
+/// Starts a node that reaches Redis only through a proxy.
 async fn start_behind(proxy: &Proxy) -> Node {
     let url = format!("redis://{}", proxy.address());
     Node::start(&[("REDIS_URL", &url), HEARTBEAT]).await
@@ -23,7 +23,7 @@ fn address(redis: &Redis) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], redis.port()))
 }
 
-/// The ids of `count` messages, and then the status that says all is well: it may not come before them.
+/// Returns the ids of the next `count` messages, after which `status` must be live and not before.
 async fn read_until_live(stream: &mut Stream, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     while ids.len() < count {
@@ -37,7 +37,7 @@ async fn read_until_live(stream: &mut Stream, count: usize) -> Vec<String> {
     ids
 }
 
-// Redis away
+// nodes and posts in an outage
 
 #[tokio::test]
 async fn node_starts_without_redis_and_recovers() {
@@ -50,37 +50,37 @@ async fn node_starts_without_redis_and_recovers() {
     assert_post_unavailable(&node).await;
     let mut early = Stream::open(&node, "/subscribe/lobby", &[]).await;
     assert_eq!(early.head.status, 200);
-    assert_eq!(early.first().await.id, None, "nobody knows the place yet");
+    assert_eq!(early.first().await.id, None, "the cursor is not known yet");
     early.expect_status(false).await;
     redis.restart().await;
     node.ready().await;
-    let place = early.next_content().await;
-    assert_eq!(place.raw, "id: 0-0\n\n");
+    let cursor = early.next_content().await;
+    assert_eq!(cursor.raw, "id: 0-0\n\n");
     early.expect_status(true).await;
     let id = node.post("lobby", "mason", "at last").await;
     assert_eq!(early.next_message().await.id, id);
 }
 
-/// "200 when the bus has been reached since the start …; a later outage shows in its body and in `status`, not in the code".
+/// Readiness means that Redis was reached since the start. A later outage shows in the body and in `status`, not in the
+/// code, so that a load balancer does not take out all nodes together.
 #[tokio::test]
 async fn later_outage_keeps_a_node_ready_and_shows_in_the_body() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let before = node.get("/readyz").await.expect(200);
     redis.kill();
-    eventually("another body of /readyz", async || {
+    eventually("a changed body of /readyz", async || {
         (node.get("/readyz").await.expect(200).body != before.body).then_some(())
     })
     .await;
     assert_eq!(node.metric("tiny_chat_store_connected").await, Some(0.0));
     redis.restart().await;
-    eventually("the body of before", async || {
+    eventually("the original body of /readyz", async || {
         (node.get("/readyz").await.expect(200).body == before.body).then_some(())
     })
     .await;
 }
 
-/// "pages come without history and say so; `/history` is 503."
 #[tokio::test]
 async fn pages_in_an_outage_omit_history_and_say_so() {
     let mut redis = Redis::start().await;
@@ -128,21 +128,21 @@ async fn posts_are_refused_in_time_while_redis_hangs() {
 async fn posts_are_refused_only_while_redis_is_full() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     let limit = async |bytes: &str| redis.cmd::<String>(&["CONFIG", "SET", "maxmemory", bytes]).await;
     limit("1").await;
     assert_post_unavailable(&node).await;
     limit("0").await;
     let id = node.post("lobby", "mason", "room again").await;
-    assert_eq!(reader.next_message().await.id, id);
+    assert_eq!(subscriber.next_message().await.id, id);
 }
 
-/// Guarantee 1: "Anything else: unknown; send again with the same `key` and it appears once."
+/// After a 503 it is unknown whether the message was stored.
 #[tokio::test]
 async fn unacknowledged_post_repeated_with_its_key_appears_once() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     let fields = json!({ "sender": "mason", "message": "did it arrive?", "key": "k-1" });
     redis.pause();
     node.publish("lobby", fields.clone()).await.problem(503);
@@ -153,33 +153,33 @@ async fn unacknowledged_post_repeated_with_its_key_appears_once() {
     })
     .await;
     let next = node.post("lobby", "mason", "it did").await;
-    assert_eq!(reader.next_ids(2).await, [id, next]);
+    assert_eq!(subscriber.next_ids(2).await, [id, next]);
 }
 
-// readers through an outage
+// streams in an outage
 
 #[tokio::test]
 async fn redis_restart_with_its_log_loses_nothing() {
     let mut redis = Redis::durable().await;
     let nodes = [Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await];
-    let mut readers = [Stream::live(&nodes[0], "lobby").await, Stream::live(&nodes[1], "lobby").await];
+    let mut subscribers = [Stream::live(&nodes[0], "lobby").await, Stream::live(&nodes[1], "lobby").await];
     for round in 0..3 {
         let ids = nodes[round % 2].fill("lobby", 5).await;
-        for reader in &mut readers {
-            assert_eq!(reader.next_ids(5).await, ids);
+        for subscriber in &mut subscribers {
+            assert_eq!(subscriber.next_ids(5).await, ids);
         }
         redis.kill();
-        for reader in &mut readers {
-            reader.expect_status(false).await;
+        for subscriber in &mut subscribers {
+            subscriber.expect_status(false).await;
         }
         redis.restart().await;
-        for reader in &mut readers {
-            reader.expect_status(true).await;
+        for subscriber in &mut subscribers {
+            subscriber.expect_status(true).await;
         }
     }
 }
 
-/// "in mid-stream, when a log was lost under a connected reader; `asked` is then the last id sent".
+/// A gap in mid-stream has the id that was sent last as `asked`.
 #[tokio::test]
 async fn redis_restart_without_its_log_sends_a_gap() {
     let mut redis = Redis::start().await;
@@ -199,62 +199,62 @@ async fn redis_restart_without_its_log_sends_a_gap() {
     assert_eq!(returning.next_ids(7).await, ids);
 }
 
-/// "while the node has lost its bus (1 s or more) the stream stays open and says `"live":false`".
+/// The stream stays open and reports `"live":false` within a second or so.
 #[tokio::test]
 async fn hanging_redis_shows_in_the_status_and_heartbeats_continue() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[HEARTBEAT]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     redis.pause();
-    within(Duration::from_secs(5), "the status", reader.expect_status(false)).await;
+    within(Duration::from_secs(5), "the status", subscriber.expect_status(false)).await;
     for _ in 0..2 {
-        assert_eq!(reader.next().await.event.as_deref(), Some("heartbeat"));
+        assert_eq!(subscriber.next().await.event.as_deref(), Some("heartbeat"));
     }
     redis.unpause();
-    reader.expect_status(true).await;
+    subscriber.expect_status(true).await;
     let id = post_until_accepted(&node, "awake").await;
-    assert_eq!(reader.next_message().await.id, id);
+    assert_eq!(subscriber.next_message().await.id, id);
 }
 
-/// "`true` comes after everything missed was sent."
+/// `"live":true` is sent after everything that was missed.
 #[tokio::test]
 async fn missed_messages_arrive_before_the_live_status() {
     let redis = Redis::start().await;
     let proxy = Proxy::to(address(&redis)).await;
     let (here, there) = (start_behind(&proxy).await, Node::on(&redis, &[("HISTORY", "10000")]).await);
-    let mut reader = Stream::live(&here, "lobby").await;
+    let mut subscriber = Stream::live(&here, "lobby").await;
     let mut idle = Stream::live(&here, "garden").await;
     for missed in [10, 300, 1500] {
         proxy.cut();
-        reader.expect_status(false).await;
+        subscriber.expect_status(false).await;
         idle.expect_status(false).await;
         let ids = there.fill("lobby", missed).await;
         proxy.restore();
-        assert_eq!(read_until_live(&mut reader, ids.len()).await, ids);
+        assert_eq!(read_until_live(&mut subscriber, ids.len()).await, ids);
         idle.expect_status(true).await;
     }
 }
 
-/// Who is behind only because its node was is not "slow": there is more at once than any socket takes.
+/// After the outage more is sent at once than any socket buffer holds, which must not count as a slow subscriber.
 #[tokio::test]
 async fn subscriber_behind_after_an_outage_is_not_ended_as_slow() {
     const MISSED: usize = 2000;
     let redis = Redis::start().await;
     let proxy = Proxy::to(address(&redis)).await;
     let (here, there) = (start_behind(&proxy).await, Node::on(&redis, &[("HISTORY", "10000")]).await);
-    let mut reader = Stream::live(&here, "lobby").await;
+    let mut subscriber = Stream::live(&here, "lobby").await;
     proxy.cut();
-    reader.expect_status(false).await;
+    subscriber.expect_status(false).await;
     let text = "x".repeat(4000);
     let mut ids = Vec::new();
     for _ in 0..MISSED {
         ids.push(there.post("lobby", "mason", &text).await);
     }
     proxy.restore();
-    assert_eq!(read_until_live(&mut reader, ids.len()).await, ids);
+    assert_eq!(read_until_live(&mut subscriber, ids.len()).await, ids);
 }
 
-/// "Who comes during the outage gets 200, `retry:`, `status` false, and its place when it is known".
+/// A stream opened in an outage gets 200, `retry:`, `status` false, and its cursor once that is known.
 #[tokio::test]
 async fn stream_opened_in_an_outage_is_served_after_it() {
     let redis = Redis::start().await;
@@ -269,7 +269,7 @@ async fn stream_opened_in_an_outage_is_served_after_it() {
     assert_eq!(returning.first().await.id.as_ref(), Some(&before[2]));
     returning.expect_status(false).await;
     let mut recent = Stream::open(&here, "/subscribe/lobby?history=3", &[]).await;
-    assert_eq!(recent.first().await.id, None, "nobody knows yet which are the last three");
+    assert_eq!(recent.first().await.id, None, "the last three messages are not known yet");
     recent.expect_status(false).await;
     let mut elsewhere = Stream::open(&here, "/subscribe/attic", &[("Last-Event-ID", "0-0")]).await;
     assert_eq!(elsewhere.first().await.id.as_deref(), Some("0-0"));
@@ -278,28 +278,32 @@ async fn stream_opened_in_an_outage_is_served_after_it() {
     proxy.restore();
     assert_eq!(read_until_live(&mut warm, 5).await, during);
     assert_eq!(read_until_live(&mut returning, 7).await, [&before[3..], &during[..]].concat());
-    assert_eq!(recent.next_content().await.raw, format!("id: {}\n\n", during[1]), "the place before the last three");
+    assert_eq!(
+        recent.next_content().await.raw,
+        format!("id: {}\n\n", during[1]),
+        "the cursor before the last three"
+    );
     assert_eq!(read_until_live(&mut recent, 3).await, during[2..]);
     assert_eq!(read_until_live(&mut elsewhere, 0).await, [""; 0]);
     let id = post_until_accepted(&here, "after").await;
-    for mut reader in [warm, returning, recent] {
-        assert_eq!(reader.next_message().await.id, id);
+    for mut subscriber in [warm, returning, recent] {
+        assert_eq!(subscriber.next_message().await.id, id);
     }
 }
 
-/// "`DRAIN`: seconds over which streams are sent away at SIGTERM": whether or not Redis answers.
+/// `DRAIN` holds whether or not Redis answers.
 #[tokio::test]
 async fn node_with_a_hanging_redis_exits_in_time() {
     let redis = Redis::start().await;
     let mut node = Node::on(&redis, &[("DRAIN", "1")]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     redis.pause();
-    reader.expect_status(false).await;
-    let asked = Instant::now();
+    subscriber.expect_status(false).await;
+    let signalled = Instant::now();
     node.terminate();
     assert!(node.exit().await.success());
-    assert!(asked.elapsed() < Duration::from_secs(4), "ended after {:?}", asked.elapsed());
-    let last = reader.read_to_end().await.pop().expect("a last word");
+    assert!(signalled.elapsed() < Duration::from_secs(4), "ended after {:?}", signalled.elapsed());
+    let last = subscriber.read_to_end().await.pop().expect("a last block");
     assert_eq!(last.event.as_deref(), Some("backoff"), "{last:?}");
 }
 
@@ -307,21 +311,21 @@ async fn node_with_a_hanging_redis_exits_in_time() {
 async fn node_survives_losing_all_redis_connections() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     for round in 0..5 {
         let _: u64 = redis.cmd(&["CLIENT", "KILL", "SKIPME", "yes"]).await;
         let id = post_until_accepted(&node, &format!("round {round}")).await;
-        assert_eq!(reader.next_message().await.id, id);
+        assert_eq!(subscriber.next_message().await.id, id);
         node.history("lobby", "").await;
     }
 }
 
-/// Whatever else is published on the channel, before and after every break: it is passed on and does no harm.
+/// Other payloads on the channel, before and after each break, are forwarded and must not disturb the recovery.
 #[tokio::test]
 async fn reconnects_with_foreign_publishes_lose_nothing() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
-    let mut reader = Stream::live(&node, "lobby").await;
+    let mut subscriber = Stream::live(&node, "lobby").await;
     let mut ids = Vec::new();
     for payload in [
         "cron",
@@ -340,7 +344,7 @@ async fn reconnects_with_foreign_publishes_lose_nothing() {
     }
     let mut seen = Vec::new();
     while seen.len() < ids.len() {
-        let block = reader.next_content().await;
+        let block = subscriber.next_content().await;
         assert_eq!(block.event, None, "{block:?}");
         seen.extend(block.id);
     }

@@ -1,4 +1,4 @@
-//! Resuming: every later message, once, in order, then live (contract 5, "Resume").
+//! Resuming after a cursor: every later message, once and in order, then live (contract § 5).
 
 use crate::support::{Bus, Node, Redis, Stream, halves, key, on_both_buses};
 
@@ -11,17 +11,17 @@ on_both_buses!(
     long_log_is_replayed_completely,
 );
 
-/// Opens a stream, and checks that its first block names this place.
-async fn placed(node: &Node, query: &str, headers: &[(&str, &str)], place: &str) -> Stream {
+/// Opens a stream and checks that its first block has this cursor.
+async fn open_at(node: &Node, query: &str, headers: &[(&str, &str)], cursor: &str) -> Stream {
     let mut stream = Stream::open(node, &format!("/subscribe/lobby{query}"), headers).await;
-    assert_eq!(stream.first().await.id.as_deref(), Some(place));
+    assert_eq!(stream.first().await.id.as_deref(), Some(cursor));
     stream
 }
 
 async fn resume_replays_after_the_cursor_and_then_goes_live(bus: Bus) {
     let node = bus.node(&[]).await;
     let missed = node.fill("lobby", 10).await;
-    let mut stream = placed(&node, "", &[("Last-Event-ID", &missed[3])], &missed[3]).await;
+    let mut stream = open_at(&node, "", &[("Last-Event-ID", &missed[3])], &missed[3]).await;
     assert_eq!(stream.event("status").await["live"], true);
     let live = node.fill("lobby", 3).await;
     assert_eq!(stream.next_ids(9).await, [&missed[4..], &live].concat());
@@ -35,10 +35,10 @@ async fn cursor_is_accepted_in_the_header_or_the_query(bus: Bus) {
         format!("?last_event_id={}", ids[1]),
         format!("?lastEventId={}&other=1", ids[1]),
     ] {
-        assert_eq!(placed(&node, &query, &[], &ids[1]).await.next_message().await.id, ids[2], "{query}");
+        assert_eq!(open_at(&node, &query, &[], &ids[1]).await.next_message().await.id, ids[2], "{query}");
     }
     for name in ["Last-Event-ID", "last-event-id", "LAST-EVENT-ID"] {
-        assert_eq!(placed(&node, "", &[(name, &ids[1])], &ids[1]).await.next_message().await.id, ids[2], "{name}");
+        assert_eq!(open_at(&node, "", &[(name, &ids[1])], &ids[1]).await.next_message().await.id, ids[2], "{name}");
     }
 }
 
@@ -46,31 +46,31 @@ async fn resume_by_header_wins_over_the_query_and_over_history(bus: Bus) {
     let node = bus.node(&[]).await;
     let ids = node.fill("lobby", 5).await;
     let query = format!("?lastEventId={}&history=5", ids[0]);
-    let mut stream = placed(&node, &query, &[("Last-Event-ID", &ids[3])], &ids[3]).await;
+    let mut stream = open_at(&node, &query, &[("Last-Event-ID", &ids[3])], &ids[3]).await;
     assert_eq!(stream.next_message().await.id, ids[4]);
-    let mut stream = placed(&node, &query, &[], &ids[0]).await;
+    let mut stream = open_at(&node, &query, &[], &ids[0]).await;
     assert_eq!(stream.next_ids(4).await, ids[1..]);
-    let mut stream = placed(&node, "?history=5", &[("Last-Event-ID", &ids[2])], &ids[2]).await;
+    let mut stream = open_at(&node, "?history=5", &[("Last-Event-ID", &ids[2])], &ids[2]).await;
     assert_eq!(stream.next_ids(2).await, ids[3..]);
 }
 
 async fn cursor_0_0_replays_the_whole_log(bus: Bus) {
     let node = bus.node(&[]).await;
-    let mut empty = placed(&node, "?lastEventId=0-0", &[], "0-0").await;
+    let mut empty = open_at(&node, "?lastEventId=0-0", &[], "0-0").await;
     let ids = node.fill("lobby", 3).await;
     assert_eq!(empty.next_ids(3).await, ids);
-    assert_eq!(placed(&node, "?lastEventId=0-0", &[], "0-0").await.next_ids(3).await, ids);
+    assert_eq!(open_at(&node, "?lastEventId=0-0", &[], "0-0").await.next_ids(3).await, ids);
 }
 
 async fn cursor_at_the_end_replays_nothing(bus: Bus) {
     let node = bus.node(&[]).await;
     let ids = node.fill("lobby", 3).await;
-    let mut stream = placed(&node, "", &[("Last-Event-ID", &ids[2])], &ids[2]).await;
+    let mut stream = open_at(&node, "", &[("Last-Event-ID", &ids[2])], &ids[2]).await;
     let next = node.post("lobby", "mason", "next").await;
     assert_eq!(stream.next_message().await.id, next);
 }
 
-/// More than any single read of the log, and more than a socket buffer holds.
+/// More messages than one read of the log returns, and more than a socket buffer holds.
 async fn long_log_is_replayed_completely(bus: Bus) {
     let node = bus.node(&[("HISTORY", "3000")]).await;
     let mut ids = Vec::new();
@@ -81,17 +81,16 @@ async fn long_log_is_replayed_completely(bus: Bus) {
         ids.extend([a, b, c, d].concat());
     }
     ids.sort_by_key(|id| halves(id).1);
-    let mut stream = placed(&node, "?lastEventId=0-0", &[], "0-0").await;
+    let mut stream = open_at(&node, "?lastEventId=0-0", &[], "0-0").await;
     assert_eq!(stream.next_ids(2000).await, ids);
 }
 
-/// "An id newer than what the node holds is looked up in the log before anything is said about it":
-/// the node hears nothing of the room when the second node's reader brings its id.
+/// A subscriber coming from the other node can know an id before this node has received it.
 #[tokio::test]
 async fn cursor_from_another_node_is_looked_up_in_the_log() {
     let redis = Redis::start().await;
     let (here, there) = (Node::on(&redis, &[]).await, Node::on(&redis, &[]).await);
-    let _keeps_the_room_open = Stream::live(&here, "lobby").await;
+    let _keeps_the_room = Stream::live(&here, "lobby").await;
     for _ in 0..20 {
         let ids = there.fill("lobby", 2).await;
         let mut stream = Stream::resume(&here, "lobby", &ids[0]).await;
@@ -99,7 +98,7 @@ async fn cursor_from_another_node_is_looked_up_in_the_log() {
     }
 }
 
-/// "stands directly before the first retained message (its n less one, its ms not later)".
+/// The predecessor's number is one less, and its time is not later.
 #[tokio::test]
 async fn predecessor_of_the_first_retained_message_resumes() {
     let redis = Redis::start().await;
@@ -108,19 +107,19 @@ async fn predecessor_of_the_first_retained_message_resumes() {
     let _: u64 = redis.cmd(&["XTRIM", &key("lobby"), "MAXLEN", "2"]).await;
     let (ms, n) = halves(&ids[2]);
     for asked in [ids[1].clone(), format!("{ms}-{}", n - 1), format!("1-{}", n - 1)] {
-        let mut stream = placed(&node, "", &[("Last-Event-ID", &asked)], &asked).await;
+        let mut stream = open_at(&node, "", &[("Last-Event-ID", &asked)], &asked).await;
         assert_eq!(stream.next_ids(2).await, ids[2..], "{asked}");
     }
 }
 
-/// "the log's last id when fresh", though its message was deleted.
+/// The message of that id may have been deleted.
 #[tokio::test]
 async fn fresh_stream_starts_at_the_last_generated_id() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let ids = node.fill("lobby", 3).await;
     let _: u64 = redis.cmd(&["XDEL", &key("lobby"), &ids[2]]).await;
-    let mut fresh = placed(&node, "", &[], &ids[2]).await;
+    let mut fresh = open_at(&node, "", &[], &ids[2]).await;
     let next = node.post("lobby", "mason", "next").await;
     assert_eq!(fresh.next_message().await.id, next);
 }

@@ -1,5 +1,5 @@
-//! The splice of replay and live: readers come at any moment while messages flow, and nobody misses or doubles one
-//! (guarantees 2 and 3).
+//! The splice of replay and live: subscribers connect at random moments while messages flow, and receive each exactly
+//! once (contract § 7).
 
 use std::sync::Arc;
 
@@ -13,38 +13,43 @@ on_both_buses!(
 );
 
 const MESSAGES: u64 = 400;
-const READERS: u64 = 40;
+const SUBSCRIBERS: u64 = 40;
 
-/// How a reader comes to its first place.
+/// How a subscriber chooses its first cursor.
 #[derive(Clone, Copy)]
-enum Arrival {
+enum StartCursor {
     Fresh,
     WithHistory,
     AfterHistory,
     FromTheBeginning,
 }
 
-const ARRIVALS: [Arrival; 4] = [Arrival::Fresh, Arrival::WithHistory, Arrival::AfterHistory, Arrival::FromTheBeginning];
+const START_CURSORS: [StartCursor; 4] = [
+    StartCursor::Fresh,
+    StartCursor::WithHistory,
+    StartCursor::AfterHistory,
+    StartCursor::FromTheBeginning,
+];
 
-impl Arrival {
-    /// Joins, and gives the stream with the number of the message before its first.
-    async fn join(self, node: &Node) -> (Stream, u64) {
+impl StartCursor {
+    /// Subscribes, and returns the stream and the sequence number of its cursor.
+    async fn subscribe(self, node: &Node) -> (Stream, u64) {
         let query = match self {
-            Arrival::Fresh => String::new(),
-            Arrival::WithHistory => "?history=10".to_owned(),
-            Arrival::AfterHistory => {
+            StartCursor::Fresh => String::new(),
+            StartCursor::WithHistory => "?history=10".to_owned(),
+            StartCursor::AfterHistory => {
                 let history = node.history("lobby", "?limit=5").await;
                 format!("?lastEventId={}", history["last"].as_str().expect("last"))
             }
-            Arrival::FromTheBeginning => "?lastEventId=0-0".to_owned(),
+            StartCursor::FromTheBeginning => "?lastEventId=0-0".to_owned(),
         };
         let mut stream = Stream::open(node, &format!("/subscribe/lobby{query}"), &[]).await;
-        let place = stream.first().await.id.expect("a place");
-        (stream, halves(&place).1)
+        let cursor = stream.first().await.id.expect("a cursor");
+        (stream, halves(&cursor).1)
     }
 }
 
-/// Writes through both nodes at once, and tells how far it has come.
+/// Publishes through both nodes concurrently. `written` counts acknowledged messages.
 async fn write(nodes: &[Arc<Node>; 2], written: &watch::Sender<u64>) -> Vec<String> {
     let half = async |node: &Node| {
         let mut ids = Vec::new();
@@ -60,44 +65,44 @@ async fn write(nodes: &[Arc<Node>; 2], written: &watch::Sender<u64>) -> Vec<Stri
     ids
 }
 
-/// Waits until so many messages were acknowledged.
-async fn reached(written: &mut watch::Receiver<u64>, count: u64) {
+/// Waits until this many messages were acknowledged.
+async fn wait_for_count(written: &mut watch::Receiver<u64>, count: u64) {
     written.wait_for(|written| *written >= count).await.expect("the writer lives");
 }
 
 async fn random_joins_under_load_lose_and_duplicate_nothing(bus: Bus) {
     let nodes = bus.two_nodes(&[]).await;
     let (written, progress) = watch::channel(0);
-    let mut readers = Vec::new();
-    for number in 0..READERS {
+    let mut subscribers = Vec::new();
+    for number in 0..SUBSCRIBERS {
         let node = Arc::clone(&nodes[number as usize % 2]);
-        let arrival = ARRIVALS[number as usize / 2 % 4];
+        let start = START_CURSORS[number as usize / 2 % 4];
         let mut progress = progress.clone();
         let moment = rand::random_range(0..MESSAGES * 9 / 10);
-        readers.push(tokio::spawn(async move {
-            reached(&mut progress, moment).await;
-            let (mut stream, place) = arrival.join(&node).await;
-            let missing = usize::try_from(MESSAGES - place).expect("a place in the log");
-            (place, stream.next_ids(missing).await)
+        subscribers.push(tokio::spawn(async move {
+            wait_for_count(&mut progress, moment).await;
+            let (mut stream, cursor) = start.subscribe(&node).await;
+            let missing = usize::try_from(MESSAGES - cursor).expect("a cursor in the log");
+            (cursor, stream.next_ids(missing).await)
         }));
     }
     let ids = write(&nodes, &written).await;
-    for reader in readers {
-        let (place, seen) = reader.await.expect("a reader that got its messages");
-        assert_eq!(seen, ids[place as usize..], "after {place}");
+    for subscriber in subscribers {
+        let (cursor, seen) = subscriber.await.expect("the subscriber does not panic");
+        assert_eq!(seen, ids[cursor as usize..], "after {cursor}");
     }
 }
 
 async fn random_resumes_under_load_lose_and_duplicate_nothing(bus: Bus) {
     let nodes = bus.two_nodes(&[]).await;
     let (written, progress) = watch::channel(0);
-    let mut readers = Vec::new();
-    for _ in 0..READERS / 2 {
+    let mut subscribers = Vec::new();
+    for _ in 0..SUBSCRIBERS / 2 {
         let nodes = nodes.clone();
         let mut progress = progress.clone();
-        readers.push(tokio::spawn(async move {
+        subscribers.push(tokio::spawn(async move {
             let mut seen: Vec<String> = Vec::new();
-            reached(&mut progress, 1).await;
+            wait_for_count(&mut progress, 1).await;
             for visit in 0.. {
                 let last = seen.last().map_or("0-0", String::as_str);
                 let mut stream = Stream::resume(&nodes[visit % 2], "lobby", last).await;
@@ -111,7 +116,7 @@ async fn random_resumes_under_load_lose_and_duplicate_nothing(bus: Bus) {
         }));
     }
     let ids = write(&nodes, &written).await;
-    for reader in readers {
-        assert_eq!(reader.await.expect("a reader that got its messages"), ids);
+    for subscriber in subscribers {
+        assert_eq!(subscriber.await.expect("the subscriber does not panic"), ids);
     }
 }

@@ -1,10 +1,10 @@
-//! Many who come back at once: one log, read few times, and still nothing is kept from them (contract 5; issue 4).
+//! Reconnect storms: many subscribers resume together, and the log is read only a few times (contract § 5).
 
 use futures_util::{StreamExt, future::join_all, stream};
 
 use crate::support::{Gap, Node, Redis, Stream, key};
 
-const CROWD: usize = 400;
+const SUBSCRIBERS: usize = 400;
 
 async fn room_reads(node: &Node) -> f64 {
     node.metric("tiny_chat_log_reads_total{purpose=\"room\"}").await.expect("a metric")
@@ -17,44 +17,44 @@ async fn reconnect_storm_reads_the_log_a_few_times() {
     let _warm = Stream::live(&node, "lobby").await;
     let ids = node.fill("lobby", 51).await;
     let before = room_reads(&node).await;
-    let come_back = async |_| Stream::resume(&node, "lobby", &ids[0]).await.next_ids(50).await;
-    // A few at a time: who comes in one moment shares a reading anyway.
-    let mut crowd = stream::iter(0..CROWD).map(come_back).buffer_unordered(4);
-    while let Some(seen) = crowd.next().await {
+    let resume = async |_| Stream::resume(&node, "lobby", &ids[0]).await.next_ids(50).await;
+    // A few at a time, because subscribers that resume in the same moment share a read anyway.
+    let mut resumed = stream::iter(0..SUBSCRIBERS).map(resume).buffer_unordered(4);
+    while let Some(seen) = resumed.next().await {
         assert_eq!(seen, ids[1..]);
     }
     let reads = room_reads(&node).await - before;
-    assert!(reads <= 20.0, "{reads} readings for {CROWD} who came back");
+    assert!(reads <= 20.0, "{reads} reads for {SUBSCRIBERS} subscribers");
     assert_eq!(node.metric("tiny_chat_log_reads_total{purpose=\"subscriber\"}").await, Some(0.0));
 }
 
-/// Who was let in by what the node remembers is told of a loss as soon as the log is read again.
+/// Subscribers that resumed from the frame buffer get the gap as soon as the log is read again.
 #[tokio::test]
 async fn reconnect_storm_after_a_lost_log_sends_a_gap_to_all() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "0")]).await;
     let _warm = Stream::live(&node, "lobby").await;
     let ids = node.fill("lobby", 3).await;
-    let first = join_all((0..CROWD).map(|_| Stream::resume(&node, "lobby", &ids[2]))).await;
+    let first = join_all((0..SUBSCRIBERS).map(|_| Stream::resume(&node, "lobby", &ids[2]))).await;
     let _: u64 = redis.cmd(&["DEL", &key("lobby")]).await;
-    let then = join_all((0..CROWD).map(|_| Stream::resume(&node, "lobby", &ids[2]))).await;
+    let then = join_all((0..SUBSCRIBERS).map(|_| Stream::resume(&node, "lobby", &ids[2]))).await;
     for mut stream in first.into_iter().chain(then) {
         let gap = Gap::next(&mut stream).await;
         assert_eq!((gap.asked.as_str(), gap.reason.as_str()), (ids[2].as_str(), "reset"));
     }
 }
 
-/// An id that the node does not hold is looked up, however many come.
+/// A cursor that the frame buffer does not hold is looked up in the log.
 #[tokio::test]
 async fn reconnect_storm_still_looks_up_newer_cursors() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[("MAX_STREAMS_PER_ADDRESS", "0")]).await;
     let _warm = Stream::live(&node, "lobby").await;
     let ids = node.fill("lobby", 2).await;
-    let _crowd = join_all((0..CROWD).map(|_| Stream::resume(&node, "lobby", &ids[0]))).await;
+    let _others = join_all((0..SUBSCRIBERS).map(|_| Stream::resume(&node, "lobby", &ids[0]))).await;
     let newer = "99999999999999-7";
-    redis.store_unannounced("lobby", newer).await; // unannounced
-    let mut streams = join_all((0..CROWD).map(|_| Stream::resume(&node, "lobby", newer))).await;
+    redis.store_unannounced("lobby", newer).await;
+    let mut streams = join_all((0..SUBSCRIBERS).map(|_| Stream::resume(&node, "lobby", newer))).await;
     let after = node.post("lobby", "mason", "after").await;
     for stream in &mut streams {
         assert_eq!(stream.next_content().await.id.as_ref(), Some(&after), "no gap, and what follows");

@@ -1,5 +1,5 @@
-//! Several rooms in one stream: which they may be, and that a reader gets each message of each of them once (issue 3,
-//! "Several rooms, one stream"; contract 5).
+//! Streams that merge several rooms: which lists of rooms are valid, and that each message of each room arrives once
+//! (contract § 5).
 
 use reqwest::Method;
 use serde_json::json;
@@ -21,78 +21,78 @@ on_both_buses!(
 
 async fn cursors_follow_the_order_of_the_url(bus: Bus) {
     let node = bus.node(&[]).await;
-    let mut readers = [MergedStream::live(&node, "a,b").await, MergedStream::live(&node, "b,a").await];
+    let mut subscribers = [MergedStream::live(&node, "a,b").await, MergedStream::live(&node, "b,a").await];
     let (a, b) = (node.post("a", "mason", "one").await, node.post("b", "mason", "two").await);
-    for reader in &mut readers {
-        reader.next_ids(2).await;
+    for subscriber in &mut subscribers {
+        subscriber.next_ids(2).await;
     }
-    assert_eq!(readers[0].cursors(), format!("{a},{b}"));
-    assert_eq!(readers[1].cursors(), format!("{b},{a}"));
-    for (rooms, vector) in [("a,b", format!("{a},{b}")), ("b,a", format!("{b},{a}"))] {
-        assert_eq!(MergedStream::live(&node, rooms).await.cursors(), vector, "the place of a fresh reader");
+    assert_eq!(subscribers[0].cursors(), format!("{a},{b}"));
+    assert_eq!(subscribers[1].cursors(), format!("{b},{a}"));
+    for (rooms, cursors) in [("a,b", format!("{a},{b}")), ("b,a", format!("{b},{a}"))] {
+        assert_eq!(MergedStream::live(&node, rooms).await.cursors(), cursors, "the cursors of a fresh stream");
     }
 }
 
 async fn history_replays_the_last_messages_of_each_merged_room(bus: Bus) {
     let node = bus.node(&[]).await;
     let all = IdsByRoom::from([("a".to_owned(), node.fill("a", 6).await), ("b".to_owned(), node.fill("b", 2).await)]);
-    let mut readers = Vec::new();
+    let mut subscribers = Vec::new();
     for (asked, from_a, from_b) in [(1, 5, 1), (3, 3, 0), (1000, 0, 0)] {
-        let mut reader = MergedStream::open(&node, "a,b,c", &format!("?history={asked}"), &[]).await;
-        let begin = reader.cursors();
+        let mut subscriber = MergedStream::open(&node, "a,b,c", &format!("?history={asked}"), &[]).await;
+        let begin = subscriber.cursors();
         let numbers: Vec<u64> = begin.split(',').map(|id| halves(id).1).collect();
-        assert_eq!(numbers, [from_a, from_b, 0], "{begin} is not the place before what is replayed");
+        assert_eq!(numbers, [from_a, from_b, 0], "{begin} are not the cursors before what is replayed");
         let expected = ids_after(&all, "a,b,c", &begin);
-        assert_eq!(reader.next_ids(count_ids(&expected)).await, expected);
+        assert_eq!(subscriber.next_ids(count_ids(&expected)).await, expected);
         let mut again = MergedStream::resume(&node, "a,b,c", &begin).await;
         assert_eq!(again.next_ids(count_ids(&expected)).await, expected);
-        readers.extend([reader, again]);
+        subscribers.extend([subscriber, again]);
     }
     let live = node.post("c", "mason", "live").await;
-    for mut reader in readers {
-        assert_eq!(reader.next().await, ("c".into(), live.clone()), "then it is live");
+    for mut subscriber in subscribers {
+        assert_eq!(subscriber.next().await, ("c".into(), live.clone()), "then it is live");
     }
     let mut beginning = MergedStream::open(&node, "a,c", "?history=1&lastEventId=0-0,0-0", &[]).await;
-    assert_eq!(beginning.cursors(), "0-0,0-0", "an id beats history");
+    assert_eq!(beginning.cursors(), "0-0,0-0", "a cursor takes precedence over history");
     assert_eq!(beginning.next().await, ("a".into(), all["a"][0].clone()));
 }
 
 async fn every_cursor_ever_sent_can_be_resumed(bus: Bus) {
     const MESSAGES: usize = 20;
     let nodes = bus.two_nodes(&[]).await;
-    let mut reader = MergedStream::live(&nodes[0], "a,b,c,d").await;
+    let mut subscriber = MergedStream::live(&nodes[0], "a,b,c,d").await;
     let all = fill_rooms(&nodes, &["a", "b", "c"], MESSAGES).await;
-    let mut places = vec![reader.cursors()];
+    let mut all_cursors = vec![subscriber.cursors()];
     for _ in 0..MESSAGES {
-        reader.next().await;
-        places.push(reader.cursors());
+        subscriber.next().await;
+        all_cursors.push(subscriber.cursors());
     }
-    assert_eq!(ids_after(&all, "a,b,c,d", &reader.cursors()), IdsByRoom::new());
-    let mut returned = vec![reader];
-    for (cut, place) in places.iter().enumerate() {
-        let expected = ids_after(&all, "a,b,c,d", place);
+    assert_eq!(ids_after(&all, "a,b,c,d", &subscriber.cursors()), IdsByRoom::new());
+    let mut returned = vec![subscriber];
+    for (cut, cursors) in all_cursors.iter().enumerate() {
+        let expected = ids_after(&all, "a,b,c,d", cursors);
         assert_eq!(count_ids(&expected), MESSAGES - cut);
         for (number, node) in nodes.iter().enumerate() {
-            let mut back = match (cut + number) % 3 {
-                0 => MergedStream::resume(node, "a,b,c,d", place).await,
-                1 => MergedStream::open(node, "a,b,c,d", &format!("?lastEventId={place}"), &[]).await,
+            let mut resumed = match (cut + number) % 3 {
+                0 => MergedStream::resume(node, "a,b,c,d", cursors).await,
+                1 => MergedStream::open(node, "a,b,c,d", &format!("?lastEventId={cursors}"), &[]).await,
                 _ => {
-                    MergedStream::open(node, "a,b,c,d", &format!("?last_event_id={}", place.replace(',', "%2C")), &[])
+                    MergedStream::open(node, "a,b,c,d", &format!("?last_event_id={}", cursors.replace(',', "%2C")), &[])
                         .await
                 }
             };
-            assert_eq!(back.cursors(), *place);
-            assert_eq!(back.next_ids(MESSAGES - cut).await, expected, "after {place}");
-            returned.push(back);
+            assert_eq!(resumed.cursors(), *cursors);
+            assert_eq!(resumed.next_ids(MESSAGES - cut).await, expected, "after {cursors}");
+            returned.push(resumed);
         }
     }
     let live = nodes[0].post("d", "mason", "live").await;
-    for mut back in returned {
-        assert_eq!(back.next().await, ("d".into(), live.clone()));
+    for mut resumed in returned {
+        assert_eq!(resumed.next().await, ("d".into(), live.clone()));
     }
 }
 
-/// More than a page of any reading, and in one room more than a node keeps of a log it has not seen.
+/// More messages than one read of the log returns, and in one room more than its frame buffer holds.
 async fn long_absence_replays_everything_in_every_room(bus: Bus) {
     let nodes = bus.two_nodes(&[("HISTORY", "5000")]).await;
     let busy = async |room: &str, each: usize| {
@@ -107,34 +107,34 @@ async fn long_absence_replays_everything_in_every_room(bus: Bus) {
     for node in &nodes {
         for begin in ["0-0,0-0,0-0".to_owned(), format!("{},0-0,{}", all["a"][900], all["c"][149])] {
             let expected = ids_after(&all, "a,b,c", &begin);
-            let mut back = MergedStream::resume(node, "a,b,c", &begin).await;
-            assert_eq!(back.next_ids(count_ids(&expected)).await, expected);
+            let mut resumed = MergedStream::resume(node, "a,b,c", &begin).await;
+            assert_eq!(resumed.next_ids(count_ids(&expected)).await, expected);
         }
     }
 }
 
-/// "merged once, its frames shared by all live readers of the set": the metric is what all frames on a node take.
+/// Rooms are merged once per list of rooms on a node; the metric is the size of all its frame buffers.
 async fn streams_of_the_same_rooms_share_frames(bus: Bus) {
     const MESSAGES: usize = 60;
-    const READERS: usize = 30;
+    const SUBSCRIBERS: usize = 30;
     let node = bus.node(&[]).await;
-    let mut readers = Vec::new();
-    for _ in 0..READERS {
-        readers.push(MergedStream::live(&node, "a,b").await);
+    let mut subscribers = Vec::new();
+    for _ in 0..SUBSCRIBERS {
+        subscribers.push(MergedStream::live(&node, "a,b").await);
     }
     let text = "x".repeat(4000);
     for number in 0..MESSAGES {
         node.post(["a", "b"][number % 2], "mason", &text).await;
     }
-    for reader in &mut readers {
-        reader.next_ids(MESSAGES).await;
+    for subscriber in &mut subscribers {
+        subscriber.next_ids(MESSAGES).await;
     }
     let once = (MESSAGES * text.len()) as f64;
     let held = eventually("the size of the frames", async || {
         node.metric("tiny_chat_buffered_bytes").await.filter(|bytes| *bytes >= 2.0 * once)
     })
     .await;
-    assert!(held < 2.5 * once, "{held} bytes for {READERS} readers of the same {once} bytes");
+    assert!(held < 2.5 * once, "{held} bytes for {SUBSCRIBERS} subscribers of the same {once} bytes");
 }
 
 async fn stalled_merged_stream_delays_no_other_and_loses_nothing(bus: Bus) {
@@ -151,13 +151,13 @@ async fn stalled_merged_stream_delays_no_other_and_loses_nothing(bus: Bus) {
         all.entry(room.to_owned()).or_default().push(id);
     }
     let seen = stalled.stream.read_until_cut().await;
-    let places: Vec<String> = seen.into_iter().filter_map(|block| block.id).collect();
-    assert!(places.len() < 1200, "4.8 MB were kept for a reader that did not read");
-    let place = places.last().unwrap_or(&begin);
-    let expected = ids_after(&all, "a,b", place);
-    assert_eq!(count_ids(&expected) + places.len(), 1200, "what was sent was sent in order, and once");
-    let mut back = MergedStream::resume(&node, "a,b", place).await;
-    assert_eq!(back.next_ids(count_ids(&expected)).await, expected);
+    let received: Vec<String> = seen.into_iter().filter_map(|block| block.id).collect();
+    assert!(received.len() < 1200, "4.8 MB were kept for a stalled subscriber");
+    let cursors = received.last().unwrap_or(&begin);
+    let expected = ids_after(&all, "a,b", cursors);
+    assert_eq!(count_ids(&expected) + received.len(), 1200, "everything was sent once and in order");
+    let mut resumed = MergedStream::resume(&node, "a,b", cursors).await;
+    assert_eq!(resumed.next_ids(count_ids(&expected)).await, expected);
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn a_stream_has_1_to_16_different_rooms() {
         assert_eq!(stream.next().await.id.unwrap().split(',').count(), rooms);
     }
     let mut again = MergedStream::resume(&node, &numbered(16), &["0-0"; 16].join(",")).await;
-    assert_eq!(again.next_ids(4).await.len(), 4, "a place in 16 rooms is not too long");
+    assert_eq!(again.next_ids(4).await.len(), 4, "a list of 16 cursors is not too long");
     for twice in ["a,a", "a,b,a", "a%2Ca", "caf%C3%A9,cafe%CC%81", "a,b,%61", &numbered(17)] {
         let detail = node.get(&format!("/subscribe/{twice}")).await.problem(400);
         assert!(detail.contains("16"), "{twice}: {detail} does not name the rule");
@@ -205,37 +205,37 @@ async fn each_merged_room_is_released_with_its_last_subscriber() {
     let first = MergedStream::live(&node, "a,b").await;
     let second = MergedStream::live(&node, "b,c").await;
     let mut third = Stream::live(&node, "c").await;
-    let gone = async |room: &str| {
+    let wait_until_released = async |room: &str| {
         let left = async || (redis.subscriber_count(room).await == 0).then_some(());
         eventually(&format!("the end of the subscription to {room}"), left).await;
     };
-    let there = async |rooms: &[&str]| {
+    let assert_subscribed = async |rooms: &[&str]| {
         for room in rooms {
             assert_eq!(redis.subscriber_count(room).await, 1, "{room}");
         }
     };
-    there(&["a", "b", "c"]).await;
+    assert_subscribed(&["a", "b", "c"]).await;
     drop(first);
-    gone("a").await;
-    there(&["b", "c"]).await;
-    let place = second.cursors();
+    wait_until_released("a").await;
+    assert_subscribed(&["b", "c"]).await;
+    let cursors = second.cursors();
     drop(second);
-    gone("b").await;
-    there(&["c"]).await;
+    wait_until_released("b").await;
+    assert_subscribed(&["c"]).await;
     let id = node.post("c", "mason", "hi").await;
     assert_eq!(third.next_message().await.id, id);
-    let mut back = MergedStream::resume(&node, "b,c", &place).await;
-    assert_eq!(back.next().await, ("c".into(), id));
-    there(&["b", "c"]).await;
+    let mut resumed = MergedStream::resume(&node, "b,c", &cursors).await;
+    assert_eq!(resumed.next().await, ("c".into(), id));
+    assert_subscribed(&["b", "c"]).await;
 }
 
 #[tokio::test]
 async fn message_reaches_merged_streams_on_every_node() {
     let redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[]).await, Node::on(&redis, &[]).await];
-    let mut readers = Vec::new();
+    let mut subscribers = Vec::new();
     for (node, rooms) in [(0, "a,b"), (1, "a,b"), (1, "b,a,c"), (0, "b,c")] {
-        readers.push((rooms, MergedStream::live(&nodes[node], rooms).await));
+        subscribers.push((rooms, MergedStream::live(&nodes[node], rooms).await));
     }
     let mut all = IdsByRoom::new();
     for number in 0..30 {
@@ -243,8 +243,8 @@ async fn message_reaches_merged_streams_on_every_node() {
         let id = nodes[number % 2].post(room, "mason", "hi").await;
         all.entry(room.to_owned()).or_default().push(id);
     }
-    for (rooms, mut reader) in readers {
+    for (rooms, mut subscriber) in subscribers {
         let expected = ids_after(&all, rooms, &vec!["0-0"; rooms.split(',').count()].join(","));
-        assert_eq!(reader.next_ids(count_ids(&expected)).await, expected, "{rooms}");
+        assert_eq!(subscriber.next_ids(count_ids(&expected)).await, expected, "{rooms}");
     }
 }

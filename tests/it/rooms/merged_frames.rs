@@ -1,5 +1,5 @@
-//! What stands in a stream of several rooms, byte for byte: each message names its room, and its id is the place in all
-//! of them (issue 3, "Several rooms, one stream").
+//! The frames of merged rooms, byte for byte: data ends with the room, and an id is the cursors of all rooms
+//! (contract § 5).
 
 use std::{
     collections::BTreeMap,
@@ -41,16 +41,16 @@ async fn message_ends_with_its_room_and_its_id_has_all_cursors(bus: Bus) {
 
 async fn single_room_frames_are_unaffected_by_merged_streams(bus: Bus) {
     let node = bus.node(&[]).await;
-    let mut several = MergedStream::live(&node, "a,b").await;
+    let mut merged = MergedStream::live(&node, "a,b").await;
     let mut one = Stream::live(&node, "a").await.with_presence();
     let presence = one.next().await;
     assert_eq!(presence.raw, "event: presence\ndata: {\"count\":2,\"names\":[]}\n\n");
     let id = node.post("a", "mason", "hi").await;
-    several.next().await;
+    merged.next().await;
     let frame = format!("id: {id}\ndata: {{\"sender\":\"mason\",\"message\":\"hi\"}}\n\n");
     assert_eq!(one.next().await.raw, frame);
-    let mut back = Stream::resume(&node, "a", "0-0").await;
-    assert_eq!(back.next().await.raw, frame);
+    let mut resumed = Stream::resume(&node, "a", "0-0").await;
+    assert_eq!(resumed.next().await.raw, frame);
     let mut gapped = Stream::open(&node, "/subscribe/a?lastEventId=x", &[]).await;
     gapped.first().await;
     let gap = "event: gap\ndata: {\"asked\":\"x\",\"resumed\":null,\"reason\":\"invalid\"}\n\n";
@@ -58,7 +58,7 @@ async fn single_room_frames_are_unaffected_by_merged_streams(bus: Bus) {
     assert_eq!(gapped.next_content().await.raw, format!("id: {id}\n\n"));
 }
 
-/// Names and commas escaped in the URL are the same rooms, and a name stands in the data as it is.
+/// Escaped commas and other spellings of a name in the URL are the same rooms.
 #[tokio::test]
 async fn room_member_is_the_normalised_name_not_the_url_spelling() {
     let node = Node::start(&[]).await;
@@ -81,20 +81,19 @@ async fn status_heartbeat_and_backoff_have_no_room() {
     let mut full = Stream::open(&node, "/subscribe/a,b", &[]).await;
     assert_backoff(&full.read_to_end().await, "full", 5000..=30_000);
     node.terminate();
-    let mut last_words = stream.read_to_end().await;
-    last_words.retain(|block| block.event.as_deref() != Some("heartbeat"));
-    assert!(last_words.iter().all(|block| block.id.is_none() && !block.raw.contains("room")), "{last_words:?}");
-    assert_backoff(&last_words, "draining", 1000..=5000);
+    let mut last_blocks = stream.read_to_end().await;
+    last_blocks.retain(|block| block.event.as_deref() != Some("heartbeat"));
+    assert!(last_blocks.iter().all(|block| block.id.is_none() && !block.raw.contains("room")), "{last_blocks:?}");
+    assert_backoff(&last_blocks, "draining", 1000..=5000);
 }
 
-/// "every message's JSON gains `"room"` as its last member, events of ours too".
 #[tokio::test]
 async fn entry_of_another_type_gets_its_room_if_it_is_an_object() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut live = MergedStream::live(&node, "a,b").await;
     let mut frames = Vec::new();
-    for (n, data, told) in [
+    for (n, data, lines) in [
         (1, "{\"version\":2}", "data: {\"version\":2,\"room\":\"b\"}\n"),
         (2, "{}", "data: {\"room\":\"b\"}\n"),
         (3, "[1]", "data: [1]\n"),
@@ -105,13 +104,13 @@ async fn entry_of_another_type_gets_its_room_if_it_is_an_object() {
         let id = format!("1700000000000-{n}");
         let _: String = redis.cmd(&["XADD", &key("b"), &id, "type", "deploy", "data", data]).await;
         redis.publish("b", format!("\x1e{id} deploy {data}")).await;
-        frames.push(format!("id: 0-0,{id}\nevent: deploy\n{told}\n"));
+        frames.push(format!("id: 0-0,{id}\nevent: deploy\n{lines}\n"));
         assert_eq!(live.stream.next().await.raw, frames[n - 1]);
     }
-    let mut back = MergedStream::resume(&node, "a,b", "0-0,0-0").await;
-    back.stream.event("status").await;
+    let mut resumed = MergedStream::resume(&node, "a,b", "0-0,0-0").await;
+    resumed.stream.event("status").await;
     for frame in frames {
-        assert_eq!(back.stream.next().await.raw, frame, "replayed as it was sent live");
+        assert_eq!(resumed.stream.next().await.raw, frame, "replayed as it was sent live");
     }
 }
 
@@ -140,10 +139,10 @@ async fn foreign_publish_gets_its_room_only_if_it_is_an_object() {
     let overruled = stream.next().await;
     assert_eq!((overruled.id.as_ref(), room_of(&overruled).as_str()), (None, "b"), "{overruled:?}");
     let a = node.post("a", "mason", "hi").await;
-    assert_eq!(stream.next().await.id, Some(format!("{a},0-0")), "what is foreign moves no place");
+    assert_eq!(stream.next().await.id, Some(format!("{a},0-0")), "a foreign publish moves no cursor");
     let b = node.post("b", "mason", "hi").await;
-    let mut back = MergedStream::resume(&node, "b,a", "0-0,0-0").await;
-    let (rooms, _) = (back.next_ids(2).await, node.post("b", "mason", "next").await);
-    assert_eq!(rooms, BTreeMap::from([("a".to_owned(), vec![a]), ("b".to_owned(), vec![b])]), "nor is it replayed");
-    back.next().await;
+    let mut resumed = MergedStream::resume(&node, "b,a", "0-0,0-0").await;
+    let (rooms, _) = (resumed.next_ids(2).await, node.post("b", "mason", "next").await);
+    assert_eq!(rooms, BTreeMap::from([("a".to_owned(), vec![a]), ("b".to_owned(), vec![b])]), "and is not replayed");
+    resumed.next().await;
 }

@@ -1,4 +1,4 @@
-//! Room names: which URLs are rooms, and which two are the same one (contract 4, "Room names").
+//! Room names: which are valid, and which spellings are the same room (contract § 4).
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{Node, get_raw};
 
-/// Reserved, without regard to ASCII case: every first segment of a route, and the names others may want.
+/// Names that are no rooms in any ASCII case: the first segment of each route, and names reserved for later.
 const RESERVED: &str = "subscribe history assets healthz readyz metrics robots.txt \
     socket event events eventsource eshq es.js rooms users api channel status broker iframe message dashboard static presence \
     openapi.json sw.js manifest.webmanifest favicon.ico admin login ws";
@@ -15,7 +15,7 @@ fn encoded(name: &str) -> String {
     utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
 }
 
-/// A room answers on each of its four routes.
+/// Checks that a room answers on each of its four routes.
 async fn assert_is_a_room(node: &Node, name: &str) {
     let id = node.publish(name, json!({ "message": "hi" })).await.id();
     assert_eq!(node.history(name, "").await["last"], id, "{name}");
@@ -23,7 +23,7 @@ async fn assert_is_a_room(node: &Node, name: &str) {
     node.send(node.request(Method::HEAD, &format!("/subscribe/{name}"))).await.expect(200);
 }
 
-/// Anything else is 404 on all of them, "with a body that names the rule".
+/// Checks that a name is 404 on each route, with a detail that names the rule.
 async fn assert_is_no_room(node: &Node, name: &str) {
     for path in [format!("/{name}"), format!("/subscribe/{name}"), format!("/history/{name}")] {
         let rule = node.get(&path).await.problem(404);
@@ -90,7 +90,7 @@ async fn invalid_utf_8_in_a_room_name_is_404_naming_the_rule() {
     }
 }
 
-/// A path is decoded once, and its bytes need no encoding to be wrong.
+/// Bytes that are not UTF-8 are invalid with and without percent-encoding.
 #[tokio::test]
 async fn a_path_is_decoded_exactly_once() {
     let node = Node::start(&[]).await;
@@ -132,7 +132,7 @@ async fn reserved_names_are_404_in_any_ascii_case() {
     }
 }
 
-/// The Kelvin sign becomes a plain K by NFC: reserved names are compared after it.
+/// NFC turns the Kelvin sign into a plain K.
 #[tokio::test]
 async fn reserved_names_are_checked_after_nfc() {
     let node = Node::start(&[]).await;
@@ -150,7 +150,6 @@ async fn trailing_slash_on_a_page_redirects_with_308() {
     assert_eq!(answer.header("location").to_uppercase(), "/CAF%C3%A9");
 }
 
-/// A redirect never leaves the site.
 #[tokio::test]
 async fn redirects_never_leave_the_site() {
     let node = Node::start(&[]).await;

@@ -1,4 +1,4 @@
-//! The stream, byte for byte: its head, its first blocks, messages and heartbeats (contract 5).
+//! The frames of a stream, byte for byte: headers, opening, messages and heartbeats (contract § 5).
 
 use std::{
     collections::BTreeSet,
@@ -28,7 +28,6 @@ async fn stream_headers_forbid_caching_and_transformation() {
     assert_eq!(stream.head.header("content-length"), "");
 }
 
-/// What `Accept` says makes no difference to a stream.
 #[tokio::test]
 async fn accept_header_does_not_affect_streams() {
     let node = Node::start(&[]).await;
@@ -50,7 +49,7 @@ async fn first_block_has_a_random_retry_and_the_cursor() {
         assert!((1000..=3000).contains(&retry), "{retry}");
         drawn.insert(retry);
     }
-    assert!(drawn.len() > 1, "every reader would come back at the same moment: {drawn:?}");
+    assert!(drawn.len() > 1, "every subscriber would reconnect at the same moment: {drawn:?}");
 }
 
 #[tokio::test]
@@ -62,7 +61,6 @@ async fn second_block_is_the_status() {
     assert_eq!(status.raw, "event: status\ndata: {\"live\":true,\"node\":\"chat-2\",\"heartbeat\":7}\n\n");
 }
 
-/// "after 15 s of silence; no id"
 #[tokio::test]
 async fn heartbeats_are_sent_during_silence() {
     let node = Node::start(&[("HEARTBEAT", "1")]).await;
@@ -102,16 +100,16 @@ async fn message_frame_is_an_id_line_and_one_data_line(bus: Bus) {
     assert_eq!(again.next().await.raw, keyed.raw);
 }
 
-/// "the place before the first replayed message with ?history=N": a reader that leaves at once comes back to all of them.
+/// The first block has the cursor before the replayed messages, so a stream that ends early resumes with all of them.
 async fn history_parameter_replays_the_last_messages_first(bus: Bus) {
     let node = bus.node(&[]).await;
     let all = node.fill("lobby", 5).await;
     for (asked, replayed) in [("1", &all[4..]), ("3", &all[2..]), ("1000", &all[..])] {
         let mut stream = Stream::open(&node, &format!("/subscribe/lobby?history={asked}"), &[]).await;
-        let place = stream.first().await.id.expect("a place");
+        let cursor = stream.first().await.id.expect("a cursor");
         assert_eq!(stream.next_ids(replayed.len()).await, replayed);
-        assert_eq!(halves(&place).1, halves(&replayed[0]).1 - 1, "{place} is not before {}", replayed[0]);
-        let mut again = Stream::resume(&node, "lobby", &place).await;
+        assert_eq!(halves(&cursor).1, halves(&replayed[0]).1 - 1, "{cursor} is not before {}", replayed[0]);
+        let mut again = Stream::resume(&node, "lobby", &cursor).await;
         assert_eq!(again.next_ids(replayed.len()).await, replayed);
     }
     let mut stream = Stream::open(&node, "/subscribe/lobby?history=2", &[]).await;
@@ -145,38 +143,38 @@ async fn invalid_history_parameter_is_400() {
 async fn message_reaches_the_subscribers_of_every_node() {
     let redis = Redis::start().await;
     let nodes = [Node::on(&redis, &[]).await, Node::on(&redis, &[]).await, Node::on(&redis, &[]).await];
-    let mut readers = Vec::new();
+    let mut subscribers = Vec::new();
     for node in &nodes {
-        readers.push(Stream::live(node, "lobby").await);
+        subscribers.push(Stream::live(node, "lobby").await);
     }
     let mut ids = Vec::new();
     for node in &nodes {
         ids.push(node.post("lobby", "mason", "hi").await);
     }
-    for reader in &mut readers {
-        assert_eq!(reader.next_ids(3).await, ids);
+    for subscriber in &mut subscribers {
+        assert_eq!(subscriber.next_ids(3).await, ids);
     }
 }
 
-/// An entry of another type, as a later version may write it: XADD, then the announcement of contract 6.
-async fn write(redis: &Redis, id: &str, kind: &str, data: &str) {
+/// Appends an entry of another type, as a later version may, and announces it.
+async fn append_and_announce(redis: &Redis, id: &str, kind: &str, data: &str) {
     let entry = ["XADD", &key("lobby"), id, "type", kind, "data", data, "node", "other", "extra", "passed over"];
     let _: String = redis.cmd(&entry).await;
     redis.publish("lobby", format!("\x1e{id} {kind} {data}")).await;
 }
 
-/// "A `message` event of another type is written with its `event:` line; `event: message` is never written."
+/// `event: message` is never written, since it is the default type (WHATWG HTML § 9.2.6).
 #[tokio::test]
 async fn entry_of_another_type_has_an_event_line() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut live = Stream::live(&node, "lobby").await;
-    write(&redis, "1700000000000-1", "deploy", r#"{"version":2}"#).await;
+    append_and_announce(&redis, "1700000000000-1", "deploy", r#"{"version":2}"#).await;
     let frame = "id: 1700000000000-1\nevent: deploy\ndata: {\"version\":2}\n\n";
     let same_lines = |raw: &str| raw.lines().collect::<BTreeSet<_>>() == frame.lines().collect::<BTreeSet<_>>();
     let seen = live.next().await;
     assert!(same_lines(&seen.raw), "{seen:?}");
-    write(&redis, "1700000000000-2", "message", r#"{"sender":"a","message":"b"}"#).await;
+    append_and_announce(&redis, "1700000000000-2", "message", r#"{"sender":"a","message":"b"}"#).await;
     assert_eq!(live.next().await.message().id, "1700000000000-2");
     let mut replayed = Stream::resume(&node, "lobby", "0-0").await;
     assert_eq!(replayed.next().await.raw, seen.raw);

@@ -1,5 +1,5 @@
-//! A reader that does not read is ended; it loses nothing, and nobody waits for it. A reader that has gone leaves
-//! nothing behind (contract 5).
+//! Slow and disconnected subscribers: a stalled one is ended without loss and delays no other, and a disconnected one
+//! leaves nothing behind (contract § 5).
 
 use std::{
     fs,
@@ -12,13 +12,13 @@ use tokio::{io::AsyncWriteExt, net::TcpSocket};
 use crate::support::{Bus, Node, Redis, Stream, eventually, key, on_both_buses, within};
 
 const ENDED_AS_SLOW: &str = "tiny_chat_streams_ended_total{reason=\"slow\"}";
-const NO_LIMIT: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "0");
+const NO_STREAM_LIMIT: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "0");
 const MIB: u64 = 1 << 20;
 
-/// How long a message may take to those who read, on a busy machine.
+/// How long a message may take to a subscriber that reads, on a busy machine.
 const PROMPT: Duration = Duration::from_secs(2);
 
-/// A connection that asks for a stream, takes as little as it can and reads nothing of it.
+/// A subscriber with the smallest receive buffer that reads nothing.
 struct Stalled {
     _socket: tokio::net::TcpStream,
 }
@@ -39,25 +39,25 @@ impl Stalled {
     }
 }
 
-async fn streams_open(node: &Node, count: usize) {
+async fn wait_for_open_streams(node: &Node, count: usize) {
     eventually(&format!("{count} open streams"), async || {
         (node.metric("tiny_chat_streams_open").await == Some(count as f64)).then_some(())
     })
     .await
 }
 
-/// Posts texts of 4 kB, each of which a reader must get promptly.
-async fn flood(node: &Node, reader: &mut Stream, count: usize) {
+/// Publishes texts of 4 kB, each of which the subscriber must receive promptly.
+async fn flood(node: &Node, subscriber: &mut Stream, count: usize) {
     let text = "x".repeat(4000);
     for _ in 0..count {
         let id = node.post("lobby", "mason", &text).await;
-        let seen = within(PROMPT, "a message beside stalled readers", reader.next_message()).await;
+        let seen = within(PROMPT, "a message while others are stalled", subscriber.next_message()).await;
         assert_eq!(seen.id, id);
     }
 }
 
-/// The most memory the node has had resident, in bytes.
-fn most_memory(node: &Node) -> u64 {
+/// Returns the peak resident memory of the node in bytes.
+fn peak_memory(node: &Node) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", node.pid())).expect("the node lives");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
     let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB");
@@ -82,40 +82,40 @@ async fn stalled_subscriber_is_ended_and_resumes_without_loss(bus: Bus) {
     }
     let seen = stalled.read_until_cut().await;
     let got: Vec<String> = seen.iter().filter(|block| block.id.is_some()).map(|block| block.message().id).collect();
-    assert!(got.len() < ids.len(), "4.8 MB were kept for a reader that did not read");
+    assert!(got.len() < ids.len(), "4.8 MB were kept for a stalled subscriber");
     assert_eq!(got, ids[..got.len()]);
     let rest = &ids[got.len()..];
     let mut resumed = Stream::resume(&node, "lobby", &ids[got.len() - 1]).await;
     assert_eq!(resumed.next_ids(rest.len()).await, rest);
 }
 
-/// 20 MB pass by 50 readers who take none of it: a node keeps neither the messages nor a copy for each reader.
+/// 20 MB are sent to 50 stalled subscribers: the node keeps neither the messages nor a copy per subscriber.
 #[tokio::test]
 async fn memory_stays_flat_with_stalled_subscribers() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let mut quick = Stream::live(&node, "lobby").await;
     flood(&node, &mut quick, 1500).await;
-    let before = most_memory(&node);
+    let before = peak_memory(&node);
     let _stalled = Stalled::many(&node, "lobby", 50).await;
-    streams_open(&node, 51).await;
+    wait_for_open_streams(&node, 51).await;
     flood(&node, &mut quick, 5000).await;
-    let growth = most_memory(&node) - before;
-    assert!(growth < 12 * MIB, "{growth} bytes more for 50 readers who do not read");
-    eventually("the end of all stalled readers", async || {
+    let growth = peak_memory(&node) - before;
+    assert!(growth < 12 * MIB, "{growth} bytes more for 50 stalled subscribers");
+    eventually("the end of all stalled streams", async || {
         (node.metric(ENDED_AS_SLOW).await == Some(50.0)).then_some(())
     })
     .await;
-    streams_open(&node, 1).await;
+    wait_for_open_streams(&node, 1).await;
 }
 
-/// "or any that takes no byte for 30 s": though it is behind by less than a reader may be.
+/// It is ended although it lags by less than a subscriber may.
 #[tokio::test]
 async fn subscriber_taking_no_byte_for_30_seconds_is_ended() {
     let node = Node::start(&[]).await;
     let mut quick = Stream::live(&node, "lobby").await;
     let _stalled = Stalled::in_room(&node, "lobby").await;
-    streams_open(&node, 2).await;
+    wait_for_open_streams(&node, 2).await;
     flood(&node, &mut quick, 200).await;
     let mut quick = quick.with_presence();
     let stalled = Instant::now();
@@ -124,30 +124,30 @@ async fn subscriber_taking_no_byte_for_30_seconds_is_ended() {
             quick.next().await;
         }
     };
-    within(Duration::from_secs(50), "the end of the stalled reader", ended).await;
+    within(Duration::from_secs(50), "the end of the stalled stream", ended).await;
     assert!(stalled.elapsed() > Duration::from_secs(25), "ended after {:?}", stalled.elapsed());
 }
 
-/// "A reader that closed is noticed within one heartbeat …; the room's subscription goes with its last reader".
+/// A closed stream is noticed within one heartbeat, and the subscription of a room ends with its last subscriber.
 #[tokio::test]
 async fn disconnected_subscribers_leave_no_resources_behind() {
     let redis = Redis::start().await;
-    let node = Node::on(&redis, &[("HEARTBEAT", "3"), NO_LIMIT]).await;
-    come_and_leave(&node, &redis).await;
+    let node = Node::on(&redis, &[("HEARTBEAT", "3"), NO_STREAM_LIMIT]).await;
+    connect_and_disconnect(&node, &redis).await;
     let files = open_files(&node);
-    come_and_leave(&node, &redis).await;
-    eventually("the open files of before", async || (open_files(&node) <= files).then_some(())).await;
+    connect_and_disconnect(&node, &redis).await;
+    eventually("as few open files as before", async || (open_files(&node) <= files).then_some(())).await;
 }
 
-async fn come_and_leave(node: &Node, redis: &Redis) {
+async fn connect_and_disconnect(node: &Node, redis: &Redis) {
     let rooms: Vec<String> = (0..10).map(|number| format!("room-{number}")).collect();
-    let readers = join_all((0..500).map(|number| Stream::live(node, &rooms[number % 10]))).await;
-    streams_open(node, 500).await;
+    let subscribers = join_all((0..500).map(|number| Stream::live(node, &rooms[number % 10]))).await;
+    wait_for_open_streams(node, 500).await;
     assert_eq!(node.metric("tiny_chat_rooms").await, Some(10.0));
     assert!(open_files(node) > 500);
-    drop(readers);
+    drop(subscribers);
     let left = Instant::now();
-    streams_open(node, 0).await;
+    wait_for_open_streams(node, 0).await;
     assert!(left.elapsed() < Duration::from_secs(3) + PROMPT, "noticed after {:?}", left.elapsed());
     eventually("the end of all rooms", async || (node.metric("tiny_chat_rooms").await == Some(0.0)).then_some(()))
         .await;

@@ -170,6 +170,12 @@ impl Node {
         eventually("a ready node", async || (self.get("/readyz").await.status == 200).then_some(())).await
     }
 
+    /// Waits until the log of a room has expired.
+    pub async fn wait_until_expired(&self, room: &str) {
+        let expired = async || (self.history(room, "").await["last"] == "0-0").then_some(());
+        eventually("the end of the log", expired).await
+    }
+
     /// Sends SIGTERM, which starts the drain.
     pub fn terminate(&self) {
         self.process.signal(Signal::SIGTERM);

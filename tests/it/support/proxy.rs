@@ -8,8 +8,8 @@ use tokio::{
     sync::watch,
 };
 
-/// A proxy that runs until its test ends. Every change of its mode breaks the connections it has, unless its method says
-/// otherwise.
+/// A proxy that runs until its test ends. Every change of its mode breaks the connections it has, unless its method
+/// says otherwise.
 pub struct Proxy {
     address: SocketAddr,
     mode: Arc<watch::Sender<Mode>>,
@@ -62,8 +62,8 @@ impl Proxy {
         self.mode.send_replace(Mode::Silent);
     }
 
-    /// Keeps forwarding until the next POST. That request reaches the server, and before its response or anything else is
-    /// forwarded, every connection is closed.
+    /// Keeps forwarding until the next POST. That request reaches the server, and before its response or anything else
+    /// is forwarded, every connection is closed.
     pub fn cut_at_the_next_post(&self) {
         self.mode.send_replace(Mode::CutAtNextPost);
     }

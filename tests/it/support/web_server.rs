@@ -111,8 +111,8 @@ impl WebServer {
 
     /// Publishes a message, which must be accepted, and returns its id.
     ///
-    /// After a 502 it is unknown whether the message was stored, since no proxy here retries a POST at another node. It is
-    /// repeated with its key, as the page does.
+    /// After a 502 it is unknown whether the message was stored, since no proxy here retries a POST at another node. It
+    /// is repeated with its key, as the page does.
     pub async fn post(&self, room: &str, message: &str) -> String {
         let form = [("message", message), ("key", &message.replace(' ', "-"))];
         eventually("an answer other than 502", async || {

@@ -1,28 +1,28 @@
-//! `tiny-chat doctor`, in front of an nginx that is right in everything but one thing.
+//! `tiny-chat doctor` in front of an nginx with exactly one mistake in its configuration.
 
 use crate::{
     deploy::{NGINX_EXAMPLE, nginx_config},
     support::{Node, Proxy, Redis, WebServer, free_port},
 };
 
-const TRUSTING: [(&str, &str); 2] = [("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBEAT", "1")];
+const TRUST_PROXY: [(&str, &str); 2] = [("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBEAT", "1")];
 
-/// The example's nginx with one thing replaced by another, before one node; what the doctor says to that, and its code.
-async fn spoiled(node: &Node, right: &str, wrong: &str, flags: &[&str]) -> (i32, String) {
+/// Replaces one setting of the nginx example, and returns the exit code and the output of the doctor.
+async fn examine_misconfigured(node: &Node, right: &str, wrong: &str, flags: &[&str]) -> (i32, String) {
     assert!(NGINX_EXAMPLE.contains(right), "{right} is not in deploy/nginx.conf");
     let nginx = WebServer::start_nginx(|port| nginx_config([node, node], port).replace(right, wrong)).await;
-    doctor(&nginx.url("/"), flags).await
+    examine(&nginx.url("/"), flags).await
 }
 
-async fn doctor(url: &str, flags: &[&str]) -> (i32, String) {
-    let visit = Node::refused(&[], &[&["doctor", url], flags].concat()).await;
-    (visit.status.code().expect("a code"), visit.output)
+async fn examine(url: &str, flags: &[&str]) -> (i32, String) {
+    let run = Node::refused(&[], &[&["doctor", url], flags].concat()).await;
+    (run.status.code().expect("a code"), run.output)
 }
 
-/// The checks that are broken, and those alone.
+/// Checks that exactly these checks are broken, and that the output contains these parts.
 #[track_caller]
-fn broken(visit: &(i32, String), checks: &[&str], parts: &[&str]) {
-    let (code, output) = visit;
+fn assert_broken(run: &(i32, String), checks: &[&str], parts: &[&str]) {
+    let (code, output) = run;
     let lines = output.lines().filter_map(|line| line.strip_prefix("BROKEN "));
     let found: Vec<_> = lines.map(|line| line.get(..16).unwrap_or(line).trim()).collect();
     assert_eq!(found, checks, "{output}");
@@ -35,7 +35,7 @@ fn broken(visit: &(i32, String), checks: &[&str], parts: &[&str]) {
 #[tokio::test]
 async fn doctor_finds_nothing_wrong_without_a_proxy() {
     let node = Node::start(&[("HEARTBEAT", "1")]).await;
-    let (code, output) = doctor(&node.url("/"), &["--room", "surgery", "--idle", "3"]).await;
+    let (code, output) = examine(&node.url("/"), &["--room", "surgery", "--idle", "3"]).await;
     assert_eq!(code, 0, "{output}");
     for part in [
         "one by one",
@@ -52,26 +52,27 @@ async fn doctor_finds_nothing_wrong_without_a_proxy() {
 
 #[tokio::test]
 async fn doctor_finds_a_buffering_proxy() {
-    let node = Node::start(&TRUSTING).await;
+    let node = Node::start(&TRUST_PROXY).await;
     let wrong = "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;";
-    let visit = spoiled(&node, "proxy_buffering off;", wrong, &[]).await;
-    broken(&visit, &["buffering"], &["proxy_buffering off;", "flush_interval -1"]);
+    let run = examine_misconfigured(&node, "proxy_buffering off;", wrong, &[]).await;
+    assert_broken(&run, &["buffering"], &["proxy_buffering off;", "flush_interval -1"]);
 }
 
 #[tokio::test]
 async fn doctor_finds_a_proxy_that_compresses_streams() {
-    let node = Node::start(&TRUSTING).await;
+    let node = Node::start(&TRUST_PROXY).await;
     let wrong = "gzip on; gzip_proxied any; gzip_types text/event-stream;";
-    let visit = spoiled(&node, "gzip off;", wrong, &[]).await;
-    broken(&visit, &["compression"], &["(gzip)", "gzip_types without text/event-stream"]);
+    let run = examine_misconfigured(&node, "gzip off;", wrong, &[]).await;
+    assert_broken(&run, &["compression"], &["(gzip)", "gzip_types without text/event-stream"]);
 }
 
 #[tokio::test]
 async fn doctor_finds_a_proxy_that_cuts_idle_streams() {
     let node = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBEAT", "30")]).await;
-    let visit = spoiled(&node, "proxy_read_timeout 75s;", "proxy_read_timeout 2s;", &["--idle", "10"]).await;
-    broken(
-        &visit,
+    let run =
+        examine_misconfigured(&node, "proxy_read_timeout 75s;", "proxy_read_timeout 2s;", &["--idle", "10"]).await;
+    assert_broken(
+        &run,
         &["idle stream"],
         &["after 2.0 s of silence", "proxy_read_timeout 75s", "timeout server 75s"],
     );
@@ -79,11 +80,11 @@ async fn doctor_finds_a_proxy_that_cuts_idle_streams() {
 
 #[tokio::test]
 async fn doctor_finds_a_proxy_that_drops_last_event_id() {
-    let node = Node::start(&TRUSTING).await;
+    let node = Node::start(&TRUST_PROXY).await;
     let (right, wrong) = ("Connection \"\";", "Connection \"\"; proxy_set_header Last-Event-ID \"\";");
-    let visit = spoiled(&node, right, wrong, &[]).await;
-    broken(
-        &visit,
+    let run = examine_misconfigured(&node, right, wrong, &[]).await;
+    assert_broken(
+        &run,
         &["resume"],
         &["Last-Event-ID does not reach the node", "?lastEventId= works", "header_up -Last-Event-ID"],
     );
@@ -91,10 +92,10 @@ async fn doctor_finds_a_proxy_that_drops_last_event_id() {
 
 #[tokio::test]
 async fn doctor_finds_a_proxy_that_hides_client_addresses() {
-    let node = Node::start(&TRUSTING).await;
-    let visit = spoiled(&node, "X-Forwarded-For $remote_addr;", "X-Forwarded-For \"\";", &[]).await;
-    broken(
-        &visit,
+    let node = Node::start(&TRUST_PROXY).await;
+    let run = examine_misconfigured(&node, "X-Forwarded-For $remote_addr;", "X-Forwarded-For \"\";", &[]).await;
+    assert_broken(
+        &run,
         &["clients"],
         &["(nginx", "does not forward the client's address", "proxy_set_header X-Forwarded-For $remote_addr;"],
     );
@@ -103,9 +104,9 @@ async fn doctor_finds_a_proxy_that_hides_client_addresses() {
 #[tokio::test]
 async fn doctor_finds_an_untrusted_proxy() {
     let node = Node::start(&[("HEARTBEAT", "1")]).await;
-    let visit = spoiled(&node, "listen", "listen", &[]).await;
-    broken(
-        &visit,
+    let run = examine_misconfigured(&node, "listen", "listen", &[]).await;
+    assert_broken(
+        &run,
         &["clients"],
         &["but the node does not trust it: all of its clients count as 127.0.0.1", "TRUSTED_PROXIES=127.0.0.1"],
     );
@@ -113,23 +114,22 @@ async fn doctor_finds_an_untrusted_proxy() {
 
 #[tokio::test]
 async fn doctor_finds_a_proxy_that_forwards_forged_addresses() {
-    let node = Node::start(&TRUSTING).await;
-    let visit = spoiled(&node, "X-Forwarded-For $remote_addr;", "X-Forwarded-For $http_x_forwarded_for;", &[]).await;
-    broken(&visit, &["clients"], &["a forged X-Forwarded-For is believed"]);
+    let node = Node::start(&TRUST_PROXY).await;
+    let run =
+        examine_misconfigured(&node, "X-Forwarded-For $remote_addr;", "X-Forwarded-For $http_x_forwarded_for;", &[])
+            .await;
+    assert_broken(&run, &["clients"], &["a forged X-Forwarded-For is believed"]);
 }
 
 #[tokio::test]
 async fn doctor_finds_nodes_that_share_no_redis() {
     let (one, other) = (Redis::start().await, Redis::start().await);
-    let nodes = [Node::on(&one, &TRUSTING).await, Node::on(&other, &TRUSTING).await];
+    let nodes = [Node::on(&one, &TRUST_PROXY).await, Node::on(&other, &TRUST_PROXY).await];
     let nginx = WebServer::start_nginx(|port| nginx_config([&nodes[0], &nodes[1]], port)).await;
-    let (code, output) = doctor(&nginx.url("/"), &[]).await;
+    let (code, output) = examine(&nginx.url("/"), &[]).await;
     assert_eq!(code, 1, "{output}");
     assert!(output.contains("requests: the nodes do not share one Redis"), "{output}");
-    assert!(
-        !output.contains("proxy_buffering"),
-        "a message that could not come is taken for a buffered one:\n{output}"
-    );
+    assert!(!output.contains("proxy_buffering"), "a missing message is reported as a buffered one:\n{output}");
 }
 
 #[tokio::test]
@@ -137,30 +137,30 @@ async fn doctor_gives_up_if_nothing_is_answered() {
     let node = Node::start(&[]).await;
     let proxy = Proxy::to(node.address()).await;
     proxy.silence();
-    let (code, output) = doctor(&proxy.url("/"), &[]).await;
+    let (code, output) = examine(&proxy.url("/"), &[]).await;
     assert_eq!(code, 2, "{output}");
     assert!(output.contains("no answer within 10 s"), "{output}");
 }
 
 #[tokio::test]
 async fn doctor_exits_2_if_it_cannot_examine_the_address() {
-    let nobody = format!("http://127.0.0.1:{}/", free_port());
-    let stranger = WebServer::start_nginx(|port| {
+    let unused = format!("http://127.0.0.1:{}/", free_port());
+    let other_site = WebServer::start_nginx(|port| {
         format!("events {{}}\nhttp {{\n  server {{ listen 127.0.0.1:{port}; return 200 hello; }}\n}}\n")
     })
     .await;
-    let mover = WebServer::start_nginx(|port| {
+    let redirecting = WebServer::start_nginx(|port| {
         format!("events {{}}\nhttp {{\n  server {{ listen 127.0.0.1:{port}; return 301 https://chat.example$request_uri; }}\n}}\n")
     })
     .await;
     for (url, why) in [
-        (nobody.as_str(), "no connection"),
-        (&stranger.url("/"), "no tiny-chat answers there"),
-        (&mover.url("/"), "examine https://chat.example"),
+        (unused.as_str(), "no connection"),
+        (&other_site.url("/"), "no tiny-chat answers there"),
+        (&redirecting.url("/"), "examine https://chat.example"),
         ("chat.example", "is not a URL"),
         ("ftp://chat.example", "is not an http or https URL"),
     ] {
-        let (code, output) = doctor(url, &[]).await;
+        let (code, output) = examine(url, &[]).await;
         assert_eq!(code, 2, "{url}: {output}");
         assert!(output.contains("Could not examine it: ") && output.contains(why), "{url}: {output}");
     }

@@ -1,5 +1,5 @@
-//! The properties of `fuzz/` hold for its corpus, for inputs made of pieces of it, and for any bytes. `scripts/fuzz`
-//! goes on for longer.
+//! The properties of `fuzz/` for its corpus, for inputs made of pieces of it, and for random bytes. `scripts/fuzz`
+//! tries them for longer.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,7 @@ use proptest::{
 #[path = "../../../fuzz/src/lib.rs"]
 mod properties;
 
-/// What ends a line, a frame, a name, a number or a part somewhere.
+/// Bytes that separate lines, frames, names, numbers or parts.
 const PIECES: &[&[u8]] = &[
     b"\n",
     b"\r",
@@ -38,14 +38,14 @@ const PIECES: &[&[u8]] = &[
     b"9007199254740991",
 ];
 
-/// The files of a target's corpus.
+/// Returns the files of a target's corpus.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
 }
 
-/// Pieces of two files of the corpus and of the list above, or any bytes.
+/// Generates inputs from pieces of two corpus files and of the list above, or from random bytes.
 fn input(corpus: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let cut =
         |file: Vec<u8>| (0..=file.len(), 0..=file.len()).prop_map(move |(a, b)| file[a.min(b)..a.max(b)].to_vec());
@@ -62,7 +62,7 @@ fn input(corpus: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn holds(target: &str, property: fn(&[u8])) {
+fn assert_holds(target: &str, property: fn(&[u8])) {
     let corpus = corpus(target);
     assert!(corpus.len() >= 10, "{} files in the corpus of {target}", corpus.len());
     corpus.iter().for_each(|file| property(file));
@@ -76,25 +76,25 @@ fn holds(target: &str, property: fn(&[u8])) {
 
 #[test]
 fn frames_decode_to_what_was_encoded() {
-    holds("frames", properties::frames::hold);
+    assert_holds("frames", properties::frames::hold);
 }
 
 #[test]
 fn ids_and_cursors_have_one_spelling_and_one_order() {
-    holds("ids", properties::ids::hold);
+    assert_holds("ids", properties::ids::hold);
 }
 
 #[test]
 fn room_spellings_normalise_to_one_name() {
-    holds("rooms", properties::rooms::hold);
+    assert_holds("rooms", properties::rooms::hold);
 }
 
 #[test]
 fn bodies_are_refused_or_yield_valid_drafts() {
-    holds("bodies", properties::bodies::hold);
+    assert_holds("bodies", properties::bodies::hold);
 }
 
 #[test]
 fn announcements_decode_to_what_was_encoded() {
-    holds("announcements", properties::announcements::hold);
+    assert_holds("announcements", properties::announcements::hold);
 }
