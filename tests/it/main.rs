@@ -16,7 +16,7 @@ mod publish; // posting a message: bodies, fields, forms, keys, ids, hostile inp
 mod rooms; // room names, and streams that merge several rooms
 
 // what a subscriber receives
-mod presence; // who is in a room: presence, userJoined, userLeft
+mod presence; // presence in a room: counts and names, joins and leaves
 mod resume; // resuming after a cursor: replay, gaps, the splice of replay and live
 mod stream; // a connected stream: frames, lifetime, slow subscribers
 

@@ -1,4 +1,4 @@
-//! Who is in a room: the events `presence`, `userJoined` and `userLeft`, and `GET /presence/{room}`.
+//! Presence in a room: the events `presence`, `userJoined` and `userLeft`, and `GET /presence/{room}`.
 
 mod events;
 mod failures;
@@ -41,7 +41,7 @@ async fn read_until_data(stream: &mut Stream, data: Value) -> Vec<Block> {
     seen
 }
 
-/// Reads until this name has joined, and returns who joined and left up to and including it.
+/// Reads until this name has joined, and returns the joins and leaves up to and including it.
 async fn read_until_joined(stream: &mut Stream, name: &str) -> Vec<(String, String)> {
     joins_and_leaves(&read_until_data(stream, json!({ "username": name })).await)
 }

@@ -1,4 +1,4 @@
-//! The presence of subscribers on all nodes: counts, names, and who joined (contract § 5).
+//! The presence of subscribers on all nodes: counts, names, and joins (contract § 5).
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -210,12 +210,9 @@ async fn presence_has_no_id_and_is_not_replayed(bus: Bus) {
 
 async fn presence_endpoint_returns_count_and_names(bus: Bus) {
     let node = bus.node(&[]).await;
-    let nobody = node.get("/presence/lobby").await.expect(200);
-    assert_eq!(
-        (nobody.media_type(), nobody.header("cache-control")),
-        ("application/json".into(), "no-store".into())
-    );
-    assert_eq!(nobody.text(), "{\"count\":0,\"names\":[]}");
+    let empty = node.get("/presence/lobby").await.expect(200);
+    assert_eq!((empty.media_type(), empty.header("cache-control")), ("application/json".into(), "no-store".into()));
+    assert_eq!(empty.text(), "{\"count\":0,\"names\":[]}");
     let _readers =
         [subscribe_as(&node, "mason").await, subscribe_as(&node, "nora").await, subscribe_as(&node, "").await];
     assert_eq!(node.get("/presence/lobby").await.text(), "{\"count\":3,\"names\":[\"mason\",\"nora\"]}");
@@ -240,7 +237,7 @@ async fn presence_includes_the_subscribers_of_all_nodes() {
     let mut mason = subscribe_as(&nodes[0], "mason").await;
     let alone = read_until_data(&mut mason, json!({ "count": 1, "names": ["mason"] })).await;
     let mut nora = subscribe_as(&nodes[1], "nora").await;
-    let (twin, nobody) = (subscribe_as(&nodes[1], "mason").await, Stream::live(&nodes[1], "lobby").await);
+    let (twin, unnamed) = (subscribe_as(&nodes[1], "mason").await, Stream::live(&nodes[1], "lobby").await);
     let all = json!({ "count": 4, "names": ["mason", "nora"] });
     let seen = read_until_data(&mut mason, all.clone()).await;
     read_until_data(&mut nora, all.clone()).await;
@@ -252,7 +249,7 @@ async fn presence_includes_the_subscribers_of_all_nodes() {
     assert_eq!(joins, expected, "the second subscriber of a name is not a join");
     let mut late = subscribe_as(&third, "zoe").await;
     assert_eq!(read_until_joined(&mut late, "zoe").await, [user_joined("zoe")], "the others joined earlier");
-    drop((twin, nobody, late));
+    drop((twin, unnamed, late));
     read_until_data(&mut mason, json!({ "count": 2, "names": ["mason", "nora"] })).await;
     drop(mason);
     read_until_data(&mut nora, json!({ "count": 1, "names": ["nora"] })).await;
