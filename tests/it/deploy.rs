@@ -1,5 +1,6 @@
 //! Proxies in front of nodes, platforms that start them, restarts, shutdown, and logs.
 
+mod image;
 mod logs;
 mod platforms;
 mod proxy_configs;
