@@ -5,8 +5,13 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::chat::RoomName;
+
+/// The log filter where `LOG` is not set or empty.
+const DEFAULT_LOG: &str = "info";
 
 /// What a node can be told.
 #[derive(Clone, Debug, Args)]
@@ -88,8 +93,8 @@ pub struct Config {
     #[arg(long, env = "DRAIN", value_name = "DRAIN", default_value_t = 8)]
     pub drain: u16,
 
-    /// What is logged: error, warn, info, debug, trace, or a filter by module
-    #[arg(long, env = "LOG", value_name = "LOG", default_value = "info", value_parser = log_filter)]
+    /// What is logged: off, error, warn, info, debug, trace, or levels by module, such as info,hyper=warn
+    #[arg(long, env = "LOG", value_name = "LOG", default_value = DEFAULT_LOG, value_parser = log_filter)]
     pub log: String,
 
     /// How it is logged
@@ -204,8 +209,17 @@ fn node(text: &str) -> Result<String, String> {
     }
 }
 
+/// Checks a filter of [`EnvFilter`], which takes a bare word that is no level for a module's name and then logs nothing else.
 fn log_filter(text: &str) -> Result<String, String> {
-    tracing_subscriber::EnvFilter::try_new(text)
-        .map(|_| text.to_owned())
-        .map_err(|error| error.to_string())
+    if text.trim().is_empty() {
+        return Ok(DEFAULT_LOG.to_owned());
+    }
+    let bare_words = text.split(',').map(str::trim).filter(|directive| !directive.contains(['=', '[']));
+    for word in bare_words {
+        word.parse::<LevelFilter>().map_err(|_| {
+            format!("{word:?} is not a level: use off, error, warn, info, debug, trace, or module=level for a module")
+        })?;
+    }
+    EnvFilter::try_new(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }

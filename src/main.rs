@@ -1,6 +1,6 @@
 //! Reads the flags and the environment, binds a server, and runs it until a signal comes; or examines one from outside.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tiny_chat::doctor;
 use tiny_chat::server::{Server, Stop};
 use tiny_chat::web::ACTIX_DISPATCHER_TARGET;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::dispatcher::{self, Dispatch};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -51,13 +52,13 @@ fn run(config: &Config) -> ExitCode {
     match actix_rt::System::new().block_on(serve(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error}");
+            log_to_stderr(&error, config.log_format);
             ExitCode::FAILURE
         }
     }
 }
 
-async fn serve(config: &Config) -> std::io::Result<()> {
+async fn serve(config: &Config) -> io::Result<()> {
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let server = Server::bind(config)?;
     tracing::info!("tiny-chat {}: open http://{}/ in a browser", env!("CARGO_PKG_VERSION"), server.addr()?);
@@ -95,9 +96,22 @@ fn log_to_stdout(config: &Config) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
-        .with_ansi(std::io::stdout().is_terminal());
+        .with_ansi(io::stdout().is_terminal());
     match config.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+}
+
+/// Writes why the node ends to standard error, whatever `LOG` leaves out: a start must not fail in silence.
+fn log_to_stderr(error: &io::Error, format: LogFormat) {
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal());
+    let dispatch = match format {
+        LogFormat::Text => Dispatch::new(log.finish()),
+        LogFormat::Json => Dispatch::new(log.json().flatten_event(true).finish()),
+    };
+    dispatcher::with_default(&dispatch, || tracing::error!("{error}"));
 }

@@ -1,10 +1,10 @@
 //! Every option is a flag and an environment variable; a bad value ends the start and is named (contract 8).
 
-use std::process::Command;
+use std::{net::TcpListener, process::Command};
 
 use tokio::net::TcpStream;
 
-use crate::support::{Node, Redis, Stream, eventually, free_port, halves, key};
+use crate::support::{BINARY, Node, Redis, Stream, eventually, free_port, halves, key};
 
 /// Values that no reading of contract 8 allows.
 const BAD: &[(&str, &[&str])] = &[
@@ -21,7 +21,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("TRUSTED_PROXIES", &["nonsense", "10.0.0.0/33", "10.0.0.0/8,x"]),
     ("ALLOWED_ORIGINS", &["nonsense", "https://a.example/path", "https://a.example,x"]),
     ("DRAIN", &["-1", "x"]),
-    ("LOG", &["info,tiny_chat=nonsense"]),
+    ("LOG", &["warning", "verbose", "info,verbose", "9", "tiny_chat", "info,tiny_chat=nonsense"]),
     ("LOG_FORMAT", &["xml", "JSON5"]),
 ];
 
@@ -73,6 +73,53 @@ async fn a_bad_port_ends_the_start_and_is_named() {
         let refusal = Node::refused(&[("PORT", value)], &[]).await;
         assert!(!refusal.status.success() && refusal.output.contains("PORT"), "PORT={value}: {:?}", refusal.output);
     }
+}
+
+#[tokio::test]
+async fn an_unknown_log_level_is_named_beside_the_known_ones() {
+    for value in ["warning", "hyper=warn,warning", " warning ,info"] {
+        let refusal = Node::refused(&[("LOG", value)], &[]).await;
+        for word in ["\"warning\"", "off, error, warn, info, debug, trace", "module=level"] {
+            assert!(refusal.output.contains(word), "LOG={value} does not name {word}: {}", refusal.output);
+        }
+    }
+}
+
+/// What the node writes to standard error, and nowhere else, where it cannot start.
+fn errors_of_a_failed_start(environment: &[(&str, &str)]) -> String {
+    let mut command = Command::new(BINARY);
+    let output = command.env_clear().envs(environment.iter().copied()).output().expect("the program");
+    assert_eq!(output.status.code(), Some(1), "{environment:?} {output:?}");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("ERROR"), "{output:?}");
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
+#[test]
+fn the_reason_of_a_failed_start_ignores_the_log_filter() {
+    let occupied = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = occupied.local_addr().expect("an address").to_string();
+    let levels = ["off", "error", "warn", "info", "debug", "trace", "OFF", "Warn", "0", "3", ""];
+    let filters = ["hyper=off", "hyper=error", "info,hyper=warn", "info,", "tiny_chat[span]=info", "[{room}]=debug"];
+    for log in levels.into_iter().chain(filters) {
+        let errors = errors_of_a_failed_start(&[("BIND", &address), ("LOG", log)]);
+        assert!(errors.contains(&format!("ERROR BIND {address}: ")), "LOG={log:?}: {errors:?}");
+    }
+}
+
+#[test]
+fn the_reason_of_a_failed_start_has_the_format_of_the_log() {
+    let environment = [("BIND", "127.0.0.1:0"), ("REDIS_URL", "nonsense"), ("LOG", "off")];
+    let errors = errors_of_a_failed_start(&environment);
+    assert!(errors.contains("ERROR REDIS_URL: "), "{errors:?}");
+    let errors = errors_of_a_failed_start(&[&environment[..], &[("LOG_FORMAT", "json")]].concat());
+    let line: serde_json::Value = serde_json::from_str(&errors).expect("one line of JSON");
+    assert_eq!(line["level"], "ERROR");
+    assert!(line["message"].as_str().is_some_and(|text| text.starts_with("REDIS_URL: ")), "{line}");
+}
+
+#[tokio::test]
+async fn an_empty_log_filter_counts_as_the_default() {
+    Node::start(&[("LOG", "")]).await.logged("open http://").await;
 }
 
 #[tokio::test]
