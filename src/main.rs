@@ -1,4 +1,4 @@
-//! Reads the flags and the environment, binds a server, and runs it until a signal comes; or examines one from outside.
+//! The program: runs a node until a signal stops it, or checks a public address with `tiny-chat doctor`.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A chat server over Server-Sent Events. Rooms are URLs; any number of nodes share one Redis. Without a command it serves.
+/// A chat server over Server-Sent Events. Rooms are URLs; any number of nodes share one Redis. Without a command, runs a node.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(disable_help_subcommand = true)]
@@ -30,10 +30,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Examines a public address from outside: what on the way buffers, compresses, cuts, caches or forgets, and what to change
+    /// Checks a public address from outside: finds what buffers, compresses, cuts or caches its streams, and says what to change
     ///
-    /// It opens streams and posts five messages. Exit code 0: nothing is broken, 1: something is, 2: there was nothing to
-    /// examine. It takes about three heartbeats, and a few minutes at most.
+    /// Opens streams and posts five messages. Exit code 0: nothing is broken, 1: something is, 2: there was nothing to check.
+    /// Takes about three heartbeats, and a few minutes at most.
     Doctor(doctor::Options),
 }
 
@@ -59,27 +59,28 @@ fn run(config: &Config) -> ExitCode {
 }
 
 async fn serve(config: &Config) -> io::Result<()> {
+    // Before the address is bound: a signal that comes during the start is not lost.
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let server = Server::bind(config)?;
     tracing::info!("tiny-chat {}: open http://{}/ in a browser", env!("CARGO_PKG_VERSION"), server.addr()?);
     match config.redis() {
         None => tracing::info!(
-            "this node runs alone and keeps messages in memory only; to keep them and to add nodes, set REDIS_URL=redis://…"
+            "keeping messages in memory only; set REDIS_URL=redis://… to keep them over restarts and to add nodes"
         ),
-        Some(_) => tracing::info!(node = config.node(), "this node shares its rooms with all nodes on the same Redis"),
+        Some(_) => tracing::info!(node = config.node(), "sharing rooms with all nodes on the same Redis"),
     }
-    server.run(stop(terminate, interrupt, Duration::from_secs(config.drain.into()))).await?;
-    tracing::info!("drained; goodbye");
+    server.run(stop_signal(terminate, interrupt, Duration::from_secs(config.drain.into()))).await?;
+    tracing::info!("drained, exiting");
     Ok(())
 }
 
-/// Waits for the first signal; a second one ends the process at once.
-async fn stop(mut terminate: Signal, mut interrupt: Signal, drain: Duration) -> Stop {
+/// Waits for a signal and returns how long to drain. A second signal exits at once, with code 1.
+async fn stop_signal(mut terminate: Signal, mut interrupt: Signal, drain: Duration) -> Stop {
     let drain = tokio::select! {
         _ = terminate.recv() => drain,
         _ = interrupt.recv() => drain.min(Duration::from_secs(1)),
     };
-    tracing::info!(seconds = drain.as_secs(), "draining; a second signal ends at once");
+    tracing::info!(seconds = drain.as_secs(), "draining; a second signal exits at once");
     actix_rt::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -91,7 +92,8 @@ async fn stop(mut terminate: Signal, mut interrupt: Signal, drain: Duration) -> 
 }
 
 fn log_to_stdout(config: &Config) {
-    // actix's own start-up lines say less than ours, and its dispatcher reports each handover.
+    // At info, actix_server repeats our own start-up lines. actix's dispatcher reports every socket that a stream takes
+    // over as an error.
     let filter = EnvFilter::new(format!("actix_server=warn,{ACTIX_DISPATCHER_TARGET}=off,{}", config.log));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -103,7 +105,7 @@ fn log_to_stdout(config: &Config) {
     }
 }
 
-/// Writes why the node ends to standard error, whatever `LOG` leaves out: a start must not fail in silence.
+/// Writes the error that ends the node to standard error, whatever `LOG` filters out: a start must not fail in silence.
 fn log_to_stderr(error: &io::Error, format: LogFormat) {
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
