@@ -1,4 +1,5 @@
-// See scripts/screenshots. Needs chromium, chromedriver and redis-server, and of Node nothing but itself.
+// Takes the screenshots in docs/; run it with scripts/screenshots. Needs chromium, chromedriver and redis-server, and no
+// npm package.
 
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,21 +10,23 @@ import { join, resolve } from 'node:path';
 const DESKTOP = { width: 1200, height: 750, mobile: false };
 const PHONE = { width: 390, height: 844, mobile: true };
 const MINUTE = 60_000;
-const ALL = ['light', 'dark', 'phone', 'phone-dark'];
+const VARIANTS = ['light', 'dark', 'phone', 'phone-dark'];
 
-const every = process.argv[2];
-const folder = every ?? 'docs';
+const target = process.argv[2];
+const folder = target ?? 'docs';
+/** Whether to take every state in every size and colour scheme. */
+const every = target !== undefined;
 const scratch = mkdtempSync(join(tmpdir(), 'tiny-chat-pictures-'));
 const children = [];
 let browser;
 
-/** Ends when the work does, however that was. */
+/** Starts a program that `clean` ends. Its output is collected in `output`; `gone` resolves when it has exited. */
 function run(program, args, env = {}) {
   const child = spawn(program, args, { cwd: scratch, env: { ...process.env, HOME: scratch, TMPDIR: scratch, ...env } });
   children.push(child);
-  child.said = '';
-  for (const pipe of [child.stdout, child.stderr]) pipe.on('data', (data) => (child.said += data));
-  child.on('error', (error) => (child.said += error));
+  child.output = '';
+  for (const pipe of [child.stdout, child.stderr]) pipe.on('data', (data) => (child.output += data));
+  child.on('error', (error) => (child.output += error));
   child.gone = new Promise((resolve) => child.on('close', resolve));
   return child;
 }
@@ -37,7 +40,7 @@ async function until(what, ask) {
     const answer = await ask();
     if (answer) return answer;
   }
-  throw new Error(`${what} did not come\n${children.map(({ said }) => said).join('\n')}`);
+  throw new Error(`${what} did not come\n${children.map(({ output }) => output).join('\n')}`);
 }
 
 const freePort = () =>
@@ -55,7 +58,7 @@ class Server {
     server.port = await freePort();
     server.url = `http://127.0.0.1:${server.port}`;
     const redis = run('redis-server', ['--port', `${server.redis}`, '--bind', '127.0.0.1', '--save', '', '--dir', scratch]);
-    await until('redis-server', () => redis.said.includes('eady to accept connections'));
+    await until('redis-server', () => redis.output.includes('eady to accept connections'));
     await server.up();
     return server;
   }
@@ -80,20 +83,20 @@ class Server {
     return run('redis-cli', ['-p', `${this.redis}`, ...args]).gone;
   }
 
-  /** A message of `ago` minutes ago. */
-  past(room, ago, sender, message) {
+  /** Stores a message as if it had been posted `ago` minutes ago. */
+  store(room, ago, sender, message) {
     const text = (it) => it.replace(/[&<>"']/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#x27;' })[c]);
     const data = JSON.stringify({ sender: text(sender), message: text(message) });
     return this.cli('XADD', `chat:{${room}}`, `${Date.now() - Math.round(ago * MINUTE)}-1`, 'data', data, 'node', 'chat-1');
   }
 
-  async say(room, sender, message) {
+  async post(room, sender, message) {
     const body = new URLSearchParams({ sender, message });
     await fetch(`${this.url}/${encodeURIComponent(room)}`, { method: 'POST', body, headers: { Accept: 'application/json' } });
   }
 
-  /** Somebody reads along. */
-  async present(room, name, signal) {
+  /** Subscribes to a room under a name, until `signal` aborts. */
+  async subscribe(room, name, signal) {
     const { body } = await fetch(`${this.url}/subscribe/${room}?name=${name}`, { signal });
     body.getReader().read();
   }
@@ -141,12 +144,12 @@ class Browser {
     return this.until('document.querySelector(".status").dataset.state === arguments[0]', name);
   }
 
-  async whole() {
+  async loaded() {
     await this.state('live');
     await this.until('document.styleSheets.length > 1');
   }
 
-  /** The text, as if typed. */
+  /** Sets the value of a field as typing does. */
   write(selector, text) {
     return this.js(
       `const box = document.querySelector(arguments[0]);
@@ -163,16 +166,16 @@ class Browser {
     await this.js('document.querySelector(".composer").requestSubmit()');
   }
 
-  said(text) {
+  shows(text) {
     return this.until('[...document.querySelectorAll(".message[data-id] .text")].at(-1)?.textContent.includes(arguments[0])', text);
   }
 
-  /** A chromedriver that is killed would leave its browser behind. */
+  /** Ends the session: killing chromedriver alone would leave the browser running. */
   close() {
     return this.ask('DELETE', this.session).catch(() => process.kill(this.pid, 'SIGKILL'));
   }
 
-  async shape(kind) {
+  async emulate(kind) {
     const phone = kind.startsWith('phone');
     const features = [
       { name: 'prefers-color-scheme', value: kind.endsWith('dark') ? 'dark' : 'light' },
@@ -184,15 +187,15 @@ class Browser {
     await this.js('return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
   }
 
-  /** Pictures of the page as it is now. */
-  async picture(name, ...kinds) {
-    for (const kind of every ? ALL : kinds) {
-      await this.shape(kind);
+  /** Takes screenshots of the page as it is now. */
+  async screenshot(name, ...kinds) {
+    for (const kind of every ? VARIANTS : kinds) {
+      await this.emulate(kind);
       const { data } = await this.devtools('Page.captureScreenshot', { format: 'png' });
       const parts = [name, kind].filter((part) => part !== 'light');
       writeFileSync(join(folder, `${parts.join('-')}.png`), Buffer.from(data, 'base64'));
     }
-    await this.shape('light');
+    await this.emulate('light');
   }
 }
 
@@ -203,68 +206,68 @@ const TALK = [
   ['grace', '…and my train’s wifi was gone for a minute. Nothing is missing, nothing twice. <3'],
 ];
 
-async function work(signal) {
+async function takeScreenshots(signal) {
   const server = await Server.start();
   const day = 24 * 60;
-  await server.past('everyone', day + 64, 'grace', 'Nodes are back up after the upgrade: both on #random’s new Redis.');
-  await server.past('everyone', day + 63, 'grace', 'Tell me if anything looks slow.');
-  await server.past('everyone', day + 41, 'mason', 'Looks quick from here.');
-  for (const [index, [sender, text]] of TALK.entries()) await server.past('everyone', 26 - 2 * index, sender, text);
-  await server.past('random', 300, 'mason', 'Somebody left the oven on.');
+  await server.store('everyone', day + 64, 'grace', 'Nodes are back up after the upgrade: both on #random’s new Redis.');
+  await server.store('everyone', day + 63, 'grace', 'Tell me if anything looks slow.');
+  await server.store('everyone', day + 41, 'mason', 'Looks quick from here.');
+  for (const [index, [sender, text]] of TALK.entries()) await server.store('everyone', 26 - 2 * index, sender, text);
+  await server.store('random', 300, 'mason', 'Somebody left the oven on.');
 
   browser = await Browser.start();
-  await browser.shape('light'); // pages are opened in this size
-  for (const name of ['mason', 'grace']) await server.present('everyone', name, signal);
+  await browser.emulate('light'); // pages are opened in this size
+  for (const name of ['mason', 'grace']) await server.subscribe('everyone', name, signal);
   await browser.open(`${server.url}/random`);
   await browser.write('#sender', 'ada');
-  await browser.whole();
+  await browser.loaded();
   await browser.until('Object.keys(localStorage).some((key) => key.endsWith("read:random"))');
 
   await browser.open(`${server.url}/everyone`);
-  await browser.whole();
+  await browser.loaded();
   await browser.say('ada', 'That is what it is for.');
-  await browser.said('what it is for');
-  await server.say('everyone', 'mason', '@ada see https://developer.mozilla.org/en-US/docs/Web/API/EventSource (section 3), then come to #café');
-  await browser.said('section 3');
-  await server.say('everyone', 'ليلى', 'مرحبا بالجميع');
-  await browser.said('مرحبا');
+  await browser.shows('what it is for');
+  await server.post('everyone', 'mason', '@ada see https://developer.mozilla.org/en-US/docs/Web/API/EventSource (section 3), then come to #café');
+  await browser.shows('section 3');
+  await server.post('everyone', 'ليلى', 'مرحبا بالجميع');
+  await browser.shows('مرحبا');
   await browser.say('ada', 'Welcome! On my way.');
-  await browser.said('On my way');
-  await server.say('random', 'mason', 'ada, was it you?');
+  await browser.shows('On my way');
+  await server.post('random', 'mason', 'ada, was it you?');
   await browser.until('document.querySelector(".badge.call")');
   await browser.until('document.querySelector(".people summary").textContent.startsWith("3")');
-  await browser.picture('page', 'light', 'dark', 'phone', 'phone-dark');
+  await browser.screenshot('page', 'light', 'dark', 'phone', 'phone-dark');
   await browser.js(`const line = document.querySelector('.mine');
     line.querySelector('.when').focus();
     line.querySelector('.more').focus();
     line.querySelector('.more').click();`);
   await browser.until('document.querySelector(".details")');
-  await browser.picture('details', 'light');
+  await browser.screenshot('details', 'light');
   await browser.js('document.querySelector("#message").focus()');
 
   if (every) {
     await browser.js('document.querySelector(".people").open = true');
-    await browser.picture('people');
+    await browser.screenshot('people');
     await browser.js('document.querySelector(".people").open = false; document.querySelector(".ask").click()');
     await browser.until('document.querySelector("dialog[open]")');
-    await browser.picture('help');
+    await browser.screenshot('help');
     await browser.js('document.querySelector("dialog").close()');
     await browser.write('#message', 'x'.repeat(4012));
     await browser.js('document.querySelector(".composer").requestSubmit()');
-    await browser.picture('over');
+    await browser.screenshot('over');
     await browser.write('#message', '');
   }
 
   await browser.open(`${server.url}/caf%C3%A9`);
-  await browser.whole();
-  await browser.picture('empty', 'light', 'phone');
+  await browser.loaded();
+  await browser.screenshot('empty', 'light', 'phone');
 
   await browser.open(`${server.url}/everyone`);
-  await browser.whole();
+  await browser.loaded();
   await browser.say('ada\u200b', 'A name with an invisible character in it?');
   await browser.until('document.querySelector(".failed")');
   await browser.write('#sender', 'ada');
-  await browser.picture('failed', 'light', 'phone');
+  await browser.screenshot('failed', 'light', 'phone');
   await browser.js('document.querySelector(".failed .note button:last-child").click()');
   await browser.until('!document.querySelector(".failed")');
 
@@ -272,20 +275,20 @@ async function work(signal) {
   await browser.state('offline');
   await browser.say('ada', 'Is this thing on?');
   await browser.until('document.querySelector(".pending .note:not([hidden])")');
-  await browser.picture('offline', 'light', 'phone');
+  await browser.screenshot('offline', 'light', 'phone');
 
   await server.cli('FLUSHALL');
   await server.up();
   await browser.js('document.querySelector(".status button")?.click()');
   await browser.until('document.querySelector(".gap")');
-  await browser.said('Is this thing on?');
-  await server.say('everyone', 'mason', 'It is. The store was emptied in between, and the page says so.');
-  await browser.said('says so');
-  await browser.picture('gap', 'light', 'phone');
+  await browser.shows('Is this thing on?');
+  await server.post('everyone', 'mason', 'It is. The store was emptied in between, and the page says so.');
+  await browser.shows('says so');
+  await browser.screenshot('gap', 'light', 'phone');
 
   if (every) {
     await browser.open(`${server.url}/-no-room`);
-    await browser.picture('error');
+    await browser.screenshot('error');
   }
 }
 
@@ -303,7 +306,7 @@ function clean() {
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => clean().then(() => process.exit(1)));
 mkdirSync(folder, { recursive: true });
 try {
-  await work(aborting.signal);
+  await takeScreenshots(aborting.signal);
 } finally {
   await clean();
 }
