@@ -3,6 +3,7 @@
 //!
 //! Two implementations: `bus/memory.rs` for a single process, `bus/redis.rs` for any number of nodes.
 
+mod error;
 mod limits;
 mod log;
 mod memory;
@@ -13,8 +14,9 @@ use std::sync::Arc;
 
 use crate::metrics::Metrics;
 
+pub use error::{PublishError, Unavailable};
 pub use limits::{LimitStore, PROCESS_TTL, Rate, StreamReservation};
-pub use log::{Bus, Entry, Listener, LogPage, PublishError, Receipt, Retention, Span, Unavailable, unix_ms};
+pub use log::{Bus, Entry, Listener, LogPage, Receipt, Retention, Span, unix_ms};
 pub use presence::{PRESENCE_TTL, PresenceEntry, PresenceStore};
 pub use redis::announcement;
 

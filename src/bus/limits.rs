@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::log::Unavailable;
+use super::error::Unavailable;
 
 /// A process that has made no reservation call for this long is considered dead, and its streams no longer count.
 pub const PROCESS_TTL: Duration = Duration::from_secs(4);

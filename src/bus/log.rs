@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
+use super::error::{PublishError, Unavailable};
 use super::presence::PresenceEntry;
 use crate::chat::{Draft, Id, RoomName};
 
@@ -112,25 +113,6 @@ pub struct Receipt {
     pub id: Id,
     /// Whether the message had been stored before under the same key; nothing was published now.
     pub duplicate: bool,
-}
-
-/// Why a publish was not acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PublishError {
-    /// The idempotency key was used for another sender or text.
-    KeyReused,
-    /// The store is unreachable or refused to store; the outcome is unknown.
-    Unavailable,
-}
-
-/// The store did not respond in time or responded with an error. The node's log has the details.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unavailable;
-
-impl From<Unavailable> for PublishError {
-    fn from(_: Unavailable) -> Self {
-        PublishError::Unavailable
-    }
 }
 
 /// How much of a log is kept, and for how long.

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use super::log::{
-    Bus, Entry, KEY_TTL_MS, Listener, LogPage, PublishError, Receipt, Retention, Span, Unavailable, unix_ms,
-};
+use super::error::{PublishError, Unavailable};
+use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, Receipt, Retention, Span, unix_ms};
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 

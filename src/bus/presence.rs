@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::log::Unavailable;
+use super::error::Unavailable;
 use crate::chat::RoomName;
 
 /// How long a presence entry is valid unless it is announced again: the subscribers of a crashed node disappear after

@@ -30,7 +30,8 @@ use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
 use redis::{Client, RedisError, Script};
 use tokio::time::timeout;
 
-use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, PublishError, Receipt, Retention, Span, Unavailable};
+use super::error::{PublishError, Unavailable};
+use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, Receipt, Retention, Span};
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 use connection::{RESPONSE_TIMEOUT, ThreadConnections};

@@ -16,7 +16,8 @@ use super::context::StreamContext;
 use super::drain::{DRAIN_STEP, Drain};
 use super::room::buffer::Position;
 use super::source::Source;
-use super::subscriber::{EndReason, Subscriber};
+use super::subscriber::Subscriber;
+use super::subscriber::end_reason::EndReason;
 use group::Group;
 
 /// Live subscribers that are about to join a fan-out.

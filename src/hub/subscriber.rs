@@ -5,6 +5,7 @@
 //! whose socket is full catches up again.
 
 pub mod connection;
+pub mod end_reason;
 pub mod start;
 
 use std::future::Future;
@@ -26,8 +27,9 @@ use super::source::Source;
 use super::source::lookup::{Lookup, NotBuffered};
 use crate::bus::{Entry, LogPage, Span};
 use crate::chat::{Cursor, Id};
-use crate::sse::{self, BackoffReason};
-use connection::{Closed, Connection};
+use crate::sse;
+use connection::Connection;
+use end_reason::EndReason;
 use start::{Start, StartPlan, plan};
 
 /// The most frames that a subscriber which was live may lag behind.
@@ -68,25 +70,6 @@ pub struct Subscriber {
     _gauge: StreamGauge,
     _permit: Box<dyn Send>,
     _presence: Box<[PresenceGuard]>,
-}
-
-/// Why a stream ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// The client closed it, or vanished.
-    Closed,
-    /// The subscriber lagged too far behind.
-    Slow,
-    /// The node is about to stop.
-    Draining,
-    /// The stream has reached its maximum age, so that other nodes get their share.
-    MaxAge,
-}
-
-impl From<Closed> for EndReason {
-    fn from(_: Closed) -> Self {
-        EndReason::Closed
-    }
 }
 
 impl Subscriber {
@@ -389,13 +372,7 @@ impl Subscriber {
 
     /// Ends the stream, with a backoff event unless the client has closed it.
     pub fn end(self, reason: EndReason) {
-        let (label, backoff) = match reason {
-            EndReason::Closed => ("closed", None),
-            EndReason::Slow => ("slow", Some(BackoffReason::Slow)),
-            EndReason::Draining => ("draining", Some(BackoffReason::Draining)),
-            EndReason::MaxAge => ("max_age", Some(BackoffReason::Draining)),
-        };
-        self.context.metrics.streams_ended.with_label_values(&[label]).inc();
-        self.connection.close(backoff.map(retry::backoff));
+        self.context.metrics.streams_ended.with_label_values(&[reason.label()]).inc();
+        self.connection.close(reason.backoff().map(retry::backoff));
     }
 }

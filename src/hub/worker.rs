@@ -15,8 +15,9 @@ use super::fanout::{Fanout, JoinQueue};
 use super::node::Hub;
 use super::placement::Handoff;
 use super::source::Source;
+use super::subscriber::Subscriber;
+use super::subscriber::end_reason::EndReason;
 use super::subscriber::start::{Start, SubscribeRequest};
-use super::subscriber::{EndReason, Subscriber};
 use crate::chat::Rooms;
 
 /// The subscribers of one thread. It never leaves that thread.

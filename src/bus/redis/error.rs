@@ -3,7 +3,7 @@
 use deadpool_redis::PoolError;
 use redis::RedisError;
 
-use crate::bus::log::Unavailable;
+use crate::bus::error::Unavailable;
 
 /// The reason why a call to Redis returned no result.
 pub enum CallError {

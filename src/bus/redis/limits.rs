@@ -10,8 +10,8 @@ use redis::Script;
 use super::connection::ThreadConnections;
 use super::error::CallError;
 use super::keys::Keys;
+use crate::bus::error::Unavailable;
 use crate::bus::limits::{LimitStore, PROCESS_TTL, Rate, StreamReservation};
-use crate::bus::log::Unavailable;
 
 /// How long a reservation is kept that is not repeated.
 const RESERVATION_TTL: Duration = Duration::from_secs(120);

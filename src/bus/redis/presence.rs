@@ -10,7 +10,7 @@ use super::announcement;
 use super::connection::ThreadConnections;
 use super::error::CallError;
 use super::keys::Keys;
-use crate::bus::log::Unavailable;
+use crate::bus::error::Unavailable;
 use crate::bus::presence::{PRESENCE_TTL, PresenceEntry, PresenceStore};
 use crate::chat::RoomName;
 

@@ -9,7 +9,8 @@ use crate::chat::Cursor;
 use crate::hub::batch::{Batch, DeliveryStats};
 use crate::hub::context::StreamContext;
 use crate::hub::room::buffer::Position;
-use crate::hub::subscriber::{EndReason, Subscriber};
+use crate::hub::subscriber::Subscriber;
+use crate::hub::subscriber::end_reason::EndReason;
 
 /// After this many subscribers the task yields, so that the worker serves requests as well.
 const SUBSCRIBERS_PER_YIELD: usize = 48;

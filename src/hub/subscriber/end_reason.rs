@@ -1,0 +1,44 @@
+//! Why a stream ends, and what its client is told.
+
+use super::connection::Closed;
+use crate::sse::BackoffReason;
+
+/// Why a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The client closed it, or vanished.
+    Closed,
+    /// The subscriber lagged too far behind.
+    Slow,
+    /// The node is about to stop.
+    Draining,
+    /// The stream has reached its maximum age, so that other nodes get their share.
+    MaxAge,
+}
+
+impl EndReason {
+    /// Returns the label of the metric `tiny_chat_streams_ended_total`.
+    pub fn label(self) -> &'static str {
+        match self {
+            EndReason::Closed => "closed",
+            EndReason::Slow => "slow",
+            EndReason::Draining => "draining",
+            EndReason::MaxAge => "max_age",
+        }
+    }
+
+    /// Returns the reason that is sent to the client, which knows only those of the contract.
+    pub fn backoff(self) -> Option<BackoffReason> {
+        match self {
+            EndReason::Closed => None,
+            EndReason::Slow => Some(BackoffReason::Slow),
+            EndReason::Draining | EndReason::MaxAge => Some(BackoffReason::Draining),
+        }
+    }
+}
+
+impl From<Closed> for EndReason {
+    fn from(_: Closed) -> Self {
+        EndReason::Closed
+    }
+}
