@@ -1,7 +1,8 @@
-//! The doctor, the demo, the benchmark, the fuzz targets, and the source tree.
+//! The doctor, the demo, the benchmark, the fuzz targets, and the repository itself.
 
 mod bench;
 mod demo;
 mod doctor;
 mod fuzz;
-mod tidy;
+mod repository;
+mod source_tree;
