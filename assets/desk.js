@@ -78,7 +78,8 @@ export class Desk {
       this.#changed();
       this.#counted();
     },
-    ping: () => this.#tell({ tell: 'pong' }),
+    // A frozen tab may still answer messages while its timers and its stream stand still; then another has to lead.
+    ping: () => this.#stream.overdue || this.#tell({ tell: 'pong' }),
     bye: (details, tab) => this.#tabs.delete(tab),
     put: async ({ item }) => (await this.#sender())?.add(item),
     retry: async ({ key }) => (await this.#sender())?.retry(key),

@@ -53,6 +53,11 @@ export class Stream {
     if (this.#lost || Date.now() > this.#deadline) this.connect();
   }
 
+  /** Whether the stream has been silent for longer than its timer allows: then this tab's timers do not run. */
+  get overdue() {
+    return Boolean(this.#source) && Date.now() > this.#deadline;
+  }
+
   connect() {
     this.close();
     this.#lost = false;

@@ -116,13 +116,36 @@ enum End {
 }
 
 /// While messages come, the tab that leads ends; the other two show each message once, in order, and hold one stream.
+    Stalled,
 async fn takes_over(trusted: bool, end: End) {
     let node = Node::start(&[HEARTBEAT]).await;
+/// Gives the page a `stall()`: from then on its timers and its stream stand still, but it still answers messages, as
+/// a tab does that Chromium froze.
+const STALLABLE: &str = "let stalled = false;
+    window.stall = () => void (stalled = true);
+    const unlessStalled = (act) => (...given) => stalled || act(...given);
+    for (const name of ['setTimeout', 'setInterval']) {
+        const set = window[name];
+        window[name] = (act, ...rest) => set(unlessStalled(act), ...rest);
+    }
+    window.EventSource = class extends EventSource {
+        addEventListener(type, act) {
+            super.addEventListener(type, unlessStalled(act));
+        }
+    };";
+
+/// Asks the leader twice a second, as many tabs would, so that each of its answers comes before a tab gives it up.
+const PINGS: &str = "const channel = new BroadcastChannel('tiny-chat');
+    setInterval(() => channel.postMessage({ ask: 'ping', tab: 'another', room: 'lobby', name: '' }), 500);";
+
     let (browser, site) = visitor(&node, trusted).await;
     let room = format!("{site}/lobby");
     browser.open(&room).await;
     browser.live().await;
     let second = browser.tab(&room).await;
+    if matches!(end, End::Stalled) {
+        browser.before(STALLABLE).await;
+    }
     let first = browser.other_than(&second).await;
     let third = browser.tab(&room).await;
     browser.live().await;
@@ -132,12 +155,16 @@ async fn takes_over(trusted: bool, end: End) {
     browser.to(&first).await;
     match end {
         End::Closed => browser.close_tab().await,
+    if matches!(end, End::Stalled) {
+        browser.run(PINGS).await;
+    }
         End::Gone => browser.leave().await,
         End::Crashed => browser.crash_tab().await,
         End::Frozen => browser.freeze().await,
     }
     let lost = node.newest("lobby").await["message"].as_str().expect("a text").replace("message ", "");
     browser.to(&third).await;
+        End::Stalled => drop(browser.run("stall()").await),
     let further = format!("return document.querySelectorAll('.message').length > 20 + {lost}");
     browser.until(&further).await;
     let said = chatter.end().await;
@@ -194,6 +221,11 @@ async fn another_tab_takes_over_from_one_that_is_frozen() {
 async fn a_tab_that_joins_while_messages_come_misses_and_doubles_nothing() {
     let node = Node::start(&[HEARTBEAT]).await;
     let (browser, site) = visitor(&node, true).await;
+#[tokio::test]
+async fn another_tab_takes_over_from_one_that_stalls_but_still_answers() {
+    takes_over(true, End::Stalled).await;
+}
+
     let room = format!("{site}/lobby");
     browser.open(&room).await;
     browser.live().await;

@@ -65,6 +65,17 @@ for (const secure of [true, false]) {
     assert.deepEqual(two.texts, ['is anybody there?', 'and now?']);
   });
 
+  test(`a leader that answers but whose timers stand still is replaced, ${where}`, async () => {
+    const browser = new Browser(server, { secure });
+    const [one, two] = [await open(browser), await open(browser)];
+    clock.put(Date.now() + 60_000); // the timer that would find the stream dead has not run
+    await pass(8000);
+    assert.deepEqual([one.leads, two.leads], [false, true]);
+    server.say('everyone', 'and now?');
+    await pass(100);
+    assert.deepEqual([one.texts, two.texts], [['and now?'], ['and now?']]);
+  });
+
   test(`a leader that closes while a send is in flight leaves it to the next, and it appears once, ${where}`, async () => {
     const browser = new Browser(server, { secure });
     const [one, two] = [await open(browser), await open(browser)];
