@@ -3,6 +3,7 @@
 mod faults;
 mod looks;
 mod outbox;
+mod permit;
 mod tabs;
 
 use std::{
@@ -21,6 +22,8 @@ use nix::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use permit::{Permit, permit};
 
 use super::{DEADLINE, process::Process, within};
 
@@ -61,6 +64,8 @@ pub struct Browser {
     capabilities: Value,
     _driver: Process,
     profile: TempDir,
+    /// The last field, since fields are dropped in order: the next test may begin when this browser is gone.
+    _permit: Permit,
 }
 
 /// A message on the page.
@@ -88,6 +93,7 @@ impl Browser {
     }
 
     async fn launch(flags: &[&str], preferences: Value, logs: Value) -> Browser {
+        let permit = permit().await; // first, so that no deadline runs meanwhile
         let profile = tempfile::tempdir().expect("a directory for the browser");
         let driver = Process::spawn(
             Command::new("chromedriver")
@@ -104,7 +110,7 @@ impl Browser {
             "goog:loggingPrefs": logs,
         });
         let (client, session, pid) = connect(port, &capabilities).await;
-        Browser { client, pid, port, session, capabilities, _driver: driver, profile }
+        Browser { client, pid, port, session, capabilities, _driver: driver, profile, _permit: permit }
     }
 
     /// Opens an address and waits for its `load`.
