@@ -212,6 +212,37 @@ async fn the_page_fits_at_200_percent_and_on_a_phone_with_targets_for_thumbs() {
     assert_eq!(browser.run(small).await, json!([]));
 }
 
+/// Messages by one sender in a row, long words and names, code and links: neither the page nor its log is wider than the
+/// screen.
+#[tokio::test]
+async fn neither_page_nor_log_scrolls_sideways_from_320_px_on() {
+    let node = Node::start(&[("ROOMS", "lobby,garden,attic,cellar,kitchen,library")]).await;
+    let link = format!("see https://a.example/{} and #garden", "path/".repeat(60));
+    let fence = format!("look:\n```\n{}\n```\n`{}`", "let x = 1; ".repeat(40), "inline_code".repeat(30));
+    let texts = ["one", "two", "three", &"w".repeat(500), &link, &fence, "@ada, look", "مرحبا"];
+    for sender in ["mason", &"W".repeat(64), &"long name ".repeat(6), "m"] {
+        for text in texts {
+            node.post("lobby", sender, text).await;
+        }
+    }
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.whole().await;
+    for text in ["mine", "mine again", &"m".repeat(300)] {
+        browser.say("ada", text).await;
+        browser.lines_to(text).await;
+    }
+    let widths = "const log = document.querySelector('.messages');
+        return [document.documentElement, log].map(({ scrollWidth, clientWidth }) => [scrollWidth, clientWidth])";
+    for width in [320, 360, 390, 414, 768] {
+        browser.screen(width, 844).await;
+        browser.until(&format!("return innerWidth === {width}")).await;
+        let [page, log]: [[u64; 2]; 2] = serde_json::from_value(browser.run(widths).await).unwrap();
+        assert_eq!(page[0], page[1], "the page on {width} px");
+        assert_eq!(log[0], log[1], "the log on {width} px");
+    }
+}
+
 /// The room that is open is to be seen among many, also where they are in one row.
 #[tokio::test]
 async fn the_current_room_is_in_sight_on_a_phone() {
