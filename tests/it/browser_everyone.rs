@@ -172,11 +172,12 @@ async fn nothing_moves_for_who_prefers_that() {
     browser.whole().await;
     proxy.cut();
     browser.status("reconnecting").await;
-    let moving = "const { animationName } = getComputedStyle(document.querySelector('.status'), '::before');
+    // The next attempt may end the state at any time, so it is set anew for each look.
+    let moving = "document.querySelector('.status').dataset.state = 'reconnecting';
+        const { animationName } = getComputedStyle(document.querySelector('.status'), '::before');
         const all = [...document.querySelectorAll('*')].map((each) => getComputedStyle(each));
         return [animationName === 'breathe', all.some(({ transitionDuration, scrollBehavior }) =>
             transitionDuration !== '0s' || scrollBehavior === 'smooth')]";
-    browser.run("document.querySelector('.status').dataset.state = 'reconnecting'").await;
     browser.prefers("reduced-motion", "no-preference").await;
     assert_eq!(browser.run(moving).await, json!([true, true]));
     browser.prefers("reduced-motion", "reduce").await;
