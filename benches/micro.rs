@@ -1,13 +1,13 @@
-//! What the steps of a message cost by themselves, in one thread and without Redis: a post understood, an id read, a frame
-//! made, a frame appended, and one that comes to a reader's socket.
+//! Micro-benchmarks of the steps of a message, in one thread and without Redis: parsing a post and an id, encoding a frame,
+//! appending it to a room, and writing it to the sockets of subscribers.
 //!
-//!     cargo bench --bench micro              everything, half a minute
-//!     cargo bench --bench micro frame        what has `frame` in its name
+//!     cargo bench --bench micro              all of them, half a minute
+//!     cargo bench --bench micro frame        those with `frame` in their names
 //!
-//! The times are of this machine; compare them with each other, or with those of another commit in the same hour. What a
-//! delivery costs as a whole, `benches/fanout` measures.
+//! Compare the times with each other, or with those of another commit on the same machine in the same hour. `benches/fanout`
+//! measures a delivery as a whole.
 
-#![allow(clippy::expect_used)] // a benchmark that cannot begin has nothing better to do
+#![allow(clippy::expect_used)] // a benchmark that cannot begin has nothing to recover
 
 use std::{
     io::Read,
@@ -34,7 +34,7 @@ use tokio::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const TEXT: &str = "it is about as long as what people write to each other in a room on a working day";
+const MESSAGE_TEXT: &str = "it is about as long as what people write to each other in a room on a working day";
 
 const ID: &str = "1361572294000-42";
 
@@ -45,34 +45,34 @@ fn main() {
 }
 
 fn data() -> String {
-    let fields = Fields { sender: Some("mason".into()), message: Some(TEXT.into()), key: None };
+    let fields = Fields { sender: Some("mason".into()), message: Some(MESSAGE_TEXT.into()), key: None };
     Draft::new(&fields).expect("a message").data().to_owned()
 }
 
 #[divan::bench]
-fn draft_of_a_post(bencher: Bencher) {
-    let fields = Fields { sender: Some("mason".into()), message: Some(TEXT.into()), key: Some("4711".into()) };
+fn parse_post(bencher: Bencher) {
+    let fields = Fields { sender: Some("mason".into()), message: Some(MESSAGE_TEXT.into()), key: Some("4711".into()) };
     bencher.bench(|| Draft::new(black_box(&fields)));
 }
 
 #[divan::bench]
-fn id_parsed() -> Option<Id> {
+fn parse_id() -> Option<Id> {
     black_box(ID).parse().ok()
 }
 
 #[divan::bench]
-fn id_written() -> String {
+fn format_id() -> String {
     black_box(Id { ms: 1_361_572_294_000, n: 42 }).to_string()
 }
 
 #[divan::bench]
-fn frame_of_a_message(bencher: Bencher) {
+fn encode_message_frame(bencher: Bencher) {
     let (id, data) = (Id { ms: 1_361_572_294_000, n: 42 }, data());
     bencher.bench(|| sse::entry(black_box(id), "", black_box(&data)));
 }
 
 #[divan::bench]
-fn frame_of_a_message_for_several_rooms(bencher: Bencher) {
+fn encode_frame_for_merged_rooms(bencher: Bencher) {
     let id = Id { ms: 1_361_572_294_000, n: 42 };
     let (frame, room) = (sse::entry(id, "", &data()), RoomName::parse(ROOM).expect("a room"));
     let place: Cursor = [id; 8].into_iter().collect();
@@ -80,28 +80,28 @@ fn frame_of_a_message_for_several_rooms(bencher: Bencher) {
 }
 
 #[divan::bench]
-fn frame_of_a_foreign_publish() -> Bytes {
+fn encode_foreign_frame() -> Bytes {
     sse::foreign(black_box(b"first line\nsecond line"))
 }
 
-/// The log takes it, forgets its oldest, and wakes the delivery, which does not get to run.
+/// Appends a message, which evicts the oldest one, and wakes the fan-out, which does not get to run.
 #[divan::bench]
 fn append_and_wake(bencher: Bencher) {
     let mut node = Node::start(1);
     bencher.bench_local(|| node.announce());
 }
 
-/// Append, wake, and one system call for each reader.
+/// Appends a message, and runs the fan-out: one system call for each subscriber.
 #[divan::bench(args = [1, 10, 100])]
-fn append_wake_and_write_to_readers(bencher: Bencher, readers: usize) {
+fn append_and_fan_out(bencher: Bencher, readers: usize) {
     let mut node = Node::start(readers);
     bencher.bench_local(|| {
         node.announce();
-        node.let_it_write();
+        node.run_fanout();
     });
 }
 
-/// A hub on the bus of one process, and readers on real sockets; everything in this thread.
+/// A hub on the in-process bus, with readers on real sockets, all in this thread.
 struct Node {
     runtime: Runtime,
     tasks: LocalSet,
@@ -128,12 +128,14 @@ impl Node {
         let last = Id { ms: bus::unix_ms(), n: 0 };
         let mut node = Self { runtime, tasks, hub, data: data(), last, metrics, readers: Vec::new(), _stores: stores };
         let worker = node.tasks.block_on(&node.runtime, async { Worker::new(node.hub.clone()) });
-        (0..readers).for_each(|_| node.invite(&worker));
+        for _ in 0..readers {
+            node.add_reader(&worker);
+        }
         node
     }
 
-    /// One more reader, once it is live.
-    fn invite(&mut self, worker: &Rc<Worker>) {
+    /// Adds a reader, and waits until it is live.
+    fn add_reader(&mut self, worker: &Rc<Worker>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let mut reader = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
         let (socket, _) = listener.accept().expect("its other end");
@@ -149,31 +151,32 @@ impl Node {
         };
         self.tasks.block_on(&self.runtime, async { worker.subscribe(arrival) });
         reader.set_nonblocking(true).expect("a socket");
-        let mut seen = Vec::new();
-        while !String::from_utf8_lossy(&seen).contains(r#""live":true"#) {
+        let mut received = Vec::new();
+        while !String::from_utf8_lossy(&received).contains(r#""live":true"#) {
             let mut buffer = [0; 1024];
             self.tasks.block_on(&self.runtime, async { tokio::time::sleep(Duration::from_millis(1)).await });
             let length = reader.read(&mut buffer).unwrap_or(0);
-            seen.extend_from_slice(&buffer[..length]);
+            received.extend_from_slice(&buffer[..length]);
         }
         self.readers.push(reader);
     }
 
+    /// Announces the next message to the hub, as the bus does.
     fn announce(&mut self) {
         self.last = self.last.next(self.last.ms);
         let entry = Entry { id: self.last, kind: String::new(), data: self.data.clone(), node: None };
         self.hub.on_entry(ROOM, entry);
     }
 
-    /// Runs until everybody has what there is; their sockets are emptied.
-    fn let_it_write(&mut self) {
-        let due = self.metrics.delivered.get() + self.readers.len() as u64;
-        while self.metrics.delivered.get() < due {
+    /// Runs the fan-out until it has written to all readers, and empties their sockets.
+    fn run_fanout(&mut self) {
+        let expected = self.metrics.delivered.get() + self.readers.len() as u64;
+        while self.metrics.delivered.get() < expected {
             self.tasks.block_on(&self.runtime, yield_now());
         }
         let mut buffer = [0; 4096];
-        self.readers
-            .iter_mut()
-            .for_each(|reader| while reader.read(&mut buffer).is_ok_and(|length| length == buffer.len()) {});
+        for reader in &mut self.readers {
+            while reader.read(&mut buffer).is_ok_and(|length| length == buffer.len()) {}
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The floor: what the kernel alone costs. One thread and one epoll; a POST's body is the frame, written to each reader
-//! of its room. It keeps no log, knows no ids, checks nothing.
+//! The floor: a server that costs hardly more than the kernel. One thread and one epoll; the body of a POST is the frame,
+//! and is written to each reader of the room. It has no log and no ids, and checks nothing.
 
 use std::{
     collections::HashMap,
@@ -15,21 +15,21 @@ use mio::{
 
 const LISTENER: Token = Token(usize::MAX);
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\r\n";
-const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+const ACCEPTED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
 struct Connection {
     stream: TcpStream,
     inbox: Vec<u8>,
-    /// What the socket did not take.
+    /// Bytes that the socket did not accept yet.
     outbox: Vec<u8>,
 }
 
 impl Connection {
-    /// Writes what the socket takes and keeps the rest.
+    /// Writes what the socket accepts, and keeps the rest in `outbox`.
     fn write(&mut self, bytes: &[u8]) {
         if self.outbox.is_empty() {
-            let taken = self.stream.write(bytes).unwrap_or(0);
-            self.outbox.extend_from_slice(&bytes[taken..]);
+            let written = self.stream.write(bytes).unwrap_or(0);
+            self.outbox.extend_from_slice(&bytes[written..]);
         } else {
             self.outbox.extend_from_slice(bytes);
         }
@@ -38,13 +38,13 @@ impl Connection {
     fn flush(&mut self) {
         while !self.outbox.is_empty() {
             match self.stream.write(&self.outbox) {
-                Ok(taken) if taken > 0 => drop(self.outbox.drain(..taken)),
+                Ok(written) if written > 0 => drop(self.outbox.drain(..written)),
                 _ => return,
             }
         }
     }
 
-    /// Reads what is there; false once the other side is gone.
+    /// Reads all available bytes into `inbox`. Returns false if the peer has closed the connection.
     fn fill(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         loop {
@@ -57,7 +57,7 @@ impl Connection {
     }
 }
 
-/// A request: its method is known by whether there is a body.
+/// A request: the path of its room, and the frame to publish.
 enum Request {
     Subscribe(String),
     Publish(String, Vec<u8>),
@@ -70,7 +70,10 @@ struct Floor {
     rooms: HashMap<String, Vec<usize>>,
 }
 
-/// Serves until it is killed; the hidden command of the benchmark's own program.
+/// Serves until the process is killed.
+///
+/// # Errors
+/// When the address cannot be bound or epoll fails.
 pub fn serve(address: SocketAddr) -> io::Result<()> {
     let poll = Poll::new()?;
     let listener = std::net::TcpListener::from(
@@ -105,7 +108,7 @@ impl Floor {
                     self.connections.push(Some(Connection { stream, inbox: Vec::new(), outbox: Vec::new() }));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                // No file left for it: those that have one are served.
+                // Too many open files: serves the connections that there are.
                 Err(_) => {
                     thread::yield_now();
                     return Ok(());
@@ -123,7 +126,7 @@ impl Floor {
             self.connections[number] = None;
             return;
         }
-        while let Some(request) = self.connections[number].as_mut().and_then(|found| next(&mut found.inbox)) {
+        while let Some(request) = self.connections[number].as_mut().and_then(|found| take_request(&mut found.inbox)) {
             match request {
                 Request::Subscribe(room) => self.subscribe(number, room),
                 Request::Publish(room, frame) => self.publish(number, &room, &frame),
@@ -146,13 +149,13 @@ impl Floor {
             }
         }
         if let Some(publisher) = &mut self.connections[number] {
-            publisher.write(TAKEN);
+            publisher.write(ACCEPTED);
         }
     }
 }
 
-/// Takes the next whole request out of the bytes.
-fn next(inbox: &mut Vec<u8>) -> Option<Request> {
+/// Removes the next complete request from `inbox`.
+fn take_request(inbox: &mut Vec<u8>) -> Option<Request> {
     let end = inbox.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&inbox[..end]).into_owned();
     let mut words = head.split(' ');

@@ -1,24 +1,24 @@
-//! The benchmark of record: what a delivery costs, beside what the kernel alone costs and beside other ways to do it, in
-//! the same run on the same machine. `docs/performance.md` says how to read it.
+//! The benchmark of `docs/performance.md`: measures the CPU time, latency and memory of a delivery, in comparison with other
+//! servers and with the floor, which is what the kernel alone needs, in the same run on the same machine.
 //!
-//!     cargo bench --bench fanout                                 five rounds, a quarter of an hour
+//!     cargo bench --bench fanout                                 five rounds, about 15 minutes
 //!     cargo bench --bench fanout -- --only paced --rounds 3      one workload
-//!     cargo bench --bench fanout -- --quick                      everything once and small, to see that it works
+//!     cargo bench --bench fanout -- --quick                      one round of small sizes, to see that it works
 //!
-//! - `process`: child processes, their CPU and memory; `servers`: who is measured; `floor`: the kernel alone
-//! - `readers`, `publisher`: thousands of sockets, an epoll each; `tally`: what a reader must not miss
-//! - `workloads`, `recovery`: what is done; `table`, `plot`, `report`: what it came to
+//! - `process`: child processes, their CPU time and memory; `servers`: the servers that are measured; `floor`: the floor
+//! - `readers`, `publisher`: thousands of connections with an epoll each; `received`: finds faults of delivery
+//! - `workloads`, `recovery`: the workloads; `table`, `plot`, `report`: the results
 
 mod floor;
 mod plot;
 mod process;
 mod publisher;
 mod readers;
+mod received;
 mod recovery;
 mod report;
 mod servers;
 mod table;
-mod tally;
 mod workloads;
 
 use std::{
@@ -36,28 +36,28 @@ use servers::{KINDS, Kind};
 use table::{Series, Trial};
 use workloads::Size;
 
-/// Whatever ends a trial early.
+/// An error that ends a trial.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Files that are not sockets of readers.
-const SPARE_FILES: u64 = 300;
+/// Open files that are not sockets of readers.
+const OTHER_OPEN_FILES: u64 = 300;
 
 #[derive(Parser)]
-#[command(about = "What a delivery costs, beside the kernel alone and beside other servers")]
+#[command(about = "Measures what a delivery costs, in comparison with the kernel alone and with other servers")]
 struct Arguments {
-    /// How often everything is done, in turn
+    /// Number of rounds; each runs every workload once
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Only this workload; may be given again
+    /// Run only this workload; may be repeated
     #[arg(long)]
     only: Vec<Workload>,
-    /// One round of small sizes: whether it works, not what it costs
+    /// One round of small sizes, to see that the benchmark works
     #[arg(long)]
     quick: bool,
-    /// Puts the tables into this file, and the plot beside it
+    /// Write the tables into this file, and the plot beside it
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
-    /// cargo says so
+    /// Passed by cargo bench
     #[arg(long, hide = true)]
     bench: bool,
     #[command(subcommand)]
@@ -66,7 +66,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Hidden {
-    /// The floor's own process
+    /// Runs the floor; the benchmark starts itself with this command
     #[command(hide = true)]
     Floor { address: SocketAddr },
 }
@@ -76,7 +76,7 @@ enum Workload {
     Paced,
     Saturated,
     Rooms,
-    Several,
+    Merged,
     Idle,
     Publish,
     Storm,
@@ -86,35 +86,34 @@ enum Workload {
 }
 
 impl Workload {
+    /// Returns the heading of its table.
     fn title(self) -> &'static str {
         match self {
             Workload::Paced => "Paced: 800 readers of one room, 50 messages a second",
             Workload::Saturated => "Saturated: 1,000 readers of one room, 4 publishers as fast as acknowledged",
             Workload::Rooms => "Many rooms: 1,000 rooms of 5 readers, 2,000 messages a second over all",
-            Workload::Several => {
-                "Several rooms a reader: 800 readers of the same 8 rooms, 50 messages a second over all"
-            }
+            Workload::Merged => "Merged rooms: 800 readers of the same 8 rooms, 50 messages a second over all",
             Workload::Idle => "Idle: 8,000 readers of one room",
             Workload::Publish => "Publish: no readers, 32 connections",
             Workload::Storm => {
-                "Storm: 5,000 readers of a node that is killed, each with 50 messages to read at another"
+                "Storm: 5,000 readers of a node that is killed, each with 50 messages to catch up on at another"
             }
             Workload::Scale => {
                 "Scale: 900 readers of one room over 1, 2, 3 nodes, as fast as readers can follow, and 50 messages a second"
             }
             Workload::Growth => "Growth: readers of one room, 20,000 deliveries a second",
-            Workload::Behind => "Growth: 5,000 readers come back, so many messages behind",
+            Workload::Behind => "Growth: 5,000 readers reconnect 1, 10 and 100 messages behind",
         }
     }
 
-    /// The trials of one server, or of all where only ours can do it.
+    /// Runs the workload against one server.
     fn trials(self, kind: Kind, size: Size) -> Result<Vec<Trial>, Failure> {
         match self {
             Workload::Paced => workloads::paced(kind, size),
             Workload::Saturated => workloads::saturated(kind, size),
             Workload::Rooms => workloads::many_rooms(kind, size),
             Workload::Idle => workloads::idle(kind, size),
-            Workload::Several => workloads::several_rooms(size),
+            Workload::Merged => workloads::merged_rooms(size),
             Workload::Publish => recovery::publish(size),
             Workload::Storm => recovery::storm(size),
             Workload::Scale => workloads::scale(size),
@@ -123,7 +122,7 @@ impl Workload {
         }
     }
 
-    /// Who can do it.
+    /// Returns the servers that can run the workload.
     fn kinds(self) -> &'static [Kind] {
         match self {
             Workload::Paced | Workload::Saturated | Workload::Rooms | Workload::Idle => &KINDS,
@@ -143,33 +142,36 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            say(&format!("fanout: {error}"));
+            print_progress(&format!("fanout: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// What is said on the way; the tables alone go to standard output.
-fn say(line: &str) {
+/// Prints progress to standard error; standard output is for the tables.
+fn print_progress(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// True if every row counts.
+/// Runs the workloads and prints the tables. Returns true if no trial is void.
 fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let open_files = rlimit::increase_nofile_limit(u64::MAX)?;
-    let size = Size { quick: arguments.quick, most: usize::try_from(open_files.saturating_sub(SPARE_FILES))? };
+    let size = Size {
+        quick: arguments.quick,
+        max_readers: usize::try_from(open_files.saturating_sub(OTHER_OPEN_FILES))?,
+    };
     let rounds = if arguments.quick { 1 } else { arguments.rounds };
-    end_after(Duration::from_secs(if arguments.quick { 120 } else { 600 * rounds as u64 }));
-    let kinds = kinds_here();
+    exit_after(Duration::from_secs(if arguments.quick { 120 } else { 600 * rounds as u64 }));
+    let kinds = available_kinds();
     let chosen = |workload: &Workload| arguments.only.is_empty() || arguments.only.contains(workload);
     let workloads: Vec<Workload> = Workload::value_variants().iter().copied().filter(chosen).collect();
     let mut series: Vec<Series> =
         workloads.iter().map(|workload| Series { title: workload.title(), rounds: Vec::new() }).collect();
     for number in 1..=rounds {
-        let mut one_room = None;
+        let mut one_room_cpu = None;
         for (workload, series) in workloads.iter().zip(&mut series) {
-            say(&format!("round {number} of {rounds}: {}", workload.title()));
-            series.rounds.push(round(*workload, &kinds, size, &mut one_room));
+            print_progress(&format!("round {number} of {rounds}: {}", workload.title()));
+            series.rounds.push(round(*workload, &kinds, size, &mut one_room_cpu));
         }
     }
     let report = report::Report { workloads: &workloads, series: &series, rounds, size };
@@ -177,10 +179,13 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     if let Some(file) = &arguments.write {
         report.write(file)?;
     }
-    Ok(series.iter().all(|series| series.subjects().iter().all(|subject| series.void(subject).is_none())))
+    Ok(series
+        .iter()
+        .all(|series| series.subjects().iter().all(|subject| series.void_reason(subject).is_none())))
 }
 
-/// Every server's turn. What a delivery cost us in one room is kept, for the workloads with several.
+/// Runs one workload against each server. Keeps in `one_room` the CPU time of our delivery in one room, with which the
+/// workloads with more rooms are compared.
 fn round(workload: Workload, kinds: &[Kind], size: Size, one_room: &mut Option<f64>) -> Vec<Trial> {
     let mut trials = Vec::new();
     for kind in workload.kinds().iter().filter(|kind| kinds.contains(kind)) {
@@ -194,31 +199,33 @@ fn round(workload: Workload, kinds: &[Kind], size: Size, one_room: &mut Option<f
     {
         match (workload, values.get(&table::CPU), *one_room) {
             (Workload::Paced, Some(cpu), _) => *one_room = Some(*cpu),
-            (Workload::Rooms | Workload::Several, Some(cpu), Some(one)) if one > 0.0 => {
+            (Workload::Rooms | Workload::Merged, Some(cpu), Some(one)) if one > 0.0 => {
                 values.insert(table::OF_ONE_ROOM, cpu / one);
             }
             _ => {}
         }
     }
-    trials.iter().for_each(|trial| say(&report::line(trial)));
+    for trial in &trials {
+        print_progress(&report::line(trial));
+    }
     trials
 }
 
-/// Who can be measured here; who cannot is named.
-fn kinds_here() -> Vec<Kind> {
+/// Returns the servers that can be measured here, and names the others.
+fn available_kinds() -> Vec<Kind> {
     for kind in KINDS {
         if let Some(why) = kind.missing() {
-            say(&format!("left out: {}: {why}", kind.name()));
+            print_progress(&format!("not measured: {}: {why}", kind.name()));
         }
     }
     KINDS.into_iter().filter(|kind| kind.missing().is_none()).collect()
 }
 
-/// Everything ends, even when a server hangs: the children go with us.
-fn end_after(time: Duration) {
+/// Exits after `time` at the latest, even if a server hangs; the child processes end with this one.
+fn exit_after(time: Duration) {
     thread::spawn(move || {
         thread::sleep(time);
-        say("fanout: too late, ended");
+        print_progress("fanout: not done in time, exiting");
         std::process::exit(1);
     });
 }

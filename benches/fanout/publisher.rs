@@ -1,5 +1,4 @@
-//! Publishers: keep-alive connections in one thread that post numbered messages, at a pace or as fast as each is
-//! acknowledged.
+//! Publishes numbered messages over keep-alive connections in one thread, at a rate or as fast as they are acknowledged.
 
 use std::{
     collections::VecDeque,
@@ -17,40 +16,40 @@ use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use crate::{
     Failure,
     readers::nanos,
+    received::{WARM_UP_MARK, format_mark},
     servers::Kind,
-    tally::{WARM, mark},
 };
 
-/// How long the last answers are waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a plan waits for the last responses.
+const LAST_RESPONSES_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What makes a message as long as people's are.
-const WORDS: &str = "it is about as long as what people write to each other in a room on a working day";
+/// The text of a message after its mark, which gives it a typical length.
+const MESSAGE_TEXT: &str = "it is about as long as what people write to each other in a room on a working day";
 
-/// Where messages of one row of numbers go: the posts of a channel are sent one after the other.
+/// A sequence of numbered messages in one room. Its posts are sent one after the other, so that they arrive in order.
 #[derive(Clone)]
 pub struct Channel {
     pub room: String,
-    /// Who reads it.
+    /// The group of readers of the room.
     pub group: usize,
-    /// By what its readers tell its numbers from others.
+    /// The lane of its numbers among those of the group.
     pub lane: usize,
 }
 
 #[derive(Clone, Copy)]
-pub enum Pace {
+pub enum PublishRate {
     PerSecond(f64),
     AsAcknowledged,
 }
 
-/// Holds publishers back where readers cannot follow: what falls too far behind is cut off, and shows nothing.
+/// Holds publishers back while readers cannot follow: a server closes streams that lag too far, which voids a trial.
 #[derive(Clone)]
-pub struct Leash {
-    /// Messages that the readers together have.
+pub struct Backpressure {
+    /// Messages received, summed over all readers.
     pub received: Arc<AtomicU64>,
     pub readers: u64,
-    /// How many messages a publisher may be ahead of the readers.
-    pub length: u64,
+    /// How many messages the publishers may be ahead of the average reader.
+    pub max_lead: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -59,21 +58,21 @@ pub enum Until {
     Posts(u64),
 }
 
-/// What is to be posted, where, how fast and for how long.
+/// What to publish, where, how fast and for how long.
 pub struct Plan {
     pub kind: Kind,
-    /// Connections are made to these in turn.
+    /// Connections go to these in turn.
     pub addresses: Vec<SocketAddr>,
     pub connections: usize,
     pub channels: Vec<Channel>,
-    pub pace: Pace,
-    pub leash: Option<Leash>,
+    pub rate: PublishRate,
+    pub backpressure: Option<Backpressure>,
     pub until: Until,
-    /// Messages without numbers, to open the way.
-    pub warm: bool,
+    /// Whether to send warm-up messages, which have no number.
+    pub is_warm_up: bool,
 }
 
-/// What was posted.
+/// What was published.
 #[derive(Default)]
 pub struct Sent {
     /// The last number of each lane of each group.
@@ -84,52 +83,52 @@ pub struct Sent {
     pub acknowledged: u64,
     pub refused: u64,
     pub took: Duration,
-    /// The last answer's body.
-    pub answer: String,
+    /// The body of the last response.
+    pub last_response: String,
 }
 
 struct Connection {
     stream: TcpStream,
     queue: VecDeque<usize>,
-    /// This connection's own channels, and whose turn it is.
-    own: Vec<usize>,
-    turn: usize,
+    /// The channels of this connection, and which of them comes next, counted on without end.
+    channels: Vec<usize>,
+    next_channel: usize,
     outbox: Vec<u8>,
     inbox: Vec<u8>,
     busy: bool,
 }
 
 impl Plan {
-    /// Posts; ends by itself even when nobody answers.
+    /// Publishes, and returns even if the server does not respond.
     pub fn post(&self) -> Result<Sent, Failure> {
         self.post_after(Sent::default())
     }
 
-    /// Posts on where an earlier plan with the same channels ended.
+    /// Publishes with numbers that continue those of an earlier plan with the same channels.
     pub fn post_after(&self, earlier: Sent) -> Result<Sent, Failure> {
         let sent = Sent { lanes: earlier.lanes, numbers: earlier.numbers, ..Sent::default() };
-        let mut desk = Desk::open(self, sent)?;
-        desk.run()?;
-        let Desk { mut sent, started, .. } = desk;
+        let mut publisher = Publisher::connect(self, sent)?;
+        publisher.run()?;
+        let Publisher { mut sent, started, .. } = publisher;
         sent.took = started.elapsed();
         sent.refused += sent.posts - sent.acknowledged - sent.refused;
         Ok(sent)
     }
 }
 
-/// A plan under way.
-struct Desk<'a> {
+/// A plan in progress.
+struct Publisher<'a> {
     plan: &'a Plan,
     poll: Poll,
     connections: Vec<Connection>,
     sent: Sent,
-    /// Messages of a paced plan that were handed out.
+    /// Messages of a plan with a rate that were queued.
     queued: u64,
     started: Instant,
 }
 
-impl<'a> Desk<'a> {
-    fn open(plan: &'a Plan, mut sent: Sent) -> Result<Self, Failure> {
+impl<'a> Publisher<'a> {
+    fn connect(plan: &'a Plan, mut sent: Sent) -> Result<Self, Failure> {
         let poll = Poll::new()?;
         let mut connections = Vec::new();
         for number in 0..plan.connections {
@@ -138,9 +137,9 @@ impl<'a> Desk<'a> {
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
             poll.registry().register(&mut stream, Token(number), Interest::READABLE | Interest::WRITABLE)?;
-            let own = (0..plan.channels.len()).filter(|channel| channel % plan.connections == number).collect();
+            let channels = (0..plan.channels.len()).filter(|channel| channel % plan.connections == number).collect();
             let (queue, outbox, inbox) = (VecDeque::new(), Vec::new(), Vec::new());
-            connections.push(Connection { stream, queue, own, turn: 0, outbox, inbox, busy: false });
+            connections.push(Connection { stream, queue, channels, next_channel: 0, outbox, inbox, busy: false });
         }
         sent.numbers.resize(plan.channels.len(), 0);
         Ok(Self { plan, poll, connections, sent, queued: 0, started: Instant::now() })
@@ -149,15 +148,15 @@ impl<'a> Desk<'a> {
     fn run(&mut self) -> Result<(), Failure> {
         let mut events = Events::with_capacity(64);
         loop {
-            let over = self.hand_out();
+            let is_over = self.queue_due();
             for number in 0..self.connections.len() {
-                self.begin(number);
+                self.send_next(number);
             }
             let idle = self.connections.iter().all(|connection| !connection.busy && connection.queue.is_empty());
-            if over && (idle || self.too_late()) {
+            if is_over && (idle || self.is_overdue()) {
                 return Ok(());
             }
-            match self.poll.poll(&mut events, Some(self.nap())) {
+            match self.poll.poll(&mut events, Some(self.poll_timeout())) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => other?,
             }
@@ -165,16 +164,16 @@ impl<'a> Desk<'a> {
                 let Token(number) = event.token();
                 self.connections[number].flush()?;
                 if event.is_readable() {
-                    self.hear(number)?;
+                    self.receive(number)?;
                 }
             }
         }
     }
 
-    /// Queues what is due; true when nothing more will be.
-    fn hand_out(&mut self) -> bool {
+    /// Queues the messages that are due, and returns true if there will be no more.
+    fn queue_due(&mut self) -> bool {
         let elapsed = self.started.elapsed();
-        if let Pace::PerSecond(rate) = self.plan.pace {
+        if let PublishRate::PerSecond(rate) = self.plan.rate {
             let due = (elapsed.as_secs_f64() * rate) as u64 + 1;
             let due = match self.plan.until {
                 Until::Over(time) => due.min((time.as_secs_f64() * rate) as u64),
@@ -186,13 +185,13 @@ impl<'a> Desk<'a> {
             }
             self.queued = due.max(self.queued);
         }
-        self.over()
+        self.is_over()
     }
 
-    fn over(&self) -> bool {
-        let posted = match self.plan.pace {
-            Pace::PerSecond(_) => self.queued,
-            Pace::AsAcknowledged => self.sent.posts,
+    fn is_over(&self) -> bool {
+        let posted = match self.plan.rate {
+            PublishRate::PerSecond(_) => self.queued,
+            PublishRate::AsAcknowledged => self.sent.posts,
         };
         match self.plan.until {
             Until::Over(time) => self.started.elapsed() >= time,
@@ -200,57 +199,57 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn too_late(&self) -> bool {
+    fn is_overdue(&self) -> bool {
         let planned = match self.plan.until {
             Until::Over(time) => time,
             Until::Posts(_) => Duration::from_secs(10),
         };
-        self.started.elapsed() > planned + PATIENCE
+        self.started.elapsed() > planned + LAST_RESPONSES_TIMEOUT
     }
 
-    /// Until the next message is due, at most.
-    fn nap(&self) -> Duration {
-        match self.plan.pace {
-            Pace::PerSecond(rate) => {
+    /// Returns how long to wait for an event: at most until the next message is due.
+    fn poll_timeout(&self) -> Duration {
+        match self.plan.rate {
+            PublishRate::PerSecond(rate) => {
                 let next = Duration::from_secs_f64(self.queued as f64 / rate);
                 next.saturating_sub(self.started.elapsed()).min(Duration::from_millis(20))
             }
-            Pace::AsAcknowledged if self.plan.leash.is_some() => Duration::from_millis(1),
-            Pace::AsAcknowledged => Duration::from_millis(20),
+            PublishRate::AsAcknowledged if self.plan.backpressure.is_some() => Duration::from_millis(1),
+            PublishRate::AsAcknowledged => Duration::from_millis(20),
         }
     }
 
     fn is_too_far_ahead(&self) -> bool {
-        self.plan.leash.as_ref().is_some_and(|Leash { received, readers, length }| {
-            self.sent.posts > received.load(Ordering::Relaxed) / readers + length
+        self.plan.backpressure.as_ref().is_some_and(|Backpressure { received, readers, max_lead }| {
+            self.sent.posts > received.load(Ordering::Relaxed) / readers + max_lead
         })
     }
 
-    /// Sends the connection's next message, if it is free and has one.
-    fn begin(&mut self, number: usize) {
-        let over = self.over() || self.is_too_far_ahead();
+    /// Sends the next message of a connection, unless it has none or waits for a response.
+    fn send_next(&mut self, number: usize) {
+        let must_wait = self.is_over() || self.is_too_far_ahead();
         let connection = &mut self.connections[number];
         if connection.busy {
             return;
         }
-        let channel = match self.plan.pace {
-            Pace::PerSecond(_) => connection.queue.pop_front(),
-            Pace::AsAcknowledged if over => None,
-            Pace::AsAcknowledged => connection.next_own(),
+        let channel = match self.plan.rate {
+            PublishRate::PerSecond(_) => connection.queue.pop_front(),
+            PublishRate::AsAcknowledged if must_wait => None,
+            PublishRate::AsAcknowledged => connection.take_turn(),
         };
         let Some(channel) = channel else { return };
-        let text = self.text(channel);
+        let text = self.next_text(channel);
         let connection = &mut self.connections[number];
         connection.busy = true;
         write_request(&mut connection.outbox, self.plan, &self.plan.channels[channel].room, self.sent.posts, &text);
         self.sent.posts += 1;
-        let _ = connection.flush(); // a broken connection shows when the answer is read
+        let _ = connection.flush(); // a broken connection shows when the response is read
     }
 
-    /// The message's text; its number is counted.
-    fn text(&mut self, channel: usize) -> String {
-        if self.plan.warm {
-            return WARM.to_owned();
+    /// Returns the text of the next message of a channel.
+    fn next_text(&mut self, channel: usize) -> String {
+        if self.plan.is_warm_up {
+            return WARM_UP_MARK.to_owned();
         }
         let Channel { group, lane, .. } = self.plan.channels[channel];
         self.sent.numbers[channel] += 1;
@@ -260,29 +259,30 @@ impl<'a> Desk<'a> {
         let length = lanes[group].len().max(lane + 1);
         lanes[group].resize(length, 0);
         lanes[group][lane] = number;
-        mark(lane, number, nanos()) + " " + WORDS
+        format_mark(lane, number, nanos()) + " " + MESSAGE_TEXT
     }
 
-    fn hear(&mut self, number: usize) -> Result<(), Failure> {
+    fn receive(&mut self, number: usize) -> Result<(), Failure> {
         let connection = &mut self.connections[number];
         connection.fill()?;
-        while let Some((status, body)) = next_answer(&mut self.connections[number].inbox) {
+        while let Some((status, body)) = take_response(&mut self.connections[number].inbox) {
             self.connections[number].busy = false;
             match status {
                 200..=299 => self.sent.acknowledged += 1,
                 _ => self.sent.refused += 1,
             }
-            self.sent.answer = body;
-            self.begin(number);
+            self.sent.last_response = body;
+            self.send_next(number);
         }
         Ok(())
     }
 }
 
 impl Connection {
-    fn next_own(&mut self) -> Option<usize> {
-        let channel = self.own.get(self.turn % self.own.len().max(1)).copied();
-        self.turn += 1;
+    /// Returns the channels of this connection in turn.
+    fn take_turn(&mut self) -> Option<usize> {
+        let channel = self.channels.get(self.next_channel % self.channels.len().max(1)).copied();
+        self.next_channel += 1;
         channel
     }
 
@@ -318,8 +318,8 @@ fn write_request(outbox: &mut Vec<u8>, plan: &Plan, room: &str, number: u64, tex
     outbox.extend_from_slice(request.as_bytes());
 }
 
-/// Takes the next whole answer out of the bytes: its status and its body.
-fn next_answer(inbox: &mut Vec<u8>) -> Option<(u16, String)> {
+/// Removes the next complete response from `inbox`, and returns its status and its body.
+fn take_response(inbox: &mut Vec<u8>) -> Option<(u16, String)> {
     let end = memchr::memmem::find(inbox, b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&inbox[..end]).to_ascii_lowercase();
     let status = head.split(' ').nth(1)?.parse().ok()?;

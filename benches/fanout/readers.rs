@@ -1,4 +1,5 @@
-//! Thousands of readers in one thread: real sockets and one epoll. They count what they see and how old it is.
+//! Thousands of readers in one thread, with a socket each and one epoll. They record the numbers of the messages that
+//! they receive, and their latency.
 
 use std::{
     io::{self, Read, Write},
@@ -13,32 +14,32 @@ use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
 use crate::{
     Failure,
-    tally::{Faults, Mark, Tally, marks},
+    received::{Faults, Mark, ReceivedNumbers, parse_marks},
 };
 
-/// Readers that wait for their streams at a time: who comes to stay is no storm.
-const AT_ONCE: usize = 200;
+/// How many readers open their streams at a time, so that filling a server does not become a storm.
+const MAX_PENDING_STREAMS: usize = 200;
 
-/// How often whoever waits is asked.
-const TICK: Duration = Duration::from_millis(5);
+/// The longest wait for an event before the condition of `read_until` is checked again.
+const POLL_TIMEOUT: Duration = Duration::from_millis(5);
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Nanoseconds since the benchmark began: the clock of all messages.
+/// Returns the nanoseconds since the benchmark began, the clock of all messages.
 pub fn nanos() -> u64 {
     u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Where a reader goes and what it says there.
+/// A request for a stream.
 #[derive(Clone)]
-pub struct Call {
+pub struct StreamRequest {
     pub address: SocketAddr,
     pub path: String,
     pub last_event_id: Option<String>,
 }
 
-impl Call {
-    fn request(&self) -> Vec<u8> {
+impl StreamRequest {
+    fn encode(&self) -> Vec<u8> {
         let Self { address, path, last_event_id } = self;
         let id = last_event_id.as_ref().map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n{id}\r\n").into_bytes()
@@ -47,57 +48,58 @@ impl Call {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Waits for its turn.
-    Away,
+    /// Waits until it may connect.
+    Waiting,
     Connecting,
-    /// Has asked and is not answered yet.
+    /// Has sent its request, and waits for the head of the response.
     Opening,
     Live,
-    /// Was cut off by the server.
+    /// Its stream was closed by the server.
     Cut,
 }
 
 struct Reader {
-    call: Rc<Call>,
-    /// Which lanes it reads: those of its group.
+    request: Rc<StreamRequest>,
+    /// The group of lanes that it reads.
     group: usize,
     stream: Option<TcpStream>,
     state: State,
+    /// Whether it has received a warm-up message.
     warm: bool,
-    /// What its stream said about coming back.
+    /// The delay before a reconnect, as its stream set it.
     retry: Duration,
-    /// Half a mark, or the head of the answer.
+    /// Bytes that may begin a mark, or an incomplete head of the response.
     tail: Vec<u8>,
-    tally: Tally,
+    received: ReceivedNumbers,
 }
 
 /// All readers of one trial.
-pub struct Crowd {
+pub struct Readers {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
     opening: &'static [u8],
     readers: Vec<Reader>,
-    /// Who comes when, the next one last.
+    /// When which reader connects, the next one last.
     due: Vec<(Instant, usize)>,
-    /// Readers that have come and are not answered yet, and how many of them there may be.
-    coming: usize,
-    at_once: usize,
-    seen: Seen,
+    /// Readers that are connecting or opening, and how many of them there may be.
+    pending: usize,
+    max_pending: usize,
+    progress: Progress,
 }
 
-/// What the crowd has seen so far.
-pub struct Seen {
+/// What all readers have received so far.
+pub struct Progress {
     pub live: usize,
-    /// Readers that have had a warm-up message.
+    /// Readers that have received a warm-up message.
     pub warm: usize,
     pub received: u64,
-    /// Publish to receive, in microseconds.
+    /// Time from publish to receipt, in microseconds.
     pub latency: Histogram<u64>,
 }
 
-impl Crowd {
-    /// A crowd of nobody, for servers that open a stream with these bytes.
+impl Readers {
+    /// Creates an empty set of readers, for servers that begin a live stream with the bytes `opening`.
     pub fn new(opening: &'static [u8]) -> Result<Self, Failure> {
         let latency = Histogram::new_with_bounds(1, 600_000_000, 3)?;
         Ok(Self {
@@ -107,9 +109,9 @@ impl Crowd {
             opening,
             readers: Vec::new(),
             due: Vec::new(),
-            coming: 0,
-            at_once: AT_ONCE,
-            seen: Seen { live: 0, warm: 0, received: 0, latency },
+            pending: 0,
+            max_pending: MAX_PENDING_STREAMS,
+            progress: Progress { live: 0, warm: 0, received: 0, latency },
         })
     }
 
@@ -117,135 +119,146 @@ impl Crowd {
         self.readers.len()
     }
 
-    /// Readers in this group.
-    pub fn group(&self, group: usize) -> usize {
+    /// Returns the number of readers in a group.
+    pub fn group_len(&self, group: usize) -> usize {
         self.readers.iter().filter(|reader| reader.group == group).count()
     }
 
-    /// Some more readers, who come now.
-    pub fn add(&mut self, count: usize, group: usize, call: Call) {
-        let (call, now) = (Rc::new(call), Instant::now());
+    /// Adds readers that connect now, `MAX_PENDING_STREAMS` at a time.
+    pub fn add(&mut self, count: usize, group: usize, request: StreamRequest) {
+        let (request, now) = (Rc::new(request), Instant::now());
         for _ in 0..count {
             self.due.push((now, self.readers.len()));
             self.readers.push(Reader {
-                call: Rc::clone(&call),
+                request: Rc::clone(&request),
                 group,
                 stream: None,
-                state: State::Away,
+                state: State::Waiting,
                 warm: false,
                 retry: Duration::ZERO,
                 tail: Vec::new(),
-                tally: Tally::default(),
+                received: ReceivedNumbers::default(),
             });
         }
     }
 
-    /// Everybody is cut off at this moment and comes back elsewhere, each after the time it was told, however many
-    /// come at once. The moment when the last one comes.
-    pub fn scatter(&mut self, call: Call) -> Instant {
-        let (call, now) = (Rc::new(call), Instant::now());
+    /// Closes all streams, and lets each reader reconnect after the delay that its stream set, however many at a time.
+    /// Returns when the last one will connect.
+    pub fn reconnect(&mut self, request: StreamRequest) -> Instant {
+        let (request, now) = (Rc::new(request), Instant::now());
         self.due.clear();
         for (number, reader) in self.readers.iter_mut().enumerate() {
             reader.stream = None;
-            reader.call = Rc::clone(&call);
-            reader.state = State::Away;
+            reader.request = Rc::clone(&request);
+            reader.state = State::Waiting;
             self.due.push((now + reader.retry, number));
         }
         self.due.sort_unstable_by_key(|(due, _)| std::cmp::Reverse(*due));
-        (self.coming, self.at_once) = (0, usize::MAX);
-        self.seen.live = 0;
+        (self.pending, self.max_pending) = (0, usize::MAX);
+        self.progress.live = 0;
         self.due.first().map_or(now, |(due, _)| *due)
     }
 
-    /// Reads until `done` says so; an error after the deadline.
-    pub fn read(&mut self, what: &str, patience: Duration, mut done: impl FnMut(&Seen) -> bool) -> Result<(), Failure> {
-        let end = Instant::now() + patience;
-        while !done(&self.seen) {
+    /// Reads until `done` returns true.
+    ///
+    /// # Errors
+    /// When that takes longer than `limit`; the error names `what`.
+    pub fn read_until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut done: impl FnMut(&Progress) -> bool,
+    ) -> Result<(), Failure> {
+        let end = Instant::now() + limit;
+        while !done(&self.progress) {
             if Instant::now() > end {
-                let Seen { live, warm, received, .. } = self.seen;
+                let Progress { live, warm, received, .. } = self.progress;
                 let all = self.len();
-                return Err(format!("{what}: too late ({live} of {all} live, {warm} warm, {received} received)").into());
+                return Err(format!(
+                    "{what}: not done in time ({live} of {all} live, {warm} warm, {received} received)"
+                )
+                .into());
             }
             self.connect_due()?;
-            self.turn()?;
+            self.poll_once()?;
         }
         Ok(())
     }
 
-    /// Reads for a while, whatever comes.
-    pub fn rest(&mut self, time: Duration) -> Result<(), Failure> {
+    /// Reads for `time`.
+    pub fn read_for(&mut self, time: Duration) -> Result<(), Failure> {
         let end = Instant::now() + time;
-        self.read("rest", time * 2, |_| Instant::now() >= end)
+        self.read_until("reading", time * 2, |_| Instant::now() >= end)
     }
 
     fn connect_due(&mut self) -> Result<(), Failure> {
         let now = Instant::now();
-        while self.coming < self.at_once && self.due.last().is_some_and(|(due, _)| *due <= now) {
+        while self.pending < self.max_pending && self.due.last().is_some_and(|(due, _)| *due <= now) {
             let Some((_, number)) = self.due.pop() else { break };
             let reader = &mut self.readers[number];
-            let mut stream = TcpStream::connect(reader.call.address)?;
+            let mut stream = TcpStream::connect(reader.request.address)?;
             let both = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut stream, Token(number), both)?;
             reader.stream = Some(stream);
             reader.state = State::Connecting;
             reader.tail.clear();
-            self.coming += 1;
+            self.pending += 1;
         }
         Ok(())
     }
 
-    fn turn(&mut self) -> Result<(), Failure> {
-        match self.poll.poll(&mut self.events, Some(TICK)) {
+    fn poll_once(&mut self) -> Result<(), Failure> {
+        match self.poll.poll(&mut self.events, Some(POLL_TIMEOUT)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
         for event in &self.events {
             let Token(number) = event.token();
             let reader = &mut self.readers[number];
-            let came = reader.is_coming();
+            let was_pending = reader.is_pending();
             if reader.state == State::Connecting && event.is_writable() {
-                reader.ask();
+                reader.send_request();
             }
             if event.is_readable() {
-                reader.hear(&mut self.buffer, self.opening, event.is_read_closed(), &mut self.seen);
+                reader.receive(&mut self.buffer, self.opening, event.is_read_closed(), &mut self.progress);
             }
-            self.coming -= usize::from(came && !reader.is_coming());
+            self.pending -= usize::from(was_pending && !reader.is_pending());
         }
         Ok(())
     }
 
-    /// What went wrong, measured by the last number sent on each lane of each group. Who was cut off is counted as that;
-    /// readers do not resume here, so what would have come is not lost.
-    pub fn judge(&self, sent: &[Vec<u32>]) -> Faults {
+    /// Returns the faults, given the last number that was sent on each lane of each group. A reader whose stream was
+    /// closed counts only as cut off: it does not resume, so what it missed is not lost by the server.
+    pub fn faults(&self, sent: &[Vec<u32>]) -> Faults {
         let mut faults = Faults::default();
         let (cut, whole): (Vec<&Reader>, Vec<&Reader>) =
             self.readers.iter().partition(|reader| reader.state == State::Cut);
         faults.cut = cut.len() as u64;
         for reader in whole {
             let lanes = sent.get(reader.group).map(Vec::as_slice).unwrap_or_default();
-            reader.tally.judge(lanes, &mut faults);
+            reader.received.add_faults(lanes, &mut faults);
         }
         faults
     }
 
-    /// Forgets the latencies of what came before.
-    pub fn forget_latency(&mut self) {
-        self.seen.latency.reset();
+    /// Discards the latencies recorded so far.
+    pub fn reset_latency(&mut self) {
+        self.progress.latency.reset();
     }
 
-    pub fn seen(&self) -> &Seen {
-        &self.seen
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 }
 
 impl Reader {
-    fn is_coming(&self) -> bool {
+    fn is_pending(&self) -> bool {
         matches!(self.state, State::Connecting | State::Opening)
     }
 
-    /// Sends the request: a few hundred bytes, which every new socket takes.
-    fn ask(&mut self) {
-        let request = self.call.request();
+    /// Sends the request with one write: it is short, and a new socket accepts it whole.
+    fn send_request(&mut self) {
+        let request = self.request.encode();
         let sent = self.stream.as_mut().map(|stream| stream.write(&request));
         self.state = if matches!(sent, Some(Ok(length)) if length == request.len()) {
             State::Opening
@@ -254,45 +267,45 @@ impl Reader {
         };
     }
 
-    /// Reads until the socket has no more; to the end, where the other side has closed it.
-    fn hear(&mut self, buffer: &mut [u8], opening: &[u8], closed: bool, seen: &mut Seen) {
+    /// Reads until the socket is empty, or to the end of the stream if the server has closed it.
+    fn receive(&mut self, buffer: &mut [u8], opening: &[u8], closed: bool, progress: &mut Progress) {
         loop {
             let Some(stream) = &mut self.stream else { return };
             match stream.read(buffer) {
                 Ok(length) if length > 0 => {
-                    self.take(&buffer[..length], opening, seen);
+                    self.handle(&buffer[..length], opening, progress);
                     if length < buffer.len() && !closed {
-                        return; // edge-triggered: what comes later is told
+                        return; // edge-triggered: more data is a new event
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                _ => return self.lose(seen),
+                _ => return self.close(progress),
             }
         }
     }
 
-    fn lose(&mut self, seen: &mut Seen) {
-        seen.live -= usize::from(self.state == State::Live);
+    fn close(&mut self, progress: &mut Progress) {
+        progress.live -= usize::from(self.state == State::Live);
         (self.stream, self.state) = (None, State::Cut);
     }
 
-    fn take(&mut self, bytes: &[u8], opening: &[u8], seen: &mut Seen) {
+    fn handle(&mut self, bytes: &[u8], opening: &[u8], progress: &mut Progress) {
         if self.state == State::Live && self.tail.is_empty() {
-            let done = self.look(bytes, seen);
+            let done = self.record_marks(bytes, progress);
             self.tail.extend_from_slice(&bytes[done..]);
             return;
         }
         self.tail.extend_from_slice(bytes);
-        if self.state != State::Live && !self.opened(opening, seen) {
+        if self.state != State::Live && !self.finish_head(opening, progress) {
             return;
         }
         let tail = std::mem::take(&mut self.tail);
-        let done = self.look(&tail, seen);
+        let done = self.record_marks(&tail, progress);
         self.tail.extend_from_slice(&tail[done..]);
     }
 
-    /// Whether the head has come; what follows it stays.
-    fn opened(&mut self, opening: &[u8], seen: &mut Seen) -> bool {
+    /// Removes the head of the response from `tail` and goes live. Returns false if the head is incomplete.
+    fn finish_head(&mut self, opening: &[u8], progress: &mut Progress) -> bool {
         let Some(at) = memchr::memmem::find(&self.tail, opening) else {
             return false;
         };
@@ -302,21 +315,22 @@ impl Reader {
         }
         self.tail.drain(..at + opening.len());
         self.state = State::Live;
-        seen.live += 1;
+        progress.live += 1;
         true
     }
 
-    fn look(&mut self, bytes: &[u8], seen: &mut Seen) -> usize {
+    /// Records the marks in the bytes, and returns how many bytes are consumed.
+    fn record_marks(&mut self, bytes: &[u8], progress: &mut Progress) -> usize {
         let now = nanos();
-        marks(bytes, |mark| match mark {
-            Mark::Warm => {
-                seen.warm += usize::from(!self.warm);
+        parse_marks(bytes, |mark| match mark {
+            Mark::WarmUp => {
+                progress.warm += usize::from(!self.warm);
                 self.warm = true;
             }
             Mark::Numbered { lane, number, nanos } => {
-                if self.tally.see(lane, number) {
-                    seen.received += 1;
-                    seen.latency.saturating_record(now.saturating_sub(nanos) / 1000);
+                if self.received.record(lane, number) {
+                    progress.received += 1;
+                    progress.latency.saturating_record(now.saturating_sub(nanos) / 1000);
                 }
             }
         })

@@ -1,4 +1,4 @@
-//! The tables, the machine and the plot, on the terminal and in a file.
+//! The report: the machine, the tables and the plot, for the terminal and for a file.
 
 use std::{fs, path::Path, thread};
 
@@ -12,7 +12,7 @@ use crate::{
     workloads::Size,
 };
 
-/// Between these lines the file is the harness's; the rest is people's.
+/// The lines of the file between which the report is written.
 const BEGIN: &str = "<!-- measured: cargo bench --bench fanout -- --write docs/performance.md -->";
 const END: &str = "<!-- /measured -->";
 
@@ -24,7 +24,7 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// What was measured where and when, and the tables.
+    /// Returns the date, the machine and the tables.
     pub fn text(&self) -> String {
         let tables: Vec<String> = self.series.iter().map(Series::markdown).collect();
         format!("{}\n\n{}", self.machine(), tables.join("\n"))
@@ -45,22 +45,25 @@ impl Report<'_> {
         let mut text = format!("{date}, {cores} cores ({processor}), Linux {}, {rounds}.", kernel.trim());
         for kind in KINDS {
             if kind.missing().is_some() {
-                text += &format!(" Left out, since it is not installed: {}.", kind.name());
+                text += &format!(" Not measured, since it is not installed: {}.", kind.name());
             }
         }
         if self.size.quick {
-            text += " SMALL SIZES: these numbers say nothing about cost.";
-        } else if self.size.most < 10_000 {
-            text += &format!(" Scaled down to {} readers by the limit of open files.", self.size.most);
+            text += " SMALL SIZES: these numbers say nothing about the cost of a delivery.";
+        } else if self.size.max_readers < 10_000 {
+            text += &format!(" Scaled down to {} readers by the limit of open files.", self.size.max_readers);
         }
         text
     }
 
-    /// Into the file, between its marks, and the plot beside it.
+    /// Writes the report into a file, between its marks, and the plot beside it.
+    ///
+    /// # Errors
+    /// When the file cannot be written or has no marks.
     pub fn write(&self, file: &Path) -> Result<(), Failure> {
         let page = fs::read_to_string(file)?;
-        let (before, rest) = page.split_once(BEGIN).ok_or("the file has no place for the tables")?;
-        let (_, after) = rest.split_once(END).ok_or("the file's place for the tables has no end")?;
+        let (before, rest) = page.split_once(BEGIN).ok_or("the file has no mark where the tables begin")?;
+        let (_, after) = rest.split_once(END).ok_or("the file has no mark where the tables end")?;
         fs::write(file, format!("{before}{BEGIN}\n\n{}\n{END}{after}", self.text()))?;
         let panels = [
             ("CPU per delivery, paced, µs", Workload::Paced, table::CPU),
@@ -73,12 +76,12 @@ impl Report<'_> {
     }
 
     fn panel<'a>(&'a self, (heading, workload, measure): (&'a str, Workload, Measure)) -> Option<Panel<'a>> {
-        let at = self.workloads.iter().position(|measured| *measured == workload)?;
-        Some(Panel { heading, series: self.series.get(at)?, measure })
+        let index = self.workloads.iter().position(|measured| *measured == workload)?;
+        Some(Panel { heading, series: self.series.get(index)?, measure })
     }
 }
 
-/// A trial in one line.
+/// Returns a trial as one line.
 pub fn line(trial: &Trial) -> String {
     let values: Vec<String> =
         trial.values.iter().map(|(measure, value)| format!("{} {value:.2}", measure.name)).collect();

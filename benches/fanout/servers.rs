@@ -1,4 +1,4 @@
-//! Who is measured: each starts as fresh processes on free ports and is asked the same way.
+//! The servers that are measured. Each trial starts new processes on free ports.
 
 use std::{
     env, fs,
@@ -12,11 +12,12 @@ use tempfile::TempDir;
 
 use crate::{
     Failure,
-    process::{PATIENCE, Program, free_address, tied},
+    process::{Program, START_TIMEOUT, ends_with_us, free_address},
 };
 
-/// Where a Debian package puts nchan, beside what `NCHAN_MODULE` says.
-const NCHAN: [&str; 2] = ["/usr/lib/nginx/modules/ngx_nchan_module.so", "/usr/share/nginx/modules/ngx_nchan_module.so"];
+/// Paths of the nchan module in Debian's package, after that in `NCHAN_MODULE`.
+const NCHAN_PATHS: [&str; 2] =
+    ["/usr/lib/nginx/modules/ngx_nchan_module.so", "/usr/share/nginx/modules/ngx_nchan_module.so"];
 
 /// The kinds of servers, in the order of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +40,9 @@ impl Kind {
         }
     }
 
-    /// Why it cannot be measured here.
+    /// Returns what is missing to run this server here, if anything is.
     pub fn missing(self) -> Option<&'static str> {
-        let (there, otherwise) = match self {
+        let (is_available, requirement) = match self {
             Kind::Floor => (true, ""),
             Kind::Ours => (installed("redis-server"), "redis-server is not installed"),
             Kind::Nchan => (
@@ -53,9 +54,10 @@ impl Kind {
                 "node, redis-server or ioredis is missing (npm install ioredis somewhere; NODE_PATH=its node_modules)",
             ),
         };
-        (!there).then_some(otherwise)
+        (!is_available).then_some(requirement)
     }
 
+    /// Returns the path of a room's stream.
     pub fn subscribe(self, room: &str) -> String {
         match self {
             Kind::Floor | Kind::Node => format!("/{room}"),
@@ -64,6 +66,7 @@ impl Kind {
         }
     }
 
+    /// Returns the path to post to a room.
     pub fn publish(self, room: &str) -> String {
         match self {
             Kind::Floor | Kind::Node | Kind::Ours => format!("/{room}"),
@@ -71,7 +74,7 @@ impl Kind {
         }
     }
 
-    /// What a publisher sends: the floor is handed the frame that all others make of the body.
+    /// Returns the body of a post. The floor encodes nothing: it gets the frame that other servers would make of the body.
     pub fn body(self, number: u64, json: &str) -> String {
         match self {
             Kind::Floor => format!("id: 1700000000000-{number}\ndata: {json}\n\n"),
@@ -79,7 +82,7 @@ impl Kind {
         }
     }
 
-    /// What a stream says once it is open.
+    /// Returns bytes that a stream contains as soon as it is live.
     pub fn opening(self) -> &'static [u8] {
         match self {
             Kind::Ours => br#""live":true"#,
@@ -88,7 +91,7 @@ impl Kind {
     }
 }
 
-/// One server: its nodes, and the Redis they share.
+/// A running server: its nodes, and the Redis that they share.
 pub struct Server {
     pub kind: Kind,
     pub redis: Option<Redis>,
@@ -103,39 +106,40 @@ impl Server {
         let port = redis.as_ref().map_or(0, |redis| redis.address.port());
         let nodes = (0..nodes).map(|_| start(kind, port, directory.path())).collect::<Result<_, _>>()?;
         if let (Kind::Nchan, Some(redis)) = (kind, &redis) {
-            redis.heard_by_nchan()?;
+            redis.wait_for_nchan()?;
         }
         Ok(Self { kind, redis, nodes, _directory: directory })
     }
 
-    /// The node's address; numbers beyond the last begin again.
+    /// Returns the address of a node, modulo the number of nodes.
     pub fn address(&self, number: usize) -> SocketAddr {
         self.nodes[number % self.nodes.len()].1
     }
 
+    /// Returns a node, modulo the number of nodes.
     pub fn node(&mut self, number: usize) -> &mut Program {
         let nodes = self.nodes.len();
         &mut self.nodes[number % nodes].0
     }
 
-    /// CPU of all nodes; Redis is not in it.
-    pub fn spent(&self) -> Duration {
-        self.spent_but(None)
+    /// Returns the CPU time of all nodes, without that of Redis.
+    pub fn cpu_time(&self) -> Duration {
+        self.cpu_time_except(None)
     }
 
-    /// CPU of all nodes but one.
-    pub fn spent_but(&self, but: Option<usize>) -> Duration {
-        let counted = self.nodes.iter().enumerate().filter(|(number, _)| Some(*number) != but);
-        counted.map(|(_, (program, _))| program.spent()).sum()
+    /// Returns the CPU time of all nodes but one.
+    pub fn cpu_time_except(&self, excluded: Option<usize>) -> Duration {
+        let counted = self.nodes.iter().enumerate().filter(|(number, _)| Some(*number) != excluded);
+        counted.map(|(_, (program, _))| program.cpu_time()).sum()
     }
 
-    /// KiB of all nodes.
-    pub fn memory(&self) -> u64 {
-        self.nodes.iter().map(|(program, _)| program.memory()).sum()
+    /// Returns the memory of all nodes in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        self.nodes.iter().map(|(program, _)| program.memory_kib()).sum()
     }
 }
 
-/// A Redis that keeps nothing on disk.
+/// A Redis without persistence.
 pub struct Redis {
     pub address: SocketAddr,
     _program: Program,
@@ -144,7 +148,7 @@ pub struct Redis {
 impl Redis {
     fn start(directory: &Path) -> Result<Self, Failure> {
         let address = free_address()?;
-        let mut command = tied("redis-server", "KILL");
+        let mut command = ends_with_us("redis-server", "KILL");
         command
             .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""])
             .arg("--dir")
@@ -156,27 +160,28 @@ impl Redis {
         Ok(redis::Client::open(format!("redis://{}", self.address))?.get_connection()?)
     }
 
-    /// Waits until every worker of nginx listens here: nchan never tells readers anything who came before that.
-    fn heard_by_nchan(&self) -> Result<(), Failure> {
-        let (workers, end) = (thread::available_parallelism()?.get(), Instant::now() + PATIENCE);
+    /// Waits until every worker of nginx subscribes here: nchan never delivers to readers that connected before that.
+    fn wait_for_nchan(&self) -> Result<(), Failure> {
+        let (workers, end) = (thread::available_parallelism()?.get(), Instant::now() + START_TIMEOUT);
         let mut connection = self.connect()?;
         while Instant::now() < end {
-            let ears: Vec<String> = redis::cmd("PUBSUB").arg(&["CHANNELS", "nchan_worker:*"]).query(&mut connection)?;
-            if ears.len() >= workers {
+            let subscribed: Vec<String> =
+                redis::cmd("PUBSUB").arg(&["CHANNELS", "nchan_worker:*"]).query(&mut connection)?;
+            if subscribed.len() >= workers {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Err("nchan does not find its Redis".into())
+        Err("nchan does not subscribe to Redis".into())
     }
 
-    /// Commands it has answered so far, by its own count; asking is not counted.
+    /// Returns how many commands Redis has run so far, without those that ask for this.
     pub fn commands(&self) -> Result<u64, Failure> {
         let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut self.connect()?)?;
-        let asking = |line: &&str| line.starts_with("cmdstat_info") || line.starts_with("cmdstat_client");
+        let is_query = |line: &&str| line.starts_with("cmdstat_info") || line.starts_with("cmdstat_client");
         let calls = stats
             .lines()
-            .filter(|line| !asking(line))
+            .filter(|line| !is_query(line))
             .filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok());
         Ok(calls.sum())
     }
@@ -186,12 +191,12 @@ fn start(kind: Kind, redis: u16, directory: &Path) -> Result<(Program, SocketAdd
     let address = free_address()?;
     let mut command = match kind {
         Kind::Floor => {
-            let mut command = tied(env::current_exe()?, "KILL");
+            let mut command = ends_with_us(env::current_exe()?, "KILL");
             command.args(["floor", &address.to_string()]);
             command
         }
         Kind::Ours => {
-            let mut command = tied(env!("CARGO_BIN_EXE_tiny-chat"), "KILL");
+            let mut command = ends_with_us(env!("CARGO_BIN_EXE_tiny-chat"), "KILL");
             command
                 .env_clear()
                 .env("BIND", address.to_string())
@@ -205,13 +210,13 @@ fn start(kind: Kind, redis: u16, directory: &Path) -> Result<(Program, SocketAdd
         }
         Kind::Nchan => {
             let file = directory.join("nginx.conf");
-            fs::write(&file, nginx(address, redis, directory)?)?;
-            let mut command = tied(on_path("nginx").ok_or("no nginx")?, "TERM");
+            fs::write(&file, nginx_config(address, redis, directory)?)?;
+            let mut command = ends_with_us(on_path("nginx").ok_or("no nginx")?, "TERM");
             command.arg("-e").arg(directory.join("error.log")).arg("-p").arg(directory).arg("-c").arg(file);
             command
         }
         Kind::Node => {
-            let mut command = tied("node", "KILL");
+            let mut command = ends_with_us("node", "KILL");
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/fanout/eventemitter.cjs");
             command.arg(script).args([address.port().to_string(), redis.to_string()]);
             command.env("NODE_PATH", ioredis().ok_or("no ioredis")?).env("NODE_ENV", "production");
@@ -221,8 +226,8 @@ fn start(kind: Kind, redis: u16, directory: &Path) -> Result<(Program, SocketAdd
     Ok((Program::start(&mut command, address)?, address))
 }
 
-/// nchan on Redis as its manual has it, with as many workers as there are cores.
-fn nginx(address: SocketAddr, redis: u16, directory: &Path) -> Result<String, Failure> {
+/// Returns a configuration of nginx with nchan on Redis, after its manual, with a worker per core.
+fn nginx_config(address: SocketAddr, redis: u16, directory: &Path) -> Result<String, Failure> {
     let module = nchan().ok_or("no nchan")?;
     let (module, directory) = (module.display(), directory.display());
     Ok(format!(
@@ -259,12 +264,13 @@ http {{
     ))
 }
 
+/// Returns the path of the nchan module.
 fn nchan() -> Option<PathBuf> {
     let chosen = env::var_os("NCHAN_MODULE").map(PathBuf::from);
-    chosen.into_iter().chain(NCHAN.map(PathBuf::from)).find(|path| path.exists())
+    chosen.into_iter().chain(NCHAN_PATHS.map(PathBuf::from)).find(|path| path.exists())
 }
 
-/// The `node_modules` that hold ioredis.
+/// Returns the `node_modules` that contains ioredis.
 fn ioredis() -> Option<PathBuf> {
     let chosen = env::var_os("NODE_PATH").map(PathBuf::from);
     chosen
@@ -273,7 +279,7 @@ fn ioredis() -> Option<PathBuf> {
         .find(|path| path.join("ioredis").exists())
 }
 
-/// Where a program is; nginx stands where only root looks.
+/// Returns the path of a program. Debian installs nginx in /usr/sbin, which is not in every user's PATH.
 pub fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

@@ -1,15 +1,15 @@
-//! What was measured, as tables: the median of the rounds, the spread, and the median of the rounds' own ratios.
+//! Measurements as tables: the median of the rounds, the spread, and the median ratio to the floor of the same round.
 
 use std::collections::BTreeMap;
 
-/// Something that is measured, and how it is written.
+/// A quantity that is measured, and how it is formatted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Measure {
-    /// Its place in the row.
+    /// The order of the columns.
     order: u8,
     pub name: &'static str,
     decimals: usize,
-    /// Set beside the floor of the same round.
+    /// Whether the ratio to the floor is printed.
     compared: bool,
 }
 
@@ -35,12 +35,12 @@ pub const PEAK: Measure = measure(14, "peak memory, MiB", 1, false);
 pub const PER_RETURN: Measure = measure(15, "CPU per reader, µs", 1, false);
 pub const PER_MISSED: Measure = measure(16, "CPU per message, µs", 2, false);
 
-/// One server, once.
+/// One run of a workload against one server.
 #[derive(Clone, Debug)]
 pub struct Trial {
     pub subject: String,
     pub values: BTreeMap<Measure, f64>,
-    /// Why it counts for nothing.
+    /// Why the trial does not count, if it does not.
     pub void: Option<String>,
 }
 
@@ -60,7 +60,7 @@ pub struct Series {
     pub rounds: Vec<Vec<Trial>>,
 }
 
-/// Median, least and most.
+/// The median, the least and the greatest of some values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     pub median: f64,
@@ -68,7 +68,7 @@ pub struct Spread {
     pub most: f64,
 }
 
-/// Of numbers in any order; `None` of none.
+/// Returns the spread of some values, or `None` if there are none.
 pub fn spread(mut values: Vec<f64>) -> Option<Spread> {
     values.sort_by(f64::total_cmp);
     let (least, most) = (*values.first()?, *values.last()?);
@@ -82,7 +82,7 @@ pub fn spread(mut values: Vec<f64>) -> Option<Spread> {
 }
 
 impl Series {
-    /// Who was measured, in the order of the first round that had them.
+    /// Returns the subjects of all trials, in the order in which they first appear.
     pub fn subjects(&self) -> Vec<&str> {
         let mut subjects: Vec<&str> = Vec::new();
         for trial in self.rounds.iter().flatten() {
@@ -97,30 +97,34 @@ impl Series {
         self.rounds.iter().flatten().filter(move |trial| trial.subject == subject)
     }
 
-    /// Why a subject's row counts for nothing: in one round is enough.
-    pub fn void(&self, subject: &str) -> Option<&str> {
+    /// Returns why a subject's row is void: one void trial is enough.
+    pub fn void_reason(&self, subject: &str) -> Option<&str> {
         self.trials(subject).find_map(|trial| trial.void.as_deref())
     }
 
-    /// A subject's measure over the rounds; nothing of a row that is void.
+    /// Returns the spread of a measure over the rounds, or `None` if the subject's row is void.
     pub fn spread(&self, subject: &str, measure: Measure) -> Option<Spread> {
-        if self.void(subject).is_some() {
+        if self.void_reason(subject).is_some() {
             return None;
         }
         spread(self.trials(subject).filter_map(|trial| trial.values.get(&measure).copied()).collect())
     }
 
-    /// The median of what the subject had in each round for one of the floor.
+    /// Returns the median over the rounds of the ratio between the subject and the floor.
     fn ratio(&self, subject: &str, measure: Measure) -> Option<f64> {
-        let of = |round: &Vec<Trial>, who: &str| {
-            let trial = round.iter().find(|trial| trial.subject == who && trial.void.is_none())?;
+        let value = |round: &Vec<Trial>, subject: &str| {
+            let trial = round.iter().find(|trial| trial.subject == subject && trial.void.is_none())?;
             trial.values.get(&measure).copied().filter(|value| *value > 0.0)
         };
-        let ratios = self.rounds.iter().filter_map(|round| Some(of(round, subject)? / of(round, "floor")?)).collect();
+        let ratios = self
+            .rounds
+            .iter()
+            .filter_map(|round| Some(value(round, subject)? / value(round, "floor")?))
+            .collect();
         spread(ratios).map(|ratios| ratios.median)
     }
 
-    /// The measures of any row, in order.
+    /// Returns the measures that any trial has, in the order of the columns.
     fn measures(&self) -> Vec<Measure> {
         let mut measures: Vec<Measure> =
             self.rounds.iter().flatten().flat_map(|trial| trial.values.keys().copied()).collect();
@@ -129,7 +133,7 @@ impl Series {
         measures
     }
 
-    /// The series as a table in Markdown, which is also read on a terminal.
+    /// Returns the series as a table in Markdown, aligned so that it can be read in a terminal.
     pub fn markdown(&self) -> String {
         let measures = self.measures();
         let head = [String::new()].into_iter().chain(measures.iter().map(|measure| measure.name.to_owned()));
@@ -138,21 +142,21 @@ impl Series {
         for subject in self.subjects() {
             let cells = measures.iter().map(|measure| self.cell(subject, *measure));
             let mut row: Vec<String> = [subject.to_owned()].into_iter().chain(cells).collect();
-            if let Some(why) = self.void(subject) {
+            if let Some(why) = self.void_reason(subject) {
                 row[1..].fill("–".to_owned());
                 row[0] += ": VOID";
                 notes += &format!("\nVOID: {subject}: {why}.\n");
             }
             rows.push(row);
         }
-        format!("### {}\n\n{}{notes}", self.title, aligned(&rows))
+        format!("### {}\n\n{}{notes}", self.title, aligned_table(&rows))
     }
 
     fn cell(&self, subject: &str, measure: Measure) -> String {
         let Some(Spread { median, least, most }) = self.spread(subject, measure) else {
             return "–".to_owned();
         };
-        let number = |value: f64| grouped(value, measure.decimals);
+        let number = |value: f64| with_commas(value, measure.decimals);
         let mut cell = number(median);
         if self.rounds.len() > 1 {
             cell += &format!(" ({}–{})", number(least), number(most));
@@ -164,7 +168,7 @@ impl Series {
     }
 }
 
-fn aligned(rows: &[Vec<String>]) -> String {
+fn aligned_table(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map(Vec::len).unwrap_or_default();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..columns).map(width).collect();
@@ -178,16 +182,16 @@ fn aligned(rows: &[Vec<String>]) -> String {
     lines.concat()
 }
 
-/// With commas between thousands.
-pub fn grouped(value: f64, decimals: usize) -> String {
-    let text = format!("{value:.decimals$}");
-    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), String::new()), |(a, b)| (a, format!(".{b}")));
-    let mut grouped = String::new();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at) % 3 == 0 {
-            grouped.push(',');
+/// Formats a number with commas between thousands.
+pub fn with_commas(value: f64, decimals: usize) -> String {
+    let plain = format!("{value:.decimals$}");
+    let (whole, fraction) = plain.split_once('.').map_or((&*plain, String::new()), |(a, b)| (a, format!(".{b}")));
+    let mut text = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index) % 3 == 0 {
+            text.push(',');
         }
-        grouped.push(digit);
+        text.push(digit);
     }
-    grouped + &fraction
+    text + &fraction
 }

@@ -3,18 +3,18 @@
 
 use std::process::Command;
 
-#[path = "../../../benches/fanout/tally.rs"]
-mod tally;
+#[path = "../../../benches/fanout/received.rs"]
+mod received;
 
-use tally::{Faults, Mark, Tally, WARM, mark, marks};
+use received::{Faults, Mark, ReceivedNumbers, WARM_UP_MARK, format_mark, parse_marks};
 
 /// Returns the faults found in these numbers, where 1 to 5 were sent in one lane.
 fn faults_in(numbers: &[u32]) -> Faults {
-    let (mut tally, mut faults) = (Tally::default(), Faults::default());
+    let (mut received, mut faults) = (ReceivedNumbers::default(), Faults::default());
     for number in numbers {
-        tally.see(0, *number);
+        received.record(0, *number);
     }
-    tally.judge(&[5], &mut faults);
+    received.add_faults(&[5], &mut faults);
     faults
 }
 
@@ -33,9 +33,10 @@ fn row_is_valid_only_if_every_number_arrived_once_in_order() {
 
 #[test]
 fn marks_are_found_across_any_split_of_the_stream() {
-    let stream = format!("7f\r\ndata: #not a mark {WARM} {} {}\n\n#", mark(3, 14, 159), mark(0, 2, 6));
+    let stream =
+        format!("7f\r\ndata: #not a mark {WARM_UP_MARK} {} {}\n\n#", format_mark(3, 14, 159), format_mark(0, 2, 6));
     let expected = [
-        Mark::Warm,
+        Mark::WarmUp,
         Mark::Numbered { lane: 3, number: 14, nanos: 159 },
         Mark::Numbered { lane: 0, number: 2, nanos: 6 },
     ];
@@ -43,7 +44,7 @@ fn marks_are_found_across_any_split_of_the_stream() {
         let (mut seen, mut tail) = (Vec::new(), Vec::new());
         for part in [&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]] {
             tail.extend_from_slice(part);
-            let done = marks(&tail, |mark| seen.push(mark));
+            let done = parse_marks(&tail, |mark| seen.push(mark));
             tail.drain(..done);
         }
         assert_eq!(seen, expected, "cut at {cut}");
@@ -55,7 +56,7 @@ fn marks_are_found_across_any_split_of_the_stream() {
 fn quick_benchmark_fills_every_row_without_void_ones() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["test", "--locked", "--quiet", "--bench", "fanout", "--", "--quick"]);
-    for workload in ["paced", "several", "publish", "storm", "behind"] {
+    for workload in ["paced", "merged", "publish", "storm", "behind"] {
         cargo.args(["--only", workload]);
     }
     let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo");

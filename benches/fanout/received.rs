@@ -1,19 +1,20 @@
-//! What one reader has seen of each numbered lane. Pure, so that `tests/it/bench.rs` can show that it sees every fault.
+//! Finds lost, duplicated and reordered messages by the numbers that publishers put into them. Free of I/O, so that the
+//! tests can show that it finds each fault.
 
-/// What must not happen, counted over all readers.
+/// Faults of a trial, counted over all readers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     pub lost: u64,
     pub doubled: u64,
     pub reordered: u64,
-    /// Streams that ended although nobody ended them.
+    /// Streams that the server closed.
     pub cut: u64,
     /// Posts that were not acknowledged.
     pub refused: u64,
 }
 
 impl Faults {
-    /// Why a row counts for nothing; `None` where it counts.
+    /// Returns why a trial with these faults is void, or `None` if there are none.
     pub fn verdict(&self) -> Option<String> {
         let named = [
             (self.lost, "lost"),
@@ -31,24 +32,24 @@ impl Faults {
     }
 }
 
-/// Numbers of one writer in one room, from 1 on.
+/// The numbers of one publisher in one room, counted from 1, as one reader received them.
 #[derive(Clone, Debug, Default)]
 struct Lane {
     last: u32,
     skipped: Vec<u32>,
 }
 
-/// The lanes of one reader.
+/// The numbers that one reader received, by lane: a lane is a publisher in a room.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
+pub struct ReceivedNumbers {
     lanes: Vec<Lane>,
     doubled: u64,
     reordered: u64,
 }
 
-impl Tally {
-    /// Counts a number; true if it was not seen before.
-    pub fn see(&mut self, lane: usize, number: u32) -> bool {
+impl ReceivedNumbers {
+    /// Records a number, and returns true if it is new.
+    pub fn record(&mut self, lane: usize, number: u32) -> bool {
         if self.lanes.len() <= lane {
             self.lanes.resize_with(lane + 1, Lane::default);
         }
@@ -69,8 +70,8 @@ impl Tally {
         false
     }
 
-    /// Adds what went wrong, measured by the last numbers that were sent.
-    pub fn judge(&self, sent: &[u32], faults: &mut Faults) {
+    /// Adds the faults of this reader, given the last number that was sent on each lane.
+    pub fn add_faults(&self, sent: &[u32], faults: &mut Faults) {
         faults.doubled += self.doubled;
         faults.reordered += self.reordered;
         for (number, sent) in sent.iter().enumerate() {
@@ -80,55 +81,57 @@ impl Tally {
     }
 }
 
-/// What stands in a message for the readers: its lane, its number, and when it was sent. HTML escaping leaves it alone.
-pub fn mark(lane: usize, number: u32, nanos: u64) -> String {
+/// Formats the mark of a message: its lane, its number, and the time it was sent. HTML escaping leaves it unchanged.
+pub fn format_mark(lane: usize, number: u32, nanos: u64) -> String {
     format!("#{lane}-{number}@{nanos}#")
 }
 
-/// A mark that is no number of a lane: it only shows that the way is open.
-pub const WARM: &str = "#w#";
+/// The mark of a message without a number, which shows that a stream delivers.
+pub const WARM_UP_MARK: &str = "#w#";
 
-/// The longest mark, so that a lonely `#` is not waited for.
-const LONGEST: usize = 64;
+/// The longest mark in bytes: a `#` without another one within them begins no mark.
+const MAX_MARK_BYTES: usize = 64;
 
-/// A mark as it was read.
+/// A mark found in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    Warm,
+    WarmUp,
     Numbered { lane: usize, number: u32, nanos: u64 },
 }
 
-/// Gives every mark in the bytes to `seen`, and how many bytes are done with; the rest may be half a mark.
-pub fn marks(bytes: &[u8], mut seen: impl FnMut(Mark)) -> usize {
+/// Calls `found` for each mark in the bytes, and returns how many bytes are consumed; the rest may begin a mark.
+pub fn parse_marks(bytes: &[u8], mut found: impl FnMut(Mark)) -> usize {
     let mut at = 0;
-    while let Some(start) = memchr::memchr(b'#', &bytes[at..]).map(|found| at + found) {
+    while let Some(start) = memchr::memchr(b'#', &bytes[at..]).map(|offset| at + offset) {
         let rest = &bytes[start + 1..];
-        match memchr::memchr(b'#', &rest[..rest.len().min(LONGEST)]) {
+        match memchr::memchr(b'#', &rest[..rest.len().min(MAX_MARK_BYTES)]) {
             Some(length) => {
-                let read = read(&rest[..length]);
-                // Not a mark: what looked like its end may begin one.
-                at = start + 1 + length + usize::from(read.is_some());
-                read.into_iter().for_each(&mut seen);
+                at = start + 1 + length;
+                // Otherwise the second `#` may begin a mark, and is looked at again.
+                if let Some(mark) = parse_mark(&rest[..length]) {
+                    at += 1;
+                    found(mark);
+                }
             }
-            None if rest.len() < LONGEST => return start,
+            None if rest.len() < MAX_MARK_BYTES => return start,
             None => at = start + 1,
         }
     }
     bytes.len()
 }
 
-fn read(inner: &[u8]) -> Option<Mark> {
+fn parse_mark(inner: &[u8]) -> Option<Mark> {
     if inner == b"w" {
-        return Some(Mark::Warm);
+        return Some(Mark::WarmUp);
     }
-    let (lane, rest) = number(inner, b'-')?;
-    let (number_, rest) = number(rest, b'@')?;
-    let (nanos, _) = number(rest, b'#')?;
-    Some(Mark::Numbered { lane: usize::try_from(lane).ok()?, number: u32::try_from(number_).ok()?, nanos })
+    let (lane, rest) = parse_digits(inner, b'-')?;
+    let (number, rest) = parse_digits(rest, b'@')?;
+    let (nanos, _) = parse_digits(rest, b'#')?;
+    Some(Mark::Numbered { lane: usize::try_from(lane).ok()?, number: u32::try_from(number).ok()?, nanos })
 }
 
-/// Decimal digits up to `end`, or to the end of all.
-fn number(bytes: &[u8], end: u8) -> Option<(u64, &[u8])> {
+/// Parses decimal digits up to `end` or to the end of the bytes, and returns what follows.
+fn parse_digits(bytes: &[u8], end: u8) -> Option<(u64, &[u8])> {
     let length = bytes.iter().position(|byte| *byte == end).unwrap_or(bytes.len());
     let digits = &bytes[..length];
     let value = digits.iter().try_fold(0_u64, |sum, digit| {
