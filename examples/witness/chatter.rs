@@ -1,5 +1,5 @@
-//! People who talk. What one has to say is posted with a key until it is acknowledged, as the contract advises; the
-//! next one answers after that, and after thinking.
+//! Clients that post. A message is posted with a key until it is acknowledged, as the contract advises; the next one of
+//! the conversation follows after a pause.
 
 use std::{
     collections::VecDeque,
@@ -17,23 +17,23 @@ use tokio::{
 };
 
 use crate::{
+    ledger::SharedLedger,
     script::{DIALOGUES, Dialogue},
     sse::Id,
-    tally::Shared,
 };
 
-/// How long an answer to a post may take.
-const ANSWER: Duration = Duration::from_secs(5);
+/// How long the response to a post may take.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest that a chatter waits before it posts again, whatever it is told.
-const LONGEST_WAIT: f64 = 5.0;
+/// The longest wait before a post is repeated, in seconds, even if `Retry-After` asks for more.
+const MAX_RETRY_SECONDS: f64 = 5.0;
 
-/// The way into a room, for one who speaks.
+/// Posts to a room.
 #[derive(Clone)]
-pub struct Mouth {
+pub struct Publisher {
     url: String,
     client: Client,
-    tally: Shared,
+    ledger: SharedLedger,
 }
 
 #[derive(Deserialize)]
@@ -41,24 +41,24 @@ struct Acknowledgement {
     id: String,
 }
 
-impl Mouth {
-    /// Each post takes a connection of its own, and so any node.
-    pub fn new(url: &str, tally: &Shared) -> reqwest::Result<Self> {
-        let client = Client::builder().no_proxy().timeout(ANSWER).pool_max_idle_per_host(0).build()?;
-        Ok(Self { url: url.to_owned(), client, tally: Arc::clone(tally) })
+impl Publisher {
+    /// Creates a publisher that opens a connection for each post, so that any node may get it.
+    pub fn new(url: &str, ledger: &SharedLedger) -> reqwest::Result<Self> {
+        let client = Client::builder().no_proxy().timeout(RESPONSE_TIMEOUT).pool_max_idle_per_host(0).build()?;
+        Ok(Self { url: url.to_owned(), client, ledger: Arc::clone(ledger) })
     }
 
-    /// Says it once, however often it has to be posted for that.
-    pub async fn say(&self, sender: &str, message: &str) {
+    /// Posts a message until it is acknowledged.
+    pub async fn publish(&self, sender: &str, message: &str) {
         let mut key = String::new();
-        self.tally.send_modify(|tally| key = tally.say());
+        self.ledger.send_modify(|ledger| key = ledger.add_message());
         let post = json!({ "sender": sender, "message": message, "key": key });
         loop {
-            let answer = self.client.post(&self.url).json(&post).send().await;
-            match judge(answer).await {
-                Ok(id) => return self.tally.send_modify(|tally| tally.acknowledged(&key, id)),
+            let response = self.client.post(&self.url).json(&post).send().await;
+            match acknowledged_id(response).await {
+                Ok(id) => return self.ledger.send_modify(|ledger| ledger.acknowledge(&key, id)),
                 Err((what, wait)) => {
-                    self.tally.send_modify(|tally| tally.post_failed(what));
+                    self.ledger.send_modify(|ledger| ledger.post_failed(what));
                     sleep(wait).await;
                 }
             }
@@ -66,29 +66,29 @@ impl Mouth {
     }
 }
 
-/// The id, or what came instead and how long to wait before the next try.
-async fn judge(answer: reqwest::Result<Response>) -> Result<Id, (String, Duration)> {
+/// Returns the id of the message, or else what came instead of it and how long to wait before the next attempt.
+async fn acknowledged_id(response: reqwest::Result<Response>) -> Result<Id, (String, Duration)> {
     let soon = || Duration::from_secs_f64(rand::random_range(0.2..0.6));
-    let answer = answer.map_err(|_| ("no answer".to_owned(), soon()))?;
-    let status = answer.status();
-    let told: Option<f64> = answer
+    let response = response.map_err(|_| ("no answer".to_owned(), soon()))?;
+    let status = response.status();
+    let retry_after: Option<f64> = response
         .headers()
         .get(header::RETRY_AFTER)
-        .and_then(|it| it.to_str().ok())
-        .and_then(|it| it.parse().ok());
-    let wait = told.map_or_else(soon, |seconds| Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_WAIT)));
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse().ok());
+    let wait = retry_after.map_or_else(soon, |seconds| Duration::from_secs_f64(seconds.clamp(0.0, MAX_RETRY_SECONDS)));
     if status != StatusCode::OK {
         return Err((status.as_u16().to_string(), wait));
     }
-    let text = answer.json().await.ok().and_then(|Acknowledgement { id }| Id::parse(&id));
-    text.ok_or_else(|| ("half an answer".to_owned(), wait))
+    let id = response.json().await.ok().and_then(|Acknowledgement { id }| Id::parse(&id));
+    id.ok_or_else(|| ("half an answer".to_owned(), wait))
 }
 
-/// What there is to talk about, in an order that is drawn anew when all was said. Shared by all.
+/// All dialogues in random order, shuffled again when the last one was taken. SharedLedger by all conversations.
 #[derive(Clone, Default)]
-pub struct Topics(Arc<Mutex<VecDeque<Dialogue>>>);
+pub struct Dialogues(Arc<Mutex<VecDeque<Dialogue>>>);
 
-impl Topics {
+impl Dialogues {
     fn next(&self) -> Dialogue {
         let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if left.is_empty() {
@@ -100,17 +100,24 @@ impl Topics {
     }
 }
 
-/// A few people talk with each other until they are told to stop; what is begun to be said is said.
-pub async fn talk(mouth: Mouth, people: Vec<&str>, topics: Topics, pause: Duration, mut stop: watch::Receiver<bool>) {
+/// Posts one dialogue after the other in the names of some people, until `stop` is set. A message that was begun is posted
+/// until it is acknowledged.
+pub async fn talk(
+    publisher: Publisher,
+    people: Vec<&str>,
+    dialogues: Dialogues,
+    pause: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
-        let mut cast = people.clone();
-        cast.shuffle(&mut rand::rng());
-        for (voice, line) in topics.next() {
-            let thinking = pause.mul_f64(rand::random_range(0.5..1.5));
-            if timeout(thinking, stop.wait_for(|stop| *stop)).await.is_ok() {
+        let mut speakers = people.clone();
+        speakers.shuffle(&mut rand::rng());
+        for (speaker, line) in dialogues.next() {
+            let pause = pause.mul_f64(rand::random_range(0.5..1.5));
+            if timeout(pause, stop.wait_for(|stop| *stop)).await.is_ok() {
                 return;
             }
-            mouth.say(cast[voice % cast.len()], line).await;
+            publisher.publish(speakers[speaker % speakers.len()], line).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `witness demo`: a cluster of its own, and what is done to it, act by act.
+//! `witness demo`: starts a cluster, and kills, stops and freezes its processes, act by act.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,76 +7,79 @@ use tokio::time::sleep;
 
 use crate::{
     Failure,
-    cluster::{Cluster, NODES, built_with_us, name},
+    cluster::{Cluster, NODES, default_program, node_name},
     interrupted,
-    room::{Crowd, Room},
+    room::{Load, Room},
     screen::Screen,
 };
 
 #[derive(Args)]
 pub struct Options {
-    /// A quarter of a minute instead of a good one
+    /// Run for a quarter of a minute instead of one and a half
     #[arg(long)]
     quick: bool,
 
-    /// The node's binary [default: the one built with this example]
+    /// Program of the nodes [default: the one built with this example]
     #[arg(long, value_name = "PATH")]
     node: Option<PathBuf>,
 }
 
-/// What a run of one length has.
-struct Length {
-    crowd: Crowd,
-    /// Seconds that a node takes to send its readers away.
+/// The load and the pace of a demo.
+struct Schedule {
+    load: Load,
+    /// Seconds over which a node drains.
     drain: u32,
-    /// Between two acts, so that a person can follow.
-    breath: Duration,
+    /// The pause between two acts, in which a person can follow.
+    pause: Duration,
 }
 
-impl Length {
+impl Schedule {
     const FULL: Self = Self {
-        crowd: Crowd { readers: 60, chatters: 12, rate: 3.0 },
+        load: Load { readers: 60, chatters: 12, messages_per_second: 3.0 },
         drain: 4,
-        breath: Duration::from_secs(3),
+        pause: Duration::from_secs(3),
     };
     const QUICK: Self = Self {
-        crowd: Crowd { readers: 24, chatters: 12, rate: 12.0 },
+        load: Load { readers: 24, chatters: 12, messages_per_second: 12.0 },
         drain: 2,
-        breath: Duration::from_millis(300),
+        pause: Duration::from_millis(300),
     };
 }
 
+/// Runs the demo until its end or a signal, and returns whether there was no fault.
 pub async fn run(options: Options) -> Result<bool, Failure> {
-    let length = if options.quick { Length::QUICK } else { Length::FULL };
-    let binary = options.node.map_or_else(built_with_us, Ok)?;
+    let schedule = if options.quick { Schedule::QUICK } else { Schedule::FULL };
+    let binary = options.node.map_or_else(default_program, Ok)?;
     tokio::select! {
-        flawless = play(binary, &length, options.quick) => flawless,
+        flawless = run_acts(binary, &schedule, options.quick) => flawless,
         ended = interrupted() => ended.map(|()| false).map_err(Failure::from),
     }
 }
 
-async fn play(binary: PathBuf, length: &Length, quick: bool) -> Result<bool, Failure> {
-    let cluster = Cluster::start(binary, length.drain).await?;
-    let url = format!("http://{}/everyone", cluster.front.address).parse()?;
-    let room = Room::open(&url, length.crowd).await?;
-    let screen = Screen::start(&format!("three nodes, one Redis: open {url} and watch"), &room.tally);
-    let mut stage = Stage { cluster, room, breath: length.breath };
-    stage.cluster.report_to(&stage.room.tally);
-    stage.breathe(2).await;
-    let played = if quick { stage.quick().await } else { stage.full().await };
-    let flawless = stage.room.close().await;
+/// Runs all acts, and returns whether there was no fault.
+async fn run_acts(binary: PathBuf, schedule: &Schedule, quick: bool) -> Result<bool, Failure> {
+    let cluster = Cluster::start(binary, schedule.drain).await?;
+    let url = format!("http://{}/everyone", cluster.balancer.address).parse()?;
+    let room = Room::open(&url, schedule.load).await?;
+    let screen = Screen::start(&format!("three nodes, one Redis: open {url} and watch"), &room.ledger);
+    let mut demo = Demo { cluster, room, pause: schedule.pause };
+    demo.cluster.report_to(&demo.room.ledger);
+    demo.pause(2).await;
+    let outcome = if quick { demo.quick().await } else { demo.full().await };
+    let flawless = demo.room.close().await;
     screen.end().await;
-    stage.cluster.stop().await?;
-    played.map(|()| flawless)
+    demo.cluster.stop().await?;
+    outcome.map(|()| flawless)
 }
 
-struct Stage {
+/// A cluster and its clients.
+struct Demo {
     cluster: Cluster,
     room: Room,
-    breath: Duration,
+    pause: Duration,
 }
 
-impl Stage {
+impl Demo {
     async fn quick(&mut self) -> Result<(), Failure> {
         self.crash(0).await?;
         self.deploy(1).await?;
@@ -93,68 +96,68 @@ impl Stage {
     }
 
     async fn crash(&mut self, node: usize) -> Result<(), Failure> {
-        self.room.act(&format!("{} killed", name(node)));
+        self.room.begin_act(&format!("{} killed", node_name(node)));
         self.cluster.kill_node(node).await?;
-        self.settle().await?;
+        self.recover().await?;
         self.cluster.start_node(node).await?;
-        self.breathe(1).await;
+        self.pause(1).await;
         Ok(())
     }
 
     async fn deploy(&mut self, node: usize) -> Result<(), Failure> {
-        self.room.act(&format!("{} stopped, as for a deploy", name(node)));
-        self.cluster.send_away(node).await?;
-        self.settle().await?;
+        self.room.begin_act(&format!("{} stopped, as for a deploy", node_name(node)));
+        self.cluster.stop_node(node).await?;
+        self.recover().await?;
         self.cluster.start_node(node).await?;
-        self.breathe(1).await;
+        self.pause(1).await;
         Ok(())
     }
 
     async fn rolling_deploy(&mut self) -> Result<(), Failure> {
-        self.room.act("all three restarted in turn");
+        self.room.begin_act("all three restarted in turn");
         for node in 0..NODES {
-            self.cluster.send_away(node).await?;
+            self.cluster.stop_node(node).await?;
             self.cluster.start_node(node).await?;
         }
-        self.settle().await
+        self.recover().await
     }
 
     async fn redis_crash(&mut self, outage: Duration) -> Result<(), Failure> {
-        self.room.act(&format!("Redis killed, back {} s later", outage.as_secs_f64()));
+        self.room.begin_act(&format!("Redis killed, back {} s later", outage.as_secs_f64()));
         self.cluster.kill_redis().await?;
         sleep(outage).await;
         self.cluster.start_redis().await?;
-        self.settle().await
+        self.recover().await
     }
 
     async fn freeze(&mut self, node: usize) -> Result<(), Failure> {
-        self.room.act(&format!("{} frozen, and thawed again", name(node)));
+        self.room.begin_act(&format!("{} frozen, and thawed again", node_name(node)));
         self.cluster.freeze(node)?;
-        self.settle().await?;
+        self.recover().await?;
         self.cluster.thaw(node)?;
-        self.breathe(1).await;
+        self.pause(1).await;
         Ok(())
     }
 
     async fn crash_with_redis(&mut self, node: usize) -> Result<(), Failure> {
-        self.room.act(&format!("{} and Redis killed at once", name(node)));
+        self.room.begin_act(&format!("{} and Redis killed at once", node_name(node)));
         self.cluster.kill_node(node).await?;
         self.cluster.kill_redis().await?;
-        sleep(self.breath).await;
+        sleep(self.pause).await;
         self.cluster.start_redis().await?;
         self.cluster.start_node(node).await?;
-        self.settle().await
+        self.recover().await
     }
 
-    /// What the act does is done; goes on when everybody is back.
-    async fn settle(&mut self) -> Result<(), Failure> {
-        self.room.done();
-        self.room.until("the readers", |tally| tally.has_recovered()).await?;
-        self.breathe(1).await;
+    /// Marks the act as done, and waits until all readers have recovered.
+    async fn recover(&mut self) -> Result<(), Failure> {
+        self.room.act_done();
+        self.room.wait_until("the readers", |ledger| ledger.has_recovered()).await?;
+        self.pause(1).await;
         Ok(())
     }
 
-    async fn breathe(&self, times: u32) {
-        sleep(self.breath * times).await;
+    async fn pause(&self, times: u32) {
+        sleep(self.pause * times).await;
     }
 }

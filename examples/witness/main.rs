@@ -1,30 +1,30 @@
-//! Watches a chat whose nodes and Redis die, and counts: what was said, who read it, what was lost or came twice, and
-//! how long each recovery took. It shares no code with the server; it believes only what the contract promises.
+//! Posts to a chat and reads it while its nodes and its Redis fail, and counts the messages that were lost, duplicated or
+//! reordered, and how long each recovery took. Shares no code with the server, and relies only on docs/contract.md.
 //!
-//!     witness demo [--quick]     a cluster of its own, killed and started piece by piece: scripts/demo
+//!     witness demo [--quick]     a cluster that it starts, kills and restarts piece by piece: scripts/demo
 //!     witness watch URL          a chat that runs already, until standard input ends: scripts/compose-test
 //!
-//! The exit code is 0 if nothing was lost, doubled or out of order and no reader was told of a gap.
+//! The exit code is 0 if no message was lost, duplicated or out of order, and no reader got a `gap`.
 //!
-//! - `sse`: the wire format, read
-//! - `tally`: everything that is counted, and the verdict
-//! - `reader`, `chatter`, `script`: who reads, who speaks, and what they say
+//! - `sse`: parser of event streams
+//! - `ledger`: what was posted and read, the faults, and the verdict
+//! - `reader`, `chatter`: clients that read and clients that post; `script`: what they post
 //! - `room`: the readers and chatters of one run
-//! - `table`, `screen`: the tally as a table, redrawn on a terminal, told in lines elsewhere
-//! - `front`, `cluster`: one address before three nodes; their processes
+//! - `table`, `screen`: the ledger as a table, redrawn on a terminal; as lines elsewhere
+//! - `cluster`: the processes of three nodes and a Redis; `balancer`: one address in front of the nodes
 //! - `demo`, `watch`: the two commands
 
+mod balancer;
 mod chatter;
 mod cluster;
 mod demo;
-mod front;
+mod ledger;
 mod reader;
 mod room;
 mod screen;
 mod script;
 mod sse;
 mod table;
-mod tally;
 mod watch;
 
 use std::{
@@ -38,7 +38,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// Whatever ends a run early.
+/// An error that ends a run.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Parser)]
@@ -50,17 +50,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Starts three nodes and a Redis, lets people chat, and kills one after the other
+    /// Starts three nodes and a Redis, posts and reads, and kills one process after the other
     Demo(demo::Options),
-    /// Reads and speaks in a chat that runs already, until standard input ends
+    /// Posts to a running chat and reads it, until standard input ends
     Watch(watch::Options),
 }
 
 fn main() -> ExitCode {
-    // The HTTP client has none of its own.
+    // reqwest brings no TLS provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let command = Arguments::parse().command;
-    match play(command) {
+    match run(command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn play(command: Command) -> Result<bool, Failure> {
+fn run(command: Command) -> Result<bool, Failure> {
     let runtime = Runtime::new()?;
     let flawless = runtime.block_on(async {
         match command {
@@ -82,7 +82,7 @@ fn play(command: Command) -> Result<bool, Failure> {
     flawless
 }
 
-/// Waits for somebody who wants the run to end.
+/// Waits for SIGINT, SIGTERM or SIGHUP.
 async fn interrupted() -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

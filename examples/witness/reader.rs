@@ -1,4 +1,4 @@
-//! One reader: it holds a stream, comes back with the last id it saw, and reports everything to the tally.
+//! A client that reads a stream, resumes it with the last id, and records everything in the ledger.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,111 +6,117 @@ use reqwest::{Client, Response, header};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    sse::{Block, Id, Keyed, Parser, Status},
-    tally::{Shared, Tally},
+    ledger::{Ledger, SharedLedger},
+    sse::{Block, Id, MessageData, Parser, StatusData},
 };
 
-/// How long a stream may take to say its first word.
-const FIRST_WORD: Duration = Duration::from_secs(5);
+/// How long a stream may take to open and to send its first event.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A second beyond two missed heartbeats a stream is given up.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How much longer than two heartbeats a stream may be silent before the reader reconnects.
+const SILENCE_MARGIN: Duration = Duration::from_secs(1);
 
 pub struct Reader {
     number: usize,
     url: String,
     client: Client,
-    tally: Shared,
-    place: Option<Id>,
+    ledger: SharedLedger,
+    last_id: Option<Id>,
     retry: Duration,
-    silence: Duration,
+    max_silence: Duration,
 }
 
 impl Reader {
-    /// The reader of this number; with a name it is seen in the room.
-    pub fn new(number: usize, url: &str, name: Option<&str>, client: Client, tally: &Shared) -> Self {
+    /// Creates a reader. With a name, it is present in the room under it.
+    pub fn new(number: usize, url: &str, name: Option<&str>, client: Client, ledger: &SharedLedger) -> Self {
         let name = name.map(|name| format!("?name={name}")).unwrap_or_default();
         Self {
             number,
             url: format!("{url}{name}"),
             client,
-            tally: Arc::clone(tally),
-            place: None,
+            ledger: Arc::clone(ledger),
+            last_id: None,
             retry: Duration::from_secs(2),
-            silence: FIRST_WORD,
+            max_silence: OPENING_TIMEOUT,
         }
     }
 
-    /// Reads until the task is ended.
+    /// Reads, and reconnects whenever the stream ends, until the task is aborted.
     pub async fn run(mut self) {
         loop {
-            let end = self.follow().await;
-            self.tally.send_modify(|tally| tally.away(self.number, end));
+            let silent_since = self.read_stream().await;
+            self.ledger.send_modify(|ledger| ledger.reader_away(self.number, silent_since));
             sleep(self.retry).await;
         }
     }
 
-    /// One stream, from its opening to its end; gives the moment from which nothing came any more.
-    async fn follow(&mut self) -> Instant {
-        self.silence = FIRST_WORD;
+    /// Reads one stream to its end, and returns the time from which nothing came any more.
+    async fn read_stream(&mut self) -> Instant {
+        self.max_silence = OPENING_TIMEOUT;
         let Some(mut stream) = self.open().await else {
             return Instant::now();
         };
         let mut parser = Parser::default();
-        let mut heard = Instant::now();
+        let mut last_received = Instant::now();
         loop {
-            match timeout(self.silence, stream.chunk()).await {
+            match timeout(self.max_silence, stream.chunk()).await {
                 Ok(Ok(Some(bytes))) => {
-                    heard = Instant::now();
-                    parser.feed(&bytes).into_iter().for_each(|block| self.take(block));
+                    last_received = Instant::now();
+                    for block in parser.feed(&bytes) {
+                        self.handle(block);
+                    }
                 }
                 Ok(_) => return Instant::now(),
-                Err(_) => return heard,
+                Err(_) => return last_received,
             }
         }
     }
 
+    /// Opens a stream; returns `None` if there is no response, or another one.
     async fn open(&self) -> Option<Response> {
         let mut request = self.client.get(&self.url).header(header::ACCEPT, "text/event-stream");
-        if let Some(place) = self.place {
-            request = request.header("Last-Event-ID", place.to_string());
+        if let Some(id) = self.last_id {
+            request = request.header("Last-Event-ID", id.to_string());
         }
-        let answer = timeout(FIRST_WORD, request.send()).await.ok()?.ok()?;
-        if answer.status() == 200 {
-            return Some(answer);
+        let response = timeout(OPENING_TIMEOUT, request.send()).await.ok()?.ok()?;
+        if response.status() == 200 {
+            return Some(response);
         }
-        let status = answer.status().as_u16();
-        self.tally.send_modify(|tally| tally.stream_answered(status));
+        let status = response.status().as_u16();
+        self.ledger.send_modify(|ledger| ledger.stream_refused(status));
         None
     }
 
-    fn take(&mut self, block: Block) {
+    fn handle(&mut self, block: Block) {
         if let Some(retry) = block.retry {
             self.retry = Duration::from_millis(retry);
         }
         match block.event.as_str() {
-            "" => self.message(&block),
-            "status" => self.status(&block.data),
-            "gap" => self.tally.send_modify(Tally::gap),
+            "" => self.handle_message(&block),
+            "status" => self.handle_status(&block.data),
+            "gap" => self.ledger.send_modify(Ledger::add_gap),
             _ => {}
         }
-        self.place = block.id.or(self.place);
+        self.last_id = block.id.or(self.last_id);
     }
 
-    fn message(&self, block: &Block) {
-        if let (Some(id), Ok(Keyed { key })) = (block.id, serde_json::from_str(&block.data)) {
-            self.tally.send_modify(|tally| tally.read(self.number, id, key.as_deref()));
+    fn handle_message(&self, block: &Block) {
+        if let (Some(id), Ok(MessageData { key })) = (block.id, serde_json::from_str(&block.data)) {
+            self.ledger.send_modify(|ledger| ledger.record(self.number, id, key.as_deref()));
         }
     }
 
-    fn status(&mut self, data: &str) {
-        let Ok(Status { live, node, heartbeat }) = serde_json::from_str(data) else {
+    fn handle_status(&mut self, data: &str) {
+        let Ok(StatusData { live, node, heartbeat }) = serde_json::from_str(data) else {
             return;
         };
-        self.silence = Duration::from_secs(2 * heartbeat) + PATIENCE;
-        self.tally.send_modify(|tally| match live {
-            true => tally.live(self.number, node),
-            false => tally.away(self.number, Instant::now()),
+        self.max_silence = Duration::from_secs(2 * heartbeat) + SILENCE_MARGIN;
+        self.ledger.send_modify(|ledger| {
+            if live {
+                ledger.reader_live(self.number, node);
+            } else {
+                ledger.reader_away(self.number, Instant::now());
+            }
         });
     }
 }

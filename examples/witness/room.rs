@@ -7,104 +7,117 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::{
     Failure,
-    chatter::{Mouth, Topics, talk},
+    chatter::{Dialogues, Publisher, talk},
+    ledger::{Ledger, SharedLedger},
     reader::Reader,
-    script::{PEOPLE, STAGE},
-    tally::{Shared, Tally},
+    script::{ANNOUNCER, PEOPLE},
 };
 
-/// How many people talk with each other; as many conversations go on at once as there are people for.
-const CIRCLE: usize = 3;
+/// The number of chatters in a conversation. As many conversations go on at once as there are chatters for.
+const CHATTERS_PER_CONVERSATION: usize = 3;
 
-/// How long whatever has to come may take to come.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a step of a run may take: a process that starts, readers that recover.
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many read, how many talk, and how much they say per second, all together.
+/// The clients of a run, and the rate at which all chatters together post.
 #[derive(Clone, Copy)]
-pub struct Crowd {
+pub struct Load {
     pub readers: usize,
     pub chatters: usize,
-    pub rate: f64,
+    pub messages_per_second: f64,
 }
 
 pub struct Room {
-    pub tally: Shared,
-    mouth: Mouth,
+    pub ledger: SharedLedger,
+    publisher: Publisher,
     readers: JoinSet<()>,
-    talks: JoinSet<()>,
+    conversations: JoinSet<()>,
     announcements: JoinSet<()>,
     stop: watch::Sender<bool>,
 }
 
 impl Room {
-    /// Opens all streams, and when every reader is live, people begin to talk.
-    pub async fn open(url: &Url, crowd: Crowd) -> Result<Self, Failure> {
+    /// Opens all streams, and starts the conversations when every reader is live.
+    ///
+    /// # Errors
+    /// When the readers do not become live.
+    pub async fn open(url: &Url, load: Load) -> Result<Self, Failure> {
         let run = format!("w{:x}", rand::random::<u32>());
-        let tally: Shared = Arc::new(watch::Sender::new(Tally::new(&run, crowd.readers)));
-        let mouth = Mouth::new(url.as_str(), &tally)?;
-        let (readers, stop) = (read(url, crowd, &tally)?, watch::Sender::new(false));
-        let mut room = Self { tally, mouth, readers, talks: JoinSet::new(), announcements: JoinSet::new(), stop };
-        room.until("live streams for all readers", Tally::all_live).await?;
-        room.begin(crowd);
+        let ledger: SharedLedger = Arc::new(watch::Sender::new(Ledger::new(&run, load.readers)));
+        let publisher = Publisher::new(url.as_str(), &ledger)?;
+        let (readers, stop) = (start_readers(url, load, &ledger)?, watch::Sender::new(false));
+        let mut room = Self {
+            ledger,
+            publisher,
+            readers,
+            conversations: JoinSet::new(),
+            announcements: JoinSet::new(),
+            stop,
+        };
+        room.wait_until("live streams for all readers", Ledger::all_live).await?;
+        room.start_conversations(load);
         Ok(room)
     }
 
-    fn begin(&mut self, crowd: Crowd) {
-        let people: Vec<&str> = PEOPLE.into_iter().take(crowd.chatters).collect();
-        let circles: Vec<_> = people.chunks(CIRCLE).collect();
-        let (pause, topics) = (Duration::from_secs_f64(circles.len() as f64 / crowd.rate), Topics::default());
-        for circle in circles {
-            let (mouth, stop) = (self.mouth.clone(), self.stop.subscribe());
-            self.talks.spawn(talk(mouth, circle.to_vec(), topics.clone(), pause, stop));
+    fn start_conversations(&mut self, load: Load) {
+        let people: Vec<&str> = PEOPLE.into_iter().take(load.chatters).collect();
+        let groups: Vec<_> = people.chunks(CHATTERS_PER_CONVERSATION).collect();
+        let (pause, dialogues) =
+            (Duration::from_secs_f64(groups.len() as f64 / load.messages_per_second), Dialogues::default());
+        for group in groups {
+            let (publisher, stop) = (self.publisher.clone(), self.stop.subscribe());
+            self.conversations.spawn(talk(publisher, group.to_vec(), dialogues.clone(), pause, stop));
         }
     }
 
-    /// Begins an act and says so in the room.
-    pub fn act(&mut self, name: &str) {
-        self.tally.send_modify(|tally| tally.begin(name));
-        let (mouth, line) = (self.mouth.clone(), format!("— {name} —"));
-        self.announcements.spawn(async move { mouth.say(STAGE, &line).await });
+    /// Begins an act, and announces it in the room.
+    pub fn begin_act(&mut self, name: &str) {
+        self.ledger.send_modify(|ledger| ledger.begin_act(name));
+        let (publisher, line) = (self.publisher.clone(), format!("— {name} —"));
+        self.announcements.spawn(async move { publisher.publish(ANNOUNCER, &line).await });
     }
 
-    /// What the act was to do is done.
-    pub fn done(&self) {
-        self.tally.send_modify(Tally::done);
+    /// Marks the action of the current act as done; the readers may recover from now on.
+    pub fn act_done(&self) {
+        self.ledger.send_modify(Ledger::act_done);
     }
 
-    /// Waits for something in the tally; fails when it takes too long.
-    pub async fn until(&self, what: &str, holds: impl FnMut(&Tally) -> bool) -> Result<(), Failure> {
-        let mut changes = self.tally.subscribe();
-        let mut holds = holds;
-        match timeout(PATIENCE, changes.wait_for(|tally| holds(tally))).await {
+    /// Waits until the ledger fulfils a condition.
+    ///
+    /// # Errors
+    /// When that takes longer than `STEP_TIMEOUT`.
+    pub async fn wait_until(&self, what: &str, mut condition: impl FnMut(&Ledger) -> bool) -> Result<(), Failure> {
+        let mut changes = self.ledger.subscribe();
+        match timeout(STEP_TIMEOUT, changes.wait_for(|ledger| condition(ledger))).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(format!("{what} did not come within {} s", PATIENCE.as_secs()).into()),
+            Err(_) => Err(format!("{what} did not come within {} s", STEP_TIMEOUT.as_secs()).into()),
         }
     }
 
-    /// Lets everybody finish, gives the readers time for the rest, and closes the books. Whether all was as promised.
+    /// Ends the conversations, waits until the readers have read the rest, and returns whether there was no fault.
     pub async fn close(mut self) -> bool {
         self.stop.send_replace(true);
         let finished = async {
-            while self.talks.join_next().await.is_some() {}
+            while self.conversations.join_next().await.is_some() {}
             while self.announcements.join_next().await.is_some() {}
         };
-        let _ = timeout(PATIENCE, finished).await;
-        let _ = self.until("the last messages", Tally::is_complete).await;
+        let _ = timeout(STEP_TIMEOUT, finished).await;
+        let _ = self.wait_until("the last messages", Ledger::is_complete).await;
         self.readers.shutdown().await;
-        self.tally.send_modify(Tally::finish);
-        self.tally.borrow().is_flawless()
+        self.ledger.send_modify(Ledger::close);
+        self.ledger.borrow().is_flawless()
     }
 }
 
-/// Where a room is read: `/subscribe` before its name.
-fn read(url: &Url, crowd: Crowd, tally: &Shared) -> Result<JoinSet<()>, Failure> {
+/// Starts the readers of a room. The first ones have the names of the chatters, and so are present.
+fn start_readers(url: &Url, load: Load, ledger: &SharedLedger) -> Result<JoinSet<()>, Failure> {
     let mut stream = url.clone();
     stream.set_path(&format!("/subscribe{}", url.path()));
     let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
     let mut readers = JoinSet::new();
-    for number in 0..crowd.readers {
-        let name = PEOPLE.into_iter().take(crowd.chatters).nth(number);
-        readers.spawn(Reader::new(number, stream.as_str(), name, client.clone(), tally).run());
+    for number in 0..load.readers {
+        let name = PEOPLE.into_iter().take(load.chatters).nth(number);
+        readers.spawn(Reader::new(number, stream.as_str(), name, client.clone(), ledger).run());
     }
     Ok(readers)
 }

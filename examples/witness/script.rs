@@ -1,14 +1,14 @@
-//! What people say while a witness counts: little conversations that make sense to whoever watches the room.
+//! The conversations that chatters post, which make sense to a person who has the room open.
 
-/// Who says what: voices are given to people anew each time.
+/// A conversation: lines with the index of the speaker. Each time, speakers are drawn from those who take part.
 pub type Dialogue = &'static [(usize, &'static str)];
 
-/// Everybody who can speak.
+/// The names of the chatters.
 pub const PEOPLE: [&str; 12] =
     ["Asha", "Bruno", "Chidi", "Dagny", "Elif", "Farid", "Greta", "Hugo", "Imani", "Jin", "Katya", "Leo"];
 
-/// Who says in the room what is done to it.
-pub const STAGE: &str = "the stagehand";
+/// The sender of the messages that announce an act.
+pub const ANNOUNCER: &str = "the stagehand";
 
 pub const DIALOGUES: &[Dialogue] = &[
     &[

@@ -1,10 +1,10 @@
-//! The wire format of an event stream, read as a browser reads it (contract 5).
+//! A parser of event streams, after WHATWG HTML § 9.2, and the data of the events that the witness uses.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// A message's place in its room: time, then number.
+/// The id of a message: milliseconds, then a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id {
     ms: u64,
@@ -24,7 +24,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// What stands between two blank lines.
+/// A block of a stream: the fields between two blank lines.
 #[derive(Debug, Default)]
 pub struct Block {
     pub id: Option<Id>,
@@ -33,37 +33,37 @@ pub struct Block {
     pub retry: Option<u64>,
 }
 
-/// The data of a `status`.
+/// The data of a `status` event.
 #[derive(Deserialize)]
-pub struct Status {
+pub struct StatusData {
     pub live: bool,
     pub node: String,
     pub heartbeat: u64,
 }
 
-/// Of the data of a message, what tells whose it is.
+/// The part of a message's data that tells which post it came from.
 #[derive(Deserialize)]
-pub struct Keyed {
+pub struct MessageData {
     pub key: Option<String>,
 }
 
-/// Makes blocks out of bytes, however they are cut. What no blank line has ended is never given out.
+/// Parses a stream that arrives in chunks of any size. A block that no blank line ends is discarded.
 #[derive(Default)]
 pub struct Parser {
-    unread: Vec<u8>,
+    buffer: Vec<u8>,
     block: Block,
 }
 
 impl Parser {
-    /// Takes the next bytes; gives the blocks that are whole now.
+    /// Parses the next bytes, and returns the blocks that are complete.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Block> {
-        self.unread.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(bytes);
         let mut blocks = Vec::new();
-        while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.unread.drain(..=end).collect();
+        while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.buffer.drain(..=end).collect();
             match String::from_utf8_lossy(&line[..end]).trim_end_matches('\r') {
                 "" => blocks.push(std::mem::take(&mut self.block)),
-                line => self.block.read(line),
+                line => self.block.parse_line(line),
             }
         }
         blocks
@@ -71,7 +71,7 @@ impl Parser {
 }
 
 impl Block {
-    fn read(&mut self, line: &str) {
+    fn parse_line(&mut self, line: &str) {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {

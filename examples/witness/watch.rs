@@ -1,4 +1,4 @@
-//! `witness watch`: reads and speaks in a chat that runs already, while somebody else does things to it and says what.
+//! `witness watch`: posts to a running chat and reads it, while another program acts on the chat and names its acts.
 
 use clap::Args;
 use reqwest::Url;
@@ -6,33 +6,33 @@ use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
 use crate::{
     Failure, interrupted,
-    room::{Crowd, Room},
+    room::{Load, Room},
     screen::Screen,
 };
 
 #[derive(Args)]
 pub struct Options {
-    /// The room, as a browser opens it
-    #[arg(value_name = "URL", value_parser = room)]
+    /// URL of the room, as a browser opens it
+    #[arg(value_name = "URL", value_parser = parse_room)]
     url: Url,
 
-    /// How many read
+    /// Number of readers
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     readers: u16,
 
-    /// How many talk
+    /// Number of chatters
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..=12))]
     chatters: u8,
 
-    /// Messages per second, of all together
+    /// Messages per second of all chatters together
     #[arg(long, default_value_t = 3.0)]
     rate: f64,
 }
 
-fn room(text: &str) -> Result<Url, String> {
+fn parse_room(text: &str) -> Result<Url, String> {
     let mut url: Url = text.parse().map_err(|_| "not a URL")?;
     if url.scheme() != "http" {
-        return Err("only plain HTTP is spoken here".to_owned());
+        return Err("only http:// is supported".to_owned());
     }
     if url.path() == "/" {
         url.set_path("/everyone");
@@ -40,14 +40,14 @@ fn room(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Until standard input ends or a signal comes. There, `mark NAME` says that something begins to be done, and `done`
-/// that it is done; what stands in between has its own row.
+/// Runs until standard input ends or a signal comes, and returns whether there was no fault. On standard input, the line
+/// `mark NAME` begins an act, which gets a row of the table, and `done` says that its action is done.
 pub async fn run(options: Options) -> Result<bool, Failure> {
     let (readers, chatters) = (options.readers.into(), options.chatters.into());
-    let mut room = Room::open(&options.url, Crowd { readers, chatters, rate: options.rate }).await?;
-    let screen = Screen::start(&format!("{readers} readers and {chatters} chatters in {}", options.url), &room.tally);
+    let mut room = Room::open(&options.url, Load { readers, chatters, messages_per_second: options.rate }).await?;
+    let screen = Screen::start(&format!("{readers} readers and {chatters} chatters in {}", options.url), &room.ledger);
     tokio::select! {
-        marked = follow(&mut room) => marked?,
+        ended = read_acts(&mut room) => ended?,
         ended = interrupted() => ended?,
     }
     let flawless = room.close().await;
@@ -55,13 +55,13 @@ pub async fn run(options: Options) -> Result<bool, Failure> {
     Ok(flawless)
 }
 
-async fn follow(room: &mut Room) -> Result<(), Failure> {
+async fn read_acts(room: &mut Room) -> Result<(), Failure> {
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         match line.trim().split_once(' ') {
-            Some(("mark", name)) => room.act(name.trim()),
-            None if line.trim() == "done" => room.done(),
-            _ => return Err(format!("neither `mark NAME` nor `done`: {line:?}").into()),
+            Some(("mark", name)) => room.begin_act(name.trim()),
+            None if line.trim() == "done" => room.act_done(),
+            _ => return Err(format!("not `mark NAME` or `done`: {line:?}").into()),
         }
     }
     Ok(())
