@@ -1,3 +1,5 @@
+//! Fuzzes the property in `src/announcements.rs`.
+
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::announcements::hold(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::announcements::check(bytes));

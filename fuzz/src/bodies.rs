@@ -1,5 +1,5 @@
-//! Bodies of publishes. The input's first line is the content type, its second the sizes of the chunks in which the
-//! body arrives, a byte each; the rest is the body.
+//! Bodies of posts are refused, or make drafts that keep every rule. The first line of the input is the content type, the
+//! second the sizes of the chunks in which the body arrives, one byte each; the rest is the body.
 
 use std::collections::BTreeMap;
 
@@ -16,35 +16,36 @@ use tiny_chat::chat::{Draft, Fields, Message};
 use tiny_chat::web::body;
 use tokio::runtime::{Builder, Runtime};
 
-/// What stands around the parts of a body made here.
+/// The boundary of the multipart bodies made here.
 const BOUNDARY: &str = "7f3c";
 
-/// The most bytes of a body.
-const LIMIT: usize = 64 << 10;
+/// The longest body that is accepted, in bytes.
+const MAX_BODY_BYTES: usize = 64 << 10;
 
 thread_local! {
     static RUNTIME: Runtime =
         Builder::new_current_thread().enable_time().build().unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// Panics where a body is read differently in pieces, where a refusal is not the sender's fault, where a draft breaks
-/// a rule, or where the same fields are not the same in every form.
-pub fn hold(bytes: &[u8]) {
+/// Panics if a body is parsed differently in chunks, if it is refused with a status other than those for invalid bodies, if
+/// a draft breaks a rule, or if the same fields make different drafts in different encodings.
+pub fn check(bytes: &[u8]) {
     let mut lines = bytes.splitn(3, |byte| *byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();
     let (content_type, sizes, body) = (line(), line(), line());
-    let whole = taken(content_type, &[], body);
-    assert_eq!(whole, taken(content_type, sizes, body), "in pieces as in one");
+    let whole = parse(content_type, &[], body);
+    assert_eq!(whole, parse(content_type, sizes, body), "the same in chunks as in one piece");
     match whole {
-        Ok(fields) => keeps_the_rules(&fields),
+        Ok(fields) => check_rules(&fields),
         Err(status) => assert!(matches!(status.as_u16(), 400 | 413 | 415 | 422), "{status}"),
     }
-    is_the_same_in_every_form(&typed(&String::from_utf8_lossy(body)));
+    check_encodings(&fields_of(&String::from_utf8_lossy(body)));
 }
 
-fn taken(content_type: &[u8], sizes: &[u8], body: &[u8]) -> Result<Fields, StatusCode> {
+/// Parses a body that arrives in chunks of these sizes.
+fn parse(content_type: &[u8], sizes: &[u8], body: &[u8]) -> Result<Fields, StatusCode> {
     let Ok(content_type) = HeaderValue::from_bytes(content_type) else {
-        return Err(StatusCode::BAD_REQUEST); // no such request arrives
+        return Err(StatusCode::BAD_REQUEST); // the server never gets such a header
     };
     let request = TestRequest::post().insert_header((CONTENT_TYPE, content_type)).to_http_request();
     let mut payload = Payload::Stream { payload: iter(chunks(sizes, body).into_iter().map(Ok)).boxed_local() };
@@ -66,7 +67,8 @@ fn chunks(sizes: &[u8], mut body: &[u8]) -> Vec<Bytes> {
     chunks
 }
 
-fn keeps_the_rules(fields: &Fields) {
+/// Checks that a draft made of these fields keeps the rules of the contract.
+fn check_rules(fields: &Fields) {
     let Ok(draft) = Draft::new(fields) else { return };
     assert!(!draft.data().bytes().any(|b| b < b' '), "one line: {draft:?}");
     let members: BTreeMap<String, Value> =
@@ -74,7 +76,7 @@ fn keeps_the_rules(fields: &Fields) {
     let is_ours = |name: &String| ["sender", "message", "key"].contains(&name.as_str());
     assert!(members.keys().all(is_ours) && members.values().all(Value::is_string), "{draft:?}");
     let message = Message::parse(draft.data()).unwrap_or_else(|| panic!("no message: {draft:?}"));
-    let (text, sender) = (unescaped(&message.message), unescaped(&message.sender));
+    let (text, sender) = (decoded(&message.message), decoded(&message.sender));
     assert!((1..=4000).contains(&text.chars().count()) && !text.trim().is_empty(), "{text:?}");
     assert!((1..=64).contains(&sender.chars().count()) && !sender.chars().any(char::is_control), "{sender:?}");
     assert_eq!(Some(&text), fields.message.as_ref(), "as it was typed");
@@ -85,8 +87,8 @@ fn keeps_the_rules(fields: &Fields) {
     assert!(draft.key().is_none_or(|key| (1..=64).contains(&key.len()) && key.bytes().all(plain)), "{draft:?}");
 }
 
-/// Undoes the escaping by hand; panics where something is left that could be markup.
-fn unescaped(text: &str) -> String {
+/// Decodes the entities; panics if anything is left that could be markup.
+fn decoded(text: &str) -> String {
     assert!(!text.contains(['<', '>', '"', '\'', '/']), "{text:?}");
     let mut parts = text.split('&');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -106,13 +108,14 @@ fn unescaped(text: &str) -> String {
     plain
 }
 
-/// The first two lines are sender and key, the rest is the message.
-fn typed(text: &str) -> Fields {
+/// Returns the fields of a text: the first two lines are sender and key, the rest is the message.
+fn fields_of(text: &str) -> Fields {
     let mut lines = text.splitn(3, '\n').map(str::to_owned);
     Fields { sender: lines.next(), key: lines.next(), message: lines.next() }
 }
 
-fn is_the_same_in_every_form(fields: &Fields) {
+/// Checks that fields are parsed from each encoding of a form as they were given.
+fn check_encodings(fields: &Fields) {
     let given = [("sender", &fields.sender), ("key", &fields.key), ("message", &fields.message)];
     let given: Vec<(&str, &str)> = given.iter().filter_map(|(name, text)| Some((*name, text.as_deref()?))).collect();
     let json = Value::from_iter(given.iter().copied()).to_string();
@@ -121,19 +124,19 @@ fn is_the_same_in_every_form(fields: &Fields) {
         format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
     };
     let multipart = given.iter().map(part).collect::<String>() + &format!("--{BOUNDARY}--\r\n");
-    let can_be_parts = !given.iter().any(|(_, text)| text.contains(BOUNDARY));
-    is_read(fields, "application/x-www-form-urlencoded", &form);
-    is_read(fields, "application/json; charset=utf-8", &json);
-    if can_be_parts {
-        is_read(fields, &format!("multipart/form-data; boundary={BOUNDARY}"), &multipart);
+    let fits_multipart = !given.iter().any(|(_, text)| text.contains(BOUNDARY));
+    check_parsed(fields, "application/x-www-form-urlencoded", &form);
+    check_parsed(fields, "application/json; charset=utf-8", &json);
+    if fits_multipart {
+        check_parsed(fields, &format!("multipart/form-data; boundary={BOUNDARY}"), &multipart);
     }
 }
 
-fn is_read(fields: &Fields, content_type: &str, body: &str) {
-    let expected = if body.len() > LIMIT {
+fn check_parsed(fields: &Fields, content_type: &str, body: &str) {
+    let expected = if body.len() > MAX_BODY_BYTES {
         Err(StatusCode::PAYLOAD_TOO_LARGE)
     } else {
         Ok(fields.clone())
     };
-    assert_eq!(taken(content_type.as_bytes(), &[9, 1], body.as_bytes()), expected, "{content_type}: {body:?}");
+    assert_eq!(parse(content_type.as_bytes(), &[9, 1], body.as_bytes()), expected, "{content_type}: {body:?}");
 }

@@ -1,5 +1,5 @@
-//! Frames of a stream. The input is a list of what is to be told, separated by the byte 0xFF; the first byte of each
-//! says in which way.
+//! Frames are parsed as what was encoded. The input is a list of pieces separated by the byte 0xFF, one for each frame; the
+//! first byte of a piece selects the kind of frame.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -7,46 +7,46 @@ use tiny_chat::chat::{Cursor, Id, RoomName};
 use tiny_chat::hub::PresenceSnapshot;
 use tiny_chat::sse::{self, GapReason};
 
-use super::stream::{Event, read};
+use super::stream::{Event, parse};
 
 const DELAY: u32 = 2000;
 const ROOM: &str = "café";
 
-/// What is told, and what a reader should make of it.
-struct Told {
-    frame: Bytes,
+/// A frame, and what a parser should make of it.
+struct Sample {
+    bytes: Bytes,
     kind: String,
     data: String,
-    /// The place after it, where it moves it.
-    place: Option<Id>,
-    /// Whether the event itself is at that place.
-    at_once: bool,
+    /// The id that a client keeps after the frame, if the frame sets one.
+    id: Option<Id>,
+    /// Whether the event itself has that id.
+    has_id: bool,
 }
 
-/// Panics where a reader is told something else than what went in: not one event more or less, none of another name,
-/// no other place, no other delay.
-pub fn hold(bytes: &[u8]) {
-    let mut place = Id { ms: 1, n: 1 };
-    let mut stream = sse::opening(DELAY, Some(&place.into())).into_bytes();
+/// Panics if the parsed events differ from what was encoded, in number, name, data or id, or if the retry delay does.
+pub fn check(bytes: &[u8]) {
+    let mut cursor = Id { ms: 1, n: 1 };
+    let mut stream = sse::opening(DELAY, Some(&cursor.into())).into_bytes();
     let mut expected = Vec::new();
     for (piece, n) in bytes.split(|byte| *byte == 0xff).zip(2..) {
-        let told = told(piece, Id { ms: 1, n });
-        among_several(&told.frame);
-        stream.extend(&told.frame);
-        let after = told.place.unwrap_or(place);
-        let last_id = if told.at_once { after } else { place }.to_string();
-        expected.push(Event { kind: told.kind, data: told.data, last_id });
-        place = after;
+        let frame = encode(piece, Id { ms: 1, n });
+        check_merged(&frame.bytes);
+        stream.extend(&frame.bytes);
+        let after = frame.id.unwrap_or(cursor);
+        let last_id = if frame.has_id { after } else { cursor }.to_string();
+        expected.push(Event { kind: frame.kind, data: frame.data, last_id });
+        cursor = after;
     }
-    let reading = read(&stream);
-    assert_eq!(reading.events, expected);
-    assert_eq!((reading.last_id, reading.retry), (place.to_string(), Some(DELAY.into())));
+    let parsed = parse(&stream);
+    assert_eq!(parsed.events, expected);
+    assert_eq!((parsed.last_id, parsed.retry), (cursor.to_string(), Some(DELAY.into())));
 }
 
-fn told(piece: &[u8], id: Id) -> Told {
-    let (way, rest) = piece.split_first().unwrap_or((&b'f', b""));
+/// Encodes the frame of a piece.
+fn encode(piece: &[u8], id: Id) -> Sample {
+    let (selector, rest) = piece.split_first().unwrap_or((&b'f', b""));
     let text = String::from_utf8_lossy(rest);
-    match way {
+    match selector {
         b'e' => entry(id, &text),
         b'g' => gap(id, &text),
         b'j' => named("userJoined", sse::user_joined(&text), format!("{{\"username\":{}}}", quoted(&text))),
@@ -54,43 +54,43 @@ fn told(piece: &[u8], id: Id) -> Told {
         b'p' => presence(&text),
         b's' => status(&text),
         b'h' => named("heartbeat", sse::heartbeat(), "OK".into()),
-        _ => Told { at_once: true, ..named("message", sse::foreign(rest), with_one_line_end(&text)) },
+        _ => Sample { has_id: true, ..named("message", sse::foreign(rest), with_one_line_end(&text)) },
     }
 }
 
-/// The first line is the kind, as it may stand in Redis.
-fn entry(id: Id, text: &str) -> Told {
+/// Encodes an entry of the log. The first line of the text is its kind, which may be any string in Redis.
+fn entry(id: Id, text: &str) -> Sample {
     let (kind, data) = text.split_once('\n').unwrap_or(("", text));
     let shown: String = kind.chars().filter(|c| !c.is_control()).collect();
-    Told {
-        frame: sse::entry(id, kind, data),
+    Sample {
+        bytes: sse::entry(id, kind, data),
         kind: if shown.is_empty() { "message".into() } else { shown },
         data: with_one_line_end(data),
-        place: Some(id),
-        at_once: true,
+        id: Some(id),
+        has_id: true,
     }
 }
 
-fn gap(id: Id, asked: &str) -> Told {
+fn gap(id: Id, asked: &str) -> Sample {
     let cut: String = asked.chars().take(64).collect();
     let data = format!("{{\"asked\":{},\"resumed\":null,\"reason\":\"invalid\"}}", quoted(&cut));
-    Told { place: Some(id), ..named("gap", sse::gap(asked, None, GapReason::Invalid, id), data) }
+    Sample { id: Some(id), ..named("gap", sse::gap(asked, None, GapReason::Invalid, id), data) }
 }
 
-fn presence(text: &str) -> Told {
+fn presence(text: &str) -> Sample {
     let names: Vec<String> = text.split('\n').map(str::to_owned).collect();
     let quoted: Vec<String> = names.iter().map(|name| quoted(name)).collect();
     let data = format!("{{\"count\":{},\"names\":[{}]}}", names.len(), quoted.join(","));
     named("presence", sse::presence(&PresenceSnapshot { count: names.len(), names: Some(names) }), data)
 }
 
-fn status(node: &str) -> Told {
+fn status(node: &str) -> Sample {
     let data = format!("{{\"live\":true,\"node\":{},\"heartbeat\":15}}", quoted(node));
     named("status", sse::status(true, node, 15), data)
 }
 
-fn named(kind: &str, frame: Bytes, data: String) -> Told {
-    Told { frame, kind: kind.into(), data, place: None, at_once: false }
+fn named(kind: &str, frame: Bytes, data: String) -> Sample {
+    Sample { bytes: frame, kind: kind.into(), data, id: None, has_id: false }
 }
 
 fn quoted(text: &str) -> String {
@@ -101,29 +101,29 @@ fn with_one_line_end(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
-/// In a stream of several rooms the same is told, with the places in all of them and the room.
-fn among_several(frame: &[u8]) {
+/// Checks that the frame in merged rooms differs only by the room's name and by the ids of all rooms.
+fn check_merged(frame: &[u8]) {
     let room = RoomName::parse(ROOM).unwrap_or_else(|why| panic!("{ROOM}: {why}"));
-    let places: Cursor = [Id { ms: 3, n: 4 }, Id::ZERO].into_iter().collect();
-    let (alone, several) = (read(frame), read(&sse::for_merged_rooms(frame, &room, &places)));
-    assert_eq!(alone.events.len(), several.events.len(), "{alone:?} {several:?}");
-    assert_eq!(alone.last_id.is_empty(), several.last_id.is_empty());
-    assert!(several.last_id.is_empty() || several.last_id == places.to_string(), "{several:?}");
-    for (alone, several) in alone.events.iter().zip(&several.events) {
-        assert_eq!(alone.kind, several.kind);
-        names_its_room(&alone.data, &several.data);
+    let cursor: Cursor = [Id { ms: 3, n: 4 }, Id::ZERO].into_iter().collect();
+    let (alone, merged) = (parse(frame), parse(&sse::for_merged_rooms(frame, &room, &cursor)));
+    assert_eq!(alone.events.len(), merged.events.len(), "{alone:?} {merged:?}");
+    assert_eq!(alone.last_id.is_empty(), merged.last_id.is_empty());
+    assert!(merged.last_id.is_empty() || merged.last_id == cursor.to_string(), "{merged:?}");
+    for (alone, merged) in alone.events.iter().zip(&merged.events) {
+        assert_eq!(alone.kind, merged.kind);
+        check_room(&alone.data, &merged.data);
     }
 }
 
-fn names_its_room(alone: &str, several: &str) {
+fn check_room(alone: &str, merged: &str) {
     let object = |text| serde_json::from_str::<Map<String, Value>>(text).ok();
     if let Some(mut members) = object(alone) {
         members.insert("room".into(), ROOM.into());
-        assert_eq!(object(several), Some(members));
-    } else if several != alone {
-        // An object that is too deep, or holds a number that is too large, to be looked into.
+        assert_eq!(object(merged), Some(members));
+    } else if merged != alone {
+        // serde_json does not parse an object that is nested too deeply or has too large a number; the server splices it.
         let member = format!("\"room\":\"{ROOM}\"");
-        let (before, after) = several.rsplit_once(&member).unwrap_or_else(|| panic!("{several:?}"));
+        let (before, after) = merged.rsplit_once(&member).unwrap_or_else(|| panic!("{merged:?}"));
         assert_eq!(format!("{}{after}", before.strip_suffix(',').unwrap_or(before)), alone);
     }
 }

@@ -1,7 +1,8 @@
-//! What holds for every input, one property a file: `hold(bytes)` returns, or panics where it does not hold.
+//! Properties that hold for every input, one per file. Each has a function `check(bytes)` that panics if the property does
+//! not hold.
 //!
-//! Two programs use this text: the fuzz targets beside it, which run for as long as one likes, and
-//! `tests/it/fuzz.rs`, which tries the corpus and some thousand inputs more in every test run.
+//! The fuzz targets run them for as long as they are told to; `tests/it/fuzz.rs` runs them with the corpus and some
+//! thousand random inputs.
 
 pub mod announcements;
 pub mod bodies;

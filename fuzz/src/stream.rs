@@ -1,6 +1,6 @@
-//! A reader of event streams of its own, after WHATWG HTML § 9.2.6, "Interpreting an event stream".
+//! An independent parser of event streams, after WHATWG HTML § 9.2.6, "Interpreting an event stream".
 
-/// What a reader makes of one block of a stream.
+/// An event that a browser would dispatch.
 #[derive(Debug, PartialEq)]
 pub struct Event {
     pub kind: String,
@@ -8,34 +8,34 @@ pub struct Event {
     pub last_id: String,
 }
 
-/// A whole stream as a browser reads it.
+/// A parsed stream.
 #[derive(Debug, Default)]
-pub struct LogPage {
+pub struct ParsedStream {
     pub events: Vec<Event>,
-    /// Where the reader would resume.
+    /// The id from which a client would resume.
     pub last_id: String,
-    /// The last delay it was told.
+    /// The last retry delay, in milliseconds.
     pub retry: Option<u64>,
     kind: String,
     data: String,
     id: String,
 }
 
-/// Reads a stream to its end; what no blank line ended is dropped.
-pub fn read(stream: &[u8]) -> LogPage {
+/// Parses a whole stream; a block that no blank line ends is discarded.
+pub fn parse(stream: &[u8]) -> ParsedStream {
     let stream = stream.strip_prefix(b"\xef\xbb\xbf").unwrap_or(stream);
     let text = String::from_utf8_lossy(stream);
-    let mut reading = LogPage::default();
+    let mut parsed = ParsedStream::default();
     let mut rest = &*text;
     while let Some(end) = rest.find(['\r', '\n']) {
-        reading.line(&rest[..end]);
+        parsed.line(&rest[..end]);
         let width = if rest[end..].starts_with("\r\n") { 2 } else { 1 };
         rest = &rest[end + width..];
     }
-    reading
+    parsed
 }
 
-impl LogPage {
+impl ParsedStream {
     fn line(&mut self, line: &str) {
         match line.split_once(':') {
             _ if line.is_empty() => self.dispatch(),
