@@ -1,11 +1,11 @@
-//! Micro-benchmarks of the steps of a message, in one thread and without Redis: parsing a post and an id, encoding a frame,
-//! appending it to a room, and writing it to the sockets of subscribers.
+//! Micro-benchmarks of the steps of a message, in one thread and without Redis: parsing a post and an id, encoding a
+//! frame, appending it to a room, and writing it to the sockets of subscribers.
 //!
 //!     cargo bench --bench micro              all of them, half a minute
 //!     cargo bench --bench micro frame        those with `frame` in their names
 //!
-//! Compare the times with each other, or with those of another commit on the same machine in the same hour. `benches/fanout`
-//! measures a delivery as a whole.
+//! Compare the times with each other, or with those of another commit on the same machine in the same hour.
+//! `benches/fanout` measures a delivery as a whole.
 
 #![allow(clippy::expect_used)] // a benchmark that cannot begin has nothing to recover
 

@@ -1,5 +1,5 @@
-// Takes the screenshots in docs/; run it with scripts/screenshots. Needs chromium, chromedriver and redis-server, and no
-// npm package.
+// Takes the screenshots in docs/; run it with scripts/screenshots. Needs chromium, chromedriver and redis-server, and
+// no npm package.
 
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

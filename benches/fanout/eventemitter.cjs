@@ -1,5 +1,6 @@
-// A Node.js server as tutorials on Server-Sent Events design it: one EventEmitter and one Redis subscription per process,
-// and a `res.write` per client. The benchmark runs it: node eventemitter.cjs PORT REDIS_PORT, with ioredis in NODE_PATH.
+// A Node.js server as tutorials on Server-Sent Events design it: one EventEmitter and one Redis subscription per
+// process, and a `res.write` per client. The benchmark runs it: node eventemitter.cjs PORT REDIS_PORT, with ioredis in
+// NODE_PATH.
 'use strict';
 const http = require('node:http');
 const { EventEmitter } = require('node:events');

@@ -1,5 +1,5 @@
-//! The floor: a server that costs hardly more than the kernel. One thread and one epoll; the body of a POST is the frame,
-//! and is written to each reader of the room. It has no log and no ids, and checks nothing.
+//! The floor: a server that costs hardly more than the kernel. One thread and one epoll; the body of a POST is the
+//! frame, and is written to each reader of the room. It has no log and no ids, and checks nothing.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
-//! The benchmark of `docs/performance.md`: measures the CPU time, latency and memory of a delivery, in comparison with other
-//! servers and with the floor, which is what the kernel alone needs, in the same run on the same machine.
+//! The benchmark of `docs/performance.md`: measures the CPU time, latency and memory of a delivery, in comparison with
+//! other servers and with the floor, which is what the kernel alone needs, in the same run on the same machine.
 //!
 //!     cargo bench --bench fanout                                 five rounds, about 15 minutes
 //!     cargo bench --bench fanout -- --only paced --rounds 3      one workload

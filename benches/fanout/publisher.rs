@@ -1,4 +1,5 @@
-//! Publishes numbered messages over keep-alive connections in one thread, at a rate or as fast as they are acknowledged.
+//! Publishes numbered messages over keep-alive connections in one thread, at a rate or as fast as they are
+//! acknowledged.
 
 use std::{
     collections::VecDeque,

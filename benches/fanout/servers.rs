@@ -74,7 +74,8 @@ impl Kind {
         }
     }
 
-    /// Returns the body of a post. The floor encodes nothing: it gets the frame that other servers would make of the body.
+    /// Returns the body of a post. The floor encodes nothing: it gets the frame that other servers would make of the
+    /// body.
     pub fn body(self, number: u64, json: &str) -> String {
         match self {
             Kind::Floor => format!("id: 1700000000000-{number}\ndata: {json}\n\n"),

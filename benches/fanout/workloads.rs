@@ -285,8 +285,8 @@ pub fn idle(kind: Kind, size: Size) -> Result<Vec<Trial>, Failure> {
     )])
 }
 
-/// 900 readers of one room over 1, 2, 3 nodes on one Redis: 4 publishers as fast as they are acknowledged and readers can
-/// follow; then 50 messages a second, a rate at which batches are as small on one node as on three.
+/// 900 readers of one room over 1, 2, 3 nodes on one Redis: 4 publishers as fast as they are acknowledged and readers
+/// can follow; then 50 messages a second, a rate at which batches are as small on one node as on three.
 pub fn scale(size: Size) -> Result<Vec<Trial>, Failure> {
     let new_setup = |nodes: usize, publishers| -> Result<Setup, Failure> {
         let mut setup = Setup::new(Kind::Ours, nodes, publishers, one_room(publishers))?;

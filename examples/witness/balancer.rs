@@ -95,7 +95,8 @@ struct ConnectionGuard {
 }
 
 impl ConnectionGuard {
-    /// Counts a connection to the ready node with the fewest, except those that were tried. Returns `None` if there is none.
+    /// Counts a connection to the ready node with the fewest, except those that were tried. Returns `None` if there is
+    /// none.
     fn acquire(nodes: &Nodes, tried: &[usize]) -> Option<Self> {
         let mut guard = None;
         nodes.send_modify(|known| {

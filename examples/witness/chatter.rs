@@ -100,8 +100,8 @@ impl Dialogues {
     }
 }
 
-/// Posts one dialogue after the other in the names of some people, until `stop` is set. A message that was begun is posted
-/// until it is acknowledged.
+/// Posts one dialogue after the other in the names of some people, until `stop` is set. A message that was begun is
+/// posted until it is acknowledged.
 pub async fn talk(
     publisher: Publisher,
     people: Vec<&str>,

@@ -185,8 +185,8 @@ async fn kill_child(child: &mut Option<Child>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns free ports below those that the system assigns by itself, so that a killed process finds its port still free,
-/// and above those of tests/it.
+/// Returns free ports below those that the system assigns by itself, so that a killed process finds its port still
+/// free, and above those of tests/it.
 fn free_ports() -> impl Iterator<Item = u16> {
     let first = rand::random_range(27_000..31_000);
     (first..32_000).filter(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok())

@@ -1,5 +1,5 @@
-//! What was posted and read in a run, and the acts that disturbed it: finds lost, duplicated and reordered messages, and
-//! how long the readers took to recover. Free of I/O.
+//! What was posted and read in a run, and the acts that disturbed it: finds lost, duplicated and reordered messages,
+//! and how long the readers took to recover. Free of I/O.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

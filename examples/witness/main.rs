@@ -1,5 +1,5 @@
-//! Posts to a chat and reads it while its nodes and its Redis fail, and counts the messages that were lost, duplicated or
-//! reordered, and how long each recovery took. Shares no code with the server, and relies only on docs/contract.md.
+//! Posts to a chat and reads it while its nodes and its Redis fail, and counts the messages that were lost, duplicated
+//! or reordered, and how long each recovery took. Shares no code with the server, and relies only on docs/contract.md.
 //!
 //!     witness demo [--quick]     a cluster that it starts, kills and restarts piece by piece: scripts/demo
 //!     witness watch URL          a chat that runs already, until standard input ends: scripts/compose-test

@@ -40,8 +40,8 @@ fn parse_room(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Runs until standard input ends or a signal comes, and returns whether there was no fault. On standard input, the line
-/// `mark NAME` begins an act, which gets a row of the table, and `done` says that its action is done.
+/// Runs until standard input ends or a signal comes, and returns whether there was no fault. On standard input, the
+/// line `mark NAME` begins an act, which gets a row of the table, and `done` says that its action is done.
 pub async fn run(options: Options) -> Result<bool, Failure> {
     let (readers, chatters) = (options.readers.into(), options.chatters.into());
     let mut room = Room::open(&options.url, Load { readers, chatters, messages_per_second: options.rate }).await?;

@@ -1,5 +1,5 @@
-//! Bodies of posts are refused, or make drafts that keep every rule. The first line of the input is the content type, the
-//! second the sizes of the chunks in which the body arrives, one byte each; the rest is the body.
+//! Bodies of posts are refused, or make drafts that keep every rule. The first line of the input is the content type,
+//! the second the sizes of the chunks in which the body arrives, one byte each; the rest is the body.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +27,8 @@ thread_local! {
         Builder::new_current_thread().enable_time().build().unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// Panics if a body is parsed differently in chunks, if it is refused with a status other than those for invalid bodies, if
-/// a draft breaks a rule, or if the same fields make different drafts in different encodings.
+/// Panics if a body is parsed differently in chunks, if it is refused with a status other than those for invalid
+/// bodies, if a draft breaks a rule, or if the same fields make different drafts in different encodings.
 pub fn check(bytes: &[u8]) {
     let mut lines = bytes.splitn(3, |byte| *byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();

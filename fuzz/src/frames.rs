@@ -1,5 +1,5 @@
-//! Frames are parsed as what was encoded. The input is a list of pieces separated by the byte 0xFF, one for each frame; the
-//! first byte of a piece selects the kind of frame.
+//! Frames are parsed as what was encoded. The input is a list of pieces separated by the byte 0xFF, one for each frame;
+//! the first byte of a piece selects the kind of frame.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -121,7 +121,8 @@ fn check_room(alone: &str, merged: &str) {
         members.insert("room".into(), ROOM.into());
         assert_eq!(object(merged), Some(members));
     } else if merged != alone {
-        // serde_json does not parse an object that is nested too deeply or has too large a number; the server splices it.
+        // serde_json does not parse an object that is nested too deeply or has too large a number; the server splices
+        // it.
         let member = format!("\"room\":\"{ROOM}\"");
         let (before, after) = merged.rsplit_once(&member).unwrap_or_else(|| panic!("{merged:?}"));
         assert_eq!(format!("{}{after}", before.strip_suffix(',').unwrap_or(before)), alone);

@@ -1,5 +1,5 @@
-//! Properties that hold for every input, one per file. Each has a function `check(bytes)` that panics if the property does
-//! not hold.
+//! Properties that hold for every input, one per file. Each has a function `check(bytes)` that panics if the property
+//! does not hold.
 //!
 //! The fuzz targets run them for as long as they are told to; `tests/it/fuzz.rs` runs them with the corpus and some
 //! thousand random inputs.
