@@ -86,7 +86,7 @@ pub struct Config {
 
     /// Origins of other sites whose pages may subscribe and publish, separated by commas, such as `https://app.example`
     #[arg(long, env = "ALLOWED_ORIGINS", value_name = "ALLOWED_ORIGINS", value_parser = parse_origins)]
-    pub allowed_origins: Option<List<Origin>>,
+    pub allowed_origins: Option<List<String>>,
 
     /// Name of this node [default: the host name]
     #[arg(long, env = "NODE", value_name = "NODE", value_parser = parse_node)]
@@ -117,10 +117,6 @@ pub enum LogFormat {
 /// The items of an option that are separated by commas; none if its value is empty, which clap's own lists do not accept.
 #[derive(Clone, Debug)]
 pub struct List<T>(pub Vec<T>);
-
-/// An origin as browsers serialize it (WHATWG HTML § 7.1.1): scheme, host and, if it is not the default, port.
-#[derive(Clone, Debug)]
-pub struct Origin(pub String);
 
 impl Config {
     /// Returns the address to listen on.
@@ -160,13 +156,14 @@ fn parse_proxies(text: &str) -> Result<List<IpNet>, String> {
     })
 }
 
-fn parse_origins(text: &str) -> Result<List<Origin>, String> {
+/// Parses origins as browsers serialize them (WHATWG HTML § 7.1.1): scheme, host and, if it is not the default, port.
+fn parse_origins(text: &str) -> Result<List<String>, String> {
     parse_list(text, |item| {
         let host = item.strip_prefix("https://").or_else(|| item.strip_prefix("http://"));
         let is_host =
             |host: &str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@*".contains(&b));
         if host.is_some_and(is_host) {
-            Ok(Origin(item.to_owned()))
+            Ok(item.to_owned())
         } else {
             Err(format!("{item:?} is not an origin; write it as https://app.example, with the port if it has one"))
         }

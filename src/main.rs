@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use tiny_chat::config::{Config, LogFormat};
 use tiny_chat::doctor;
-use tiny_chat::server::{Server, Stop};
+use tiny_chat::server::Server;
 use tiny_chat::web::ACTIX_DISPATCHER_TARGET;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::dispatcher::{self, Dispatch};
@@ -75,7 +75,7 @@ async fn serve(config: &Config) -> io::Result<()> {
 }
 
 /// Waits for a signal and returns how long to drain. A second signal exits at once, with code 1.
-async fn stop_signal(mut terminate: Signal, mut interrupt: Signal, drain: Duration) -> Stop {
+async fn stop_signal(mut terminate: Signal, mut interrupt: Signal, drain: Duration) -> Duration {
     let drain = tokio::select! {
         _ = terminate.recv() => drain,
         _ = interrupt.recv() => drain.min(Duration::from_secs(1)),
@@ -88,7 +88,7 @@ async fn stop_signal(mut terminate: Signal, mut interrupt: Signal, drain: Durati
         }
         std::process::exit(1);
     });
-    Stop { drain }
+    drain
 }
 
 fn log_to_stdout(config: &Config) {

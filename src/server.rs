@@ -40,13 +40,6 @@ pub struct Server {
     state: web::Data<AppState>,
 }
 
-/// How a running server stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stop {
-    /// The time over which streams are ended; see [`Hub::drain`].
-    pub drain: Duration,
-}
-
 impl Server {
     /// Binds the address, starts to connect to Redis and spawns the node's background tasks.
     ///
@@ -62,7 +55,7 @@ impl Server {
         let hub = start_hub(config, &stores, metrics.clone());
         let limits = new_limits(config, max_streams, stores.limits);
         tokio::spawn(limits.run(hub.process()));
-        let origins = config.allowed_origins.iter().flat_map(|list| &list.0).map(|origin| origin.0.clone());
+        let origins = config.allowed_origins.iter().flat_map(|list| &list.0).cloned();
         let state = AppState {
             hub,
             metrics,
@@ -82,11 +75,12 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` resolves, then ends all streams and waits for requests in flight.
+    /// Serves until `stop` resolves with the drain time, then ends all streams within it and waits for requests in
+    /// flight.
     ///
     /// # Errors
     /// If the listener cannot be used.
-    pub async fn run(self, stop: impl Future<Output = Stop>) -> io::Result<()> {
+    pub async fn run(self, stop: impl Future<Output = Duration>) -> io::Result<()> {
         let hub = self.state.hub.clone();
         let state = self.state;
         let server = HttpServer::new(move || {
@@ -105,8 +99,8 @@ impl Server {
         .run();
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
-        let Stop { drain } = tokio::select! {
-            stop = stop => stop,
+        let drain = tokio::select! {
+            drain = stop => drain,
             ended = serving => return ended.map_err(io::Error::other)?,
         };
         // Streams first: until they have ended, the server still answers requests, those for new streams with `backoff`.

@@ -84,7 +84,8 @@ fn check_members(text: &str, count: usize) {
         return;
     };
     for (asked, member) in asked.iter().zip(text.split(',')) {
-        let expected = check_id(member).map_or_else(|| RequestedCursor::Invalid(member.to_owned()), RequestedCursor::Id);
+        let expected =
+            check_id(member).map_or_else(|| RequestedCursor::Invalid(member.to_owned()), RequestedCursor::Id);
         assert_eq!(*asked, expected);
     }
     let cursor: Option<Cursor> = text.split(',').map(|member| member.parse().ok()).collect();
