@@ -27,16 +27,4 @@ mod redis; // entries and announcements in Redis, and Redis outages
 mod tools; // the doctor, the demo, the benchmark, the fuzz targets, the source tree
 
 // what people see
-mod browser;
-mod browser_axe;
-mod browser_details;
-mod browser_everyone;
-mod browser_notice;
-mod browser_outbox;
-mod browser_reading;
-mod browser_reading_back;
-mod browser_truth;
-mod browser_wire;
-mod browser_words;
-mod browser_writing;
-mod weight;
+mod browser; // the page, in Chromium

@@ -1,5 +1,4 @@
-//! Writing in a browser: keys that send and keys that do not, a box that grows, names completed, nothing cut (issue 3,
-//! "Writing").
+//! The message box: keys that send and keys that do not, a box that grows, completed names, and the limit of characters.
 
 use crate::support::{
     Browser, Node, Stream, eventually,
@@ -37,7 +36,7 @@ async fn enter_sends_and_shift_enter_breaks_the_line() {
 }
 
 #[tokio::test]
-async fn the_enter_of_an_input_method_never_sends() {
+async fn enter_of_an_input_method_never_sends() {
     let (node, browser) = at_the_box().await;
     browser.press("にほ").await;
     let enter = "const [box, how] = [document.querySelector('#message'), JSON.parse(arguments[0])];
@@ -59,7 +58,7 @@ async fn the_enter_of_an_input_method_never_sends() {
 }
 
 #[tokio::test]
-async fn under_a_finger_enter_breaks_the_line_and_the_button_sends() {
+async fn on_touch_screens_enter_breaks_the_line_and_a_button_sends() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.screen(390, 844).await;
@@ -74,14 +73,14 @@ async fn under_a_finger_enter_breaks_the_line_and_the_button_sends() {
 }
 
 #[tokio::test]
-async fn the_box_grows_with_what_is_in_it_to_a_part_of_the_screen_and_shrinks_again() {
+async fn box_grows_to_a_part_of_the_screen_and_shrinks_again() {
     let (_node, browser) = at_the_box().await;
     the_box_grows(&browser).await;
 }
 
 /// Not every browser sizes a box by its content.
 #[tokio::test]
-async fn the_box_grows_also_where_the_browser_does_not_do_it() {
+async fn box_grows_where_field_sizing_is_not_supported() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.before("CSS.supports = () => false").await;
@@ -113,7 +112,7 @@ async fn the_box_grows(browser: &Browser) {
 }
 
 #[tokio::test]
-async fn up_in_the_empty_box_recalls_what_was_said_and_never_harms_what_is_typed() {
+async fn arrow_up_recalls_sent_messages_and_keeps_typed_text() {
     let (node, browser) = at_the_box().await;
     for text in ["first", "second"] {
         browser.press(format!("{text}{ENTER}")).await;
@@ -135,7 +134,7 @@ async fn up_in_the_empty_box_recalls_what_was_said_and_never_harms_what_is_typed
 }
 
 #[tokio::test]
-async fn a_counter_appears_near_the_limit_and_over_it_nothing_is_cut() {
+async fn counter_appears_near_the_limit_and_nothing_is_cut() {
     let (node, browser) = at_the_box().await;
     browser.paste(&"x".repeat(3_000)).await;
     assert_eq!(browser.text("#count").await, "");
@@ -159,7 +158,7 @@ async fn a_counter_appears_near_the_limit_and_over_it_nothing_is_cut() {
 }
 
 #[tokio::test]
-async fn a_long_paste_stays_one_message() {
+async fn long_paste_stays_one_message() {
     let (node, browser) = at_the_box().await;
     let lines: Vec<String> = (1..=90).map(|number| format!("line {number}, with something on it")).collect();
     let text = lines.join("\n");
@@ -177,7 +176,7 @@ const OFFERED: &str = "return document.querySelector('#names').hidden ? '' :
         (option.ariaSelected === 'true' ? '*' : '') + option.textContent).join()";
 
 #[tokio::test]
-async fn names_of_who_is_here_are_completed_by_at_and_by_tab() {
+async fn names_are_completed_by_at_sign_and_by_tab() {
     let (node, browser) = at_the_box().await;
     let mut readers = Vec::new();
     for name in ["mason", "Maria", "grace"] {

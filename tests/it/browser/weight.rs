@@ -1,7 +1,6 @@
-//! What a browser has to fetch before it shows a room (issue "The page people keep open", "Weight").
+//! What a browser fetches before it shows a room: how many bytes, which modules, and in which content coding.
 
-use std::collections::BTreeSet;
-use std::io::Read;
+use std::{collections::BTreeSet, io::Read};
 
 use reqwest::Method;
 
@@ -83,7 +82,7 @@ async fn first_view(node: &Node, coding: &str) -> Vec<(String, usize)> {
 }
 
 #[tokio::test]
-async fn the_first_view_of_a_room_with_50_messages_is_at_most_20_kb() {
+async fn first_view_of_50_messages_is_at_most_20_kb() {
     let node = Node::start(&[("RATE_LIMIT", "0")]).await;
     for number in 0..60 {
         node.post("lobby", ["mason", "ada", "grace"][number % 3], &words(number)).await;
@@ -97,7 +96,7 @@ async fn the_first_view_of_a_room_with_50_messages_is_at_most_20_kb() {
 
 /// "modules preloaded": no module is found only when another has come.
 #[tokio::test]
-async fn every_module_of_the_first_view_is_named_in_the_page() {
+async fn page_preloads_every_module_of_the_first_view() {
     let node = Node::start(&[]).await;
     let html = decoded(&get(&node, "/lobby", "identity").await);
     let named: BTreeSet<String> = values(&html, "modulepreload", "href")
@@ -115,7 +114,7 @@ async fn every_module_of_the_first_view_is_named_in_the_page() {
 }
 
 #[tokio::test]
-async fn pages_and_assets_come_in_a_coding_that_the_client_takes() {
+async fn pages_and_assets_use_a_coding_that_the_client_accepts() {
     let node = Node::start(&[]).await;
     node.post("lobby", "mason", "caf\u{e9} \u{1f600}").await;
     let page = decoded(&get(&node, "/lobby", "identity").await);

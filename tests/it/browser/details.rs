@@ -1,5 +1,4 @@
-//! Details of a message in a browser: which node took it, and how long one's own took to the screen (issue: "The page shows
-//! which node it is on, and each message shows on demand which node took it … and, for one's own, the time").
+//! Details of a message: which node stored it, and for own messages how long it took from Send to the screen.
 
 use serde_json::json;
 
@@ -34,7 +33,7 @@ fn is_a_delay(row: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_message_tells_which_of_two_nodes_took_it_and_ones_own_how_long_it_took() {
+async fn details_name_the_node_and_the_delay_of_own_messages() {
     let redis = Redis::start().await;
     let one = Node::on(&redis, &[("NODE", "chat-1")]).await;
     let two = Node::on(&redis, &[("NODE", "chat-2")]).await;
@@ -57,7 +56,7 @@ async fn a_message_tells_which_of_two_nodes_took_it_and_ones_own_how_long_it_too
 
 /// A delay is from Send on, whatever happened in between.
 #[tokio::test]
-async fn waiting_for_the_server_is_part_of_the_delay() {
+async fn delay_includes_waiting_for_the_server() {
     let node = Node::start(&[]).await;
     let (proxy, browser) = Browser::cuttable(&node, "before").await;
     proxy.silence();
@@ -70,7 +69,7 @@ async fn waiting_for_the_server_is_part_of_the_delay() {
 }
 
 #[tokio::test]
-async fn keys_alone_open_details_and_close_them_one_at_a_time() {
+async fn details_open_and_close_one_at_a_time_by_keyboard() {
     let node = Node::start(&[]).await;
     node.fill("lobby", 5).await;
     let browser = page(&node).await;
@@ -107,7 +106,7 @@ async fn keys_alone_open_details_and_close_them_one_at_a_time() {
 
 /// Details are told by the line that is for telling; what is put into the log for them is not read out by the log.
 #[tokio::test]
-async fn details_are_read_out_once_and_not_as_a_part_of_the_log() {
+async fn details_are_announced_once_and_not_by_the_log() {
     let node = Node::start(&[("NODE", "chat-1")]).await;
     node.fill("lobby", 3).await;
     let browser = page(&node).await;
@@ -126,7 +125,7 @@ async fn details_are_read_out_once_and_not_as_a_part_of_the_log() {
 }
 
 #[tokio::test]
-async fn nothing_moves_for_details_wherever_they_open() {
+async fn opening_details_moves_nothing_on_the_page() {
     let node = Node::start(&[]).await;
     node.fill("lobby", 40).await;
     node.post("lobby", "mason", &"tall\n".repeat(40)).await;
@@ -166,7 +165,7 @@ async fn settled(browser: &Browser) {
 }
 
 #[tokio::test]
-async fn a_finger_opens_details_by_a_tap_on_the_message_and_closes_them_by_another() {
+async fn details_open_and_close_by_tapping_the_message() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[("NODE", "chat-1")]).await;
     for text in ["first", "second", "see #garden"] {
@@ -195,7 +194,7 @@ async fn a_finger_opens_details_by_a_tap_on_the_message_and_closes_them_by_anoth
 }
 
 #[tokio::test]
-async fn a_node_is_asked_for_once_and_who_cannot_say_is_asked_again() {
+async fn details_are_fetched_once_and_again_after_a_failure() {
     let mut redis = Redis::durable().await;
     let node = Node::on(&redis, &[("NODE", "chat-1"), ("HEARTBEAT", "1")]).await;
     let (proxy, browser) = Browser::cuttable(&node, "kept").await;

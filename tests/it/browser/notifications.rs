@@ -1,25 +1,9 @@
-//! What is told outside the log: unread counts, the title, the icon, desktop notifications, who is here (issue 3, "One
-//! stream per browser", "Notice me", "Who is here"); and whom the page talks to ("Safe").
+//! What the page shows outside the log: unread counts, the title, the icon and desktop notifications.
 
 use serde_json::json;
 
-use crate::support::{Browser, Node, Redis, patiently};
-
-const ROOMS: (&str, &str) = ("ROOMS", "lobby,garden,attic");
-
-/// What stands beside the link to a room: `2`, or `@2` where somebody is called.
-async fn badge(browser: &Browser, room: &str) -> String {
-    let script = format!(
-        "const badge = document.querySelector('nav[aria-label=Rooms] a[href=\"/{room}\"] .badge');
-        return badge ? badge.firstChild.textContent : ''"
-    );
-    browser.run(&script).await.as_str().expect("a text").to_owned()
-}
-
-async fn badge_is(browser: &Browser, room: &str, expected: &str) {
-    patiently(&format!("{expected:?} at {room}"), async || (badge(browser, room).await == expected).then_some(()))
-        .await;
-}
+use super::{ROOMS, badge, badge_is};
+use crate::support::{Browser, Node, patiently};
 
 async fn title_is(browser: &Browser, expected: &str) {
     patiently(&format!("the title {expected:?}"), async || (browser.title().await == expected).then_some(())).await;
@@ -41,7 +25,7 @@ async fn hidden(browser: &Browser, hidden: bool) {
 }
 
 #[tokio::test]
-async fn rooms_that_are_not_open_count_what_is_said_there_and_mark_who_is_called() {
+async fn other_rooms_show_unread_counts_and_mentions() {
     let node = Node::start(&[ROOMS]).await;
     node.post("garden", "mason", "long ago").await;
     let browser = Browser::start().await;
@@ -82,7 +66,7 @@ async fn rooms_that_are_not_open_count_what_is_said_there_and_mark_who_is_called
 
 /// A room that is read in one tab is read in all.
 #[tokio::test]
-async fn what_is_read_in_one_tab_is_read_in_the_others() {
+async fn reading_a_room_in_one_tab_marks_it_read_in_all_tabs() {
     let node = Node::start(&[ROOMS]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/garden")).await;
@@ -103,7 +87,7 @@ async fn what_is_read_in_one_tab_is_read_in_the_others() {
 
 /// Something else is in front: what is said here is counted until somebody looks.
 #[tokio::test]
-async fn a_hidden_tab_counts_in_its_title_and_on_its_icon() {
+async fn hidden_tab_counts_unread_in_its_title_and_icon() {
     let node = Node::start(&[ROOMS]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
@@ -147,7 +131,7 @@ async fn choose(browser: &Browser, choice: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn desktop_notifications_come_to_who_asks_for_them_and_never_for_what_is_in_sight() {
+async fn notifications_are_opt_in_and_never_for_visible_messages() {
     let node = Node::start(&[ROOMS]).await;
     node.fill("lobby", 40).await;
     let browser = Browser::start().await;
@@ -190,81 +174,5 @@ async fn desktop_notifications_come_to_who_asks_for_them_and_never_for_what_is_i
     browser.until("return window.shown.at(-1).endsWith('the last')").await;
     let expected = ["mason in lobby: Ada, come", "mason in garden: roses", "mason in lobby: the last"];
     assert_eq!(browser.run("return window.shown").await, json!(expected));
-    assert_eq!(browser.console().await, [""; 0]);
-}
-
-#[tokio::test]
-async fn who_is_here_is_shown_across_nodes() {
-    let redis = Redis::start().await;
-    let environment = [("HEARTBEAT", "1")];
-    let (one, two) = (Node::on(&redis, &environment).await, Node::on(&redis, &environment).await);
-    let (ada, bob) = tokio::join!(Browser::start(), Browser::start());
-    for (browser, node, name) in [(&ada, &one, "ada"), (&bob, &two, "<bob> & co")] {
-        browser.open(&node.url("/lobby")).await;
-        browser.write("#sender", name).await;
-        browser.whole().await;
-    }
-    let says = |count: usize, names: &[&str]| {
-        let names = json!(names);
-        format!(
-            "const people = document.querySelector('.people');
-            const names = [...people.querySelectorAll('li')].map((each) => each.textContent);
-            return !people.hidden && people.querySelector('summary').textContent === '{count} here'
-                && JSON.stringify(names) === JSON.stringify({names})"
-        )
-    };
-    for browser in [&ada, &bob] {
-        browser.until(&says(2, &["<bob> & co", "ada"])).await;
-    }
-    let lobby = bob.here().await;
-    bob.tab(&two.url("/lobby")).await;
-    bob.whole_in_the_shade().await;
-    bob.until(&says(2, &["<bob> & co", "ada"])).await;
-    bob.close_tab().await;
-    bob.to(&lobby).await;
-    bob.leave().await;
-    ada.until(&says(1, &["ada"])).await;
-    assert_eq!(ada.console().await, [""; 0]);
-}
-
-/// Whatever is typed, shown, opened and clicked on: the page talks to the server that it came from.
-#[tokio::test]
-async fn no_request_goes_to_anybody_else() {
-    let node = Node::start(&[ROOMS]).await;
-    let browser = Browser::recording().await;
-    browser.leave().await; // its own first page
-    browser.requests().await;
-    let texts = [
-        "look: https://example.com/a.png and http://example.org/?q=1 mailto:a@example.net",
-        "<img src=https://example.com/x.png> <link rel=prefetch href=//example.com> ![x](https://example.com/y.png)",
-        "`https://example.com/code` #garden @ada //example.com/z.js",
-    ];
-    for text in texts {
-        node.post("lobby", "https://example.com/", text).await;
-    }
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
-    for (index, text) in texts.into_iter().enumerate() {
-        browser.say("https://example.com/", text).await;
-        browser
-            .until(&format!("return document.querySelectorAll('.message[data-id]').length === {}", index + 4))
-            .await;
-    }
-    browser.click("button.ask").await;
-    browser.until("return Boolean(document.querySelector('dialog.help[open]'))").await;
-    browser.run("document.querySelector('dialog.help').close()").await;
-    node.post("garden", "mason", "https://example.com/ @https").await;
-    badge_is(&browser, "garden", "@1").await;
-    let links = "return document.querySelectorAll('.message a[href*=\"example\"]').length";
-    assert!(browser.run(links).await.as_u64() > Some(5), "no links, no temptation");
-    browser.open(&node.url("/garden")).await;
-    browser.whole().await;
-    let requests = browser.requests().await;
-    assert!(requests.iter().any(|url| url.contains("/subscribe/")), "{requests:?}");
-    let others: Vec<&String> = requests
-        .iter()
-        .filter(|url| !url.starts_with(&node.url("/")) && !url.starts_with("chrome://"))
-        .collect();
-    assert_eq!(others, [""; 0]);
     assert_eq!(browser.console().await, [""; 0]);
 }

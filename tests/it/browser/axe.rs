@@ -1,4 +1,4 @@
-//! "axe-core finds 0 violations on every page and state": desktop and phone, light and dark (issue 3, "For everyone").
+//! axe-core finds no violation in any state of the page, on a desktop and on a phone, in light and in dark colours.
 
 use reqwest::Method;
 use serde_json::json;
@@ -19,7 +19,7 @@ async fn nothing_is_in_the_way(browser: &Browser, state: &str) {
 }
 
 #[tokio::test]
-async fn axe_finds_nothing_in_a_room_and_its_lists_and_windows() {
+async fn axe_finds_no_violation_in_a_room_its_lists_and_dialogs() {
     let node = Node::start(&[("ROOMS", "lobby,garden,attic")]).await;
     for text in ["hello", "again", "see http://a.example, #garden and `code`\n```\nfence\n```", "مرحبا"] {
         node.post("lobby", "mason", text).await;
@@ -62,7 +62,7 @@ async fn axe_finds_nothing_in_a_room_and_its_lists_and_windows() {
 }
 
 #[tokio::test]
-async fn axe_finds_nothing_in_an_empty_room_and_on_error_pages() {
+async fn axe_finds_no_violation_in_an_empty_room_or_on_error_pages() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.screen(1280, 800).await;
@@ -94,7 +94,7 @@ async fn axe_finds_nothing_in_an_empty_room_and_on_error_pages() {
 }
 
 #[tokio::test]
-async fn axe_finds_nothing_when_sending_fails_and_when_the_server_is_away() {
+async fn axe_finds_no_violation_when_sending_fails_or_offline() {
     let node = Node::start(&[]).await;
     node.fill("lobby", 3).await;
     let proxy = Proxy::to(node.address()).await;
@@ -114,7 +114,7 @@ async fn axe_finds_nothing_when_sending_fails_and_when_the_server_is_away() {
 }
 
 #[tokio::test]
-async fn axe_finds_nothing_at_a_gap_at_the_unread_line_and_without_a_store() {
+async fn axe_finds_no_violation_at_a_gap_unread_or_without_a_store() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis, &[("HEARTBEAT", "1")]).await;
     let browser = Browser::start().await;

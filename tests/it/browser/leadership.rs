@@ -1,14 +1,12 @@
-//! One stream per browser: its tabs share one connection, one of them leads, and another takes over (issue 3, "One stream
-//! per browser"). Where there are Web Locks these tell who leads; on plain HTTP under a name there are none.
+//! One stream per browser: of its tabs one leads and holds the stream for all, and another takes over when it goes.
+//! Web Locks decide which tab leads; on plain HTTP there are none, and a lease in storage decides.
 
 use std::time::Duration;
 
 use tokio::{sync::watch, task::JoinHandle};
 
+use super::{HEARTBEAT, shown_texts};
 use crate::support::{Browser, Node, patiently};
-
-/// A closed reader is noticed within a heartbeat.
-const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
 
 /// A browser, and the address of a node as it knows it: one where the page is trusted, or one where it is not.
 async fn visitor(node: &Node, trusted: bool) -> (Browser, String) {
@@ -34,10 +32,6 @@ fn numbered(numbers: std::ops::RangeInclusive<usize>) -> Vec<String> {
     numbers.map(|number| format!("message {number}")).collect()
 }
 
-async fn texts(browser: &Browser) -> Vec<String> {
-    browser.lines().await.into_iter().map(|line| line.text).collect()
-}
-
 async fn eight_tabs(trusted: bool) {
     let node = Node::start(&[HEARTBEAT]).await;
     let (browser, site) = visitor(&node, trusted).await;
@@ -57,7 +51,7 @@ async fn eight_tabs(trusted: bool) {
         browser.to(tab).await;
         let room = browser.text("h1").await;
         browser.lines_to(&room).await;
-        assert_eq!(texts(&browser).await, [room]);
+        assert_eq!(shown_texts(&browser).await, [room]);
     }
     browser.say("ada", "from the last tab").await;
     browser.lines_to("from the last tab").await;
@@ -68,12 +62,12 @@ async fn eight_tabs(trusted: bool) {
 }
 
 #[tokio::test]
-async fn eight_tabs_hold_one_stream_and_all_are_told() {
+async fn eight_tabs_share_one_stream() {
     eight_tabs(true).await;
 }
 
 #[tokio::test]
-async fn eight_tabs_hold_one_stream_without_web_locks_too() {
+async fn eight_tabs_share_one_stream_without_web_locks() {
     eight_tabs(false).await;
 }
 
@@ -180,7 +174,7 @@ async fn takes_over(trusted: bool, end: End) {
         browser.lines_to("the last").await;
         let mut expected = numbered(1..=said);
         expected.push("the last".to_owned());
-        assert_eq!(texts(&browser).await, expected);
+        assert_eq!(shown_texts(&browser).await, expected);
         assert_eq!(browser.run("return document.querySelectorAll('p.gap').length").await, 0);
     }
     if !matches!(end, End::Frozen) {
@@ -192,43 +186,43 @@ async fn takes_over(trusted: bool, end: End) {
 }
 
 #[tokio::test]
-async fn another_tab_takes_over_from_one_that_closes_and_nothing_is_lost_or_doubled() {
+async fn another_tab_takes_over_from_a_closed_leader() {
     takes_over(true, End::Closed).await;
 }
 
 #[tokio::test]
-async fn another_tab_takes_over_from_one_that_closes_without_web_locks_too() {
+async fn another_tab_takes_over_from_a_closed_leader_without_locks() {
     takes_over(false, End::Closed).await;
 }
 
 #[tokio::test]
-async fn another_tab_takes_over_from_one_that_goes_elsewhere() {
+async fn another_tab_takes_over_from_a_leader_that_navigates_away() {
     takes_over(false, End::Gone).await;
 }
 
 #[tokio::test]
-async fn another_tab_takes_over_from_one_that_crashes() {
+async fn another_tab_takes_over_from_a_crashed_leader() {
     takes_over(true, End::Crashed).await;
 }
 
 #[tokio::test]
-async fn another_tab_takes_over_from_one_that_crashes_without_web_locks_too() {
+async fn another_tab_takes_over_from_a_crashed_leader_without_locks() {
     takes_over(false, End::Crashed).await;
 }
 
 #[tokio::test]
-async fn another_tab_takes_over_from_one_that_is_frozen() {
+async fn another_tab_takes_over_from_a_frozen_leader() {
     takes_over(true, End::Frozen).await;
 }
 
 #[tokio::test]
-async fn another_tab_takes_over_from_one_that_stalls_but_still_answers() {
+async fn another_tab_takes_over_from_a_stalled_leader_that_answers() {
     takes_over(true, End::Stalled).await;
 }
 
 /// A tab that opens while messages come fills what it misses between its page and the stream.
 #[tokio::test]
-async fn a_tab_that_joins_while_messages_come_misses_and_doubles_nothing() {
+async fn joining_tab_neither_misses_nor_repeats_messages() {
     let node = Node::start(&[HEARTBEAT]).await;
     let (browser, site) = visitor(&node, true).await;
     let room = format!("{site}/lobby");
@@ -240,7 +234,7 @@ async fn a_tab_that_joins_while_messages_come_misses_and_doubles_nothing() {
         browser.live().await;
         let now = node.newest("lobby").await["message"].clone();
         browser.until(&format!("return document.querySelector('.lines').textContent.includes({now})")).await;
-        let texts = texts(&browser).await;
+        let texts = shown_texts(&browser).await;
         let numbers = texts.iter().map(|text| text.trim_start_matches("message ").parse::<usize>().expect("a number"));
         let numbers: Vec<usize> = numbers.collect();
         let first = numbers[0];

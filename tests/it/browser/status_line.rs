@@ -1,12 +1,11 @@
-//! The connection tells the truth (issue 3): one quiet line, and a marked one in the log where messages are missing.
+//! The status line, which shows the state of the connection, and the line in the log where messages are missing.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::{HEARTBEAT, shown_texts};
 use crate::support::{Browser, Node, Proxy, Redis, Stream, free_port, key};
-
-const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
 
 /// Keeps every state that the status line shows, from the first.
 const RECORDED: &str = "window.states = [];
@@ -15,10 +14,6 @@ const RECORDED: &str = "window.states = [];
         const said = line && line.dataset.state && `${line.dataset.state}: ${line.textContent.replace(/ (\\d+ s|…) .*/, '')}`;
         if (said && window.states.at(-1) !== said) window.states.push(said);
     }).observe(document, { subtree: true, childList: true, attributes: true, characterData: true });";
-
-async fn texts(browser: &Browser) -> Vec<String> {
-    browser.lines().await.into_iter().map(|line| line.text).collect()
-}
 
 async fn count(browser: &Browser, selector: &str) -> serde_json::Value {
     browser.run(&format!("return document.querySelectorAll('{selector}').length")).await
@@ -33,7 +28,7 @@ async fn countdown(browser: &Browser) -> u64 {
 }
 
 #[tokio::test]
-async fn a_page_connects_and_then_is_live_on_the_node_it_names() {
+async fn status_goes_from_connecting_to_live_on_the_named_node() {
     let node = Node::start(&[("NODE", "chat-7")]).await;
     let browser = Browser::start().await;
     browser.before(RECORDED).await;
@@ -50,7 +45,7 @@ async fn a_page_connects_and_then_is_live_on_the_node_it_names() {
 /// The first failure may be over in a moment; from the second on the page is offline. It waits longer each time, and tells
 /// how long; with chance out of the way 5, 10, 20 and 30 seconds.
 #[tokio::test]
-async fn an_offline_page_counts_down_and_reconnects_when_it_is_told_to() {
+async fn offline_page_counts_down_and_reconnects_on_demand() {
     let node = Node::start(&[HEARTBEAT, ("NODE", "chat-1")]).await;
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
@@ -90,7 +85,7 @@ async fn an_offline_page_counts_down_and_reconnects_when_it_is_told_to() {
 
 /// What the operating system says of the network is heard at once, both ways.
 #[tokio::test]
-async fn a_browser_without_a_network_is_offline_until_it_has_one() {
+async fn page_is_offline_while_the_browser_has_no_network() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
@@ -115,7 +110,7 @@ async fn a_browser_without_a_network_is_offline_until_it_has_one() {
 
 /// A network that swallows everything closes nothing: only heartbeats that do not come tell of it.
 #[tokio::test]
-async fn a_silent_stream_is_found_dead_by_its_heartbeats() {
+async fn missing_heartbeats_reveal_a_dead_stream() {
     let node = Node::start(&[HEARTBEAT]).await;
     let (proxy, browser) = Browser::cuttable(&node, "before").await;
     proxy.silence();
@@ -123,17 +118,17 @@ async fn a_silent_stream_is_found_dead_by_its_heartbeats() {
     node.post("lobby", "mason", "meanwhile").await;
     browser.status("reconnecting").await;
     assert!(then.elapsed() < Duration::from_secs(40), "the interval that the node tells is not heeded");
-    assert_eq!(texts(&browser).await, ["before"]);
+    assert_eq!(shown_texts(&browser).await, ["before"]);
     proxy.restore();
     browser.live().await;
     node.post("lobby", "mason", "after").await;
     browser.lines_to("after").await;
-    assert_eq!(texts(&browser).await, ["before", "meanwhile", "after"]);
+    assert_eq!(shown_texts(&browser).await, ["before", "meanwhile", "after"]);
 }
 
 /// After sleep no timer has run, and the clock has moved on: a page that is looked at again does not wait for a timer.
 #[tokio::test]
-async fn a_page_that_wakes_up_replaces_a_stream_that_is_overdue() {
+async fn waking_page_replaces_an_overdue_stream() {
     let node = Node::start(&[("HEARTBEAT", "60")]).await;
     let browser = Browser::start().await;
     let counted = "window.EventSource = class extends EventSource {
@@ -157,7 +152,7 @@ async fn a_page_that_wakes_up_replaces_a_stream_that_is_overdue() {
 }
 
 #[tokio::test]
-async fn a_page_that_comes_while_the_store_is_lost_says_so_and_is_filled_later() {
+async fn page_loaded_without_a_store_fills_up_when_it_is_back() {
     let mut redis = Redis::durable().await;
     let node = Node::on(&redis, &[HEARTBEAT, ("NODE", "chat-1")]).await;
     node.fill("lobby", 3).await;
@@ -167,18 +162,18 @@ async fn a_page_that_comes_while_the_store_is_lost_says_so_and_is_filled_later()
     let says = "return document.querySelector('p.status').textContent === 'chat-1 has lost its message store; waiting for it…'";
     browser.until(says).await;
     assert_eq!(browser.status("storeless").await, browser.text("p.status").await);
-    assert_eq!(texts(&browser).await, [""; 0]);
+    assert_eq!(shown_texts(&browser).await, [""; 0]);
     redis.restart().await;
     browser.live().await;
     browser.lines_to("message 3").await;
     node.post("lobby", "mason", "message 4").await;
     browser.lines_to("message 4").await;
-    assert_eq!(texts(&browser).await, ["message 1", "message 2", "message 3", "message 4"]);
+    assert_eq!(shown_texts(&browser).await, ["message 1", "message 2", "message 3", "message 4"]);
     assert_eq!(count(&browser, "p.gap").await, 0);
 }
 
 #[tokio::test]
-async fn where_messages_were_lost_a_line_in_the_log_says_so_once() {
+async fn missing_messages_are_marked_once_in_the_log() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[HEARTBEAT]).await;
     let (proxy, browser) = Browser::cuttable(&node, "before").await;
@@ -200,7 +195,7 @@ async fn where_messages_were_lost_a_line_in_the_log_says_so_once() {
 
 /// `backoff`: a node without room for another reader says so, and is asked again later.
 #[tokio::test]
-async fn a_page_whose_node_is_full_says_so_and_gets_in_when_there_is_room() {
+async fn page_reports_a_full_node_and_connects_when_there_is_room() {
     let node = Node::start(&[("MAX_STREAMS", "1"), ("NODE", "chat-1")]).await;
     let reader = Stream::live(&node, "lobby").await;
     let browser = Browser::start().await;
@@ -214,7 +209,7 @@ async fn a_page_whose_node_is_full_says_so_and_gets_in_when_there_is_room() {
 
 /// A deploy: the node sends its readers away, and the page names the one that takes its place.
 #[tokio::test]
-async fn a_page_whose_node_closes_moves_on_to_the_next() {
+async fn page_moves_on_from_a_node_that_shuts_down() {
     let redis = Redis::start().await;
     let bind = format!("127.0.0.1:{}", free_port());
     let mut old = Node::on(&redis, &[("BIND", &bind), ("NODE", "chat-1"), ("DRAIN", "1")]).await;
@@ -232,5 +227,5 @@ async fn a_page_whose_node_closes_moves_on_to_the_next() {
     assert!(states.as_str().is_some_and(|all| all.contains("chat-1 is closing; moving on…")), "{states}");
     new.post("lobby", "mason", "after").await;
     browser.lines_to("after").await;
-    assert_eq!(texts(&browser).await, ["before", "after"]);
+    assert_eq!(shown_texts(&browser).await, ["before", "after"]);
 }

@@ -1,12 +1,9 @@
-//! Nothing typed is ever lost (issue 3): what is written survives what befalls the page, and what is sent appears once.
+//! Drafts and the outbox: a text survives reloads, crashes and outages, and a message that is sent appears once.
 
 use serde_json::json;
 
+use super::{HEARTBEAT, shown_texts};
 use crate::support::{Browser, Node, Proxy, Redis, eventually};
-
-async fn texts(browser: &Browser) -> Vec<String> {
-    browser.lines().await.into_iter().map(|line| line.text).collect()
-}
 
 /// What the node keeps of the room, in order.
 async fn stored(node: &Node, room: &str) -> Vec<String> {
@@ -19,7 +16,7 @@ async fn stored(node: &Node, room: &str) -> Vec<String> {
 
 /// A node, a way to it that can be cut, and a whole page in the lobby.
 async fn cuttable() -> (Node, Proxy, Browser) {
-    let node = Node::start(&[("HEARTBEAT", "1")]).await;
+    let node = Node::start(&[HEARTBEAT]).await;
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
     browser.open(&proxy.url("/lobby")).await;
@@ -29,7 +26,7 @@ async fn cuttable() -> (Node, Proxy, Browser) {
 }
 
 #[tokio::test]
-async fn a_draft_survives_a_reload_and_another_room() {
+async fn draft_survives_a_reload_and_a_visit_to_another_room() {
     let node = Node::start(&[("ROOMS", "lobby,garden")]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
@@ -54,7 +51,7 @@ async fn a_draft_survives_a_reload_and_another_room() {
 }
 
 #[tokio::test]
-async fn a_draft_and_an_unsent_message_survive_a_crash() {
+async fn draft_and_unsent_message_survive_a_browser_crash() {
     let (node, proxy, mut browser) = cuttable().await;
     proxy.cut();
     browser.status("reconnecting").await;
@@ -73,7 +70,7 @@ async fn a_draft_and_an_unsent_message_survive_a_crash() {
 
 /// The line that was pending is the line that shows the message; nothing jumps.
 #[tokio::test]
-async fn a_pending_line_becomes_the_message_in_its_place() {
+async fn pending_line_becomes_the_message_in_place() {
     let (_node, proxy, browser) = cuttable().await;
     proxy.cut();
     browser.status("reconnecting").await;
@@ -91,7 +88,7 @@ async fn a_pending_line_becomes_the_message_in_its_place() {
 }
 
 #[tokio::test]
-async fn what_is_sent_offline_waits_over_a_reload_and_goes_out_once_and_in_order() {
+async fn offline_messages_survive_a_reload_and_go_out_once_in_order() {
     let (node, proxy, browser) = cuttable().await;
     proxy.cut();
     browser.status("offline").await;
@@ -104,17 +101,17 @@ async fn what_is_sent_offline_waits_over_a_reload_and_goes_out_once_and_in_order
     browser.open(&proxy.url("/lobby")).await;
     browser.lines_to("three").await;
     browser.pending_are(&[]).await;
-    assert_eq!(texts(&browser).await, ["one", "two", "three"]);
+    assert_eq!(shown_texts(&browser).await, ["one", "two", "three"]);
     assert_eq!(stored(&node, "lobby").await, ["one", "two", "three"]);
     browser.reload().await;
     browser.whole().await;
-    assert_eq!(texts(&browser).await, ["one", "two", "three"]);
+    assert_eq!(shown_texts(&browser).await, ["one", "two", "three"]);
     assert_eq!(stored(&node, "lobby").await.len(), 3, "what was sent is sent no more");
 }
 
 /// The message was stored, and its answer and its echo were lost with the connection.
 #[tokio::test]
-async fn a_message_whose_answer_was_lost_appears_once() {
+async fn message_with_a_lost_response_appears_once() {
     let (node, proxy, browser) = cuttable().await;
     proxy.cut_at_the_next_post();
     browser.enter("did you hear?").await;
@@ -127,12 +124,12 @@ async fn a_message_whose_answer_was_lost_appears_once() {
     browser.pending_are(&[]).await;
     browser.enter("and this?").await;
     browser.lines_to("and this?").await;
-    assert_eq!(texts(&browser).await, ["did you hear?", "and this?"]);
+    assert_eq!(shown_texts(&browser).await, ["did you hear?", "and this?"]);
     assert_eq!(stored(&node, "lobby").await, ["did you hear?", "and this?"]);
 }
 
 #[tokio::test]
-async fn a_message_whose_answer_was_lost_appears_once_after_a_reload_too() {
+async fn message_with_a_lost_response_appears_once_after_a_reload() {
     let (node, proxy, browser) = cuttable().await;
     proxy.cut_at_the_next_post();
     browser.enter("did you hear?").await;
@@ -145,13 +142,13 @@ async fn a_message_whose_answer_was_lost_appears_once_after_a_reload_too() {
     browser.pending_are(&[]).await;
     browser.enter("and this?").await;
     browser.lines_to("and this?").await;
-    assert_eq!(texts(&browser).await, ["did you hear?", "and this?"]);
+    assert_eq!(shown_texts(&browser).await, ["did you hear?", "and this?"]);
     assert_eq!(stored(&node, "lobby").await, ["did you hear?", "and this?"]);
     browser.until("return document.querySelectorAll('.message.mine').length === 2").await;
 }
 
 #[tokio::test]
-async fn a_message_that_is_refused_says_why_and_can_be_retried_edited_and_discarded() {
+async fn refused_message_can_be_retried_edited_and_discarded() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
@@ -181,14 +178,14 @@ async fn a_message_that_is_refused_says_why_and_can_be_retried_edited_and_discar
     browser.reload().await;
     browser.whole().await;
     browser.pending_are(&[]).await;
-    assert_eq!(texts(&browser).await, ["from a short name", "others are not held up"]);
+    assert_eq!(shown_texts(&browser).await, ["from a short name", "others are not held up"]);
     assert_eq!(stored(&node, "lobby").await.len(), 2);
     let console = browser.console().await;
     assert!(console.iter().all(|line| line.contains("422")), "{console:?}");
 }
 
 #[tokio::test]
-async fn who_writes_too_fast_waits_in_sight_and_all_goes_out_by_itself() {
+async fn rate_limited_messages_wait_visibly_and_go_out_later() {
     let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
@@ -206,7 +203,7 @@ async fn who_writes_too_fast_waits_in_sight_and_all_goes_out_by_itself() {
     }
     browser.lines_to("four").await;
     browser.pending_are(&[]).await;
-    assert_eq!(texts(&browser).await, words);
+    assert_eq!(shown_texts(&browser).await, words);
     assert_eq!(stored(&node, "lobby").await, words);
     let notes = browser.run("return window.notes.join()").await;
     assert!(notes.as_str().is_some_and(|notes| notes.contains("too fast; goes out in ")), "{notes}");
@@ -215,7 +212,7 @@ async fn who_writes_too_fast_waits_in_sight_and_all_goes_out_by_itself() {
 }
 
 #[tokio::test]
-async fn a_double_submit_sends_once() {
+async fn double_submit_sends_once() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
@@ -228,15 +225,15 @@ async fn a_double_submit_sends_once() {
     browser.lines_to("only once").await;
     browser.enter("the end").await;
     browser.lines_to("the end").await;
-    assert_eq!(texts(&browser).await, ["only once", "the end"]);
+    assert_eq!(shown_texts(&browser).await, ["only once", "the end"]);
     assert_eq!(stored(&node, "lobby").await, ["only once", "the end"]);
 }
 
 /// The answer was lost, and then the log: whether the message was in it nobody knows, so the page asks.
 #[tokio::test]
-async fn across_a_gap_an_unanswered_message_asks() {
+async fn unconfirmed_message_asks_what_to_do_after_a_gap() {
     let mut redis = Redis::start().await;
-    let node = Node::on(&redis, &[("HEARTBEAT", "1")]).await;
+    let node = Node::on(&redis, &[HEARTBEAT]).await;
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
     browser.open(&proxy.url("/lobby")).await;
@@ -258,14 +255,14 @@ async fn across_a_gap_an_unanswered_message_asks() {
     assert!(stored(&node, "lobby").await.is_empty(), "it was sent unasked");
     browser.choose("Send again").await;
     browser.lines_to("did you hear?").await;
-    assert_eq!(texts(&browser).await, ["before", "did you hear?"]);
+    assert_eq!(shown_texts(&browser).await, ["before", "did you hear?"]);
     assert_eq!(stored(&node, "lobby").await, ["did you hear?"]);
     assert_eq!(browser.run("return document.querySelectorAll('p.gap').length").await, 1);
 }
 
 /// Who leads sends for all: a message goes out though the tab it was written in is closed at once.
 #[tokio::test]
-async fn what_one_tab_leaves_behind_another_sends() {
+async fn another_tab_sends_what_a_closed_tab_left_behind() {
     let (node, proxy, browser) = cuttable().await;
     let first = browser.here().await;
     browser.tab(&proxy.url("/lobby")).await;
@@ -283,8 +280,8 @@ async fn what_one_tab_leaves_behind_another_sends() {
 
 /// The network goes before the page is whole: what shows pending lines never came.
 #[tokio::test]
-async fn a_message_sent_before_the_page_is_whole_is_kept_and_the_page_says_so() {
-    let node = Node::start(&[("HEARTBEAT", "1")]).await;
+async fn message_sent_before_the_page_is_complete_is_kept() {
+    let node = Node::start(&[HEARTBEAT]).await;
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
     browser.devtools("Network.enable", json!({})).await;

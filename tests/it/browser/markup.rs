@@ -1,5 +1,5 @@
-//! What a message can hold, in a browser: links, rooms, code and names; and what it can not: anything that runs or is
-//! fetched (issue 3, "Reading" and "Safe").
+//! What a message may hold: links, rooms, code and names; and what it cannot do: run a script, or make the page fetch
+//! anything.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ async fn parts(node: &Node, browser: &Browser, message: &str) -> Value {
 }
 
 #[tokio::test]
-async fn addresses_and_rooms_are_links_and_what_stands_around_them_is_not() {
+async fn addresses_and_rooms_become_links_without_punctuation() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
@@ -50,7 +50,7 @@ async fn addresses_and_rooms_are_links_and_what_stands_around_them_is_not() {
 }
 
 #[tokio::test]
-async fn no_other_scheme_is_a_link() {
+async fn other_schemes_do_not_become_links() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
@@ -61,7 +61,7 @@ async fn no_other_scheme_is_a_link() {
 }
 
 #[tokio::test]
-async fn code_fences_and_line_breaks_stay_as_they_were_typed() {
+async fn code_fences_and_line_breaks_are_kept_as_typed() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
@@ -86,7 +86,7 @@ async fn code_fences_and_line_breaks_stay_as_they_were_typed() {
 }
 
 #[tokio::test]
-async fn my_name_is_marked_where_others_say_it_and_when_i_change_it() {
+async fn own_name_is_marked_in_messages_of_others_as_it_changes() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
@@ -106,36 +106,6 @@ async fn my_name_is_marked_where_others_say_it_and_when_i_change_it() {
         .await;
 }
 
-/// Whatever is written, it is shown, and nobody hears of it: no request leaves for where a message points.
-#[tokio::test]
-async fn nothing_that_a_message_or_a_name_holds_runs_or_is_fetched() {
-    let node = Node::start(&[]).await;
-    let browser = Browser::recording().await;
-    let port = node.address().port();
-    let spy = format!("http://spy.localhost:{port}");
-    let message = format!(
-        "<img src={spy}/a onerror='window.ran=1'><script src={spy}/b></script><link rel=preload href={spy}/c> {spy}/d \
-         ![x]({spy}/e) <style>@import '{spy}/f'</style> \" onfocus=window.ran=1 autofocus x=\""
-    );
-    let name = "<img/src=//spy.localhost>\"'&lt;b>";
-    node.post("lobby", name, &message).await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
-    node.post("lobby", name, &message).await;
-    browser.say(name, &format!("{message} mine")).await;
-    let lines = browser.lines_to(&format!("{message} mine")).await;
-    assert_eq!(lines.len(), 3);
-    assert!(lines.iter().all(|line| line.text.starts_with(&message) && line.sender == name), "{lines:?}");
-    assert_eq!(browser.run("return window.ran ?? 'nothing ran'").await, "nothing ran");
-    let made =
-        "return document.querySelectorAll('.lines :is(img, script, link, style, [autofocus], [onfocus])').length";
-    assert_eq!(browser.run(made).await, 0);
-    let (home, all) = (node.url("/"), browser.requests().await);
-    assert!(all.iter().any(|url| url.starts_with(&home)), "{all:?}");
-    let strangers: Vec<&String> = all.iter().filter(|url| url.starts_with("http") && !url.starts_with(&home)).collect();
-    assert!(strangers.is_empty(), "{strangers:?}");
-}
-
 /// A name that is written from right to left, or holds brackets, leaves what stands beside it in its place.
 #[tokio::test]
 async fn names_are_isolated_and_texts_have_their_own_direction() {
@@ -149,16 +119,5 @@ async fn names_are_isolated_and_texts_have_their_own_direction() {
     for message in [".message", ".message ~ .message"] {
         assert_eq!(browser.style(&format!("{message} bdi.sender"), "unicodeBidi").await, "isolate");
         assert_eq!(browser.style(&format!("{message} .text"), "direction").await, "rtl");
-    }
-}
-
-#[tokio::test]
-async fn the_browser_itself_refuses_to_make_markup_of_text() {
-    let node = Node::start(&[]).await;
-    let browser = Browser::start().await;
-    for path in ["/lobby", "/-no-room"] {
-        browser.open(&node.url(path)).await;
-        let attempt = "try { document.body.innerHTML = '<b>'; return 'done'; } catch (error) { return error.name; }";
-        assert_eq!(browser.run(attempt).await, "TypeError", "{path}");
     }
 }

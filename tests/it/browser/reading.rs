@@ -1,4 +1,4 @@
-//! Reading in a browser: days, who said it, what is new, and the end that is followed (issue 3, "Reading").
+//! Reading the log: days, senders, own messages, unread messages, and when the log follows its end.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn strings(value: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn days_have_names_and_times_are_the_readers_with_seconds_on_hover() {
+async fn days_are_named_and_times_are_local_with_seconds_on_hover() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let browser = Browser::start().await;
@@ -73,7 +73,7 @@ async fn days_have_names_and_times_are_the_readers_with_seconds_on_hover() {
 
 /// What is Today becomes Yesterday when the day is over, without a reload.
 #[tokio::test]
-async fn at_midnight_the_days_get_other_names() {
+async fn day_names_change_at_midnight() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.where_it_is_noon().await;
@@ -101,7 +101,7 @@ async fn at_midnight_the_days_get_other_names() {
 }
 
 #[tokio::test]
-async fn who_goes_on_within_five_minutes_is_named_once() {
+async fn sender_is_named_once_in_a_run_of_five_minutes() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     let browser = Browser::start().await;
@@ -126,7 +126,7 @@ async fn who_goes_on_within_five_minutes_is_named_once() {
 }
 
 #[tokio::test]
-async fn own_messages_stand_apart_also_after_a_reload_and_from_others_of_that_name() {
+async fn own_messages_stand_out_from_others_of_the_same_name() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
@@ -147,7 +147,7 @@ async fn own_messages_stand_apart_also_after_a_reload_and_from_others_of_that_na
 }
 
 #[tokio::test]
-async fn a_line_stands_above_the_first_unread_message() {
+async fn unread_line_stands_above_the_first_unread_message() {
     let node = Node::start(&[("ROOMS", "lobby,garden")]).await;
     let browser = Browser::start().await;
     node.fill("lobby", 2).await;
@@ -170,7 +170,7 @@ async fn a_line_stands_above_the_first_unread_message() {
 }
 
 #[tokio::test]
-async fn the_end_is_followed_by_who_is_there_and_who_looks_back_is_told_how_many_are_new() {
+async fn log_follows_new_messages_and_counts_unread_when_scrolled_up() {
     let node = Node::start(&[]).await;
     node.fill("lobby", 50).await;
     let browser = Browser::start().await;
@@ -197,4 +197,24 @@ async fn the_end_is_followed_by_who_is_there_and_who_looks_back_is_told_how_many
     node.post("lobby", "mason", "followed again").await;
     browser.lines_to("followed again").await;
     browser.until(AT_THE_END).await;
+}
+
+/// Whoever looks back is not pulled to the end, and finds the way there.
+#[tokio::test]
+async fn new_messages_do_not_move_a_log_that_is_scrolled_up() {
+    let node = Node::start(&[]).await;
+    node.fill("lobby", 50).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.live().await;
+    let end = "const log = document.querySelector('.messages');
+        return log.scrollTop > 0 && log.scrollHeight - log.scrollTop - log.clientHeight < 2";
+    browser.until(end).await;
+    browser.run("document.querySelector('.messages').scrollTop = 0").await;
+    browser.until("return !document.querySelector('.messages').classList.contains('following')").await;
+    node.post("lobby", "mason", "news").await;
+    browser.lines_to("news").await;
+    assert_eq!(browser.run("return document.querySelector('.messages').scrollTop").await, 0);
+    browser.click("button.newer").await;
+    browser.until(end).await;
 }

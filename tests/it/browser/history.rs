@@ -1,5 +1,4 @@
-//! Reading back in a browser: older messages, an address of each, and no more of them than a page can hold (issue 3,
-//! "Reading").
+//! Reading back: older messages, links to a message, and the limit of lines on a page.
 
 use crate::support::{Browser, Node};
 
@@ -38,7 +37,7 @@ fn numbers(texts: impl Iterator<Item = String>) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn older_messages_come_on_scrolling_up_without_a_jump_to_the_rooms_begin() {
+async fn scrolling_up_loads_older_messages_without_a_jump() {
     let node = Node::start(&[]).await;
     node.fill("lobby", 270).await;
     let browser = Browser::start().await;
@@ -57,7 +56,7 @@ async fn older_messages_come_on_scrolling_up_without_a_jump_to_the_rooms_begin()
 }
 
 #[tokio::test]
-async fn a_page_holds_about_500_messages_and_finds_the_way_to_the_newest() {
+async fn page_holds_about_500_messages_and_returns_to_the_newest() {
     let node = Node::start(&[]).await;
     node.fill("lobby", 720).await;
     let browser = Browser::start().await;
@@ -98,7 +97,7 @@ async fn a_page_holds_about_500_messages_and_finds_the_way_to_the_newest() {
 
 /// A page that is open all day: what comes live pushes out what is old.
 #[tokio::test]
-async fn a_page_that_follows_the_end_does_not_grow_for_ever() {
+async fn page_that_follows_the_end_drops_the_oldest_messages() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
@@ -121,7 +120,7 @@ async fn shows(browser: &Browser, text: &str) {
 }
 
 #[tokio::test]
-async fn the_address_of_a_message_opens_the_room_at_it_however_far_back() {
+async fn message_link_opens_the_room_at_the_message() {
     let node = Node::start(&[]).await;
     let ids = node.fill("lobby", 400).await;
     let browser = Browser::start().await;
@@ -140,7 +139,7 @@ async fn the_address_of_a_message_opens_the_room_at_it_however_far_back() {
 }
 
 #[tokio::test]
-async fn the_time_of_a_message_is_a_link_to_it() {
+async fn time_of_a_message_links_to_it() {
     let node = Node::start(&[]).await;
     let ids = node.fill("caf%C3%A9", 60).await;
     let browser = Browser::start().await;
@@ -152,7 +151,7 @@ async fn the_time_of_a_message_is_a_link_to_it() {
 }
 
 #[tokio::test]
-async fn the_address_of_a_message_that_is_gone_says_so_where_it_stood() {
+async fn link_to_a_trimmed_message_says_so_in_its_place() {
     let node = Node::start(&[("HISTORY", "120")]).await;
     let ids = node.fill("lobby", 300).await;
     let browser = Browser::start().await;

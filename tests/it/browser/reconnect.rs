@@ -1,0 +1,94 @@
+//! What the page does when its connection, its node or the message store fails: it says so, comes back, and misses
+//! nothing.
+
+use super::{HEARTBEAT, assert_once, texts};
+use crate::support::{Browser, Node, Proxy, Redis, free_port, key};
+
+#[tokio::test]
+async fn page_reconnects_after_a_cut_and_misses_nothing() {
+    let node = Node::start(&[HEARTBEAT]).await;
+    let (proxy, browser) = Browser::cuttable(&node, "before").await;
+    proxy.cut();
+    browser.status("reconnecting").await;
+    node.post("lobby", "mason", "meanwhile").await;
+    browser.say("ada", "is anybody there?").await;
+    let waiting = browser.pending_says("Waits to be sent").await;
+    assert_eq!(waiting.text, "is anybody there?", "what was not sent stays in sight");
+    assert_eq!(texts(&browser.lines().await), ["before"]);
+    browser.status("offline").await;
+    proxy.restore();
+    browser.live().await;
+    let lines = browser.lines_to("is anybody there?").await;
+    assert_once(&lines, &["before", "meanwhile", "is anybody there?"]);
+    browser.pending_are(&[]).await;
+}
+
+/// A browser gives its `EventSource` up for good after a 503: then the page builds another. It goes on from the last id;
+/// the place the page was loaded with is trimmed by then, and would be a gap.
+#[tokio::test]
+async fn page_replaces_an_event_source_that_gave_up_after_a_503() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let proxy = Proxy::to(node.address()).await;
+    let browser = Browser::start().await;
+    browser.open(&proxy.url("/lobby")).await;
+    browser.live().await;
+    for text in ["one", "two"] {
+        node.post("lobby", "mason", text).await;
+    }
+    browser.lines_to("two").await;
+    let trimmed: u64 = redis.cmd(&["XTRIM", &key("lobby"), "MAXLEN", "1"]).await;
+    assert_eq!(trimmed, 1);
+    proxy.unavailable();
+    browser.status("reconnecting").await;
+    node.post("lobby", "mason", "meanwhile").await;
+    browser.logged("503").await;
+    proxy.restore();
+    browser.live().await;
+    node.post("lobby", "mason", "after").await;
+    assert_once(&browser.lines_to("after").await, &["one", "two", "meanwhile", "after"]);
+    assert_eq!(browser.run("return document.querySelectorAll('p.gap').length").await, 0);
+}
+
+#[tokio::test]
+async fn page_reconnects_to_a_restarted_node() {
+    let redis = Redis::start().await;
+    let bind = format!("127.0.0.1:{}", free_port());
+    let environment = [("BIND", bind.as_str())];
+    let mut node = Node::on(&redis, &environment).await;
+    let other = Node::on(&redis, &[]).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.live().await;
+    node.post("lobby", "mason", "before").await;
+    browser.lines_to("before").await;
+    node.kill();
+    browser.status("reconnecting").await;
+    other.post("lobby", "mason", "meanwhile").await;
+    let node = Node::on(&redis, &environment).await;
+    browser.live().await;
+    node.post("lobby", "mason", "after").await;
+    assert_once(&browser.lines_to("after").await, &["before", "meanwhile", "after"]);
+}
+
+/// The bus behind the node is lost, the node is not: the page says whose fault it is, and shows a gap where there is one.
+#[tokio::test]
+async fn page_reports_a_lost_store_and_marks_the_gap() {
+    let mut redis = Redis::start().await;
+    let node = Node::on(&redis, &[HEARTBEAT, ("NODE", "chat-1")]).await;
+    let browser = Browser::start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.live().await;
+    browser.say("ada", "before").await;
+    browser.lines_to("before").await;
+    redis.kill();
+    assert!(browser.status("storeless").await.contains("chat-1"));
+    redis.restart().await;
+    browser.live().await;
+    browser.say("ada", "after").await;
+    browser.lines_to("after").await;
+    assert_eq!(browser.run("return document.querySelectorAll('p.gap[data-reason=reset]').length").await, 1);
+    let order = "const gap = document.querySelector('p.gap');
+        return [gap.previousElementSibling, gap.nextElementSibling].map((line) => line.querySelector('.text').textContent)";
+    assert_eq!(browser.run(order).await, serde_json::json!(["before", "after"]));
+}
