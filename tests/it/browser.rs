@@ -20,20 +20,22 @@ mod weight;
 
 use std::collections::BTreeSet;
 
-use crate::support::{Browser, Line, patiently};
+use crate::support::{Browser, ShownMessage, wait_for};
 
-/// The shortest interval of heartbeats: a dead stream is noticed within seconds.
+/// The shortest heartbeat interval, one second: a dead stream is noticed within seconds.
 const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
 
+/// Three rooms that the page offers.
 const ROOMS: (&str, &str) = ("ROOMS", "lobby,garden,attic");
 
-fn texts(lines: &[Line]) -> Vec<&str> {
+/// Returns the texts of messages.
+fn texts(lines: &[ShownMessage]) -> Vec<&str> {
     lines.iter().map(|line| line.text.as_str()).collect()
 }
 
-/// Every line stands there once, in the order of the log.
+/// Asserts that the page shows these messages once each, in the order of the log.
 #[track_caller]
-fn assert_once(lines: &[Line], expected: &[&str]) {
+fn assert_once(lines: &[ShownMessage], expected: &[&str]) {
     assert_eq!(texts(lines), expected);
     let ids: BTreeSet<&str> = lines.iter().map(|line| line.id.as_str()).collect();
     assert_eq!(ids.len(), lines.len(), "{lines:?}");
@@ -41,10 +43,10 @@ fn assert_once(lines: &[Line], expected: &[&str]) {
 
 /// Returns the texts of the messages on the page.
 async fn shown_texts(browser: &Browser) -> Vec<String> {
-    browser.lines().await.into_iter().map(|line| line.text).collect()
+    browser.messages().await.into_iter().map(|line| line.text).collect()
 }
 
-/// What stands beside the link to a room: `2`, or `@2` where somebody is called.
+/// Returns the badge at the link to a room: `2` for two unread messages, `@2` if one of them mentions the user.
 async fn badge(browser: &Browser, room: &str) -> String {
     let script = format!(
         "const badge = document.querySelector('nav[aria-label=Rooms] a[href=\"/{room}\"] .badge');
@@ -53,7 +55,7 @@ async fn badge(browser: &Browser, room: &str) -> String {
     browser.run(&script).await.as_str().expect("a text").to_owned()
 }
 
-async fn badge_is(browser: &Browser, room: &str, expected: &str) {
-    patiently(&format!("{expected:?} at {room}"), async || (badge(browser, room).await == expected).then_some(()))
-        .await;
+/// Waits until the badge at the link to a room is `expected`.
+async fn wait_for_badge(browser: &Browser, room: &str, expected: &str) {
+    wait_for(&format!("{expected:?} at {room}"), async || (badge(browser, room).await == expected).then_some(())).await;
 }

@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-pub use browser::{Browser, Line, keyboard, patiently};
+pub use browser::{Browser, ShownMessage, keyboard, wait_for};
 pub use bus::Bus;
 pub(crate) use bus::on_both_buses;
 pub use http::{Answer, Head, get_raw, post_until_rate_limited, send_raw};

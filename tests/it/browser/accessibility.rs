@@ -7,11 +7,12 @@ use crate::support::{
     keyboard::{ALT, DOWN, ENTER, ESCAPE, TAB, UP},
 };
 
-const FOCUS: &str =
+/// Names the element that has the focus.
+const FOCUSED: &str =
     "return document.activeElement.id || document.activeElement.className || document.activeElement.localName";
 
-/// Records what is put into the log while that is read out, from before any module runs.
-const RECORDED: &str = "document.addEventListener('readystatechange', () => {
+/// Records what is added to the log while it is a live region, starting before any module runs.
+const RECORD_ANNOUNCEMENTS: &str = "document.addEventListener('readystatechange', () => {
     window.read = [];
     const log = document.querySelector('[role=log]');
     new MutationObserver((changes) => {
@@ -20,17 +21,16 @@ const RECORDED: &str = "document.addEventListener('readystatechange', () => {
     }).observe(log.querySelector('.lines'), { childList: true, subtree: true });
 }, { once: true })";
 
-const POLITE: &str = "return document.querySelector('[role=log]').ariaLive === 'polite'";
+/// Returns true if screen readers announce what is added to the log.
+const LOG_IS_POLITE: &str = "return document.querySelector('[role=log]').ariaLive === 'polite'";
 
 #[tokio::test]
 async fn first_tab_stop_skips_to_the_message_box() {
     let node = Node::start(&[]).await;
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    let browser = Browser::in_lobby(&node).await;
     browser.run("document.activeElement.blur()").await;
     browser.press(TAB).await;
-    assert_eq!(browser.run(FOCUS).await, "skip");
+    assert_eq!(browser.run(FOCUSED).await, "skip");
     browser.until("return document.querySelector('.skip').getBoundingClientRect().top >= 0").await;
     browser.press(ENTER).await;
     browser.until("return document.activeElement.id === 'message'").await;
@@ -39,15 +39,13 @@ async fn first_tab_stop_skips_to_the_message_box() {
 #[tokio::test]
 async fn shortcuts_reach_box_rooms_and_help_and_escape_keeps_text() {
     let node = Node::start(&[("ROOMS", "lobby,garden,attic")]).await;
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    let browser = Browser::in_lobby(&node).await;
     browser.run("document.querySelector('.messages').focus()").await;
     browser.press('/').await;
-    assert_eq!(browser.run(FOCUS).await, "message");
-    assert_eq!(browser.value("#message").await, "", "the key that leads there is not typed");
+    assert_eq!(browser.run(FOCUSED).await, "message");
+    assert_eq!(browser.value("#message").await, "", "the shortcut itself is not typed");
     browser.press("a/b?").await;
-    assert_eq!(browser.value("#message").await, "a/b?", "in the box they are letters");
+    assert_eq!(browser.value("#message").await, "a/b?", "in the box the shortcuts are letters");
     browser.press(ESCAPE).await;
     assert_eq!(browser.value("#message").await, "a/b?");
     browser.run("document.querySelector('.messages').focus()").await;
@@ -57,7 +55,7 @@ async fn shortcuts_reach_box_rooms_and_help_and_escape_keeps_text() {
     assert_eq!(
         browser.run("return document.querySelector('dialog').scrollTop").await,
         0,
-        "it is read from its beginning"
+        "the dialog starts at its top"
     );
     browser.press(ESCAPE).await;
     browser.until("return !document.querySelector('dialog').open").await;
@@ -68,25 +66,23 @@ async fn shortcuts_reach_box_rooms_and_help_and_escape_keeps_text() {
         browser.live().await;
     }
     browser.open(&node.url("/lobby")).await;
-    assert_eq!(browser.value("#message").await, "a/b?", "the draft waits in its room");
+    assert_eq!(browser.value("#message").await, "a/b?", "the draft is kept in its room");
 }
 
-/// All of the page can be reached; a log of fifty messages is one stop, and the arrows lead through it.
+/// Every control can be reached. A log of fifty messages is one tab stop; the arrow keys move through it.
 #[tokio::test]
 async fn tab_order_follows_the_page_and_focus_is_visible() {
     let node = Node::start(&[("ROOMS", "lobby,garden")]).await;
     node.fill("lobby", 50).await;
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    let browser = Browser::in_lobby(&node).await;
     browser.until("return document.querySelector('.people:not([hidden])') !== null").await;
     browser.run("document.activeElement.blur()").await;
     let mut stops = Vec::new();
     for _ in 0..14 {
         browser.press(TAB).await;
-        stops.push(browser.run(FOCUS).await.as_str().unwrap().to_owned());
+        stops.push(browser.run(FOCUSED).await.as_str().unwrap().to_owned());
         if stops.last().unwrap() == "a" {
-            continue; // links of the log and of the rooms are looked at below
+            continue; // links have another focus style
         }
         let ring = "const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
             return outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2";
@@ -123,15 +119,19 @@ async fn live_messages_are_announced_and_bursts_are_counted() {
     let node = Node::start(&[]).await;
     node.fill("lobby", 10).await;
     let browser = Browser::start().await;
-    browser.before(RECORDED).await;
+    browser.run_on_new_pages(RECORD_ANNOUNCEMENTS).await;
     browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
-    browser.until(POLITE).await;
-    browser.write("#sender", "ada\t").await;
-    browser.until(POLITE).await;
-    assert_eq!(browser.run("return window.read").await, json!([]), "neither on load nor when my name changes");
+    browser.complete().await;
+    browser.until(LOG_IS_POLITE).await;
+    browser.type_into("#sender", "ada\t").await;
+    browser.until(LOG_IS_POLITE).await;
+    assert_eq!(
+        browser.run("return window.read").await,
+        json!([]),
+        "nothing is announced on load or when the name changes"
+    );
     node.post("lobby", "mason", "good morning").await;
-    browser.lines_to("good morning").await;
+    browser.messages_up_to("good morning").await;
     let read = browser.run("return window.read").await;
     assert!(
         read.as_array().unwrap().iter().any(|text| text.as_str().unwrap().contains("good morning")),
@@ -144,21 +144,21 @@ async fn live_messages_are_announced_and_bursts_are_counted() {
         .until("return /^\\d+ new messages$/.test(document.querySelector('#said').textContent)")
         .await;
     let read = browser.run("return window.read.length").await.as_u64().unwrap();
-    assert!(read < 20, "{read} messages of a burst were read out");
-    browser.until(POLITE).await;
+    assert!(read < 20, "{read} messages of a burst were announced");
+    browser.until(LOG_IS_POLITE).await;
 }
 
-/// The page that a link to a message opened reads its history later, and in silence too.
+/// A page opened by a link to a message loads the messages around it later, and does not announce them either.
 #[tokio::test]
 async fn older_messages_are_not_announced() {
     let node = Node::start(&[]).await;
     let ids = node.fill("lobby", 200).await;
     let browser = Browser::start().await;
-    browser.before(RECORDED).await;
+    browser.run_on_new_pages(RECORD_ANNOUNCEMENTS).await;
     browser.open(&node.url(&format!("/lobby#{}", ids[20]))).await;
-    browser.whole().await;
+    browser.complete().await;
     browser.until("return document.querySelector('.message:target') !== null").await;
-    browser.until(POLITE).await;
+    browser.until(LOG_IS_POLITE).await;
     assert_eq!(browser.run("return window.read").await, json!([]));
 }
 
@@ -168,17 +168,17 @@ async fn reduced_motion_stops_every_animation() {
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
     browser.open(&proxy.url("/lobby")).await;
-    browser.whole().await;
+    browser.complete().await;
     proxy.cut();
     browser.status("reconnecting").await;
-    // The next attempt may end the state at any time, so it is set anew for each look.
+    // The next attempt to connect may end the state at any time, so each check sets it again.
     let moving = "document.querySelector('.status').dataset.state = 'reconnecting';
         const { animationName } = getComputedStyle(document.querySelector('.status'), '::before');
         const all = [...document.querySelectorAll('*')].map((each) => getComputedStyle(each));
         return [animationName === 'breathe', all.some(({ transitionDuration, scrollBehavior }) =>
             transitionDuration !== '0s' || scrollBehavior === 'smooth')]";
-    browser.prefers("reduced-motion", "no-preference").await;
+    browser.set_preference("reduced-motion", "no-preference").await;
     assert_eq!(browser.run(moving).await, json!([true, true]));
-    browser.prefers("reduced-motion", "reduce").await;
+    browser.set_preference("reduced-motion", "reduce").await;
     assert_eq!(browser.run(moving).await, json!([false, false]));
 }

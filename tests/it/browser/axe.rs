@@ -5,17 +5,17 @@ use serde_json::json;
 
 use crate::support::{BROWSER, Browser, Node, Proxy, Redis, Stream, keyboard::ENTER};
 
-/// Looks at the page as it is, on every screen and in all colours.
-async fn nothing_is_in_the_way(browser: &Browser, state: &str) {
+/// Asserts that axe-core finds no violation on the page in its present state, on each screen and in each colour scheme.
+async fn assert_no_violations(browser: &Browser, state: &str) {
     for (width, height) in [(1280, 800), (390, 844)] {
-        browser.screen(width, height).await;
+        browser.set_screen(width, height).await;
         for colours in ["light", "dark"] {
-            browser.prefers("color-scheme", colours).await;
-            let barriers = browser.barriers().await;
+            browser.set_preference("color-scheme", colours).await;
+            let barriers = browser.axe_violations().await;
             assert!(barriers.is_empty(), "{state}, {width} x {height}, {colours}:\n{}", barriers.join("\n\n"));
         }
     }
-    browser.screen(1280, 800).await;
+    browser.set_screen(1280, 800).await;
 }
 
 #[tokio::test]
@@ -25,55 +25,55 @@ async fn axe_finds_no_violation_in_a_room_its_lists_and_dialogs() {
         node.post("lobby", "mason", text).await;
     }
     let browser = Browser::start().await;
-    browser.screen(1280, 800).await;
+    browser.set_screen(1280, 800).await;
     browser.open(&node.url("/garden")).await;
-    browser.write("#sender", "ada").await;
-    browser.whole().await;
+    browser.type_into("#sender", "ada").await;
+    browser.complete().await;
     browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    browser.complete().await;
     let mut readers = Vec::new();
     for name in ["mason", "maria"] {
         readers.push(Stream::open(&node, &format!("/subscribe/lobby?name={name}"), &[]).await);
     }
     browser.until("return document.querySelector('.people summary').textContent === '3 here'").await;
-    browser.say("ada", "mine").await;
-    browser.lines_to("mine").await;
+    browser.send("ada", "mine").await;
+    browser.messages_up_to("mine").await;
     node.post("lobby", "mason", "@ada, look").await;
     node.post("garden", "mason", "ada?").await;
     browser.until("return document.querySelector('.badge.call') !== null").await;
-    nothing_is_in_the_way(&browser, "a room").await;
-    browser.details("mine").await;
-    nothing_is_in_the_way(&browser, "details of a message").await;
+    assert_no_violations(&browser, "a room").await;
+    browser.open_details("mine").await;
+    assert_no_violations(&browser, "details of a message").await;
     browser.click(".people summary").await;
-    nothing_is_in_the_way(&browser, "who is here").await;
+    assert_no_violations(&browser, "who is here").await;
     browser.click(".people summary").await;
     browser.click("#message").await;
     browser.press("@m").await;
     browser.until("return document.querySelector('#names:not([hidden])') !== null").await;
-    nothing_is_in_the_way(&browser, "names to choose from").await;
+    assert_no_violations(&browser, "names to choose from").await;
     browser.press(ENTER).await;
     browser.paste(&"x".repeat(4_001)).await;
     browser.press(ENTER).await;
-    browser.said("#send-error").await;
-    nothing_is_in_the_way(&browser, "too long a text").await;
+    browser.non_empty_text("#send-error").await;
+    assert_no_violations(&browser, "too long a text").await;
     browser.click(".ask").await;
     browser.until("return document.querySelector('dialog[open]') !== null").await;
-    nothing_is_in_the_way(&browser, "help").await;
+    assert_no_violations(&browser, "help").await;
 }
 
 #[tokio::test]
 async fn axe_finds_no_violation_in_an_empty_room_or_on_error_pages() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
-    browser.screen(1280, 800).await;
+    browser.set_screen(1280, 800).await;
     browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
-    nothing_is_in_the_way(&browser, "an empty room").await;
-    browser.write("#room", "-\n").await;
-    browser.said("#room-error").await;
-    nothing_is_in_the_way(&browser, "a room that cannot be").await;
+    browser.complete().await;
+    assert_no_violations(&browser, "an empty room").await;
+    browser.type_into("#room", "-\n").await;
+    browser.non_empty_text("#room-error").await;
+    assert_no_violations(&browser, "a room that cannot be").await;
     browser.open(&node.url("/-no-room")).await;
-    nothing_is_in_the_way(&browser, "no such room").await;
+    assert_no_violations(&browser, "no such room").await;
     let form = node
         .request(Method::POST, "/lobby")
         .header("Accept", BROWSER)
@@ -90,7 +90,7 @@ async fn axe_finds_no_violation_in_an_empty_room_or_on_error_pages() {
         form.submit()";
     browser.run(refused).await;
     browser.until("return document.querySelector('.draft textarea')?.value.length === 4001").await;
-    nothing_is_in_the_way(&browser, "a form that was refused").await;
+    assert_no_violations(&browser, "a form that was refused").await;
 }
 
 #[tokio::test]
@@ -99,18 +99,18 @@ async fn axe_finds_no_violation_when_sending_fails_or_offline() {
     node.fill("lobby", 3).await;
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
-    browser.screen(1280, 800).await;
+    browser.set_screen(1280, 800).await;
     browser.open(&proxy.url("/lobby")).await;
-    browser.whole().await;
-    browser.say(&"x".repeat(65), "refused").await;
+    browser.complete().await;
+    browser.send(&"x".repeat(65), "refused").await;
     assert!(browser.pending_says("Not sent").await.failed);
-    nothing_is_in_the_way(&browser, "a message that failed").await;
-    browser.choose("Discard").await;
+    assert_no_violations(&browser, "a message that failed").await;
+    browser.click_offer("Discard").await;
     proxy.cut();
     browser.status("offline").await;
-    browser.say("ada", "waits").await;
+    browser.send("ada", "waits").await;
     browser.pending_says("Waits").await;
-    nothing_is_in_the_way(&browser, "offline").await;
+    assert_no_violations(&browser, "offline").await;
 }
 
 #[tokio::test]
@@ -118,32 +118,32 @@ async fn axe_finds_no_violation_at_a_gap_unread_or_without_a_store() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis, &[("HEARTBEAT", "1")]).await;
     let browser = Browser::start().await;
-    browser.screen(1280, 800).await;
+    browser.set_screen(1280, 800).await;
     let read = node.post("lobby", "mason", "read").await;
     browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    browser.complete().await;
     browser.until(&format!("return localStorage.getItem('tiny-chat:read:lobby') === '{read}'")).await;
     browser.open(&node.url("/-elsewhere")).await;
     node.post("lobby", "mason", "unread").await;
     browser.open(&node.url(&format!("/lobby#{read}"))).await;
-    browser.whole().await;
+    browser.complete().await;
     browser.until("return document.querySelector('.lines .unread') !== null").await;
     browser.until("return document.querySelector('.message:target') !== null").await;
-    nothing_is_in_the_way(&browser, "unread messages, and one that a link led to").await;
+    assert_no_violations(&browser, "unread messages, and one that a link led to").await;
     redis.kill();
     browser.status("storeless").await;
-    nothing_is_in_the_way(&browser, "the store is lost").await;
+    assert_no_violations(&browser, "the store is lost").await;
     browser.open(&node.url("/lobby")).await;
     browser.status("storeless").await;
     browser.until("return document.querySelector('link[href*=rest]') !== null").await;
-    nothing_is_in_the_way(&browser, "a page without a store").await;
+    assert_no_violations(&browser, "a page without a store").await;
     browser.open(&node.url("/-elsewhere")).await;
     redis.restart().await;
     node.ready().await;
     browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
-    browser.say("ada", "before").await;
-    browser.lines_to("before").await;
+    browser.complete().await;
+    browser.send("ada", "before").await;
+    browser.messages_up_to("before").await;
     redis.kill();
     browser.status("storeless").await;
     redis.restart().await;
@@ -151,6 +151,6 @@ async fn axe_finds_no_violation_at_a_gap_unread_or_without_a_store() {
     browser.until("return document.querySelector('.gap') !== null").await;
     let newer = json!({ "sender": "mason", "message": "after" });
     node.publish("lobby", newer).await.expect(200);
-    browser.lines_to("after").await;
-    nothing_is_in_the_way(&browser, "a gap").await;
+    browser.messages_up_to("after").await;
+    assert_no_violations(&browser, "a gap").await;
 }

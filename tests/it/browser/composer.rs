@@ -5,39 +5,38 @@ use crate::support::{
     keyboard::{BACKSPACE, DOWN, ENTER, ESCAPE, SHIFT, TAB, UP},
 };
 
-/// A node, and a browser whose focus is in the box of its lobby.
-async fn at_the_box() -> (Node, Browser) {
+/// Starts a node, and a browser with the focus in the message box of the lobby.
+async fn focused_composer() -> (Node, Browser) {
     let node = Node::start(&[]).await;
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    let browser = Browser::in_lobby(&node).await;
     browser.click("#message").await;
     (node, browser)
 }
 
-async fn box_holds(browser: &Browser, text: &str) {
+/// Asserts that the message box holds `text`.
+async fn assert_box_holds(browser: &Browser, text: &str) {
     assert_eq!(browser.value("#message").await, text);
 }
 
 #[tokio::test]
 async fn enter_sends_and_shift_enter_breaks_the_line() {
-    let (node, browser) = at_the_box().await;
+    let (node, browser) = focused_composer().await;
     browser.press("one").await;
     browser.press(format!("{SHIFT}{ENTER}")).await;
     browser.press("two").await;
-    box_holds(&browser, "one\ntwo").await;
+    assert_box_holds(&browser, "one\ntwo").await;
     assert!(node.stored("lobby").await.is_empty());
     browser.press(ENTER).await;
-    browser.lines_to("one\ntwo").await;
-    box_holds(&browser, "").await;
+    browser.messages_up_to("one\ntwo").await;
+    assert_box_holds(&browser, "").await;
     assert_eq!(node.newest("lobby").await["message"], "one\ntwo");
     browser.press(format!("  {ENTER}")).await;
-    assert_eq!(node.stored("lobby").await.len(), 1, "nothing is sent of nothing");
+    assert_eq!(node.stored("lobby").await.len(), 1, "a blank text is not sent");
 }
 
 #[tokio::test]
 async fn enter_of_an_input_method_never_sends() {
-    let (node, browser) = at_the_box().await;
+    let (node, browser) = focused_composer().await;
     browser.press("にほ").await;
     let enter = "const [box, how] = [document.querySelector('#message'), JSON.parse(arguments[0])];
         if (how.ended) box.dispatchEvent(new CompositionEvent('compositionend', { data: 'にほ' }));
@@ -48,50 +47,51 @@ async fn enter_of_an_input_method_never_sends() {
         r#"{ "composing": false, "code": 229 }"#,
         r#"{ "composing": false, "code": 13, "ended": true }"#,
     ] {
-        assert_eq!(browser.ask(enter, &[how]).await, true, "the key is the input method's: {how}");
+        assert_eq!(browser.run_with(enter, &[how]).await, true, "the input method handles the key: {how}");
     }
-    box_holds(&browser, "にほ").await;
+    assert_box_holds(&browser, "にほ").await;
     assert_eq!(browser.pending().await, []);
     assert!(node.stored("lobby").await.is_empty());
     browser.press(ENTER).await;
-    browser.lines_to("にほ").await;
+    browser.messages_up_to("にほ").await;
 }
 
 #[tokio::test]
 async fn on_touch_screens_enter_breaks_the_line_and_a_button_sends() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
-    browser.screen(390, 844).await;
+    browser.set_screen(390, 844).await;
     browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    browser.complete().await;
     browser.click("#message").await;
     browser.press(format!("one{ENTER}two")).await;
-    box_holds(&browser, "one\ntwo").await;
+    assert_box_holds(&browser, "one\ntwo").await;
     assert!(node.stored("lobby").await.is_empty());
     browser.click(".composer button").await;
-    browser.lines_to("one\ntwo").await;
+    browser.messages_up_to("one\ntwo").await;
 }
 
 #[tokio::test]
 async fn box_grows_to_a_part_of_the_screen_and_shrinks_again() {
-    let (_node, browser) = at_the_box().await;
-    the_box_grows(&browser).await;
+    let (_node, browser) = focused_composer().await;
+    assert_box_grows(&browser).await;
 }
 
-/// Not every browser sizes a box by its content.
+/// Not every browser supports `field-sizing: content`.
 #[tokio::test]
 async fn box_grows_where_field_sizing_is_not_supported() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
-    browser.before("CSS.supports = () => false").await;
+    browser.run_on_new_pages("CSS.supports = () => false").await;
     browser.open(&node.url("/lobby")).await;
     browser.run("document.querySelector('#message').style.fieldSizing = 'fixed'").await;
-    browser.whole().await;
+    browser.complete().await;
     browser.click("#message").await;
-    the_box_grows(&browser).await;
+    assert_box_grows(&browser).await;
 }
 
-async fn the_box_grows(browser: &Browser) {
+/// Asserts that the message box grows with its text up to half the screen, and shrinks when the text is sent.
+async fn assert_box_grows(browser: &Browser) {
     let height = async || browser.run("return document.querySelector('#message').offsetHeight").await.as_u64().unwrap();
     let one = height().await;
     let new_line = format!("{SHIFT}{ENTER}");
@@ -113,29 +113,29 @@ async fn the_box_grows(browser: &Browser) {
 
 #[tokio::test]
 async fn arrow_up_recalls_sent_messages_and_keeps_typed_text() {
-    let (node, browser) = at_the_box().await;
+    let (node, browser) = focused_composer().await;
     for text in ["first", "second"] {
         browser.press(format!("{text}{ENTER}")).await;
-        browser.lines_to(text).await;
+        browser.messages_up_to(text).await;
     }
     node.post("lobby", "mason", "of another").await;
-    browser.lines_to("of another").await;
+    browser.messages_up_to("of another").await;
     for (key, text) in [(UP, "second"), (UP, "first"), (UP, "first"), (DOWN, "second"), (DOWN, "")] {
         browser.press(key).await;
-        box_holds(&browser, text).await;
+        assert_box_holds(&browser, text).await;
     }
     browser.press(UP).await;
     browser.press("!").await;
     browser.press(UP).await;
-    box_holds(&browser, "second!").await;
+    assert_box_holds(&browser, "second!").await;
     browser.press(ENTER).await;
-    browser.lines_to("second!").await;
-    assert_eq!(node.stored("lobby").await.len(), 4, "what is recalled is said anew");
+    browser.messages_up_to("second!").await;
+    assert_eq!(node.stored("lobby").await.len(), 4, "a recalled text is sent as a new message");
 }
 
 #[tokio::test]
 async fn counter_appears_near_the_limit_and_nothing_is_cut() {
-    let (node, browser) = at_the_box().await;
+    let (node, browser) = focused_composer().await;
     browser.paste(&"x".repeat(3_000)).await;
     assert_eq!(browser.text("#count").await, "");
     browser.paste(&"👋".repeat(900)).await;
@@ -143,7 +143,7 @@ async fn counter_appears_near_the_limit_and_nothing_is_cut() {
     browser.paste(&"y".repeat(112)).await;
     assert_eq!(browser.text("#count").await, "12 too many");
     browser.press(ENTER).await;
-    let said = browser.said("#send-error").await;
+    let said = browser.non_empty_text("#send-error").await;
     assert!(said.contains("12 characters too long"), "{said}");
     let typed = browser.value("#message").await;
     assert_eq!(typed.chars().count(), 4_012);
@@ -159,51 +159,51 @@ async fn counter_appears_near_the_limit_and_nothing_is_cut() {
 
 #[tokio::test]
 async fn long_paste_stays_one_message() {
-    let (node, browser) = at_the_box().await;
+    let (node, browser) = focused_composer().await;
     let lines: Vec<String> = (1..=90).map(|number| format!("line {number}, with something on it")).collect();
     let text = lines.join("\n");
     browser.paste(&text).await;
-    box_holds(&browser, &text).await;
+    assert_box_holds(&browser, &text).await;
     assert!(node.stored("lobby").await.is_empty());
     browser.press(ENTER).await;
-    browser.lines_to(&text).await;
+    browser.messages_up_to(&text).await;
     assert_eq!(node.stored("lobby").await.len(), 1);
 }
 
-/// The names that are offered, the chosen one with a mark.
-const OFFERED: &str = "return document.querySelector('#names').hidden ? '' :
+/// Lists the offered names, with an asterisk before the selected one.
+const OFFERED_NAMES: &str = "return document.querySelector('#names').hidden ? '' :
     [...document.querySelectorAll('#names [role=option]')].map((option) =>
         (option.ariaSelected === 'true' ? '*' : '') + option.textContent).join()";
 
 #[tokio::test]
 async fn names_are_completed_by_at_sign_and_by_tab() {
-    let (node, browser) = at_the_box().await;
+    let (node, browser) = focused_composer().await;
     let mut readers = Vec::new();
     for name in ["mason", "Maria", "grace"] {
         readers.push(Stream::open(&node, &format!("/subscribe/lobby?name={name}"), &[]).await);
     }
     browser.until("return document.querySelector('.people summary').textContent === '4 here'").await;
     let offered = async |expected: &str| {
-        eventually(expected, async || (browser.run(OFFERED).await == expected).then_some(())).await;
+        eventually(expected, async || (browser.run(OFFERED_NAMES).await == expected).then_some(())).await;
     };
     browser.press("hello @m").await;
     offered("*Maria,mason").await;
     browser.press(DOWN).await;
     offered("Maria,*mason").await;
     browser.press(ENTER).await;
-    box_holds(&browser, "hello @mason ").await;
-    assert!(node.stored("lobby").await.is_empty(), "the Enter that chose a name did not send");
+    assert_box_holds(&browser, "hello @mason ").await;
+    assert!(node.stored("lobby").await.is_empty(), "the Enter that selects a name does not send");
     browser.press(format!("gr{TAB}")).await;
-    box_holds(&browser, "hello @mason @grace ").await;
+    assert_box_holds(&browser, "hello @mason @grace ").await;
     browser.press(format!("and @ma{ESCAPE}")).await;
     offered("").await;
-    box_holds(&browser, "hello @mason @grace and @ma").await;
+    assert_box_holds(&browser, "hello @mason @grace and @ma").await;
     browser.press(TAB).await;
     offered("*Maria,mason").await;
     browser.press(TAB).await;
-    box_holds(&browser, "hello @mason @grace and @Maria ").await;
+    assert_box_holds(&browser, "hello @mason @grace and @Maria ").await;
     browser.press(ENTER).await;
-    browser.lines_to("hello @mason @grace and @Maria ").await;
+    browser.messages_up_to("hello @mason @grace and @Maria ").await;
     browser.press(TAB).await;
-    assert_eq!(browser.run("return document.activeElement.id").await, "", "in the empty box the tabulator goes on");
+    assert_eq!(browser.run("return document.activeElement.id").await, "", "in an empty box Tab moves the focus on");
 }

@@ -7,26 +7,21 @@ use crate::support::{
     keyboard::{DOWN, ENTER, ESCAPE, TAB, UP},
 };
 
-const SHOWN: &str = "return document.querySelectorAll('.details').length";
+/// Counts the messages with open details.
+const DETAILS_COUNT: &str = "return document.querySelectorAll('.details').length";
 
-/// Where all stands that could move: the lines, the log's place and its length.
-const PLACES: &str = "const log = document.querySelector('.messages');
+/// Returns every position that opening details could change: those of the lines, and how far the log is scrolled.
+const POSITIONS: &str = "const log = document.querySelector('.messages');
     const tops = [...document.querySelectorAll('.lines > *, .text, time')].map((each) => each.getBoundingClientRect());
     return JSON.stringify([log.scrollTop, log.scrollHeight, log.scrollWidth, tops])";
 
-/// The details are whole on the screen, within the log, over nothing of their own message.
+/// Returns true if the details are entirely visible, within the log, and nothing covers them.
 const IN_SIGHT: &str = "const inner = document.querySelector('.details').getBoundingClientRect();
     const view = document.querySelector('.messages').getBoundingClientRect();
     const there = document.elementFromPoint(inner.left + 20, inner.top + 20).closest('.details');
     return inner.top >= view.top && inner.bottom <= view.bottom && inner.left >= 0 && inner.right <= innerWidth && there !== null";
 
-async fn page(node: &Node) -> Browser {
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
-    browser
-}
-
+/// Returns true if the row tells a delay in milliseconds or seconds.
 fn is_a_delay(row: &str) -> bool {
     let number = row.strip_suffix(" ms from Send to screen").or(row.strip_suffix(" s from Send to screen"));
     number.is_some_and(|number| number.parse::<f64>().is_ok_and(|number| number > 0.0))
@@ -37,42 +32,42 @@ async fn details_name_the_node_and_the_delay_of_own_messages() {
     let redis = Redis::start().await;
     let one = Node::on(&redis, &[("NODE", "chat-1")]).await;
     let two = Node::on(&redis, &[("NODE", "chat-2")]).await;
-    let browser = page(&one).await;
+    let browser = Browser::in_lobby(&one).await;
     let foreign = two.post("lobby", "mason", "by the other").await;
-    browser.lines_to("by the other").await;
-    browser.say("ada", "by mine").await;
-    let own = browser.lines_to("by mine").await.pop().expect("a line").id;
-    let told = browser.details("by the other").await;
-    assert_eq!((told.len(), told[0].as_str(), told[2].as_str()), (3, "Taken by chat-2", foreign.as_str()));
-    let told = browser.details("by mine").await;
-    assert_eq!((told.len(), told[0].as_str(), told[3].as_str()), (4, "Taken by chat-1", own.as_str()));
-    assert!(is_a_delay(&told[1]), "{told:?}");
+    browser.messages_up_to("by the other").await;
+    browser.send("ada", "by mine").await;
+    let own = browser.messages_up_to("by mine").await.pop().expect("a line").id;
+    let rows = browser.open_details("by the other").await;
+    assert_eq!((rows.len(), rows[0].as_str(), rows[2].as_str()), (3, "Taken by chat-2", foreign.as_str()));
+    let rows = browser.open_details("by mine").await;
+    assert_eq!((rows.len(), rows[0].as_str(), rows[3].as_str()), (4, "Taken by chat-1", own.as_str()));
+    assert!(is_a_delay(&rows[1]), "{rows:?}");
     browser.reload().await;
-    browser.whole().await;
-    let told = browser.details("by mine").await;
-    assert_eq!((told.len(), told[0].as_str()), (3, "Taken by chat-1"), "how long it took went with the page");
+    browser.complete().await;
+    let rows = browser.open_details("by mine").await;
+    assert_eq!((rows.len(), rows[0].as_str()), (3, "Taken by chat-1"), "the delay is not kept over a reload");
     assert_eq!(browser.console().await, [""; 0]);
 }
 
-/// A delay is from Send on, whatever happened in between.
+/// The delay is counted from Send, also when the first attempt did not reach the server.
 #[tokio::test]
 async fn delay_includes_waiting_for_the_server() {
     let node = Node::start(&[]).await;
-    let (proxy, browser) = Browser::cuttable(&node, "before").await;
+    let (proxy, browser) = Browser::behind_proxy(&node, "before").await;
     proxy.silence();
-    browser.say("ada", "at last").await;
-    browser.pending_says("Sending").await; // that is after a second
+    browser.send("ada", "at last").await;
+    browser.pending_says("Sending").await; // shown after a second
     proxy.restore();
-    browser.lines_to("at last").await;
-    let told = browser.details("at last").await;
-    assert!(told[1].ends_with(" s from Send to screen"), "{told:?}");
+    browser.messages_up_to("at last").await;
+    let rows = browser.open_details("at last").await;
+    assert!(rows[1].ends_with(" s from Send to screen"), "{rows:?}");
 }
 
 #[tokio::test]
 async fn details_open_and_close_one_at_a_time_by_keyboard() {
     let node = Node::start(&[]).await;
     node.fill("lobby", 5).await;
-    let browser = page(&node).await;
+    let browser = Browser::in_lobby(&node).await;
     browser.run("document.querySelector('.messages').focus()").await;
     let expanded = "return [...document.querySelectorAll('.more')].map(({ ariaExpanded }) => ariaExpanded)";
     for key in [TAB, UP, TAB] {
@@ -80,36 +75,40 @@ async fn details_open_and_close_one_at_a_time_by_keyboard() {
     }
     assert_eq!(browser.run("return document.activeElement.ariaLabel").await, "Details");
     let ring = browser.run("return parseFloat(getComputedStyle(document.activeElement).outlineWidth) >= 2").await;
-    assert_eq!(ring, true, "it shows where the focus is");
+    assert_eq!(ring, true, "the focus is visible");
     browser.press(ENTER).await;
-    browser.told().await;
+    browser.shown_details().await;
     let of = "return document.querySelector('.details').closest('.message').querySelector('.text').textContent";
     assert_eq!(browser.run(of).await, "message 4");
     assert_eq!(browser.run(expanded).await, json!(["true", "false"]));
     browser.press(ESCAPE).await;
-    assert_eq!(browser.run(SHOWN).await, 0);
-    assert_eq!(browser.run("return document.activeElement.ariaExpanded").await, "false", "the focus stays");
+    assert_eq!(browser.run(DETAILS_COUNT).await, 0);
+    assert_eq!(
+        browser.run("return document.activeElement.ariaExpanded").await,
+        "false",
+        "the button keeps the focus"
+    );
     browser.press(ENTER).await;
-    browser.told().await;
+    browser.shown_details().await;
     browser.press(ENTER).await;
-    assert_eq!(browser.run(SHOWN).await, 0, "the key that opens closes, too");
+    assert_eq!(browser.run(DETAILS_COUNT).await, 0, "Enter closes what it opened");
     browser.press(ENTER).await;
-    browser.told().await;
+    browser.shown_details().await;
     browser.press(DOWN).await;
-    assert_eq!(browser.run(SHOWN).await, 0, "the focus took them along");
+    assert_eq!(browser.run(DETAILS_COUNT).await, 0, "details close when the focus leaves the message");
     browser.press(TAB).await;
     browser.press(ENTER).await;
-    browser.told().await;
-    assert_eq!((browser.run(of).await, browser.run(SHOWN).await), (json!("message 5"), json!(1)));
-    assert_eq!(browser.run("return location.hash").await, "", "no address was followed");
+    browser.shown_details().await;
+    assert_eq!((browser.run(of).await, browser.run(DETAILS_COUNT).await), (json!("message 5"), json!(1)));
+    assert_eq!(browser.run("return location.hash").await, "", "Enter does not follow the link");
 }
 
-/// Details are told by the line that is for telling; what is put into the log for them is not read out by the log.
+/// Details are announced by a live region of their own. They are added to the log, which must not announce them too.
 #[tokio::test]
 async fn details_are_announced_once_and_not_by_the_log() {
     let node = Node::start(&[("NODE", "chat-1")]).await;
     node.fill("lobby", 3).await;
-    let browser = page(&node).await;
+    let browser = Browser::in_lobby(&node).await;
     browser.until("return document.querySelector('[role=log]').ariaLive === 'polite'").await;
     let recorded = "window.read = [];
         new MutationObserver((changes) => {
@@ -118,8 +117,8 @@ async fn details_are_announced_once_and_not_by_the_log() {
             }
         }).observe(document.querySelector('.lines'), { childList: true, subtree: true })";
     browser.run(recorded).await;
-    let told = browser.details("message 2").await;
-    assert_eq!(told[0], "Taken by chat-1");
+    let rows = browser.open_details("message 2").await;
+    assert_eq!(rows[0], "Taken by chat-1");
     assert_eq!(browser.run("return document.querySelector('#said').textContent").await, "Taken by chat-1");
     assert_eq!(browser.run("return window.read").await, json!([]));
 }
@@ -130,36 +129,36 @@ async fn opening_details_moves_nothing_on_the_page() {
     node.fill("lobby", 40).await;
     node.post("lobby", "mason", &"tall\n".repeat(40)).await;
     node.post("lobby", "mason", "the last").await;
-    let browser = page(&node).await;
+    let browser = Browser::in_lobby(&node).await;
     for (width, height) in [(1280, 800), (760, 600), (360, 640)] {
-        browser.screen(width, height).await;
+        browser.set_screen(width, height).await;
         for text in ["the last", "message 20", &"tall\n".repeat(40)] {
-            let look = "document.querySelector('.messages').scrollTop -= 1; // the end is not followed
+            let look = "document.querySelector('.messages').scrollTop -= 1; // stops following the end
                 const line = [...document.querySelectorAll('.message')]
                     .find((each) => each.querySelector('.text').textContent === arguments[0]);
                 line.querySelector('.when').scrollIntoView({ block: 'center' });
                 line.querySelector('.when').focus({ preventScroll: true })";
-            browser.ask(look, &[text]).await;
-            settled(&browser).await;
-            let before = browser.run(PLACES).await;
+            browser.run_with(look, &[text]).await;
+            two_frames(&browser).await;
+            let before = browser.run(POSITIONS).await;
             if width < 500 {
                 browser.tap(text, ".text").await;
             } else {
                 browser.press(TAB).await;
                 browser.press(ENTER).await;
             }
-            browser.told().await;
-            assert!(browser.run(PLACES).await == before, "{width} x {height}, {text:.12}: something moved");
+            browser.shown_details().await;
+            assert!(browser.run(POSITIONS).await == before, "{width} x {height}, {text:.12}: something moved");
             assert_eq!(browser.run(IN_SIGHT).await, true, "{width} x {height}, {text:.12}");
             browser.press(ESCAPE).await;
-            assert_eq!(browser.run(SHOWN).await, 0);
-            assert!(browser.run(PLACES).await == before, "{width} x {height}, {text:.12}: something moved back");
+            assert_eq!(browser.run(DETAILS_COUNT).await, 0);
+            assert!(browser.run(POSITIONS).await == before, "{width} x {height}, {text:.12}: something moved back");
         }
     }
 }
 
-/// Two frames: what was to be drawn and scrolled is.
-async fn settled(browser: &Browser) {
+/// Waits for two frames, after which everything is drawn and scrolled.
+async fn two_frames(browser: &Browser) {
     let frames = "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))";
     browser.until(frames).await;
 }
@@ -171,21 +170,21 @@ async fn details_open_and_close_by_tapping_the_message() {
     for text in ["first", "second", "see #garden"] {
         node.post("lobby", "mason", text).await;
     }
-    let browser = page(&node).await;
+    let browser = Browser::in_lobby(&node).await;
     redis.publish("lobby", r#"{"sender":"cron","message":"backup done"}"#).await;
-    browser.lines_to("backup done").await;
-    browser.screen(360, 640).await;
-    settled(&browser).await;
+    browser.messages_up_to("backup done").await;
+    browser.set_screen(360, 640).await;
+    two_frames(&browser).await;
     for text in ["second", "first"] {
         browser.tap(text, ".text").await;
         let of = "[...document.querySelectorAll('.details')].map((box) => box.closest('.message').querySelector('.text').textContent)";
         browser.until(&format!("return {of}.join() === '{text}'")).await;
-        assert_eq!(browser.told().await[0], "Taken by chat-1");
+        assert_eq!(browser.shown_details().await[0], "Taken by chat-1");
     }
     browser.tap("first", ".text").await;
     browser.until("return document.querySelector('.details') === null").await;
     browser.tap("first", ".text").await;
-    browser.told().await;
+    browser.shown_details().await;
     browser.tap("backup done", ".text").await;
     browser.until("return document.querySelector('.details') === null").await;
     assert_eq!(browser.run("return document.querySelectorAll('.message:not([data-id]) .more').length").await, 0);
@@ -197,25 +196,25 @@ async fn details_open_and_close_by_tapping_the_message() {
 async fn details_are_fetched_once_and_again_after_a_failure() {
     let mut redis = Redis::durable().await;
     let node = Node::on(&redis, &[("NODE", "chat-1"), ("HEARTBEAT", "1")]).await;
-    let (proxy, browser) = Browser::cuttable(&node, "kept").await;
+    let (proxy, browser) = Browser::behind_proxy(&node, "kept").await;
     let gone = node.post("lobby", "mason", "gone").await;
-    browser.lines_to("gone").await;
+    browser.messages_up_to("gone").await;
     let deleted: u64 = redis.cmd(&["XDEL", &key("lobby"), &gone]).await;
     assert_eq!(deleted, 1);
-    assert_eq!(browser.details("gone").await[0], "No longer kept; who took it is forgotten.");
+    assert_eq!(browser.open_details("gone").await[0], "No longer kept; who took it is forgotten.");
     proxy.cut();
-    assert_eq!(browser.details("kept").await[0], "Offline: nobody can say which node took it.");
+    assert_eq!(browser.open_details("kept").await[0], "Offline: nobody can say which node took it.");
     browser.press(ESCAPE).await;
     proxy.restore();
     redis.kill();
     browser.status("storeless").await;
-    assert_eq!(browser.details("kept").await[0], "The server cannot say now which node took it.");
+    assert_eq!(browser.open_details("kept").await[0], "The server cannot say now which node took it.");
     browser.press(ESCAPE).await;
     redis.restart().await;
     node.ready().await;
     browser.live().await;
     for _ in 0..2 {
-        assert_eq!(browser.details("kept").await[0], "Taken by chat-1");
+        assert_eq!(browser.open_details("kept").await[0], "Taken by chat-1");
         browser.press(ESCAPE).await;
     }
     let asked = "return performance.getEntriesByType('resource').filter(({ name, responseStatus }) =>

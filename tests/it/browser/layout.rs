@@ -12,13 +12,13 @@ async fn page_fits_at_200_percent_and_on_phones_with_large_targets() {
     node.post(room, &"W".repeat(64), &"w".repeat(500)).await;
     let browser = Browser::start().await;
     browser.open(&node.url(&format!("/{room}"))).await;
-    browser.whole().await;
+    browser.complete().await;
     let viewport = browser.run("return document.querySelector('meta[name=viewport]').content").await;
     let viewport = viewport.as_str().unwrap();
     assert!(viewport.contains("interactive-widget=resizes-content"), "{viewport}");
     assert!(!viewport.contains("user-scalable") && !viewport.contains("maximum-scale"), "{viewport}");
     for (width, height) in [(640, 400), (390, 844), (320, 568)] {
-        browser.screen(width, height).await;
+        browser.set_screen(width, height).await;
         let fits = "const root = document.documentElement;
             const box = document.querySelector('#message').getBoundingClientRect();
             const log = document.querySelector('.messages');
@@ -26,7 +26,7 @@ async fn page_fits_at_200_percent_and_on_phones_with_large_targets() {
                 log.scrollWidth <= log.clientWidth, log.clientHeight >= 80]";
         assert_eq!(browser.run(fits).await, json!([true, true, true, true]), "{width} x {height}");
     }
-    browser.screen(390, 844).await;
+    browser.set_screen(390, 844).await;
     let small = "return [...document.querySelectorAll('button, input, textarea, summary, nav a, .brand')]
         .filter((each) => each.checkVisibility() && (each.offsetHeight < 44 || each.offsetWidth < 40))
         .map((each) => `${each.outerHTML}: ${each.offsetWidth} x ${each.offsetHeight}`)";
@@ -46,17 +46,15 @@ async fn neither_page_nor_log_scrolls_sideways_from_320_px_on() {
             node.post("lobby", sender, text).await;
         }
     }
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    let browser = Browser::in_lobby(&node).await;
     for text in ["mine", "mine again", &"m".repeat(300)] {
-        browser.say("ada", text).await;
-        browser.lines_to(text).await;
+        browser.send("ada", text).await;
+        browser.messages_up_to(text).await;
     }
     let widths = "const log = document.querySelector('.messages');
         return [document.documentElement, log].map(({ scrollWidth, clientWidth }) => [scrollWidth, clientWidth])";
     for width in [320, 360, 390, 414, 768] {
-        browser.screen(width, 844).await;
+        browser.set_screen(width, 844).await;
         browser.until(&format!("return innerWidth === {width}")).await;
         let [page, log]: [[u64; 2]; 2] = serde_json::from_value(browser.run(widths).await).unwrap();
         assert_eq!(page[0], page[1], "the page on {width} px");
@@ -64,14 +62,14 @@ async fn neither_page_nor_log_scrolls_sideways_from_320_px_on() {
     }
 }
 
-/// The room that is open is to be seen among many, also where they are in one row.
+/// On a phone the rooms are in one row, which is scrolled to the current one.
 #[tokio::test]
 async fn current_room_is_visible_on_a_phone() {
     let node = Node::start(&[("ROOMS", "everyone,random,garden,attic,cellar,kitchen,library")]).await;
     let browser = Browser::start().await;
-    browser.screen(390, 844).await;
+    browser.set_screen(390, 844).await;
     browser.open(&node.url("/library")).await;
-    browser.whole().await;
+    browser.complete().await;
     let seen = "const nav = document.querySelector('nav').getBoundingClientRect();
         const { left, right } = document.querySelector('nav [aria-current]').getBoundingClientRect();
         return left >= nav.left - 1 && right <= nav.right + 1";
@@ -79,18 +77,18 @@ async fn current_room_is_visible_on_a_phone() {
     assert_eq!(browser.run("return [scrollX, scrollY]").await, json!([0, 0]));
 }
 
-/// What goes wrong is said at length, and the name of the room stands.
+/// An outage is explained in a long sentence, which must not squeeze the name of the room.
 #[tokio::test]
 async fn long_status_does_not_break_the_room_name() {
     let node = Node::start(&[]).await;
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
     browser.open(&proxy.url("/everyone")).await;
-    browser.whole().await;
+    browser.complete().await;
     proxy.cut();
     browser.status("offline").await;
     for (width, height) in [(1280, 800), (1000, 800), (720, 600), (390, 844), (320, 568)] {
-        browser.screen(width, height).await;
+        browser.set_screen(width, height).await;
         let whole = "const range = document.createRange();
             range.selectNodeContents(document.querySelector('h1 bdi'));
             const status = document.querySelector('.status');
@@ -99,20 +97,20 @@ async fn long_status_does_not_break_the_room_name() {
     }
 }
 
-/// The choice is there before anything is painted; else a dark page would flash white.
+/// The theme is applied before the first paint; otherwise a dark page would flash white.
 #[tokio::test]
 async fn chosen_theme_survives_a_reload_without_a_flash() {
     let node = Node::start(&[]).await;
     let browser = Browser::start().await;
-    browser.prefers("color-scheme", "light").await;
+    browser.set_preference("color-scheme", "light").await;
     let early = "new MutationObserver((changes, observer) => {
         if (!document.body) return;
         window.early = document.documentElement.dataset.theme;
         observer.disconnect();
     }).observe(document, { childList: true, subtree: true })";
-    browser.before(early).await;
+    browser.run_on_new_pages(early).await;
     browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    browser.complete().await;
     let light = browser.style("html", "backgroundColor").await;
     for chosen in ["light", "dark"] {
         browser.click(".theme").await;
@@ -130,10 +128,10 @@ async fn chosen_theme_survives_a_reload_without_a_flash() {
         assert_eq!(browser.style("html", "backgroundColor").await, dark, "{path}");
     }
     browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    browser.complete().await;
     browser.click(".theme").await;
-    assert_eq!(browser.style("html", "backgroundColor").await, light, "back to what the system prefers");
-    browser.prefers("color-scheme", "dark").await;
+    assert_eq!(browser.style("html", "backgroundColor").await, light, "the third choice is what the system prefers");
+    browser.set_preference("color-scheme", "dark").await;
     assert_eq!(browser.style("html", "backgroundColor").await, dark);
     assert_eq!(browser.console().await.iter().filter(|line| !line.contains("404")).count(), 0);
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{HEARTBEAT, shown_texts};
-use crate::support::{Browser, Node, patiently};
+use crate::support::{Browser, Node, wait_for};
 
-/// A browser, and the address of a node as it knows it: one where the page is trusted, or one where it is not.
-async fn visitor(node: &Node, trusted: bool) -> (Browser, String) {
+/// Starts a browser, and returns it with an address of the node that is a secure context there, or is not.
+async fn browser_and_site(node: &Node, trusted: bool) -> (Browser, String) {
     let port = node.address().port();
     if trusted {
         return (Browser::start().await, format!("http://localhost:{port}"));
@@ -19,56 +19,58 @@ async fn visitor(node: &Node, trusted: bool) -> (Browser, String) {
 }
 
 /// Waits until the node holds one stream.
-async fn one_stream(node: &Node) {
-    patiently("one stream only", async || (streams(node).await == 1.0).then_some(())).await;
+async fn wait_for_one_stream(node: &Node) {
+    wait_for("one stream only", async || (open_streams(node).await == 1.0).then_some(())).await;
 }
 
-async fn streams(node: &Node) -> f64 {
+/// Returns the number of streams that the node holds.
+async fn open_streams(node: &Node) -> f64 {
     node.metric("tiny_chat_streams_open").await.expect("a number")
 }
 
-/// A text for each message, told apart by its number.
-fn numbered(numbers: std::ops::RangeInclusive<usize>) -> Vec<String> {
+/// Returns the texts of the messages with these numbers.
+fn numbered_texts(numbers: std::ops::RangeInclusive<usize>) -> Vec<String> {
     numbers.map(|number| format!("message {number}")).collect()
 }
 
-async fn eight_tabs(trusted: bool) {
+/// Opens eight tabs on three rooms, with Web Locks or without: they hold one stream, and each shows its messages.
+async fn eight_tabs_share_a_stream(trusted: bool) {
     let node = Node::start(&[HEARTBEAT]).await;
-    let (browser, site) = visitor(&node, trusted).await;
+    let (browser, site) = browser_and_site(&node, trusted).await;
     browser.open(&format!("{site}/lobby")).await;
     assert_eq!(browser.run("return isSecureContext && 'locks' in navigator").await, trusted);
-    let mut tabs = vec![browser.here().await];
+    let mut tabs = vec![browser.current_tab().await];
     browser.live().await;
     for room in ["lobby", "garden", "lobby", "attic", "lobby", "garden", "lobby"] {
-        tabs.push(browser.tab(&format!("{site}/{room}")).await);
+        tabs.push(browser.open_tab(&format!("{site}/{room}")).await);
         browser.live().await;
     }
-    one_stream(&node).await;
+    wait_for_one_stream(&node).await;
     for room in ["lobby", "garden", "attic"] {
         node.post(room, "mason", room).await;
     }
     for tab in &tabs {
-        browser.to(tab).await;
+        browser.switch_to(tab).await;
         let room = browser.text("h1").await;
-        browser.lines_to(&room).await;
+        browser.messages_up_to(&room).await;
         assert_eq!(shown_texts(&browser).await, [room]);
     }
-    browser.say("ada", "from the last tab").await;
-    browser.lines_to("from the last tab").await;
-    browser.to(&tabs[1]).await;
-    browser.lines_to("from the last tab").await;
-    assert_eq!(streams(&node).await, 1.0, "no tab opened another");
+    browser.send("ada", "from the last tab").await;
+    browser.messages_up_to("from the last tab").await;
+    browser.switch_to(&tabs[1]).await;
+    browser.messages_up_to("from the last tab").await;
+    assert_eq!(open_streams(&node).await, 1.0, "no tab opened a second stream");
     assert_eq!(browser.console().await, [""; 0]);
 }
 
 #[tokio::test]
 async fn eight_tabs_share_one_stream() {
-    eight_tabs(true).await;
+    eight_tabs_share_a_stream(true).await;
 }
 
 #[tokio::test]
 async fn eight_tabs_share_one_stream_without_web_locks() {
-    eight_tabs(false).await;
+    eight_tabs_share_a_stream(false).await;
 }
 
 /// Fewer messages than the lines a page keeps (500), so that each of them stays on the page, however slow the machine is.
@@ -104,18 +106,18 @@ impl Chatter {
     }
 }
 
-/// What may befall the tab that leads.
-enum End {
+/// How the leading tab ends.
+enum LeaderEnd {
     Closed,
-    Gone,
+    NavigatedAway,
     Crashed,
     Frozen,
     Stalled,
 }
 
-/// Gives the page a `stall()`: from then on its timers and its stream stand still, but it still answers messages, as
-/// a tab does that Chromium froze.
-const STALLABLE: &str = "let stalled = false;
+/// Defines `stall()`, which stops the timers and the stream of the page, but not its BroadcastChannel. Chromium leaves a
+/// frozen tab in this state.
+const ALLOW_STALLING: &str = "let stalled = false;
     window.stall = () => void (stalled = true);
     const unlessStalled = (act) => (...given) => stalled || act(...given);
     for (const name of ['setTimeout', 'setInterval']) {
@@ -128,41 +130,41 @@ const STALLABLE: &str = "let stalled = false;
         }
     };";
 
-/// Asks the leader twice a second, as many tabs would, so that each of its answers comes before a tab gives it up.
-const PINGS: &str = "const channel = new BroadcastChannel('tiny-chat');
+/// Pings the leader twice a second, as many tabs would, so that its answers reach each tab before that gives it up.
+const PING_OFTEN: &str = "const channel = new BroadcastChannel('tiny-chat');
     setInterval(() => channel.postMessage({ ask: 'ping', tab: 'another', room: 'lobby', name: '' }), 500);";
 
-/// While messages come, the tab that leads ends; the other two show each message once, in order, and hold one stream.
-async fn takes_over(trusted: bool, end: End) {
+/// Ends the leading tab while messages arrive: the other two show each message once, in order, and hold one stream.
+async fn another_tab_takes_over(trusted: bool, end: LeaderEnd) {
     let node = Node::start(&[HEARTBEAT]).await;
-    let (browser, site) = visitor(&node, trusted).await;
+    let (browser, site) = browser_and_site(&node, trusted).await;
     let room = format!("{site}/lobby");
-    if matches!(end, End::Stalled) {
-        browser.before(STALLABLE).await;
+    if matches!(end, LeaderEnd::Stalled) {
+        browser.run_on_new_pages(ALLOW_STALLING).await;
     }
     browser.open(&room).await;
     browser.live().await;
-    let second = browser.tab(&room).await;
-    let first = browser.other_than(&second).await;
-    let third = browser.tab(&room).await;
+    let second = browser.open_tab(&room).await;
+    let first = browser.tab_other_than(&second).await;
+    let third = browser.open_tab(&room).await;
     browser.live().await;
-    one_stream(&node).await;
+    wait_for_one_stream(&node).await;
     let chatter = Chatter::start(&node);
     browser.until("return document.querySelectorAll('.message').length > 5").await;
-    if matches!(end, End::Stalled) {
-        browser.run(PINGS).await;
+    if matches!(end, LeaderEnd::Stalled) {
+        browser.run(PING_OFTEN).await;
     }
-    browser.to(&first).await;
+    browser.switch_to(&first).await;
     match end {
-        End::Closed => browser.close_tab().await,
-        End::Gone => browser.leave().await,
-        End::Crashed => browser.crash_tab().await,
-        End::Frozen => browser.freeze().await,
-        End::Stalled => drop(browser.run("stall()").await),
+        LeaderEnd::Closed => browser.close_tab().await,
+        LeaderEnd::NavigatedAway => browser.leave().await,
+        LeaderEnd::Crashed => browser.crash_tab().await,
+        LeaderEnd::Frozen => browser.freeze().await,
+        LeaderEnd::Stalled => drop(browser.run("stall()").await),
     }
     let newest = node.newest("lobby").await["message"].as_str().expect("a text").replace("message ", "");
     let newest: usize = newest.parse().expect("a number");
-    browser.to(&third).await;
+    browser.switch_to(&third).await;
     let shown = "[...document.querySelectorAll('.message .text')].at(-1).textContent.replace('message ', '')";
     let further = MAX_CHATTER.min(newest + 21); // there may be no more of them, if the machine is slow
     browser.until(&format!("return Number({shown}) >= {further}")).await;
@@ -170,67 +172,67 @@ async fn takes_over(trusted: bool, end: End) {
     assert!(said <= MAX_CHATTER, "{said} messages are too many for a page");
     node.post("lobby", "mason", "the last").await;
     for tab in [&second, &third] {
-        browser.to(tab).await;
-        browser.lines_to("the last").await;
-        let mut expected = numbered(1..=said);
+        browser.switch_to(tab).await;
+        browser.messages_up_to("the last").await;
+        let mut expected = numbered_texts(1..=said);
         expected.push("the last".to_owned());
         assert_eq!(shown_texts(&browser).await, expected);
         assert_eq!(browser.run("return document.querySelectorAll('p.gap').length").await, 0);
     }
-    if !matches!(end, End::Frozen) {
-        one_stream(&node).await;
+    if !matches!(end, LeaderEnd::Frozen) {
+        wait_for_one_stream(&node).await;
     }
-    browser.say("ada", "who takes this?").await;
-    browser.to(&second).await;
-    browser.lines_to("who takes this?").await;
+    browser.send("ada", "who takes this?").await;
+    browser.switch_to(&second).await;
+    browser.messages_up_to("who takes this?").await;
 }
 
 #[tokio::test]
 async fn another_tab_takes_over_from_a_closed_leader() {
-    takes_over(true, End::Closed).await;
+    another_tab_takes_over(true, LeaderEnd::Closed).await;
 }
 
 #[tokio::test]
 async fn another_tab_takes_over_from_a_closed_leader_without_locks() {
-    takes_over(false, End::Closed).await;
+    another_tab_takes_over(false, LeaderEnd::Closed).await;
 }
 
 #[tokio::test]
 async fn another_tab_takes_over_from_a_leader_that_navigates_away() {
-    takes_over(false, End::Gone).await;
+    another_tab_takes_over(false, LeaderEnd::NavigatedAway).await;
 }
 
 #[tokio::test]
 async fn another_tab_takes_over_from_a_crashed_leader() {
-    takes_over(true, End::Crashed).await;
+    another_tab_takes_over(true, LeaderEnd::Crashed).await;
 }
 
 #[tokio::test]
 async fn another_tab_takes_over_from_a_crashed_leader_without_locks() {
-    takes_over(false, End::Crashed).await;
+    another_tab_takes_over(false, LeaderEnd::Crashed).await;
 }
 
 #[tokio::test]
 async fn another_tab_takes_over_from_a_frozen_leader() {
-    takes_over(true, End::Frozen).await;
+    another_tab_takes_over(true, LeaderEnd::Frozen).await;
 }
 
 #[tokio::test]
 async fn another_tab_takes_over_from_a_stalled_leader_that_answers() {
-    takes_over(true, End::Stalled).await;
+    another_tab_takes_over(true, LeaderEnd::Stalled).await;
 }
 
-/// A tab that opens while messages come fills what it misses between its page and the stream.
+/// A tab that opens while messages arrive loads those between its page and the stream of the leader.
 #[tokio::test]
 async fn joining_tab_neither_misses_nor_repeats_messages() {
     let node = Node::start(&[HEARTBEAT]).await;
-    let (browser, site) = visitor(&node, true).await;
+    let (browser, site) = browser_and_site(&node, true).await;
     let room = format!("{site}/lobby");
     browser.open(&room).await;
     browser.live().await;
     let chatter = Chatter::start(&node);
     for _ in 0..4 {
-        browser.tab(&room).await;
+        browser.open_tab(&room).await;
         browser.live().await;
         let now = node.newest("lobby").await["message"].clone();
         browser.until(&format!("return document.querySelector('.lines').textContent.includes({now})")).await;

@@ -1,27 +1,24 @@
-//! What a message may hold: links, rooms, code and names; and what it cannot do: run a script, or make the page fetch
-//! anything.
+//! What the page makes of a text: links to addresses and rooms, code, mentions, and the direction of writing.
 
 use serde_json::{Value, json};
 
 use crate::support::{Browser, Node};
 
-/// The parts of the last message's text: plain text as it is, anything else with its tag.
+/// Returns the parts of the last message: plain text as a string, elements as `[tag, text, href]`.
 const PARTS: &str = "return [...[...document.querySelectorAll('.message .text')].at(-1).childNodes].map((part) =>
     part.nodeType === Node.TEXT_NODE ? part.data : [part.localName, part.textContent, part.getAttribute('href') ?? ''])";
 
-/// The parts of a message that comes live.
-async fn parts(node: &Node, browser: &Browser, message: &str) -> Value {
+/// Posts a message and returns its parts when it has arrived on the page.
+async fn live_parts(node: &Node, browser: &Browser, message: &str) -> Value {
     node.post("lobby", "mason", message).await;
-    browser.lines_to(&message.replace('`', "")).await;
+    browser.messages_up_to(&message.replace('`', "")).await;
     browser.run(PARTS).await
 }
 
 #[tokio::test]
 async fn addresses_and_rooms_become_links_without_punctuation() {
     let node = Node::start(&[]).await;
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    let browser = Browser::in_lobby(&node).await;
     let text = "See (https://a.example/x_(y)), http://b.example/?q=1&r=<2>. Or mailto:me@c.example! #café, a#b #1";
     let expected = json!([
         "See (",
@@ -35,11 +32,11 @@ async fn addresses_and_rooms_become_links_without_punctuation() {
         ", a#b #1",
     ]);
     node.post("lobby", "mason", text).await;
-    browser.lines_to(text).await;
+    browser.messages_up_to(text).await;
     assert_eq!(browser.run(PARTS).await, expected);
     browser.reload().await;
     browser.until("return document.querySelector('.text a') !== null").await;
-    assert_eq!(browser.run(PARTS).await, expected, "from the page's own HTML");
+    assert_eq!(browser.run(PARTS).await, expected, "in the HTML of the page");
     let links = "return [...document.querySelectorAll('.text a')].map(({ rel, target }) => [rel, target])";
     let away = json!(["noopener noreferrer nofollow ugc", "_blank"]);
     assert_eq!(browser.run(links).await, json!([away, away, away, ["", ""]]));
@@ -52,20 +49,16 @@ async fn addresses_and_rooms_become_links_without_punctuation() {
 #[tokio::test]
 async fn other_schemes_do_not_become_links() {
     let node = Node::start(&[]).await;
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    let browser = Browser::in_lobby(&node).await;
     let text = "javascript:alert(1) JAVASCRIPT:alert(1) data:text/html,<b> vbscript:x file:///etc/passwd ftp://a.example \
         blob:null/1 //a.example www.a.example xhttp://a.example view-source:http:// java\u{200b}script:alert(1)";
-    assert_eq!(parts(&node, &browser, text).await, json!([text]));
+    assert_eq!(live_parts(&node, &browser, text).await, json!([text]));
 }
 
 #[tokio::test]
 async fn code_fences_and_line_breaks_are_kept_as_typed() {
     let node = Node::start(&[]).await;
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    let browser = Browser::in_lobby(&node).await;
     node.post("lobby", "mason", "run `ls  <b> #x`:\n```sh\n  a\n\n\tb `c` http://a.example\n```\none\n\n  two")
         .await;
     browser.until("return document.querySelector('.text code.fence') !== null").await;
@@ -82,40 +75,36 @@ async fn code_fences_and_line_breaks_are_kept_as_typed() {
     }
     let heights = "const [text, fence] = ['.text', '.fence'].map((name) => document.querySelector(name));
         return fence.offsetHeight > 60 && text.offsetHeight - fence.offsetHeight > 80";
-    assert_eq!(browser.run(heights).await, true, "every line has its height");
+    assert_eq!(browser.run(heights).await, true, "every line is as high as it should be");
 }
 
 #[tokio::test]
 async fn own_name_is_marked_in_messages_of_others_as_it_changes() {
     let node = Node::start(&[]).await;
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
-    browser.write("#sender", "ada").await;
+    let browser = Browser::in_lobby(&node).await;
+    browser.type_into("#sender", "ada").await;
     let text = "@Ada, ada! adamant zada `ada` grace";
     let expected =
         json!([["mark", "@Ada", ""], ", ", ["mark", "ada", ""], "! adamant zada ", ["code", "ada", ""], " grace"]);
-    assert_eq!(parts(&node, &browser, text).await, expected);
+    assert_eq!(live_parts(&node, &browser, text).await, expected);
     assert_eq!(browser.run("return document.querySelectorAll('.message.mention').length").await, 1);
-    browser.say("ada", "ada is my name").await;
-    browser.lines_to("ada is my name").await;
-    assert_eq!(browser.run("return document.querySelectorAll('mark').length").await, 2, "not where I say it");
-    browser.write("#sender", "grace\t").await;
+    browser.send("ada", "ada is my name").await;
+    browser.messages_up_to("ada is my name").await;
+    assert_eq!(browser.run("return document.querySelectorAll('mark').length").await, 2, "not in own messages");
+    browser.type_into("#sender", "grace\t").await;
     browser
         .until("return [...document.querySelectorAll('mark')].map((mark) => mark.textContent).join() === 'grace'")
         .await;
 }
 
-/// A name that is written from right to left, or holds brackets, leaves what stands beside it in its place.
+/// A name in a right-to-left script, or with brackets, does not reorder what stands beside it.
 #[tokio::test]
 async fn names_are_isolated_and_texts_have_their_own_direction() {
     let node = Node::start(&[]).await;
     node.post("lobby", "ليلى (1)", "مرحبا 1, 2").await;
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    let browser = Browser::in_lobby(&node).await;
     node.post("lobby", "ليلى (1)", "مرحبا 3").await;
-    browser.lines_to("مرحبا 3").await;
+    browser.messages_up_to("مرحبا 3").await;
     for message in [".message", ".message ~ .message"] {
         assert_eq!(browser.style(&format!("{message} bdi.sender"), "unicodeBidi").await, "isolate");
         assert_eq!(browser.style(&format!("{message} .text"), "direction").await, "rtl");

@@ -9,9 +9,9 @@ async fn form_without_javascript_posts_and_shows_the_message() {
     let browser = Browser::without_javascript().await;
     browser.open(&node.url("/lobby")).await;
     assert_eq!(browser.text("p.status").await, "", "a script ran");
-    browser.say("ada", "no scripts here").await;
+    browser.send("ada", "no scripts here").await;
     assert_eq!(browser.path().await, "/lobby");
-    let lines = browser.lines_to("no scripts here").await;
+    let lines = browser.messages_up_to("no scripts here").await;
     assert_once(&lines, &["no scripts here"]);
     assert_eq!(lines[0].sender, "ada");
 }
@@ -24,7 +24,7 @@ async fn without_javascript_a_reload_link_shows_the_newest_message() {
     browser.open(&node.url("/caf%C3%A9")).await;
     node.post("caf%C3%A9", "mason", "news").await;
     browser.click("noscript a").await;
-    browser.lines_to("news").await;
+    browser.messages_up_to("news").await;
     let sight = "const { top, bottom } = [...document.querySelectorAll('.message')].at(-1).getBoundingClientRect();
         const log = document.querySelector('.messages').getBoundingClientRect();
         return top >= log.top && bottom <= log.bottom + 1";
@@ -32,7 +32,7 @@ async fn without_javascript_a_reload_link_shows_the_newest_message() {
     let useless =
         "return [...document.querySelectorAll('.js, .people, .newer')].filter((each) => each.checkVisibility()).length";
     assert_eq!(browser.run(useless).await, 0, "what needs JavaScript is not shown");
-    browser.say("ada", "me too").await;
+    browser.send("ada", "me too").await;
     assert_eq!(browser.path().await, "/caf%C3%A9");
-    assert_eq!(browser.lines_to("me too").await.last().unwrap().sender, "ada");
+    assert_eq!(browser.messages_up_to("me too").await.last().unwrap().sender, "ada");
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{HEARTBEAT, shown_texts};
 use crate::support::{Browser, Node, Proxy, Redis, eventually};
 
-/// What the node keeps of the room, in order.
+/// Returns the texts of the messages that the node stores of a room, in order.
 async fn stored(node: &Node, room: &str) -> Vec<String> {
     node.stored(room)
         .await
@@ -14,14 +14,14 @@ async fn stored(node: &Node, room: &str) -> Vec<String> {
         .collect()
 }
 
-/// A node, a way to it that can be cut, and a whole page in the lobby.
-async fn cuttable() -> (Node, Proxy, Browser) {
+/// Starts a node, a proxy before it, and a browser with the complete page of the lobby.
+async fn page_behind_proxy() -> (Node, Proxy, Browser) {
     let node = Node::start(&[HEARTBEAT]).await;
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
     browser.open(&proxy.url("/lobby")).await;
-    browser.write("#sender", "ada").await;
-    browser.whole().await;
+    browser.type_into("#sender", "ada").await;
+    browser.complete().await;
     (node, proxy, browser)
 }
 
@@ -31,55 +31,55 @@ async fn draft_survives_a_reload_and_a_visit_to_another_room() {
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
     browser.live().await;
-    browser.write("#message", "half a sent").await;
+    browser.type_into("#message", "half a sent").await;
     browser.reload().await;
     assert_eq!(browser.value("#message").await, "half a sent");
     browser.click("nav[aria-label=Rooms] a[href='/garden']").await;
     browser.until("return location.pathname === '/garden'").await;
     browser.live().await;
     assert_eq!(browser.value("#message").await, "", "a draft belongs to its room");
-    browser.write("#message", "roses").await;
+    browser.type_into("#message", "roses").await;
     browser.open(&node.url("/lobby")).await;
     browser.live().await;
     assert_eq!(browser.value("#message").await, "half a sent");
-    browser.say("ada", "half a sentence").await;
-    browser.lines_to("half a sentence").await;
+    browser.send("ada", "half a sentence").await;
+    browser.messages_up_to("half a sentence").await;
     browser.reload().await;
-    assert_eq!(browser.value("#message").await, "", "what was sent is no draft");
+    assert_eq!(browser.value("#message").await, "", "a sent text is no longer a draft");
     browser.open(&node.url("/garden")).await;
     assert_eq!(browser.value("#message").await, "roses");
 }
 
 #[tokio::test]
 async fn draft_and_unsent_message_survive_a_browser_crash() {
-    let (node, proxy, mut browser) = cuttable().await;
+    let (node, proxy, mut browser) = page_behind_proxy().await;
     proxy.cut();
     browser.status("reconnecting").await;
-    browser.enter("sent in the dark").await;
-    browser.write("#message", "half a sent").await;
-    browser.on_disk("sent in the dark").await;
-    browser.on_disk("half a sent").await;
+    browser.send_by_enter("sent in the dark").await;
+    browser.type_into("#message", "half a sent").await;
+    browser.written_to_disk("sent in the dark").await;
+    browser.written_to_disk("half a sent").await;
     browser.crash().await;
     proxy.restore();
     browser.open(&proxy.url("/lobby")).await;
     browser.live().await;
-    browser.lines_to("sent in the dark").await;
+    browser.messages_up_to("sent in the dark").await;
     assert_eq!(browser.value("#message").await, "half a sent");
     assert_eq!(stored(&node, "lobby").await, ["sent in the dark"]);
 }
 
-/// The line that was pending is the line that shows the message; nothing jumps.
+/// The line of the pending message becomes that of the stored one, so nothing jumps.
 #[tokio::test]
 async fn pending_line_becomes_the_message_in_place() {
-    let (_node, proxy, browser) = cuttable().await;
+    let (_node, proxy, browser) = page_behind_proxy().await;
     proxy.cut();
     browser.status("reconnecting").await;
-    browser.enter("in place").await;
+    browser.send_by_enter("in place").await;
     let pending = browser.pending_says("Waits to be sent").await;
     assert_eq!((pending.failed, pending.offers), (false, vec!["Edit".to_owned(), "Discard".to_owned()]));
     browser.run("document.querySelector('[data-key]').marked = true").await;
     proxy.restore();
-    let lines = browser.lines_to("in place").await;
+    let lines = browser.messages_up_to("in place").await;
     assert_eq!(lines.len(), 1);
     assert_eq!((lines[0].sender.as_str(), lines[0].id.is_empty()), ("ada", false));
     let same = "const line = document.querySelector('.message[data-id]');
@@ -89,59 +89,59 @@ async fn pending_line_becomes_the_message_in_place() {
 
 #[tokio::test]
 async fn offline_messages_survive_a_reload_and_go_out_once_in_order() {
-    let (node, proxy, browser) = cuttable().await;
+    let (node, proxy, browser) = page_behind_proxy().await;
     proxy.cut();
     browser.status("offline").await;
     for text in ["one", "two", "three"] {
-        browser.enter(text).await;
+        browser.send_by_enter(text).await;
     }
     browser.pending_are(&["one", "two", "three"]).await;
     browser.leave().await;
     proxy.restore();
     browser.open(&proxy.url("/lobby")).await;
-    browser.lines_to("three").await;
+    browser.messages_up_to("three").await;
     browser.pending_are(&[]).await;
     assert_eq!(shown_texts(&browser).await, ["one", "two", "three"]);
     assert_eq!(stored(&node, "lobby").await, ["one", "two", "three"]);
     browser.reload().await;
-    browser.whole().await;
+    browser.complete().await;
     assert_eq!(shown_texts(&browser).await, ["one", "two", "three"]);
-    assert_eq!(stored(&node, "lobby").await.len(), 3, "what was sent is sent no more");
+    assert_eq!(stored(&node, "lobby").await.len(), 3, "nothing is sent again");
 }
 
-/// The message was stored, and its answer and its echo were lost with the connection.
+/// The message was stored, but the connection was lost before the response and the event of the stream.
 #[tokio::test]
 async fn message_with_a_lost_response_appears_once() {
-    let (node, proxy, browser) = cuttable().await;
+    let (node, proxy, browser) = page_behind_proxy().await;
     proxy.cut_at_the_next_post();
-    browser.enter("did you hear?").await;
+    browser.send_by_enter("did you hear?").await;
     browser.status("reconnecting").await;
     browser.pending_are(&["did you hear?"]).await;
     assert_eq!(stored(&node, "lobby").await, ["did you hear?"]);
     proxy.restore();
     browser.live().await;
-    browser.lines_to("did you hear?").await;
+    browser.messages_up_to("did you hear?").await;
     browser.pending_are(&[]).await;
-    browser.enter("and this?").await;
-    browser.lines_to("and this?").await;
+    browser.send_by_enter("and this?").await;
+    browser.messages_up_to("and this?").await;
     assert_eq!(shown_texts(&browser).await, ["did you hear?", "and this?"]);
     assert_eq!(stored(&node, "lobby").await, ["did you hear?", "and this?"]);
 }
 
 #[tokio::test]
 async fn message_with_a_lost_response_appears_once_after_a_reload() {
-    let (node, proxy, browser) = cuttable().await;
+    let (node, proxy, browser) = page_behind_proxy().await;
     proxy.cut_at_the_next_post();
-    browser.enter("did you hear?").await;
+    browser.send_by_enter("did you hear?").await;
     browser.status("reconnecting").await;
     browser.pending_are(&["did you hear?"]).await;
     browser.leave().await;
     proxy.restore();
     browser.open(&proxy.url("/lobby")).await;
-    browser.whole().await;
+    browser.complete().await;
     browser.pending_are(&[]).await;
-    browser.enter("and this?").await;
-    browser.lines_to("and this?").await;
+    browser.send_by_enter("and this?").await;
+    browser.messages_up_to("and this?").await;
     assert_eq!(shown_texts(&browser).await, ["did you hear?", "and this?"]);
     assert_eq!(stored(&node, "lobby").await, ["did you hear?", "and this?"]);
     browser.until("return document.querySelectorAll('.message.mine').length === 2").await;
@@ -150,33 +150,31 @@ async fn message_with_a_lost_response_appears_once_after_a_reload() {
 #[tokio::test]
 async fn refused_message_can_be_retried_edited_and_discarded() {
     let node = Node::start(&[]).await;
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
-    browser.say(&"x".repeat(65), "from a long name").await;
+    let browser = Browser::in_lobby(&node).await;
+    browser.send(&"x".repeat(65), "from a long name").await;
     let failed = browser.pending_says("Not sent.").await;
     assert!(failed.failed && failed.says.contains("sender"), "{failed:?}");
     assert_eq!(failed.offers, ["Retry", "Edit", "Discard"]);
-    browser.logged("422").await;
-    browser.choose("Retry").await;
-    browser.logged("422").await;
+    browser.console_has("422").await;
+    browser.click_offer("Retry").await;
+    browser.console_has("422").await;
     browser.pending_says("Not sent.").await;
     browser.reload().await;
-    assert_eq!(browser.pending_says("Not sent.").await, failed, "it is kept");
-    browser.write("#message", "next").await;
-    browser.choose("Edit").await;
+    assert_eq!(browser.pending_says("Not sent.").await, failed, "the failed message is kept");
+    browser.type_into("#message", "next").await;
+    browser.click_offer("Edit").await;
     browser.pending_are(&[]).await;
     assert_eq!(browser.value("#message").await, "from a long name\nnext");
-    browser.say("ada", "from a short name").await;
-    browser.lines_to("from a short name").await;
-    browser.say(&"x".repeat(65), "again").await;
+    browser.send("ada", "from a short name").await;
+    browser.messages_up_to("from a short name").await;
+    browser.send(&"x".repeat(65), "again").await;
     browser.pending_says("Not sent.").await;
-    browser.say("ada", "others are not held up").await;
-    browser.lines_to("others are not held up").await;
-    browser.choose("Discard").await;
+    browser.send("ada", "others are not held up").await;
+    browser.messages_up_to("others are not held up").await;
+    browser.click_offer("Discard").await;
     browser.pending_are(&[]).await;
     browser.reload().await;
-    browser.whole().await;
+    browser.complete().await;
     browser.pending_are(&[]).await;
     assert_eq!(shown_texts(&browser).await, ["from a short name", "others are not held up"]);
     assert_eq!(stored(&node, "lobby").await.len(), 2);
@@ -189,8 +187,8 @@ async fn rate_limited_messages_wait_visibly_and_go_out_later() {
     let node = Node::start(&[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
-    browser.write("#sender", "ada").await;
-    browser.whole().await;
+    browser.type_into("#sender", "ada").await;
+    browser.complete().await;
     let notes = "window.notes = [];
         new MutationObserver(() => {
             const shown = document.querySelectorAll('[data-key] .note:not([hidden]) .says');
@@ -199,9 +197,9 @@ async fn rate_limited_messages_wait_visibly_and_go_out_later() {
     browser.run(notes).await;
     let words = ["one", "two", "three", "four"];
     for text in words {
-        browser.enter(text).await;
+        browser.send_by_enter(text).await;
     }
-    browser.lines_to("four").await;
+    browser.messages_up_to("four").await;
     browser.pending_are(&[]).await;
     assert_eq!(shown_texts(&browser).await, words);
     assert_eq!(stored(&node, "lobby").await, words);
@@ -217,19 +215,19 @@ async fn double_submit_sends_once() {
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
     browser.live().await;
-    browser.write("#message", "only once").await;
+    browser.type_into("#message", "only once").await;
     let twice = "const form = document.querySelector('form.composer');
         const button = form.querySelector('button');
         button.click(); button.click(); form.requestSubmit(); form.requestSubmit();";
     browser.run(twice).await;
-    browser.lines_to("only once").await;
-    browser.enter("the end").await;
-    browser.lines_to("the end").await;
+    browser.messages_up_to("only once").await;
+    browser.send_by_enter("the end").await;
+    browser.messages_up_to("the end").await;
     assert_eq!(shown_texts(&browser).await, ["only once", "the end"]);
     assert_eq!(stored(&node, "lobby").await, ["only once", "the end"]);
 }
 
-/// The answer was lost, and then the log: whether the message was in it nobody knows, so the page asks.
+/// Both the response and the log were lost, so the page cannot know whether the message was stored, and asks.
 #[tokio::test]
 async fn unconfirmed_message_asks_what_to_do_after_a_gap() {
     let mut redis = Redis::start().await;
@@ -237,11 +235,11 @@ async fn unconfirmed_message_asks_what_to_do_after_a_gap() {
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
     browser.open(&proxy.url("/lobby")).await;
-    browser.whole().await;
-    browser.say("ada", "before").await;
-    browser.lines_to("before").await;
+    browser.complete().await;
+    browser.send("ada", "before").await;
+    browser.messages_up_to("before").await;
     proxy.cut_at_the_next_post();
-    browser.enter("did you hear?").await;
+    browser.send_by_enter("did you hear?").await;
     browser.status("reconnecting").await;
     assert_eq!(stored(&node, "lobby").await, ["before", "did you hear?"]);
     redis.restart().await;
@@ -252,33 +250,33 @@ async fn unconfirmed_message_asks_what_to_do_after_a_gap() {
     proxy.restore();
     let asks = browser.pending_says("Messages are missing here, and this may be among them.").await;
     assert_eq!(asks.offers, ["Send again", "Edit", "Discard"]);
-    assert!(stored(&node, "lobby").await.is_empty(), "it was sent unasked");
-    browser.choose("Send again").await;
-    browser.lines_to("did you hear?").await;
+    assert!(stored(&node, "lobby").await.is_empty(), "it was sent without asking");
+    browser.click_offer("Send again").await;
+    browser.messages_up_to("did you hear?").await;
     assert_eq!(shown_texts(&browser).await, ["before", "did you hear?"]);
     assert_eq!(stored(&node, "lobby").await, ["did you hear?"]);
     assert_eq!(browser.run("return document.querySelectorAll('p.gap').length").await, 1);
 }
 
-/// Who leads sends for all: a message goes out though the tab it was written in is closed at once.
+/// The leading tab sends for all, so a message goes out although its tab was closed at once.
 #[tokio::test]
 async fn another_tab_sends_what_a_closed_tab_left_behind() {
-    let (node, proxy, browser) = cuttable().await;
-    let first = browser.here().await;
-    browser.tab(&proxy.url("/lobby")).await;
+    let (node, proxy, browser) = page_behind_proxy().await;
+    let first = browser.current_tab().await;
+    browser.open_tab(&proxy.url("/lobby")).await;
     browser.live().await;
     proxy.cut();
     browser.status("reconnecting").await;
-    browser.enter("from the other tab").await;
+    browser.send_by_enter("from the other tab").await;
     browser.close_tab().await;
-    browser.to(&first).await;
+    browser.switch_to(&first).await;
     browser.pending_are(&["from the other tab"]).await;
     proxy.restore();
-    browser.lines_to("from the other tab").await;
+    browser.messages_up_to("from the other tab").await;
     assert_eq!(stored(&node, "lobby").await, ["from the other tab"]);
 }
 
-/// The network goes before the page is whole: what shows pending lines never came.
+/// The connection is lost before the page is complete: the module that shows pending messages is not loaded.
 #[tokio::test]
 async fn message_sent_before_the_page_is_complete_is_kept() {
     let node = Node::start(&[HEARTBEAT]).await;
@@ -290,11 +288,11 @@ async fn message_sent_before_the_page_is_complete_is_kept() {
     browser.live().await;
     proxy.cut();
     browser.status("reconnecting").await;
-    browser.enter("too early").await;
-    assert!(browser.said("#send-error").await.contains("Your message is kept"));
+    browser.send_by_enter("too early").await;
+    assert!(browser.non_empty_text("#send-error").await.contains("Your message is kept"));
     browser.devtools("Network.setBlockedURLs", json!({ "urls": [] })).await;
     proxy.restore();
-    browser.lines_to("too early").await;
+    browser.messages_up_to("too early").await;
     browser.until("return document.querySelector('#send-error').textContent === ''").await;
     assert_eq!(stored(&node, "lobby").await, ["too early"]);
 }

@@ -1,5 +1,4 @@
-//! What the page does when its connection, its node or the message store fails: it says so, comes back, and misses
-//! nothing.
+//! The page reconnects when its connection, its node or the message store was lost, and misses no message.
 
 use super::{HEARTBEAT, assert_once, texts};
 use crate::support::{Browser, Node, Proxy, Redis, free_port, key};
@@ -7,24 +6,24 @@ use crate::support::{Browser, Node, Proxy, Redis, free_port, key};
 #[tokio::test]
 async fn page_reconnects_after_a_cut_and_misses_nothing() {
     let node = Node::start(&[HEARTBEAT]).await;
-    let (proxy, browser) = Browser::cuttable(&node, "before").await;
+    let (proxy, browser) = Browser::behind_proxy(&node, "before").await;
     proxy.cut();
     browser.status("reconnecting").await;
     node.post("lobby", "mason", "meanwhile").await;
-    browser.say("ada", "is anybody there?").await;
+    browser.send("ada", "is anybody there?").await;
     let waiting = browser.pending_says("Waits to be sent").await;
-    assert_eq!(waiting.text, "is anybody there?", "what was not sent stays in sight");
-    assert_eq!(texts(&browser.lines().await), ["before"]);
+    assert_eq!(waiting.text, "is anybody there?", "an unsent message stays visible");
+    assert_eq!(texts(&browser.messages().await), ["before"]);
     browser.status("offline").await;
     proxy.restore();
     browser.live().await;
-    let lines = browser.lines_to("is anybody there?").await;
+    let lines = browser.messages_up_to("is anybody there?").await;
     assert_once(&lines, &["before", "meanwhile", "is anybody there?"]);
     browser.pending_are(&[]).await;
 }
 
-/// A browser gives its `EventSource` up for good after a 503: then the page builds another. It goes on from the last id;
-/// the place the page was loaded with is trimmed by then, and would be a gap.
+/// An `EventSource` does not reconnect after a 503 (WHATWG HTML § 9.2), so the page makes another. It resumes after the
+/// last id: the cursor that the page was loaded with is trimmed by then, and would lead to a gap.
 #[tokio::test]
 async fn page_replaces_an_event_source_that_gave_up_after_a_503() {
     let redis = Redis::start().await;
@@ -36,17 +35,17 @@ async fn page_replaces_an_event_source_that_gave_up_after_a_503() {
     for text in ["one", "two"] {
         node.post("lobby", "mason", text).await;
     }
-    browser.lines_to("two").await;
+    browser.messages_up_to("two").await;
     let trimmed: u64 = redis.cmd(&["XTRIM", &key("lobby"), "MAXLEN", "1"]).await;
     assert_eq!(trimmed, 1);
     proxy.unavailable();
     browser.status("reconnecting").await;
     node.post("lobby", "mason", "meanwhile").await;
-    browser.logged("503").await;
+    browser.console_has("503").await;
     proxy.restore();
     browser.live().await;
     node.post("lobby", "mason", "after").await;
-    assert_once(&browser.lines_to("after").await, &["one", "two", "meanwhile", "after"]);
+    assert_once(&browser.messages_up_to("after").await, &["one", "two", "meanwhile", "after"]);
     assert_eq!(browser.run("return document.querySelectorAll('p.gap').length").await, 0);
 }
 
@@ -61,17 +60,17 @@ async fn page_reconnects_to_a_restarted_node() {
     browser.open(&node.url("/lobby")).await;
     browser.live().await;
     node.post("lobby", "mason", "before").await;
-    browser.lines_to("before").await;
+    browser.messages_up_to("before").await;
     node.kill();
     browser.status("reconnecting").await;
     other.post("lobby", "mason", "meanwhile").await;
     let node = Node::on(&redis, &environment).await;
     browser.live().await;
     node.post("lobby", "mason", "after").await;
-    assert_once(&browser.lines_to("after").await, &["before", "meanwhile", "after"]);
+    assert_once(&browser.messages_up_to("after").await, &["before", "meanwhile", "after"]);
 }
 
-/// The bus behind the node is lost, the node is not: the page says whose fault it is, and shows a gap where there is one.
+/// The node runs but has lost Redis: the page names the cause, and marks the gap.
 #[tokio::test]
 async fn page_reports_a_lost_store_and_marks_the_gap() {
     let mut redis = Redis::start().await;
@@ -79,14 +78,14 @@ async fn page_reports_a_lost_store_and_marks_the_gap() {
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
     browser.live().await;
-    browser.say("ada", "before").await;
-    browser.lines_to("before").await;
+    browser.send("ada", "before").await;
+    browser.messages_up_to("before").await;
     redis.kill();
     assert!(browser.status("storeless").await.contains("chat-1"));
     redis.restart().await;
     browser.live().await;
-    browser.say("ada", "after").await;
-    browser.lines_to("after").await;
+    browser.send("ada", "after").await;
+    browser.messages_up_to("after").await;
     assert_eq!(browser.run("return document.querySelectorAll('p.gap[data-reason=reset]').length").await, 1);
     let order = "const gap = document.querySelector('p.gap');
         return [gap.previousElementSibling, gap.nextElementSibling].map((line) => line.querySelector('.text').textContent)";

@@ -1,10 +1,10 @@
 //! What the page refuses, whatever a message, a name or an address holds: to run a script, to make elements of text, and
 //! to send requests elsewhere.
 
-use super::{ROOMS, badge_is, texts};
+use super::{ROOMS, texts, wait_for_badge};
 use crate::support::{Browser, Node};
 
-/// Text from the page's own HTML and text from the stream: both are shown as they were typed, and nothing of them runs.
+/// Texts in the HTML of the page and from the stream are both shown as they were typed, and nothing in them runs.
 #[tokio::test]
 async fn markup_is_shown_as_text_and_never_runs() {
     let node = Node::start(&[]).await;
@@ -15,14 +15,14 @@ async fn markup_is_shown_as_text_and_never_runs() {
     browser.open(&node.url("/lobby")).await;
     browser.live().await;
     node.post("lobby", sender, hostile).await;
-    browser.say(sender, &format!("{hostile} typed")).await;
-    let lines = browser.lines_to(&format!("{hostile} typed")).await;
+    browser.send(sender, &format!("{hostile} typed")).await;
+    let lines = browser.messages_up_to(&format!("{hostile} typed")).await;
     assert_eq!(texts(&lines), [hostile, hostile, &format!("{hostile} typed")]);
     assert!(lines.iter().all(|line| line.sender == sender), "{lines:?}");
     assert_eq!(browser.run("return document.querySelectorAll('[role=log] :is(img, script, b)').length").await, 0);
     assert_eq!(browser.run("return window.ran ?? 'nothing ran'").await, "nothing ran");
-    browser.write("#room", "<b>room</b>\n").await;
-    browser.said("#room-error").await;
+    browser.type_into("#room", "<b>room</b>\n").await;
+    browser.non_empty_text("#room-error").await;
     assert_eq!(browser.path().await, "/lobby");
     browser.open(&node.url("/%3Cimg%20src=x%20onerror=%22window.ran=1%22%3E")).await;
     assert_eq!(browser.run("return document.querySelectorAll('img[onerror]').length").await, 0);
@@ -30,11 +30,11 @@ async fn markup_is_shown_as_text_and_never_runs() {
     assert!(console.iter().all(|line| line.contains("404")), "{console:?}");
 }
 
-/// Whatever is written, it is shown, and nobody hears of it: no request leaves for where a message points.
+/// Messages are only shown: the page sends no request to an address that a message or a name holds.
 #[tokio::test]
 async fn nothing_in_a_message_or_a_name_runs_or_is_fetched() {
     let node = Node::start(&[]).await;
-    let browser = Browser::recording().await;
+    let browser = Browser::recording_requests().await;
     let port = node.address().port();
     let spy = format!("http://spy.localhost:{port}");
     let message = format!(
@@ -44,10 +44,10 @@ async fn nothing_in_a_message_or_a_name_runs_or_is_fetched() {
     let name = "<img/src=//spy.localhost>\"'&lt;b>";
     node.post("lobby", name, &message).await;
     browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    browser.complete().await;
     node.post("lobby", name, &message).await;
-    browser.say(name, &format!("{message} mine")).await;
-    let lines = browser.lines_to(&format!("{message} mine")).await;
+    browser.send(name, &format!("{message} mine")).await;
+    let lines = browser.messages_up_to(&format!("{message} mine")).await;
     assert_eq!(lines.len(), 3);
     assert!(lines.iter().all(|line| line.text.starts_with(&message) && line.sender == name), "{lines:?}");
     assert_eq!(browser.run("return window.ran ?? 'nothing ran'").await, "nothing ran");
@@ -71,12 +71,12 @@ async fn trusted_types_refuse_markup_made_of_text() {
     }
 }
 
-/// Whatever is typed, shown, opened and clicked on: the page talks to the server that it came from.
+/// Whatever is typed, shown, opened and clicked on, the page sends requests to its own server only.
 #[tokio::test]
 async fn page_sends_requests_to_its_own_server_only() {
     let node = Node::start(&[ROOMS]).await;
-    let browser = Browser::recording().await;
-    browser.leave().await; // its own first page
+    let browser = Browser::recording_requests().await;
+    browser.leave().await; // the start page of the browser
     browser.requests().await;
     let texts = [
         "look: https://example.com/a.png and http://example.org/?q=1 mailto:a@example.net",
@@ -87,9 +87,9 @@ async fn page_sends_requests_to_its_own_server_only() {
         node.post("lobby", "https://example.com/", text).await;
     }
     browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    browser.complete().await;
     for (index, text) in texts.into_iter().enumerate() {
-        browser.say("https://example.com/", text).await;
+        browser.send("https://example.com/", text).await;
         browser
             .until(&format!("return document.querySelectorAll('.message[data-id]').length === {}", index + 4))
             .await;
@@ -98,11 +98,11 @@ async fn page_sends_requests_to_its_own_server_only() {
     browser.until("return Boolean(document.querySelector('dialog.help[open]'))").await;
     browser.run("document.querySelector('dialog.help').close()").await;
     node.post("garden", "mason", "https://example.com/ @https").await;
-    badge_is(&browser, "garden", "@1").await;
+    wait_for_badge(&browser, "garden", "@1").await;
     let links = "return document.querySelectorAll('.message a[href*=\"example\"]').length";
-    assert!(browser.run(links).await.as_u64() > Some(5), "no links, no temptation");
+    assert!(browser.run(links).await.as_u64() > Some(5), "there are links to other sites");
     browser.open(&node.url("/garden")).await;
-    browser.whole().await;
+    browser.complete().await;
     let requests = browser.requests().await;
     assert!(requests.iter().any(|url| url.contains("/subscribe/")), "{requests:?}");
     let others: Vec<&String> = requests

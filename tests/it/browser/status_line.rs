@@ -7,19 +7,20 @@ use serde_json::json;
 use super::{HEARTBEAT, shown_texts};
 use crate::support::{Browser, Node, Proxy, Redis, Stream, free_port, key};
 
-/// Keeps every state that the status line shows, from the first.
-const RECORDED: &str = "window.states = [];
+/// Records every state that the status line shows, from the first.
+const RECORD_STATES: &str = "window.states = [];
     new MutationObserver(() => {
         const line = document.querySelector('p.status');
         const said = line && line.dataset.state && `${line.dataset.state}: ${line.textContent.replace(/ (\\d+ s|…) .*/, '')}`;
         if (said && window.states.at(-1) !== said) window.states.push(said);
     }).observe(document, { subtree: true, childList: true, attributes: true, characterData: true });";
 
+/// Counts the elements that match a selector.
 async fn count(browser: &Browser, selector: &str) -> serde_json::Value {
     browser.run(&format!("return document.querySelectorAll('{selector}').length")).await
 }
 
-/// Seconds to the next attempt, as the page counts them.
+/// Returns the seconds to the next attempt that the page shows.
 async fn countdown(browser: &Browser) -> u64 {
     let text = browser.text("p.status .left").await;
     text.strip_suffix(" s")
@@ -31,26 +32,26 @@ async fn countdown(browser: &Browser) -> u64 {
 async fn status_goes_from_connecting_to_live_on_the_named_node() {
     let node = Node::start(&[("NODE", "chat-7")]).await;
     let browser = Browser::start().await;
-    browser.before(RECORDED).await;
+    browser.run_on_new_pages(RECORD_STATES).await;
     browser.open(&node.url("/lobby")).await;
     assert_eq!(browser.status("live").await, "Live on chat-7");
     assert_eq!(
         browser.run("return window.states").await,
         json!(["connecting: Connecting…", "live: Live on chat-7"])
     );
-    assert_eq!(count(&browser, "p.status button").await, 0, "nothing to do while all is well");
+    assert_eq!(count(&browser, "p.status button").await, 0, "a live page offers no button");
     assert_eq!(browser.console().await, [""; 0]);
 }
 
-/// The first failure may be over in a moment; from the second on the page is offline. It waits longer each time, and tells
-/// how long; with chance out of the way 5, 10, 20 and 30 seconds.
+/// After the first failure the page is reconnecting, from the second on it is offline. It shows how long it waits: without
+/// jitter 5, 10, 20, and then 30 seconds.
 #[tokio::test]
 async fn offline_page_counts_down_and_reconnects_on_demand() {
     let node = Node::start(&[HEARTBEAT, ("NODE", "chat-1")]).await;
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
     browser.open(&proxy.url("/lobby")).await;
-    browser.whole().await;
+    browser.complete().await;
     browser.run("Math.random = () => 0.9999").await;
     proxy.cut();
     assert!(browser.status("reconnecting").await.starts_with("Lost chat-1; reconnecting…"));
@@ -75,58 +76,59 @@ async fn offline_page_counts_down_and_reconnects_on_demand() {
     assert_eq!(browser.text("p.status button").await, "Reconnect now");
     browser.click("p.status button").await;
     assert_eq!(browser.status("live").await, "Live on chat-1");
-    assert!(then.elapsed() < Duration::from_secs(left - 5), "the button did nothing, the time did");
+    assert!(
+        then.elapsed() < Duration::from_secs(left - 5),
+        "the page waited for its timer instead of the button"
+    );
     assert_eq!(count(&browser, "p.status button").await, 0);
     node.post("lobby", "mason", "welcome back").await;
-    browser.lines_to("welcome back").await;
+    browser.messages_up_to("welcome back").await;
     let console = browser.console().await;
     assert!(console.iter().all(|line| line.contains("net::ERR_")), "{console:?}");
 }
 
-/// What the operating system says of the network is heard at once, both ways.
+/// The page reacts at once to the `offline` and `online` events of the browser.
 #[tokio::test]
 async fn page_is_offline_while_the_browser_has_no_network() {
     let node = Node::start(&[]).await;
-    let browser = Browser::start().await;
-    browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    let browser = Browser::in_lobby(&node).await;
     browser.run("Math.random = () => 0.9999").await;
-    browser.network(false).await;
+    browser.set_network(false).await;
     browser.status("offline").await;
-    browser.say("ada", "into the blue").await;
+    browser.send("ada", "into the blue").await;
     browser.pending_are(&["into the blue"]).await;
     browser
         .until(
             "document.querySelector('p.status button').click();
         return parseInt(document.querySelector('p.status .left').textContent) > 25",
         )
-        .await; // a long way to the next attempt
+        .await; // the next attempt is far away
     let then = Instant::now();
-    browser.network(true).await;
+    browser.set_network(true).await;
     browser.live().await;
-    assert!(then.elapsed() < Duration::from_secs(20), "it waited for its turn");
-    browser.lines_to("into the blue").await;
+    assert!(then.elapsed() < Duration::from_secs(20), "the page waited for its next attempt");
+    browser.messages_up_to("into the blue").await;
 }
 
-/// A network that swallows everything closes nothing: only heartbeats that do not come tell of it.
+/// A network that drops every packet closes no connection; only the missing heartbeats reveal it.
 #[tokio::test]
 async fn missing_heartbeats_reveal_a_dead_stream() {
     let node = Node::start(&[HEARTBEAT]).await;
-    let (proxy, browser) = Browser::cuttable(&node, "before").await;
+    let (proxy, browser) = Browser::behind_proxy(&node, "before").await;
     proxy.silence();
     let then = Instant::now();
     node.post("lobby", "mason", "meanwhile").await;
     browser.status("reconnecting").await;
-    assert!(then.elapsed() < Duration::from_secs(40), "the interval that the node tells is not heeded");
+    assert!(then.elapsed() < Duration::from_secs(40), "the page ignores the heartbeat interval of the node");
     assert_eq!(shown_texts(&browser).await, ["before"]);
     proxy.restore();
     browser.live().await;
     node.post("lobby", "mason", "after").await;
-    browser.lines_to("after").await;
+    browser.messages_up_to("after").await;
     assert_eq!(shown_texts(&browser).await, ["before", "meanwhile", "after"]);
 }
 
-/// After sleep no timer has run, and the clock has moved on: a page that is looked at again does not wait for a timer.
+/// After sleep the clock has moved on, but no timer has run: a page that becomes visible does not wait for one.
 #[tokio::test]
 async fn waking_page_replaces_an_overdue_stream() {
     let node = Node::start(&[("HEARTBEAT", "60")]).await;
@@ -134,20 +136,20 @@ async fn waking_page_replaces_an_overdue_stream() {
     let counted = "window.EventSource = class extends EventSource {
         constructor(...about) { super(...about); window.opened = 1 + (window.opened ?? 0); }
     }";
-    browser.before(counted).await;
+    browser.run_on_new_pages(counted).await;
     browser.open(&node.url("/lobby")).await;
-    browser.whole().await;
+    browser.complete().await;
     let wakes = |event: &str| format!("const before = opened; {event}; return opened - before");
     let looked_at = "document.dispatchEvent(new Event('visibilitychange'))";
-    assert_eq!(browser.run(&wakes(looked_at)).await, 0, "all was well");
+    assert_eq!(browser.run(&wakes(looked_at)).await, 0, "the stream was not overdue");
     browser.run("const now = Date.now; let slept = 0; Date.now = () => now() + slept; window.sleep = () => (slept += 3_600_000)").await;
     for event in [looked_at, "window.dispatchEvent(new Event('online'))"] {
-        // In one step: awake, the page finds out by itself, too.
+        // In one step, since the timer of the page would notice it soon.
         assert_eq!(browser.run(&wakes(&format!("sleep(); {event}"))).await, 1, "{event}");
         browser.live().await;
         let text = format!("good morning {}", event.len());
         node.post("lobby", "mason", &text).await;
-        browser.lines_to(&text).await;
+        browser.messages_up_to(&text).await;
     }
 }
 
@@ -165,9 +167,9 @@ async fn page_loaded_without_a_store_fills_up_when_it_is_back() {
     assert_eq!(shown_texts(&browser).await, [""; 0]);
     redis.restart().await;
     browser.live().await;
-    browser.lines_to("message 3").await;
+    browser.messages_up_to("message 3").await;
     node.post("lobby", "mason", "message 4").await;
-    browser.lines_to("message 4").await;
+    browser.messages_up_to("message 4").await;
     assert_eq!(shown_texts(&browser).await, ["message 1", "message 2", "message 3", "message 4"]);
     assert_eq!(count(&browser, "p.gap").await, 0);
 }
@@ -176,7 +178,7 @@ async fn page_loaded_without_a_store_fills_up_when_it_is_back() {
 async fn missing_messages_are_marked_once_in_the_log() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[HEARTBEAT]).await;
-    let (proxy, browser) = Browser::cuttable(&node, "before").await;
+    let (proxy, browser) = Browser::behind_proxy(&node, "before").await;
     proxy.cut();
     browser.status("reconnecting").await;
     for text in ["lost", "lost too", "kept"] {
@@ -185,21 +187,25 @@ async fn missing_messages_are_marked_once_in_the_log() {
     let _: u64 = redis.cmd(&["XTRIM", &key("lobby"), "MAXLEN", "1"]).await;
     proxy.restore();
     browser.live().await;
-    browser.lines_to("kept").await;
+    browser.messages_up_to("kept").await;
     let log = "return [...document.querySelectorAll('.lines > :is(.message, .gap)')].map((line) =>
         line.matches('.gap') ? `gap: ${line.dataset.reason}` : line.querySelector('.text').textContent)";
     assert_eq!(browser.run(log).await, json!(["before", "gap: trimmed", "kept"]));
     assert!(browser.text("p.gap").await.starts_with("Messages are missing here"));
-    assert_eq!(browser.status("live").await, browser.text("p.status").await, "the line of the log is no state");
+    assert_eq!(
+        browser.status("live").await,
+        browser.text("p.status").await,
+        "the line in the log is not the status line"
+    );
 }
 
-/// `backoff`: a node without room for another reader says so, and is asked again later.
+/// A full node sends `backoff`, and the page tries again later.
 #[tokio::test]
 async fn page_reports_a_full_node_and_connects_when_there_is_room() {
     let node = Node::start(&[("MAX_STREAMS", "1"), ("NODE", "chat-1")]).await;
     let reader = Stream::live(&node, "lobby").await;
     let browser = Browser::start().await;
-    browser.before("Math.random = () => 0").await;
+    browser.run_on_new_pages("Math.random = () => 0").await;
     browser.open(&node.url("/lobby")).await;
     let says = browser.status("reconnecting").await;
     assert!(says.starts_with("chat-1 is full; trying again soon…") && says.contains("Reconnect now"), "{says}");
@@ -207,18 +213,18 @@ async fn page_reports_a_full_node_and_connects_when_there_is_room() {
     assert_eq!(browser.status("live").await, "Live on chat-1");
 }
 
-/// A deploy: the node sends its readers away, and the page names the one that takes its place.
+/// On a deploy the node closes its streams, and the page names the node that replaces it.
 #[tokio::test]
 async fn page_moves_on_from_a_node_that_shuts_down() {
     let redis = Redis::start().await;
     let bind = format!("127.0.0.1:{}", free_port());
     let mut old = Node::on(&redis, &[("BIND", &bind), ("NODE", "chat-1"), ("DRAIN", "1")]).await;
     let browser = Browser::start().await;
-    browser.before(RECORDED).await;
+    browser.run_on_new_pages(RECORD_STATES).await;
     browser.open(&old.url("/lobby")).await;
-    browser.whole().await;
-    browser.say("ada", "before").await;
-    browser.lines_to("before").await;
+    browser.complete().await;
+    browser.send("ada", "before").await;
+    browser.messages_up_to("before").await;
     old.terminate();
     old.exit().await;
     let new = Node::on(&redis, &[("BIND", &bind), ("NODE", "chat-2")]).await;
@@ -226,6 +232,6 @@ async fn page_moves_on_from_a_node_that_shuts_down() {
     let states = browser.run("return window.states.join('; ')").await;
     assert!(states.as_str().is_some_and(|all| all.contains("chat-1 is closing; moving on…")), "{states}");
     new.post("lobby", "mason", "after").await;
-    browser.lines_to("after").await;
+    browser.messages_up_to("after").await;
     assert_eq!(shown_texts(&browser).await, ["before", "after"]);
 }

@@ -6,12 +6,13 @@ use reqwest::Method;
 
 use crate::support::{Answer, Node, Stream};
 
-/// Bytes of the first view of a room, compressed.
-const MOST: usize = 20_000;
+/// The most bytes that the first view of a room may have, compressed.
+const MAX_FIRST_VIEW_BYTES: usize = 20_000;
 
+/// The content codings that browsers accept.
 const CODINGS: [&str; 2] = ["gzip", "br"];
 
-/// What a compressed answer says.
+/// Returns the text of a compressed response.
 fn decoded(answer: &Answer) -> String {
     let (mut text, body) = (String::new(), answer.body.as_slice());
     let read = match answer.header("content-encoding").as_str() {
@@ -24,27 +25,28 @@ fn decoded(answer: &Answer) -> String {
     text
 }
 
+/// Gets a path with this `Accept-Encoding`.
 async fn get(node: &Node, path: &str, accepted: &str) -> Answer {
     let request = node.request(Method::GET, path).header("Accept", "text/html").header("Accept-Encoding", accepted);
     node.send(request).await.expect(200)
 }
 
-/// The values of an attribute of the tags that hold `part`.
-fn values(page: &str, part: &str, attribute: &str) -> Vec<String> {
+/// Returns the values of an attribute in the tags that contain `part`.
+fn attribute_values(page: &str, part: &str, attribute: &str) -> Vec<String> {
     let tags = page.split('<').filter(|tag| tag.contains(part));
     let value = |tag: &str| Some(tag.split(&format!(" {attribute}=\"")).nth(1)?.split('"').next()?.to_owned());
     tags.filter_map(value).collect()
 }
 
-/// The modules that a module needs before it runs.
+/// Returns the modules that a module imports statically.
 fn imports(module: &str) -> Vec<String> {
     let statements = module.split(';').map(str::trim_start).filter(|text| text.contains("from './"));
     let name = |text: &str| Some(text.split("from './").nth(1)?.split('\'').next()?.to_owned());
     statements.filter_map(name).collect()
 }
 
-/// Eighty characters of plain words, another text for each number.
-fn words(number: usize) -> String {
+/// Returns eighty characters of plain words, a different text for each number.
+fn sample_text(number: usize) -> String {
     const WORDS: [&str; 24] = [
         "deploy", "again", "coffee", "the", "node", "was", "slow", "today", "who", "broke", "it", "nobody", "yes", "I",
         "think", "we", "should", "wait", "for", "lunch", "and", "then", "look", "logs",
@@ -58,14 +60,16 @@ fn words(number: usize) -> String {
     text.chars().take(80).collect()
 }
 
-/// All that a first view fetches: the page, and what it and its modules name.
+/// Returns what a first view fetches, with its bytes: the page, and the files that it and its modules name.
 async fn first_view(node: &Node, coding: &str) -> Vec<(String, usize)> {
     let page = get(node, "/lobby", coding).await;
     assert_eq!(page.header("content-encoding"), coding);
     let html = decoded(&page);
     assert_eq!(html.matches("data-id=").count(), 50);
-    let mut wanted: BTreeSet<String> =
-        values(&html, "link", "href").into_iter().chain(values(&html, "script", "src")).collect();
+    let mut wanted: BTreeSet<String> = attribute_values(&html, "link", "href")
+        .into_iter()
+        .chain(attribute_values(&html, "script", "src"))
+        .collect();
     let mut fetched = vec![("the page".to_owned(), page.body.len())];
     while let Some(path) = wanted.pop_first() {
         if fetched.iter().any(|(known, _)| *known == path) {
@@ -85,23 +89,23 @@ async fn first_view(node: &Node, coding: &str) -> Vec<(String, usize)> {
 async fn first_view_of_50_messages_is_at_most_20_kb() {
     let node = Node::start(&[("RATE_LIMIT", "0")]).await;
     for number in 0..60 {
-        node.post("lobby", ["mason", "ada", "grace"][number % 3], &words(number)).await;
+        node.post("lobby", ["mason", "ada", "grace"][number % 3], &sample_text(number)).await;
     }
     for coding in CODINGS {
         let fetched = first_view(&node, coding).await;
         let all: usize = fetched.iter().map(|(_, bytes)| bytes).sum();
-        assert!(all <= MOST, "{coding}: {all} bytes: {fetched:?}");
+        assert!(all <= MAX_FIRST_VIEW_BYTES, "{coding}: {all} bytes: {fetched:?}");
     }
 }
 
-/// "modules preloaded": no module is found only when another has come.
+/// A module that the page does not name is fetched only when another one has arrived.
 #[tokio::test]
 async fn page_preloads_every_module_of_the_first_view() {
     let node = Node::start(&[]).await;
     let html = decoded(&get(&node, "/lobby", "identity").await);
-    let named: BTreeSet<String> = values(&html, "modulepreload", "href")
+    let named: BTreeSet<String> = attribute_values(&html, "modulepreload", "href")
         .into_iter()
-        .chain(values(&html, "type=\"module\"", "src"))
+        .chain(attribute_values(&html, "type=\"module\"", "src"))
         .collect();
     assert!(!named.is_empty());
     for path in &named {
@@ -118,7 +122,7 @@ async fn pages_and_assets_use_a_coding_that_the_client_accepts() {
     let node = Node::start(&[]).await;
     node.post("lobby", "mason", "caf\u{e9} \u{1f600}").await;
     let page = decoded(&get(&node, "/lobby", "identity").await);
-    let asset = values(&page, "stylesheet", "href").remove(0);
+    let asset = attribute_values(&page, "stylesheet", "href").remove(0);
     for path in ["/lobby", &asset] {
         let plain = get(&node, path, "identity").await;
         assert_eq!((plain.header("content-encoding"), plain.header("vary")), (String::new(), "Accept-Encoding".into()));
@@ -136,7 +140,7 @@ async fn pages_and_assets_use_a_coding_that_the_client_accepts() {
     }
 }
 
-/// "streams never": nothing may hold back what was written.
+/// A compressor could hold back what was written.
 #[tokio::test]
 async fn streams_are_never_compressed() {
     let node = Node::start(&[]).await;

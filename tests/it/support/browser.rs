@@ -1,7 +1,7 @@
-//! A real Chromium, driven by chromedriver, with a profile of its own that goes with it.
+//! A headless Chromium, driven by chromedriver, with a profile that is deleted with it.
 
 mod faults;
-mod looks;
+mod interaction;
 mod outbox;
 mod permit;
 mod tabs;
@@ -25,12 +25,12 @@ use tempfile::TempDir;
 
 use permit::{Permit, permit};
 
-use super::{DEADLINE, process::Process, within};
+use super::{DEADLINE, Node, process::Process, within};
 
-pub use looks::key as keyboard;
+pub use interaction::key as keyboard;
 
-/// What a browser without a screen needs, and what keeps it from talking to anybody else.
-const FLAGS: [&str; 10] = [
+/// What a headless browser needs, and what keeps it from sending requests of its own.
+const CHROMIUM_FLAGS: [&str; 10] = [
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
@@ -43,11 +43,11 @@ const FLAGS: [&str; 10] = [
     "--window-size=1000,800",
 ];
 
-/// How long a page may take: browsers are slow starters on a busy machine, and pages wait for timers of their own.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a page may take: browsers start slowly on a busy machine, and pages wait for timers of their own.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The lines of the log as a person sees them, with the ids that programs see; not those that are still to be sent.
-const LINES: &str =
+/// Returns the messages in the log, without those that are pending.
+const SHOWN_MESSAGES: &str =
     "return [...document.querySelectorAll('[role=log].messages .message:not([data-key])')].map((line) => ({
     id: line.dataset.id ?? '',
     sender: line.querySelector('bdi.sender').textContent,
@@ -58,19 +58,19 @@ const LINES: &str =
 pub struct Browser {
     client: Client,
     pid: Pid,
-    /// Chromedriver's port.
+    /// The port of chromedriver.
     port: u16,
     session: String,
     capabilities: Value,
     _driver: Process,
     profile: TempDir,
-    /// The last field, since fields are dropped in order: the next test may begin when this browser is gone.
+    /// Held until the browser is gone: fields are dropped in order, so this is the last.
     _permit: Permit,
 }
 
 /// A message on the page.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Line {
+pub struct ShownMessage {
     pub id: String,
     pub sender: String,
     pub text: String,
@@ -78,22 +78,31 @@ pub struct Line {
 }
 
 impl Browser {
+    /// Starts a browser.
     pub async fn start() -> Browser {
         Browser::with(&[], json!({})).await
     }
 
-    /// A browser where no page may run scripts.
+    /// Starts a browser with the complete page of the lobby.
+    pub async fn in_lobby(node: &Node) -> Browser {
+        let browser = Browser::start().await;
+        browser.open(&node.url("/lobby")).await;
+        browser.complete().await;
+        browser
+    }
+
+    /// Starts a browser that runs no scripts.
     pub async fn without_javascript() -> Browser {
         Browser::with(&[], json!({ "profile.managed_default_content_settings.javascript": 2 })).await
     }
 
-    /// A browser with further command line flags and preferences.
+    /// Starts a browser with further command line flags and preferences.
     pub async fn with(flags: &[&str], preferences: Value) -> Browser {
         Browser::launch(flags, preferences, json!({ "browser": "ALL" })).await
     }
 
     async fn launch(flags: &[&str], preferences: Value, logs: Value) -> Browser {
-        let permit = permit().await; // first, so that no deadline runs meanwhile
+        let permit = permit().await; // before anything that has a deadline
         let profile = tempfile::tempdir().expect("a directory for the browser");
         let driver = Process::spawn(
             Command::new("chromedriver")
@@ -101,10 +110,9 @@ impl Browser {
                 .env("HOME", profile.path())
                 .env("TMPDIR", profile.path()),
         );
-        let port =
-            patiently("chromedriver", async || port_in(&driver.line_with("started successfully on port")?)).await;
+        let port = wait_for("chromedriver", async || port_in(&driver.line_with("started successfully on port")?)).await;
         let data = format!("--user-data-dir={}", profile.path().join("profile").display());
-        let arguments: Vec<&str> = FLAGS.iter().chain(flags).copied().chain([data.as_str()]).collect();
+        let arguments: Vec<&str> = CHROMIUM_FLAGS.iter().chain(flags).copied().chain([data.as_str()]).collect();
         let capabilities = json!({
             "goog:chromeOptions": { "args": arguments, "prefs": preferences },
             "goog:loggingPrefs": logs,
@@ -122,31 +130,33 @@ impl Browser {
         self.client.refresh().await.expect("a page");
     }
 
+    /// Returns the path of the current address.
     pub async fn path(&self) -> String {
         self.client.current_url().await.expect("an address").path().to_owned()
     }
 
-    /// The value of a script's `return`.
+    /// Runs a script and returns what it returns.
     pub async fn run(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.expect("a script that runs")
     }
 
+    /// Returns the first element that matches a selector.
     pub async fn find(&self, selector: &str) -> Element {
         self.client.find(Locator::Css(selector)).await.unwrap_or_else(|error| panic!("{selector}: {error}"))
     }
 
-    /// The text of an element, as it is rendered.
+    /// Returns the text of an element as it is rendered.
     pub async fn text(&self, selector: &str) -> String {
         self.find(selector).await.text().await.expect("a text")
     }
 
-    /// The value in a box of a form.
+    /// Returns the value of a form field.
     pub async fn value(&self, selector: &str) -> String {
         self.find(selector).await.prop("value").await.expect("a property").unwrap_or_default()
     }
 
-    /// Types into a box, over what stood there.
-    pub async fn write(&self, selector: &str, text: &str) {
+    /// Replaces the value of a form field by typing.
+    pub async fn type_into(&self, selector: &str, text: &str) {
         let element = self.find(selector).await;
         element.clear().await.expect("a box that can be emptied");
         element.send_keys(text).await.expect("a box to write in");
@@ -156,60 +166,62 @@ impl Browser {
         self.find(selector).await.click().await.expect("something to click on");
     }
 
-    /// Waits until the page is in a room and its status line says so.
+    /// Waits until the status line is `live`.
     pub async fn live(&self) {
         self.status("live").await;
     }
 
-    /// Waits until the status line has this state, and gives its sentence.
+    /// Waits until the status line has this state, and returns its text.
     pub async fn status(&self, state: &str) -> String {
         let selector = format!("p.status[role=status][data-state={state}]");
         let client = &self.client;
-        let found = client.wait().at_most(PATIENCE).for_element(Locator::Css(&selector)).await;
+        let found = client.wait().at_most(PAGE_TIMEOUT).for_element(Locator::Css(&selector)).await;
         let element = found.unwrap_or_else(|error| panic!("the status never became {state}: {error}"));
         element.text().await.expect("a sentence")
     }
 
     /// Waits until a script returns true.
     pub async fn until(&self, script: &str) {
-        patiently(script, async || (self.run(script).await == true).then_some(())).await;
+        wait_for(script, async || (self.run(script).await == true).then_some(())).await;
     }
 
-    /// Waits until an element has a text, and gives it.
-    pub async fn said(&self, selector: &str) -> String {
-        patiently(&format!("a text in {selector}"), async || {
+    /// Waits until an element has a text, and returns it.
+    pub async fn non_empty_text(&self, selector: &str) -> String {
+        wait_for(&format!("a text in {selector}"), async || {
             let text = self.text(selector).await;
             (!text.is_empty()).then_some(text)
         })
         .await
     }
 
-    /// Waits until the console says something with `part` in it.
-    pub async fn logged(&self, part: &str) {
+    /// Waits until the console has a line that contains `part`.
+    pub async fn console_has(&self, part: &str) {
         let said = async || self.console().await.iter().any(|line| line.contains(part)).then_some(());
-        patiently(&format!("{part:?} on the console"), said).await;
+        wait_for(&format!("{part:?} on the console"), said).await;
     }
 
-    /// Sends a message as a person does, with the button; whether it was stored is another question.
-    pub async fn say(&self, sender: &str, message: &str) {
-        self.write("#sender", sender).await;
-        self.write("#message", message).await;
+    /// Types a name and a message and clicks on Send. Does not wait until the message is stored.
+    pub async fn send(&self, sender: &str, message: &str) {
+        self.type_into("#sender", sender).await;
+        self.type_into("#message", message).await;
         self.click("form.composer button").await;
     }
 
-    pub async fn lines(&self) -> Vec<Line> {
-        serde_json::from_value(self.run(LINES).await).expect("lines")
+    /// Returns the messages in the log, without those that are pending.
+    pub async fn messages(&self) -> Vec<ShownMessage> {
+        serde_json::from_value(self.run(SHOWN_MESSAGES).await).expect("lines")
     }
 
-    /// Waits until the last line has this text, and gives all lines.
-    pub async fn lines_to(&self, text: &str) -> Vec<Line> {
-        patiently(&format!("the line {text:?}"), async || {
-            let lines = self.lines().await;
+    /// Waits until the last message has this text, and returns all of them.
+    pub async fn messages_up_to(&self, text: &str) -> Vec<ShownMessage> {
+        wait_for(&format!("the line {text:?}"), async || {
+            let lines = self.messages().await;
             (lines.last()?.text == text).then_some(lines)
         })
         .await
     }
 
+    /// Ends the session, and with it the browser.
     fn close(&self) -> io::Result<()> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port))?;
         socket.set_read_timeout(Some(DEADLINE))?;
@@ -217,7 +229,7 @@ impl Browser {
         socket.read_exact(&mut [0; 12])
     }
 
-    /// What the console says since it was asked last: errors, violations of the policy, failed requests.
+    /// Returns the lines of the console since the last call: errors, violations of the CSP, failed requests.
     pub async fn console(&self) -> Vec<String> {
         self.log("browser").await.iter().map(Value::to_string).collect()
     }
@@ -229,7 +241,7 @@ impl Browser {
         }
     }
 
-    /// A command that only chromedriver knows.
+    /// Sends a command that is chromedriver's own, not WebDriver's.
     async fn command(&self, path: &str, parameters: Value) -> Value {
         let url = format!("http://127.0.0.1:{}/session/{}/{path}", self.port, self.session);
         let request = reqwest::Client::new().post(url).json(&parameters);
@@ -249,8 +261,8 @@ async fn connect(port: u16, capabilities: &Value) -> (Client, String, Pid) {
     (client, session, Pid::from_raw(pid.try_into().expect("a pid fits")))
 }
 
-/// A chromedriver that is killed leaves its browser behind, and a browser that is killed leaves children that go on
-/// writing into the profile. So the session is closed first; only where that fails is the browser killed.
+/// Closes the session first and kills the browser only if that fails: killing chromedriver would leave the browser behind,
+/// and killing the browser would leave children that still write into the profile.
 impl Drop for Browser {
     fn drop(&mut self) {
         if self.close().is_err() {
@@ -259,8 +271,8 @@ impl Drop for Browser {
     }
 }
 
-/// As `eventually`, for what a browser does.
-pub async fn patiently<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+/// Waits like `eventually`, but as long as a page may take.
+pub async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {
             if let Some(answer) = ask().await {
@@ -269,7 +281,7 @@ pub async fn patiently<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    within(PATIENCE, what, asking).await
+    within(PAGE_TIMEOUT, what, asking).await
 }
 
 fn port_in(line: &str) -> Option<u16> {

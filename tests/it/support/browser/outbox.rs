@@ -1,9 +1,10 @@
-//! What is still to be sent, as a person sees it.
+//! Pending messages, as the page shows them.
 
 use serde::Deserialize;
 
-use super::{Browser, PATIENCE};
+use super::{Browser, PAGE_TIMEOUT};
 
+/// Returns the messages that are pending or have failed.
 const PENDING: &str = "return [...document.querySelectorAll('[role=log].messages .message[data-key]')].map((line) => ({
     text: line.querySelector('p.text').textContent,
     failed: line.classList.contains('failed') && !line.classList.contains('pending'),
@@ -13,34 +14,35 @@ const PENDING: &str = "return [...document.querySelectorAll('[role=log].messages
 
 /// A message that is pending or has failed.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Pending {
+pub struct PendingMessage {
     pub text: String,
     pub failed: bool,
-    /// Nothing, as long as it takes no longer than it should.
+    /// The note at the message; empty for the first second.
     pub says: String,
     pub offers: Vec<String>,
 }
 
 impl Browser {
-    pub async fn pending(&self) -> Vec<Pending> {
+    /// Returns the messages that are pending or have failed.
+    pub async fn pending(&self) -> Vec<PendingMessage> {
         serde_json::from_value(self.run(PENDING).await).expect("pending lines")
     }
 
     /// Waits until these messages, and no others, are pending.
-    pub async fn pending_are(&self, texts: &[&str]) -> Vec<Pending> {
+    pub async fn pending_are(&self, texts: &[&str]) -> Vec<PendingMessage> {
         self.pending_until(&format!("{texts:?}"), |pending| {
             pending.iter().map(|line| line.text.as_str()).eq(texts.iter().copied())
         })
         .await
     }
 
-    /// Waits until the only pending line says this, and gives it.
-    pub async fn pending_says(&self, part: &str) -> Pending {
-        let only = |pending: &[Pending]| pending.len() == 1 && pending[0].says.contains(part);
+    /// Waits until one message is pending and its note contains `part`, and returns it.
+    pub async fn pending_says(&self, part: &str) -> PendingMessage {
+        let only = |pending: &[PendingMessage]| pending.len() == 1 && pending[0].says.contains(part);
         self.pending_until(&format!("{part:?}"), only).await.remove(0)
     }
 
-    async fn pending_until(&self, what: &str, right: impl Fn(&[Pending]) -> bool) -> Vec<Pending> {
+    async fn pending_until(&self, what: &str, right: impl Fn(&[PendingMessage]) -> bool) -> Vec<PendingMessage> {
         let mut last = Vec::new();
         let asking = async {
             loop {
@@ -50,13 +52,13 @@ impl Browser {
                 }
             }
         };
-        let late = tokio::time::timeout(PATIENCE, asking).await.is_err();
+        let late = tokio::time::timeout(PAGE_TIMEOUT, asking).await.is_err();
         assert!(!late, "pending is not {what}, but {last:?}");
         last
     }
 
-    /// Clicks on what the first pending line offers.
-    pub async fn choose(&self, offer: &str) {
+    /// Clicks on a button at a pending message.
+    pub async fn click_offer(&self, offer: &str) {
         let script = format!(
             "const offers = [...document.querySelectorAll('[data-key] .note button')];
             const button = offers.find((each) => each.textContent === '{offer}');
@@ -66,8 +68,8 @@ impl Browser {
         assert_eq!(self.run(&script).await, true, "nothing offers {offer:?}");
     }
 
-    /// Types a message into the box, and sends it with Enter.
-    pub async fn enter(&self, message: &str) {
-        self.write("#message", &format!("{message}\n")).await;
+    /// Types a message and sends it with Enter.
+    pub async fn send_by_enter(&self, message: &str) {
+        self.type_into("#message", &format!("{message}\n")).await;
     }
 }

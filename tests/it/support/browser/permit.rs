@@ -22,10 +22,10 @@ thread_local! {
     static HELD: Arc<Mutex<Weak<OwnedSemaphorePermit>>> = Arc::default();
 }
 
-/// Returns the permit of this test, and waits for one if it has none.
+/// Returns the permit of this test; waits for one if the test has none.
 ///
-/// A test has one permit however many browsers it starts, also at the same time: if each browser needed its own, tests
-/// with two of them could wait for each other forever.
+/// All browsers of a test share one permit: if each needed its own, two tests with two browsers each could wait for each
+/// other forever.
 pub async fn permit() -> Permit {
     let held = HELD.with(Arc::clone);
     let mut held = held.lock().await;

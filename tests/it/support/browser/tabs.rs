@@ -1,4 +1,4 @@
-//! Several tabs in one browser, and what it asks for.
+//! The tabs of a browser, and the requests it sends.
 
 use fantoccini::wd::WindowHandle;
 use serde_json::{Value, json};
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::Browser;
 
 impl Browser {
-    /// A browser that keeps account of its requests.
-    pub async fn recording() -> Browser {
+    /// Starts a browser that records its requests.
+    pub async fn recording_requests() -> Browser {
         Browser::launch(&[], json!({}), json!({ "browser": "ALL", "performance": "ALL" })).await
     }
 
-    /// The address of everything its tabs have asked for since it was asked last.
+    /// Returns the address of every request since the last call.
     pub async fn requests(&self) -> Vec<String> {
         let events = self.log("performance").await;
         let sent = events.iter().filter_map(|event| {
@@ -23,30 +23,31 @@ impl Browser {
         sent.collect()
     }
 
-    pub async fn here(&self) -> WindowHandle {
+    /// Returns the current tab.
+    pub async fn current_tab(&self) -> WindowHandle {
         self.client.window().await.expect("a tab")
     }
 
-    /// Opens an address in a further tab, and goes there.
-    pub async fn tab(&self, url: &str) -> WindowHandle {
+    /// Opens an address in a new tab and switches to it.
+    pub async fn open_tab(&self, url: &str) -> WindowHandle {
         let tab = self.client.new_window(true).await.expect("a tab").handle;
-        self.to(&tab).await;
+        self.switch_to(&tab).await;
         self.open(url).await;
         tab
     }
 
-    /// The only tab besides this one.
-    pub async fn other_than(&self, tab: &WindowHandle) -> WindowHandle {
+    /// Returns the tab that is not this one, where there are two.
+    pub async fn tab_other_than(&self, tab: &WindowHandle) -> WindowHandle {
         let tabs = self.client.windows().await.expect("tabs");
         tabs.into_iter().find(|each| each != tab).expect("another tab")
     }
 
-    /// Looks at a tab from now on; in front or not, it is asked and written to.
-    pub async fn to(&self, tab: &WindowHandle) {
+    /// Switches to a tab: everything else acts on it from now on.
+    pub async fn switch_to(&self, tab: &WindowHandle) {
         self.client.switch_to_window(tab.clone()).await.expect("a tab");
     }
 
-    /// Closes this tab; look at another then.
+    /// Closes this tab. Switch to another one afterwards.
     pub async fn close_tab(&self) {
         self.client.close_window().await.expect("a tab that closes");
     }
@@ -55,12 +56,12 @@ impl Browser {
         self.client.title().await.expect("a title")
     }
 
-    /// Runs a script in this tab before any of a page, from the next page on.
-    pub async fn before(&self, script: &str) {
+    /// Runs a script on each page that this tab opens from now on, before those of the page.
+    pub async fn run_on_new_pages(&self, script: &str) {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
     }
 
-    /// A command of the DevTools protocol for this tab.
+    /// Sends a command of the DevTools protocol to this tab.
     pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         self.command("goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
     }

@@ -1,18 +1,18 @@
-//! How a page is looked at: on what screen, in which colours, with which keys, and by what checks it.
+//! The screen and the preferences of the user, keys and taps, and what axe-core finds.
 
 use serde_json::{Value, json};
 
 use super::Browser;
 
-/// Looks for what would shut people out: <https://github.com/dequelabs/axe-core>.
+/// Checks accessibility: <https://github.com/dequelabs/axe-core>.
 const AXE: &str = include_str!("../../../axe/axe.min.js");
 
-/// What stands in the way of somebody, each with where it is.
+/// Returns the violations, each with its element and a summary.
 const VIOLATIONS: &str = "const { violations } = await axe.run();
     return violations.flatMap(({ id, nodes }) => nodes.map(({ target, html, failureSummary }) =>
         `${id}: ${target} ${html}\n${failureSummary}`));";
 
-/// Keys without a letter, for `press`.
+/// Keys without a character, for `press`.
 pub mod key {
     pub const BACKSPACE: char = '\u{e003}';
     pub const TAB: char = '\u{e004}';
@@ -25,85 +25,85 @@ pub mod key {
 }
 
 impl Browser {
-    /// A screen of this size from now on; a small one is a phone's, under fingers.
-    pub async fn screen(&self, width: u32, height: u32) {
+    /// Sets the size of the screen. One below 500 px is a phone's, with touch input.
+    pub async fn set_screen(&self, width: u32, height: u32) {
         let phone = width < 500;
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone });
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
         self.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": phone })).await;
     }
 
-    /// What the user has told the operating system to prefer: `("color-scheme", "dark")`.
-    pub async fn prefers(&self, what: &str, value: &str) {
+    /// Sets a preference of the user, such as `("color-scheme", "dark")`.
+    pub async fn set_preference(&self, what: &str, value: &str) {
         let features = json!([{ "name": format!("prefers-{what}"), "value": value }]);
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
-    /// Puts the browser where it is about noon, so that a test of days does not run through midnight.
-    pub async fn where_it_is_noon(&self) {
+    /// Sets the time zone to one where it is about noon, so that a test of days does not cross midnight.
+    pub async fn set_time_zone_to_noon(&self) {
         let script = "const late = new Date().getUTCHours() - 12; return `Etc/GMT${late < 0 ? late : `+${late}`}`";
         let zone = self.run(script).await;
         self.devtools("Emulation.setTimezoneOverride", json!({ "timezoneId": zone })).await;
     }
 
-    /// Types where the focus is. Keys that modify are held until the end.
+    /// Types into the focused element. Modifier keys are held until the end.
     pub async fn press(&self, keys: impl ToString) {
         let active = self.client.active_element().await.expect("a focus");
         active.send_keys(&keys.to_string()).await.expect("somewhere to type");
     }
 
-    /// Enters a text in one go where the focus is, as pasting does.
+    /// Inserts a text at once into the focused element, as pasting does.
     pub async fn paste(&self, text: &str) {
         self.devtools("Input.insertText", json!({ "text": text })).await;
     }
 
-    /// Opens the details of the message with this text, with keys, and gives what they say, row by row.
-    pub async fn details(&self, text: &str) -> Vec<String> {
+    /// Opens the details of the message with this text by keyboard, and returns their rows.
+    pub async fn open_details(&self, text: &str) -> Vec<String> {
         let focus = "[...document.querySelectorAll('.message')]
             .find((line) => line.querySelector('.text').textContent === arguments[0])
             .querySelector('a.when').focus()";
-        self.ask(focus, &[text]).await;
+        self.run_with(focus, &[text]).await;
         self.press(key::TAB).await;
         self.press(key::ENTER).await;
-        self.told().await
+        self.shown_details().await
     }
 
-    /// Waits until details are shown, and gives what they say, row by row.
-    pub async fn told(&self) -> Vec<String> {
+    /// Waits until details are shown, and returns their rows.
+    pub async fn shown_details(&self) -> Vec<String> {
         let rows = "[...document.querySelectorAll('.details p')].map(({ textContent }) => textContent)";
         self.until(&format!("const [first] = {rows}; return first !== undefined && !first.startsWith('Asking')"))
             .await;
         serde_json::from_value(self.run(&format!("return {rows}")).await).expect("rows")
     }
 
-    /// Taps with a finger on the message with this text, or on a part of it.
+    /// Taps on an element of the message with this text.
     pub async fn tap(&self, text: &str, part: &str) {
         let place = "const line = [...document.querySelectorAll('.message')]
                 .find((line) => line.querySelector('.text').textContent === arguments[0]);
             const { x, y, width, height } = line.querySelector(arguments[1]).getBoundingClientRect();
             return { x: Math.round(x + width / 2), y: Math.round(y + Math.min(10, height / 2)) }";
-        let at = self.ask(place, &[text, part]).await;
+        let at = self.run_with(place, &[text, part]).await;
         for (kind, points) in [("touchStart", json!([at])), ("touchEnd", json!([]))] {
             self.devtools("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": points })).await;
         }
     }
 
-    /// What axe-core finds on the page as it is now.
-    pub async fn barriers(&self) -> Vec<String> {
+    /// Returns what axe-core finds on the page in its present state.
+    pub async fn axe_violations(&self) -> Vec<String> {
         self.run(&format!("if (!window.axe) {{ {AXE} }}")).await;
         let found = self.run(&format!("return (async () => {{ {VIOLATIONS} }})()")).await;
         serde_json::from_value(found).expect("sentences")
     }
 
-    /// What an element's style is computed to.
+    /// Returns a property of the computed style of an element.
     pub async fn style(&self, selector: &str, property: &str) -> String {
         let script = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]";
-        let value = self.ask(script, &[selector, property]).await;
+        let value = self.run_with(script, &[selector, property]).await;
         value.as_str().expect("a style").to_owned()
     }
 
-    /// The value of a script's `return`; its `arguments` are given.
-    pub async fn ask(&self, script: &str, arguments: &[&str]) -> Value {
+    /// Runs a script with `arguments` and returns what it returns.
+    pub async fn run_with(&self, script: &str, arguments: &[&str]) -> Value {
         let arguments = arguments.iter().map(|argument| json!(argument)).collect();
         self.client.execute(script, arguments).await.expect("a script that runs")
     }
