@@ -9,6 +9,7 @@ mod tabs;
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
+    path::Path,
     process::Command,
     time::Duration,
 };
@@ -104,13 +105,7 @@ impl Browser {
     async fn launch(flags: &[&str], preferences: Value, logs: Value) -> Browser {
         let permit = permit().await; // before anything that has a deadline
         let profile = tempfile::tempdir().expect("a directory for the browser");
-        let driver = Process::spawn(
-            Command::new("chromedriver")
-                .arg("--port=0")
-                .env("HOME", profile.path())
-                .env("TMPDIR", profile.path()),
-        );
-        let port = wait_for("chromedriver", async || port_in(&driver.line_with("started successfully on port")?)).await;
+        let (driver, port) = start_chromedriver(profile.path()).await;
         let data = format!("--user-data-dir={}", profile.path().join("profile").display());
         let arguments: Vec<&str> = CHROMIUM_FLAGS.iter().chain(flags).copied().chain([data.as_str()]).collect();
         let capabilities = json!({
@@ -247,6 +242,23 @@ impl Browser {
         let request = reqwest::Client::new().post(url).json(&parameters);
         let mut answer: Value = request.send().await.expect("an answer").json().await.expect("JSON");
         answer["value"].take()
+    }
+}
+
+/// Starts chromedriver on a free port, and returns the port with it.
+async fn start_chromedriver(home: &Path) -> (Process, u16) {
+    loop {
+        let mut driver =
+            Process::spawn(Command::new("chromedriver").arg("--port=0").env("HOME", home).env("TMPDIR", home));
+        let started = wait_for("chromedriver", async || {
+            let port = driver.line_with("started successfully on port").and_then(|line| port_in(&line));
+            (port.is_some() || driver.try_wait().is_some()).then_some(port)
+        });
+        if let Some(port) = started.await {
+            return (driver, port);
+        }
+        // It takes a free port of IPv6 and needs the same one of IPv4, which another process may have.
+        assert!(driver.line_with("Address already in use").is_some(), "chromedriver ended:\n{}", driver.output());
     }
 }
 
