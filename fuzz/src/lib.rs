@@ -1,7 +1,7 @@
 //! Properties that hold for every input, one per file. Each has a function `check(bytes)` that panics if the property
 //! does not hold.
 //!
-//! The fuzz targets run them for as long as they are told to; `tests/it/fuzz.rs` runs them with the corpus and some
+//! The fuzz targets run them for as long as they are told to; `tests/it/tools/fuzz.rs` runs them with the corpus and some
 //! thousand random inputs.
 
 pub mod announcements;

@@ -1,5 +1,6 @@
-//! Proxies in front of nodes, platforms that start them, restarts, shutdown, and logs.
+//! Options, proxies in front of nodes, platforms and images that start them, restarts, shutdown, and logs.
 
+mod config;
 mod image;
 mod logs;
 mod platforms;

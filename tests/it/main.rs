@@ -21,8 +21,7 @@ mod resume; // resuming after a cursor: replay, gaps, the splice of replay and l
 mod stream; // a connected stream: frames, lifetime, slow subscribers
 
 // what an operator runs
-mod config; // options as flags and environment variables
-mod deploy; // proxies, platforms, restarts, shutdown, logs
+mod deploy; // options, proxies, platforms, the image, restarts, shutdown, logs
 mod redis; // entries and announcements in Redis, and Redis outages
 mod tools; // the doctor, the demo, the benchmark, the fuzz targets, the source tree
 

@@ -234,7 +234,7 @@ async fn a_redis_that_may_evict_logs_is_warned_of() {
 /// What docs/operations.md gives a node's Redis user is enough, and a wrong password is said.
 #[tokio::test]
 async fn a_node_needs_no_more_of_redis_than_operations_md_gives_it() {
-    let operations = include_str!("../../docs/operations.md");
+    let operations = include_str!("../../../docs/operations.md");
     let line = operations.lines().find_map(|line| line.trim().strip_prefix("user tiny-chat ")).expect("the user");
     let redis = Redis::start().await;
     let rule = ["ACL", "SETUSER", "tiny-chat"].into_iter().chain(line.split(' ')).collect::<Vec<_>>();
