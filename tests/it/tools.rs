@@ -4,5 +4,6 @@ mod bench;
 mod demo;
 mod doctor;
 mod fuzz;
+mod readme;
 mod repository;
 mod source_tree;

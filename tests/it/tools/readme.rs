@@ -1,0 +1,94 @@
+//! What README.md shows works as it is copied: the lines for a shell, and the page.
+
+use std::fs;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::repository::{read, root};
+use crate::support::{Browser, Node, WebServer, eventually};
+
+/// The address that README.md uses.
+const ADDRESS: &str = "localhost:8080";
+
+fn readme() -> String {
+    read(&root().join("README.md")).text
+}
+
+/// Returns the lines with curl, as they stand in README.md.
+fn shell_lines(readme: &str) -> Vec<&str> {
+    let indented = readme.lines().filter_map(|line| line.strip_prefix("    "));
+    indented.filter(|line| line.starts_with("curl ") || line.starts_with("id=")).collect()
+}
+
+/// Returns the page.
+fn page(readme: &str) -> &str {
+    let (_, rest) = readme.split_once("```html\n").expect("a page");
+    rest.split_once("```").expect("its end").0
+}
+
+#[tokio::test]
+async fn shell_lines_of_the_readme_work() {
+    let node = Node::start(&[("HEARTBEAT", "1")]).await;
+    let readme = readme();
+    let lines = shell_lines(&readme);
+    assert!(lines.len() >= 10, "{lines:?}");
+    let mut assignment = String::new();
+    for line in lines {
+        let command = line.replace(ADDRESS, &node.address().to_string());
+        if command.starts_with("id=") {
+            assignment = command;
+            continue;
+        }
+        let is_stream = command.starts_with("curl -N");
+        // curl ends with the first heartbeat that head no longer reads.
+        let (uncommented, end) =
+            (command.split(" #").next().expect("a command"), if is_stream { "| head -n 5" } else { "" });
+        let script = format!("set -e; {}\n{uncommented} {end}", std::mem::take(&mut assignment));
+        let output = Command::new("bash").args(["-c", &script]).output().await.expect("bash and curl");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        if is_stream {
+            assert!(text.starts_with("retry: ") && text.contains("\nid: "), "{line}: {text}");
+        } else {
+            let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error} in {text}"));
+            let is_answer = ["id", "messages", "count"].iter().any(|member| json.get(member).is_some());
+            assert!(is_answer, "{line}: {text}");
+        }
+    }
+    assert_eq!(node.stored("everyone").await.len(), 4, "each line with a new message stored one");
+}
+
+#[tokio::test]
+async fn page_of_the_readme_shows_and_sends_messages() {
+    let browser = Browser::start().await;
+    let folder = TempDir::new().expect("a folder");
+    let server = WebServer::start_nginx(|port| {
+        let root = folder.path().display();
+        format!(
+            "events {{}}\nhttp {{\n  server {{ listen 127.0.0.1:{port}; root {root}; default_type text/html; }}\n}}\n"
+        )
+    })
+    .await;
+    let origin = server.url("/").trim_end_matches('/').to_owned();
+    let node = Node::start(&[("ALLOWED_ORIGINS", &origin)]).await;
+    node.post("everyone", "O'Neil", "<b>1 & 2</b>").await;
+    let page = page(&readme()).replace(&format!("http://{ADDRESS}"), node.url("/").trim_end_matches('/'));
+    fs::write(folder.path().join("chat.html"), page).expect("a page");
+    browser.open(&server.url("/chat.html")).await;
+    browser.until("return document.body.innerText.includes(\"O'Neil: <b>1 & 2</b>\")").await;
+    browser
+        .run("document.querySelector('input').value = 'from the page'; document.querySelector('button').click();")
+        .await;
+    browser.until("return document.body.innerText.includes('Anonymous: from the page')").await;
+    eventually("an empty input", async || {
+        browser
+            .run("return document.querySelector('input').value")
+            .await
+            .as_str()
+            .is_some_and(str::is_empty)
+            .then_some(())
+    })
+    .await;
+}
