@@ -1,5 +1,5 @@
-//! The witness (`examples/witness`): it must see every fault it is there to see, and a short demo must end well and
-//! leave nothing behind.
+//! The witness (`examples/witness`): it reports every fault that it looks for, and a short demo finds none and leaves no
+//! process behind.
 
 use std::{
     fs,
@@ -25,13 +25,13 @@ use tokio::{
 
 use crate::support::{DEADLINE, eventually, within};
 
-/// Of what a liar is told, this message is what it lies about, and to one reader only.
-const LIE_AT: usize = 3;
+/// The number of the message with the fault, which only one reader receives.
+const FAULTY_MESSAGE: usize = 3;
 
-/// A demo is a quarter of a minute; this machine may be busy.
-const DEMO: Duration = Duration::from_secs(120);
+/// A demo takes a quarter of a minute, and longer on a busy machine.
+const DEMO_DEADLINE: Duration = Duration::from_secs(120);
 
-/// Where cargo puts the witness. It is built here: who runs one test has not built the examples.
+/// The path of the witness. It is built here, because running a single test does not build the examples.
 static WITNESS: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_BIN_EXE_tiny-chat")).parent().expect("a target folder");
     let mut cargo = Command::new(env!("CARGO"));
@@ -44,7 +44,7 @@ static WITNESS: LazyLock<PathBuf> = LazyLock::new(|| {
     folder.join("examples/witness")
 });
 
-/// A witness that runs. It is never killed, since it has to end the nodes it may have started.
+/// A running witness. It is never killed, because it has to end the nodes that it started.
 struct Witness(Child);
 
 impl Witness {
@@ -64,14 +64,14 @@ impl Witness {
         }
     }
 
-    /// Whether it found nothing wrong, and all it said.
+    /// Waits for its exit. Returns whether it found no fault, and its output.
     async fn verdict(mut self, limit: Duration) -> (bool, String) {
         let (mut out, mut err) = (self.0.stdout.take().expect("piped"), self.0.stderr.take().expect("piped"));
-        let (mut said, mut complained) = (String::new(), String::new());
+        let (mut stdout, mut stderr) = (String::new(), String::new());
         let end =
-            async { tokio::join!(out.read_to_string(&mut said), err.read_to_string(&mut complained), self.0.wait()) };
-        let (.., status) = within(limit, "the witness's verdict", end).await;
-        (status.expect("it can be asked").success(), said + &complained)
+            async { tokio::join!(out.read_to_string(&mut stdout), err.read_to_string(&mut stderr), self.0.wait()) };
+        let (.., status) = within(limit, "the verdict of the witness", end).await;
+        (status.expect("an exit status").success(), stdout + &stderr)
     }
 }
 
@@ -81,9 +81,9 @@ impl Drop for Witness {
     }
 }
 
-/// What one reader is told wrongly.
+/// What is wrong with the stream of one reader.
 #[derive(Clone, Copy, PartialEq)]
-enum Lie {
+enum Fault {
     None,
     Lost,
     Twice,
@@ -92,44 +92,49 @@ enum Lie {
     StoredTwice,
 }
 
-/// A chat that says what it likes.
-struct Liar {
+/// A server with a fault that the witness has to find.
+struct FaultyServer {
     url: String,
-    said: Arc<watch::Sender<Vec<String>>>,
+    messages: Arc<watch::Sender<Vec<String>>>,
 }
 
-impl Liar {
-    async fn start(lie: Lie) -> Liar {
+impl FaultyServer {
+    async fn start(fault: Fault) -> FaultyServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/lobby", listener.local_addr().expect("an address"));
-        let said: Arc<watch::Sender<Vec<String>>> = Arc::default();
-        let (frames, readers) = (Arc::clone(&said), Arc::new(AtomicUsize::new(0)));
+        let messages: Arc<watch::Sender<Vec<String>>> = Arc::default();
+        let (frames, readers) = (Arc::clone(&messages), Arc::new(AtomicUsize::new(0)));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(answer(client, Arc::clone(&frames), Arc::clone(&readers), lie));
+                tokio::spawn(answer(client, Arc::clone(&frames), Arc::clone(&readers), fault));
             }
         });
-        Liar { url, said }
+        FaultyServer { url, messages }
     }
 }
 
-async fn answer(mut client: TcpStream, said: Arc<watch::Sender<Vec<String>>>, readers: Arc<AtomicUsize>, lie: Lie) {
+async fn answer(
+    mut client: TcpStream,
+    messages: Arc<watch::Sender<Vec<String>>>,
+    readers: Arc<AtomicUsize>,
+    fault: Fault,
+) {
     let mut request = Vec::new();
-    while !is_whole(&request) {
+    while !is_complete(&request) {
         client.read_buf(&mut request).await.expect("a request");
     }
     let request = String::from_utf8(request).expect("text");
     if request.starts_with("GET /subscribe/lobby") {
-        let deceived = readers.fetch_add(1, Ordering::Relaxed) == 0;
-        return tell(client, said.subscribe(), if deceived { lie } else { Lie::None }).await;
+        let is_faulty = readers.fetch_add(1, Ordering::Relaxed) == 0;
+        return send_stream(client, messages.subscribe(), if is_faulty { fault } else { Fault::None }).await;
     }
     let (_, data) = request.split_once("\r\n\r\n").expect("a body");
     let mut number = 0;
-    said.send_modify(|said| {
-        said.push(data.to_owned());
-        number = said.len();
-        if lie == Lie::StoredTwice && number == LIE_AT {
-            said.push(data.to_owned());
+    messages.send_modify(|messages| {
+        messages.push(data.to_owned());
+        number = messages.len();
+        if fault == Fault::StoredTwice && number == FAULTY_MESSAGE {
+            messages.push(data.to_owned());
         }
     });
     let body = format!(r#"{{"id":"1000-{number}"}}"#);
@@ -137,29 +142,36 @@ async fn answer(mut client: TcpStream, said: Arc<watch::Sender<Vec<String>>>, re
     let _ = client.write_all((head + &body).as_bytes()).await;
 }
 
-/// Whether a request has its head, and a POST its JSON object.
-fn is_whole(request: &[u8]) -> bool {
+/// Returns true if a request has its head, and a POST its JSON object.
+fn is_complete(request: &[u8]) -> bool {
     let end = if request.starts_with(b"POST") { "}" } else { "\r\n\r\n" };
     request.ends_with(end.as_bytes())
 }
 
-async fn tell(mut reader: TcpStream, mut said: watch::Receiver<Vec<String>>, lie: Lie) {
+/// Sends the messages as an event stream, one of them with the fault.
+async fn send_stream(mut reader: TcpStream, mut messages: watch::Receiver<Vec<String>>, fault: Fault) {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n\
-        retry: 50\nid: 1000-0\n\nevent: status\ndata: {\"live\":true,\"node\":\"liar\",\"heartbeat\":15}\n\n";
+        retry: 50\nid: 1000-0\n\nevent: status\ndata: {\"live\":true,\"node\":\"server\",\"heartbeat\":15}\n\n";
     reader.write_all(head.as_bytes()).await.expect("a reader");
     for number in 1.. {
         let mut frames = Vec::new();
-        let count = if lie == Lie::Reordered && number == LIE_AT { number + 1 } else { number };
-        let Ok(all) = said.wait_for(|said| said.len() >= count).await.map(|all| all.clone()) else {
+        let count = if fault == Fault::Reordered && number == FAULTY_MESSAGE {
+            number + 1
+        } else {
+            number
+        };
+        let Ok(all) = messages.wait_for(|messages| messages.len() >= count).await.map(|all| all.clone()) else {
             return;
         };
         let frame = |number: usize| format!("id: 1000-{number}\ndata: {}\n\n", all[number - 1]);
-        match lie {
-            Lie::Reordered if number == LIE_AT => frames.push(frame(number + 1)),
-            Lie::Reordered if number == LIE_AT + 1 => frames.push(frame(LIE_AT)),
-            Lie::Lost if number == LIE_AT => {}
-            Lie::Twice if number == LIE_AT => frames.extend([frame(number), frame(number)]),
-            Lie::Gap if number == LIE_AT => frames.extend(["event: gap\ndata: {}\n\n".to_owned(), frame(number)]),
+        match fault {
+            Fault::Reordered if number == FAULTY_MESSAGE => frames.push(frame(number + 1)),
+            Fault::Reordered if number == FAULTY_MESSAGE + 1 => frames.push(frame(FAULTY_MESSAGE)),
+            Fault::Lost if number == FAULTY_MESSAGE => {}
+            Fault::Twice if number == FAULTY_MESSAGE => frames.extend([frame(number), frame(number)]),
+            Fault::Gap if number == FAULTY_MESSAGE => {
+                frames.extend(["event: gap\ndata: {}\n\n".to_owned(), frame(number)])
+            }
             _ => frames.push(frame(number)),
         }
         if reader.write_all(frames.concat().as_bytes()).await.is_err() {
@@ -168,19 +180,26 @@ async fn tell(mut reader: TcpStream, mut said: watch::Receiver<Vec<String>>, lie
     }
 }
 
-/// What the witness finds after some messages, of which one is lied about.
-async fn found(lie: Lie) -> (bool, String) {
-    let liar = Liar::start(lie).await;
-    let mut witness = Witness::start(&["watch", &liar.url, "--readers", "4", "--rate", "50"]);
-    let enough = async { liar.said.subscribe().wait_for(|said| said.len() >= LIE_AT + 5).await.map(|_| ()) };
-    within(DEADLINE, "some messages", enough).await.expect("a liar");
+/// Lets the witness watch a server with this fault for some messages. Returns whether it found none, and its output.
+async fn watch_server(fault: Fault) -> (bool, String) {
+    let server = FaultyServer::start(fault).await;
+    let mut witness = Witness::start(&["watch", &server.url, "--readers", "4", "--rate", "50"]);
+    let enough = async {
+        server
+            .messages
+            .subscribe()
+            .wait_for(|messages| messages.len() >= FAULTY_MESSAGE + 5)
+            .await
+            .map(|_| ())
+    };
+    within(DEADLINE, "some messages", enough).await.expect("a server");
     drop(witness.0.stdin.take());
     witness.verdict(DEADLINE).await
 }
 
 #[tokio::test]
-async fn a_chat_without_faults_is_found_flawless() {
-    let (flawless, text) = found(Lie::None).await;
+async fn server_without_a_fault_is_flawless() {
+    let (flawless, text) = watch_server(Fault::None).await;
     assert!(text.contains("lost 0, twice 0, out of order 0, gaps 0"), "{text}");
     assert!(flawless && text.contains("Nobody missed anything."), "{text}");
 }
@@ -188,22 +207,22 @@ async fn a_chat_without_faults_is_found_flawless() {
 #[tokio::test]
 async fn every_fault_is_found_and_named() {
     let faults = [
-        (Lie::Lost, "lost 1, twice 0, out of order 0, gaps 0"),
-        (Lie::Twice, "lost 0, twice 1, out of order 0, gaps 0"),
-        (Lie::Reordered, "lost 0, twice 0, out of order 1, gaps 0"),
-        (Lie::Gap, "lost 0, twice 0, out of order 0, gaps 1"),
-        (Lie::StoredTwice, "lost 0, twice 4, out of order 0, gaps 0"),
+        (Fault::Lost, "lost 1, twice 0, out of order 0, gaps 0"),
+        (Fault::Twice, "lost 0, twice 1, out of order 0, gaps 0"),
+        (Fault::Reordered, "lost 0, twice 0, out of order 1, gaps 0"),
+        (Fault::Gap, "lost 0, twice 0, out of order 0, gaps 1"),
+        (Fault::StoredTwice, "lost 0, twice 4, out of order 0, gaps 0"),
     ];
-    for (lie, finding) in faults {
-        let (flawless, text) = found(lie).await;
+    for (fault, finding) in faults {
+        let (flawless, text) = watch_server(fault).await;
         assert!(text.contains(finding), "{finding}:\n{text}");
         assert!(!flawless && text.contains("Not as promised."), "{finding}:\n{text}");
     }
 }
 
 #[tokio::test]
-async fn a_short_demo_loses_nothing_and_says_so() {
-    let (flawless, text) = Witness::start(&["demo", "--quick"]).verdict(DEMO).await;
+async fn short_demo_loses_nothing_and_says_so() {
+    let (flawless, text) = Witness::start(&["demo", "--quick"]).verdict(DEMO_DEADLINE).await;
     for act in ["chat-1 killed", "chat-2 stopped", "Redis killed"] {
         assert!(text.matches(act).count() >= 2, "no {act}:\n{text}");
     }
@@ -211,22 +230,22 @@ async fn a_short_demo_loses_nothing_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_demo_that_is_interrupted_leaves_no_process_behind() {
+async fn interrupted_demo_leaves_no_process_behind() {
     let mut demo = Witness::start(&["demo", "--quick"]);
     let mut lines = BufReader::new(demo.0.stdout.take().expect("piped")).lines();
     let title = async { while !lines.next_line().await.expect("lines").expect("a title").contains("open http://") {} };
-    within(DEMO, "the demo's title", title).await;
+    within(DEMO_DEADLINE, "the demo's title", title).await;
     let children = children(demo.pid());
     assert_eq!(children.len(), 4, "three nodes and a Redis");
     demo.terminate();
-    within(DEADLINE, "the end of the demo", demo.0.wait()).await.expect("it can be asked");
+    within(DEADLINE, "the end of the demo", demo.0.wait()).await.expect("an exit status");
     for child in children {
         eventually("the end of its children", async || (!Path::new(&format!("/proc/{child}")).exists()).then_some(()))
             .await;
     }
 }
 
-/// The processes that were started by any thread of this one.
+/// Returns the processes that any thread of this process has started.
 fn children(pid: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
     let lists = threads.map(|thread| fs::read_to_string(thread.expect("a thread").path().join("children")));
