@@ -1,43 +1,64 @@
 /**
- * Details of a message, on demand: which node took it and, if it was sent from this page, how long it took to the screen.
- * A button beside the time opens them, on touch a tap on the message; one at a time. They lie above the log: nothing moves.
+ * Details of a message, on demand: which node took it and, if it was sent from this page, how long it took until it was
+ * shown. A button beside the time opens them, on touch a tap on the message; one at a time. They lie above the log, so that
+ * nothing moves.
  */
 
-import { full } from './days.js';
-import { element } from './log.js';
+import { formatFull } from './dates.js';
+import { element } from './dom.js';
 
-const PATIENCE = 10_000; // milliseconds; an answer later than that counts as none
-const LONG = 400; // milliseconds; an answer that comes sooner needs no announcement
-const SPACE = 4; // pixels from what they belong to
+/** @import { MessageLog } from './log.js' */
 
-/** A function that says of an id which node took it. Each is asked for once, unless nobody could say. */
-export function asker(world, room) {
-  const known = new Map();
-  const ask = async (id) => {
-    const { says, again } = await taker(world, room, id);
-    if (again) known.delete(id);
-    return says;
+const REQUEST_TIMEOUT_MS = 10_000; // a later response counts as none
+const PROGRESS_MS = 400; // a response that arrives sooner needs no "Asking…"
+const MARGIN_PX = 4; // between the details and their message
+
+/**
+ * Returns a function that resolves to the sentence about a message's node. Each message is looked up once; again if the
+ * lookup failed.
+ * @param {Pick<Window, 'fetch'>} world
+ * @param {string} room
+ */
+export function nodeLookup(world, room) {
+  /** @type {Map<string, Promise<string>>} */
+  const sentences = new Map();
+  const lookUp = async (/** @type {string} */ id) => {
+    const { sentence, failed } = await fetchNode(world, room, id);
+    if (failed) sentences.delete(id);
+    return sentence;
   };
-  return (id) => known.get(id) ?? known.set(id, ask(id)).get(id);
+  return (/** @type {string} */ id) => {
+    const sentence = sentences.get(id) ?? lookUp(id);
+    sentences.set(id, sentence);
+    return sentence;
+  };
 }
 
-async function taker(world, room, id) {
+/**
+ * @param {Pick<Window, 'fetch'>} world
+ * @param {string} room
+ * @param {string} id
+ */
+async function fetchNode(world, room, id) {
   const path = `/history/${encodeURIComponent(room)}/${id}`;
   try {
-    const response = await world.fetch(path, { signal: AbortSignal.timeout(PATIENCE) });
-    if (response.ok) return { says: taken(await response.json()) };
-    if (response.status === 404) return { says: 'No longer kept; who took it is forgotten.' };
-    return { says: 'The server cannot say now which node took it.', again: true };
+    const response = await world.fetch(path, { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
+    if (response.status === 404) return { sentence: 'No longer kept; who took it is forgotten.' };
+    if (!response.ok) return { sentence: 'The server cannot say now which node took it.', failed: true };
+    const { node } = await response.json();
+    return { sentence: node ? `Taken by ${node}` : 'Taken by a node without a name' };
   } catch {
-    return { says: 'Offline: nobody can say which node took it.', again: true };
+    return { sentence: 'Offline: nobody can say which node took it.', failed: true };
   }
 }
 
-const taken = ({ node }) => (node ? `Taken by ${node}` : 'Taken by a node without a name');
+/**
+ * Returns the sentence about a delay, from Send to the frame that showed the message. All waiting is included.
+ * @param {number} ms
+ */
+export const delaySentence = (ms) => `${duration(ms)} from Send to screen`;
 
-/** What a person felt: all waiting is in it. */
-export const delay = (ms) => `${duration(ms)} from Send to screen`;
-
+/** @param {number} ms */
 function duration(ms) {
   const whole = Math.max(1, Math.round(ms));
   if (whole < 1000) return `${whole} ms`;
@@ -45,97 +66,123 @@ function duration(ms) {
   return tenths < 600 ? `${tenths / 10} s` : `${Math.round(ms / 60_000)} min`;
 }
 
+/**
+ * @typedef {object} DetailsHooks
+ * @property {(id: string) => Promise<string>} lookUpNode resolves to the sentence about a message's node
+ * @property {(id: string) => number | undefined} delayOf milliseconds, if the message was sent from this page
+ * @property {(sentence: string) => void} announce to screen readers
+ */
+
 export class Details {
   #log;
-  #ask;
-  #took;
-  #line = null;
+  #hooks;
+  /** @type {HTMLElement | null} */
+  #line = null; // whose details are open
+  /** @type {Element | null | undefined} */
   #button;
   #box = element('div', 'details');
-  #pointer;
+  /** @type {string | undefined} */
+  #pointer; // mouse, touch or pen
 
-  /** `ask(id)` says who took a message; `took` has the milliseconds of those that were sent from here, by id. */
-  constructor(log, ask, took) {
+  /** @param {MessageLog} log @param {DetailsHooks} hooks */
+  constructor(log, hooks) {
     this.#log = log;
-    this.#ask = ask;
-    this.#took = took;
+    this.#hooks = hooks;
     this.#box.ariaLive = 'off'; // the log is read out
     const { scroller } = log;
-    for (const sign of ['pointerover', 'focusin']) scroller.addEventListener(sign, ({ target }) => offer(lineOf(target)));
+    for (const type of ['pointerover', 'focusin']) {
+      scroller.addEventListener(type, ({ target }) => addButton(lineOf(target)));
+    }
     scroller.addEventListener('pointerdown', ({ pointerType }) => (this.#pointer = pointerType));
-    document.addEventListener('click', ({ target }) => this.#clicked(target));
-    document.addEventListener('focusin', ({ target }) => this.#left(target) && this.close());
+    document.addEventListener('click', ({ target }) => this.#onClick(/** @type {Element} */ (target)));
+    document.addEventListener('focusin', ({ target }) => this.#isOutside(/** @type {Element} */ (target)) && this.close());
     document.addEventListener('keydown', ({ key }) => key === 'Escape' && this.close());
-    new ResizeObserver(() => requestAnimationFrame(() => this.#place())).observe(scroller); // after the log has settled
+    // A frame later the log has scrolled to its end.
+    new ResizeObserver(() => requestAnimationFrame(() => this.#position())).observe(scroller);
   }
 
+  /** @param {HTMLElement} line */
   async open(line) {
     this.close();
     this.#line = line;
-    this.#button = offer(line);
-    this.#button.ariaExpanded = 'true';
-    const waiting = setTimeout(() => this.#show(line, 'Asking which node took it…'), LONG);
-    const says = await this.#ask(line.id);
-    clearTimeout(waiting);
-    const took = this.#took.get(line.id);
-    const told = took ? [says, delay(took)] : [says];
-    if (this.#show(line, ...told)) this.#log.host.tell(told.join(', '));
+    this.#button = addButton(line);
+    if (this.#button) this.#button.ariaExpanded = 'true';
+    const progress = setTimeout(() => this.#show(line, ['Asking which node took it…']), PROGRESS_MS);
+    const node = await this.#hooks.lookUpNode(line.id);
+    clearTimeout(progress);
+    const delay = this.#hooks.delayOf(line.id);
+    const sentences = delay ? [node, delaySentence(delay)] : [node];
+    if (this.#show(line, sentences)) this.#hooks.announce(sentences.join(', '));
   }
 
   close() {
     if (!this.#line) return;
-    this.#button.ariaExpanded = 'false';
+    if (this.#button) this.#button.ariaExpanded = 'false';
     this.#box.remove();
     this.#line = null;
   }
 
-  /** Unless they were closed meanwhile. */
-  #show(line, ...told) {
-    if (line !== this.#line) return false;
-    const rows = told.map((sentence) => element('p', '', sentence));
-    this.#box.replaceChildren(...rows, element('p', 'fact', full(this.#log.said.get(line).at)), element('p', 'fact id', line.id));
+  /**
+   * Shows sentences, and returns true, unless the details were closed meanwhile.
+   * @param {HTMLElement} line
+   * @param {string[]} sentences
+   */
+  #show(line, sentences) {
+    const message = this.#log.messageOf(line);
+    if (line !== this.#line || !message) return false;
+    const rows = sentences.map((sentence) => element('p', '', sentence));
+    this.#box.replaceChildren(...rows, element('p', 'fact', formatFull(message.at)), element('p', 'fact id', line.id));
     line.append(this.#box);
-    this.#place();
+    this.#position();
     return true;
   }
 
-  /** Below the message; above it where that would not be seen, or make the log longer; over it where it fills the screen. */
-  #place() {
-    if (!this.#box.isConnected) return;
-    const [view, lines, whole] = [this.#log.scroller, this.#log.lines, this.#line].map((each) => each.getBoundingClientRect());
+  /**
+   * Positions the details below the message; above it if they would be out of view or make the log longer; over it if it
+   * fills the screen.
+   */
+  #position() {
+    if (!this.#line || !this.#box.isConnected) return;
+    const view = this.#log.scroller.getBoundingClientRect();
+    const list = this.#log.list.getBoundingClientRect();
+    const line = this.#line.getBoundingClientRect();
     const height = this.#box.offsetHeight;
-    const below = whole.bottom + SPACE;
-    const above = Math.max(view.top, whole.top - SPACE - height);
-    const fits = below + height <= Math.min(view.bottom, lines.bottom);
-    this.#box.style.top = `${(fits ? below : above) - whole.top}px`;
+    const below = line.bottom + MARGIN_PX;
+    const above = Math.max(view.top, line.top - MARGIN_PX - height);
+    const fits = below + height <= Math.min(view.bottom, list.bottom);
+    this.#box.style.top = `${(fits ? below : above) - line.top}px`;
   }
 
-  #clicked(target) {
+  /** @param {Element} target */
+  #onClick(target) {
     if (this.#box.contains(target)) return;
-    const line = this.#meant(target) ? lineOf(target) : null;
+    const opens = target.closest('.more') || (this.#pointer !== 'mouse' && !target.closest('a, button'));
+    const line = opens ? lineOf(target) : null;
     if (line && line !== this.#line) this.open(line);
     else this.close();
   }
 
-  #meant(target) {
-    return target.closest('.more') || (this.#pointer !== 'mouse' && !target.closest('a, button'));
-  }
-
-  /** Whether the focus went elsewhere; the log itself gets it from any click. */
-  #left(target) {
+  /**
+   * Returns true if the focus has left the details' message. Any click focuses the log itself, which does not count.
+   * @param {Element} target
+   */
+  #isOutside(target) {
     return target !== this.#log.scroller && !this.#line?.contains(target);
   }
 }
 
-/** A foreign message has no id, and one that is not sent yet neither: nothing more is known of them. */
-const lineOf = (target) => target.closest('.message[data-id]');
+/**
+ * Returns the line around an element. Messages without an id have no details: foreign ones, and pending ones.
+ * @param {EventTarget | null} target
+ */
+const lineOf = (target) => /** @type {HTMLElement | null} */ (/** @type {Element} */ (target).closest('.message[data-id]'));
 
-/** The button of a line that is pointed at, or has the focus. */
-function offer(line) {
-  const there = line?.querySelector('.more');
-  if (!line || there) return there;
+/** Adds the button to a line that is pointed at or focused, and returns it. @param {HTMLElement | null} line */
+function addButton(line) {
+  const existing = line?.querySelector('.more');
+  if (!line || existing) return existing;
   const button = element('button', 'more');
   Object.assign(button, { type: 'button', title: 'Details', ariaLabel: 'Details', ariaExpanded: 'false', ariaLive: 'off' });
-  line.querySelector('.when').after(button);
+  line.querySelector('.when')?.after(button);
   return button;
 }

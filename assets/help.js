@@ -1,14 +1,14 @@
 /**
- * Help: the keys, what a message can hold, and of what one wants to be notified.
+ * The help window: keys, what a message can contain, and the choice of desktop notifications.
  */
 
-import { element } from './log.js';
-import { CHOICES, choose, chosen, offered } from './notice.js';
+import { element } from './dom.js';
+import { CHOICES, areSupported, choice, choose } from './notifications.js';
 
 const KEYS = [
   ['Enter', 'send; on a touch screen, the button sends'],
   ['Shift+Enter', 'break the line'],
-  ['↑', 'in the empty box: what you said last, and before that'],
+  ['↑', 'in the empty box: your last message, then earlier ones'],
   ['@ or Tab', 'complete a name'],
   ['/', 'go to the message box'],
   ['Alt+↑ or Alt+↓', 'go to the room above or below'],
@@ -16,60 +16,66 @@ const KEYS = [
   ['?', 'this help'],
 ];
 
-const FORMS = [
-  ['`code`', 'code; ``` on lines of their own frame more of it'],
+const SYNTAX = [
+  ['`code`', 'code; ``` on lines of their own enclose more of it'],
   ['#room', 'a link to that room'],
-  ['@name', 'calls somebody'],
+  ['@name', 'mentions that person'],
   ['the time', 'a link to its message'],
-  ['the i by it', 'which node took it, and how long yours was on its way; on a touch screen, tap the message'],
+  ['the i by it', 'which node took the message, and how long yours took to be shown; on a touch screen, tap the message'],
 ];
 
+const ABOUT = 'A room is its address: share it, and anyone who opens it is in. Names are free; there are no accounts.';
+
+/** @type {HTMLDialogElement | undefined} */
 let dialog;
 
-/** What names a key looks like one. */
-const keys = (term) => term.split(/( or )/).map((part) => (part === ' or ' ? part : element('kbd', '', part)));
+export function showHelp() {
+  dialog ??= createDialog();
+  if (!dialog.open) dialog.showModal();
+}
 
-function table(rows, of) {
+function createDialog() {
+  const made = element('dialog', 'help');
+  made.ariaLabel = 'Help';
+  const form = element('form'); // first, so that opening the dialog focuses its button and scrolls nothing
+  form.method = 'dialog';
+  form.append(element('h2', '', 'Help'), element('button', '', 'Close'));
+  made.append(
+    form,
+    element('h3', '', 'Keys'),
+    definitions(KEYS, keyCaps),
+    element('h3', '', 'In a message'),
+    definitions(SYNTAX, (term) => [term]),
+    element('p', '', ABOUT),
+    notificationChoice(),
+  );
+  made.onclick = ({ target }) => target === made && made.close(); // the backdrop
+  document.body.append(made);
+  return made;
+}
+
+/** @param {string[][]} rows @param {(term: string) => (string | Node)[]} renderTerm */
+function definitions(rows, renderTerm) {
   const list = element('dl');
   for (const [term, meaning] of rows) {
     const name = element('dt');
-    name.append(...of(term));
+    name.append(...renderTerm(term));
     list.append(name, element('dd', '', meaning));
   }
   return list;
 }
 
-/** Nothing where the browser has no notifications. */
-function notices() {
-  if (!offered()) return '';
+/** Renders the names of keys as keys. @param {string} term */
+const keyCaps = (term) => term.split(/( or )/).map((part) => (part === ' or ' ? part : element('kbd', '', part)));
+
+/** Returns the select for notifications, or nothing where the browser has none. */
+function notificationChoice() {
+  if (!areSupported()) return '';
   const label = element('label', 'notices', 'Desktop notifications ');
   const select = element('select');
   for (const [value, text] of Object.entries(CHOICES)) select.append(new Option(text, value));
-  select.value = chosen();
+  select.value = choice();
   select.onchange = async () => (select.value = await choose(select.value));
   label.append(select);
   return label;
-}
-
-export function help() {
-  if (!dialog) {
-    dialog = element('dialog', 'help');
-    dialog.ariaLabel = 'Help';
-    const form = element('form'); // first, so that opening it scrolls nothing
-    form.method = 'dialog';
-    form.append(element('h2', '', 'Help'), element('button', '', 'Close'));
-    const about = 'A room is its address: share it, and whoever opens it is in. Names are free; nobody signs in.';
-    dialog.append(
-      form,
-      element('h3', '', 'Keys'),
-      table(KEYS, keys),
-      element('h3', '', 'In a message'),
-      table(FORMS, (term) => [term]),
-      element('p', '', about),
-      notices(),
-    );
-    dialog.onclick = ({ target }) => target === dialog && dialog.close();
-    document.body.append(dialog);
-  }
-  if (!dialog.open) dialog.showModal();
 }

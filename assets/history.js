@@ -1,16 +1,28 @@
 /**
- * A room's history, as the server keeps it.
+ * Requests for a room's history.
  */
 
-import { spoken } from './text.js';
+import { parseMessage } from './wire.js';
 
-/** `{ messages: [{ id, sender, text }], last }`; nothing where the server cannot say. */
-export async function history(world, room, query) {
+/** @typedef {{ id: string, sender: string, text: string }} HistoryMessage */
+
+/** @typedef {{ messages?: HistoryMessage[], last?: string }} HistoryPage `last` is the id of the room's last message */
+
+/**
+ * Fetches messages of a room. The page is empty if the server cannot say.
+ * @param {Pick<Window, 'fetch'>} world
+ * @param {string} room
+ * @param {{ before?: string, after?: string, limit: number }} query
+ * @returns {Promise<HistoryPage>}
+ */
+export async function fetchHistory(world, room, query) {
+  const parameters = new URLSearchParams(/** @type {{}} */ (query));
   try {
-    const response = await world.fetch(`/history/${encodeURIComponent(room)}?${new URLSearchParams(query)}`);
+    const response = await world.fetch(`/history/${encodeURIComponent(room)}?${parameters}`);
     if (!response.ok) return {};
     const { messages, last } = await response.json();
-    return { messages: messages.map(({ id, ...said }) => ({ id, ...spoken(JSON.stringify(said)) })), last };
+    const parse = (/** @type {any} */ { id, ...data }) => ({ id, ...parseMessage(JSON.stringify(data)) });
+    return { messages: messages.map(parse), last };
   } catch {
     return {};
   }

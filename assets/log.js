@@ -1,161 +1,227 @@
 /**
- * The log on the page: an unbroken stretch of the room's messages and, below, what is still to be sent. It follows the
- * end while the reader is there.
+ * The message log: an unbroken stretch of the room's messages and, below them, those still to be sent. It follows the end
+ * until the user scrolls up.
  */
 
-import { clock, continues, dayName, full, sameDay } from './days.js';
-import { newer, takenAt } from './text.js';
+import { dayName, formatFull, formatTime, isContinuation, isSameDay } from './dates.js';
+import { element, find } from './dom.js';
+import { isAfter, timeOf } from './wire.js';
 
-export const CAP = 500; // lines on the page
-const NEAR_END = 80; // pixels that still count as the end
+/** @import { Gap, Message } from './wire.js' */
 
-export class Log {
-  tail = true; // the last message here is the room's last
-  begun = false; // the first message here is the room's first
+export const MAX_LINES = 500; // on the page
+const NEAR_END_PX = 80; // this far from the end still counts as there
+
+/**
+ * Reads what the log does not hold.
+ * @typedef {object} LogPager
+ * @property {() => Promise<unknown>} readOlder
+ * @property {() => Promise<unknown>} readNewer
+ * @property {() => Promise<unknown>} jumpToEnd
+ * @property {(id: string) => Promise<unknown>} showMessage
+ * @property {(line: HTMLElement) => void} markUnread shows that messages from this line on are new
+ */
+
+/**
+ * @typedef {object} LogHooks
+ * @property {string} path of the room
+ * @property {(id: string) => boolean} isOwn whether a message was sent from this browser
+ * @property {(id: string) => void} onSeen the room's last message is in view
+ * @property {() => void} onMessage a message arrived
+ * @property {(text: string, mine: boolean) => (string | Node)[]} render
+ * @property {(reason: string) => string} explainGap returns what follows "Messages are missing here"
+ * @property {() => Promise<LogPager | undefined>} pager undefined if it cannot be loaded now
+ */
+
+export class MessageLog {
+  reachesEnd = true; // the last message here is the room's last
+  reachesStart = false; // the first message here is the room's first
   following = false;
-  said = new WeakMap(); // what each line says
-  gaps = {}; // lines.js has more
-  parts = (text) => [text];
-  #newer;
+  #hooks;
+  /** @type {WeakMap<Node, Message>} */
+  #messages = new WeakMap(); // by line
+  #button; // leads to the end
   #missed = 0;
-  #away = false;
-  #read;
-  #top = 0;
+  #marked = false; // the first message that the user missed
+  /** @type {string | undefined} */
+  #seen;
+  #top = 0; // scroll position after the last scroll
   #frame = 0;
 
-  /** `host` tells whose a message is, and is told what was `seen` and `heard`. */
-  constructor(scroller, newer, host) {
-    Object.assign(this, { scroller, host, lines: scroller.querySelector('.lines') });
-    this.#newer = newer;
-    this.messages.forEach((line) => this.#adopt(line));
-    scroller.onscroll = () => this.#scrolled();
-    newer.onclick = () => {
-      scroller.focus({ preventScroll: true }); // the button goes away under the finger
+  /** @param {HTMLElement} scroller @param {HTMLElement} button @param {LogHooks} hooks */
+  constructor(scroller, button, hooks) {
+    this.scroller = scroller;
+    this.list = find('.lines', scroller);
+    this.#button = button;
+    this.#hooks = hooks;
+    this.lines.forEach((line) => this.#adopt(line));
+    scroller.onscroll = () => this.#onScroll();
+    button.onclick = () => {
+      scroller.focus({ preventScroll: true }); // the button disappears, and must not take the focus along
       this.follow();
     };
-    document.addEventListener('visibilitychange', () => this.#look());
-    onhashchange = () => this.open();
-    new ResizeObserver(() => this.settle()).observe(scroller);
-    if (!this.open()) this.follow();
+    document.addEventListener('visibilitychange', () => this.#markSeen());
+    onhashchange = () => this.#showLinked();
+    new ResizeObserver(() => this.scrollToEnd()).observe(scroller);
+    if (!this.#showLinked()) this.follow();
   }
 
-  get messages() {
-    return [...this.lines.querySelectorAll('[data-id]')];
+  /** The lines of messages that are in the room's log. */
+  get lines() {
+    return /** @type {HTMLElement[]} */ ([...this.list.querySelectorAll('[data-id]')]);
   }
 
-  /** A live message. A foreign one has the id null. */
+  /** The first line that is still to be sent. */
+  get firstPending() {
+    return this.list.querySelector('[data-key]');
+  }
+
+  /** The line above those that are still to be sent. */
+  get lastLine() {
+    const end = this.firstPending;
+    return /** @type {HTMLElement | null} */ (end ? end.previousElementSibling : this.list.lastElementChild);
+  }
+
+  /** Returns the message of a line; other elements have none. @param {Node | null | undefined} line */
+  messageOf(line) {
+    return this.#messages.get(/** @type {Node} */ (line));
+  }
+
+  /** Adds a message that arrived on the stream. @param {Message} message */
   add(message) {
     const { id, mine } = message;
     if (id && document.getElementById(id)) return;
-    this.host.heard();
+    this.#hooks.onMessage();
     if (!this.following) {
       this.#missed += 1;
-      this.away(this.tail && this.lines.childElementCount < CAP);
+      this.offerEnd(this.reachesEnd && this.list.childElementCount < MAX_LINES);
     }
-    if (!this.tail) return;
-    const line = this.put(message);
-    if (!mine && !this.#seen && !this.#away) {
-      this.#away = true;
-      this.read('mark', line);
+    if (!this.reachesEnd) return;
+    const line = this.insertInOrder(message);
+    if (!mine && !this.#inView && !this.#marked) {
+      this.#marked = true;
+      this.#hooks.pager().then((pager) => pager?.markUnread(line));
     }
-    if (this.lines.childElementCount > CAP) this.shorten();
-    this.settle();
-    this.#look();
+    if (this.list.childElementCount > MAX_LINES) this.trimTop();
+    this.scrollToEnd();
+    this.#markSeen();
   }
 
-  /** Takes lines away at the top. */
-  shorten() {
-    while (this.lines.childElementCount >= CAP) this.lines.firstElementChild.remove();
-    this.#fit(this.messages[0]);
-    this.begun = false;
-    this.scroller.firstElementChild.textContent = '';
+  /** Removes lines at the top. */
+  trimTop() {
+    while (this.list.childElementCount >= MAX_LINES) this.list.firstElementChild?.remove();
+    this.#group(this.lines[0]);
+    this.reachesStart = false;
+    find('.start', this.scroller).textContent = '';
   }
 
-  /** Told again, with nothing in between, it is one gap. */
-  gap({ asked, reason }) {
-    const end = this.end;
-    const last = end ? end.previousElementSibling : this.lines.lastElementChild;
-    if (last?.dataset.asked === `${asked}`) return;
-    const line = element('p', 'gap', `Messages are missing here${this.gaps[reason] ?? ''}.`);
+  /** Shows that messages are missing at the end, once if it is reported again. @param {Gap} gap */
+  showGap({ asked, reason }) {
+    if (this.lastLine?.dataset.asked === `${asked}`) return;
+    const line = element('p', 'gap', `Messages are missing here${this.#hooks.explainGap(reason)}.`);
     Object.assign(line.dataset, { reason, asked });
-    this.lines.insertBefore(line, end);
-    this.settle();
+    this.list.insertBefore(line, this.firstPending);
+    this.scrollToEnd();
   }
 
-  /** A message's line, new or given, in its place: a sender may have an answer before what came earlier is here. */
-  put(message, line) {
+  /**
+   * Inserts a message in the order of ids, in a new line or a given one: the response to a publish may arrive before
+   * earlier messages do.
+   * @param {Message} message
+   * @param {HTMLElement} [line]
+   */
+  insertInOrder(message, line) {
     const { id } = message;
-    let before = this.end;
-    let above = before ? before.previousElementSibling : this.lines.lastElementChild;
-    for (; id && above && !above.dataset.asked; above = above.previousElementSibling) {
-      if (above.id && !newer(above.id, id)) break;
+    let before = this.firstPending;
+    /** @type {Element | null} */
+    let above = this.lastLine;
+    for (; id && above && !above.matches('[data-asked]'); above = above.previousElementSibling) {
+      if (above.id && !isAfter(above.id, id)) break;
       if (above.id) before = above;
     }
     return this.insert(message, before, line);
   }
 
+  /**
+   * Inserts a message before an element, or at the very end.
+   * @param {Message} message
+   * @param {Element | null} before
+   * @param {HTMLElement} line
+   */
   insert(message, before, line = element('div')) {
-    if (!line.isConnected || line.nextElementSibling !== before) this.lines.insertBefore(line, before);
+    if (!line.isConnected || line.nextElementSibling !== before) this.list.insertBefore(line, before);
     this.draw(line, message);
+    /** @type {Element | null} */
     let next = line;
     do next = next.nextElementSibling;
-    while (next && !this.said.has(next));
-    this.#fit(next);
+    while (next && !this.messageOf(next));
+    this.#group(next);
     return line;
   }
 
-  /** The same shape as in page.html; only the time is a link, too. */
+  /**
+   * Draws a message in the markup of page.html, with its time as a link.
+   * @param {HTMLElement} line
+   * @param {Message} message
+   */
   draw(line, message) {
     const { id, sender, mine, at } = message;
     const body = element('p', 'text');
     body.dir = 'auto';
-    const time = element('time', '', clock(at));
+    const time = element('time', '', formatTime(at));
     time.dateTime = at.toISOString();
-    time.title = full(at);
+    time.title = formatFull(at);
     const when = element(id ? 'a' : 'span', 'when');
     when.append(time);
     line.className = mine ? 'message mine' : 'message';
     if (id) {
       line.id = line.dataset.id = id;
-      when.href = `${this.host.path}#${id}`;
+      /** @type {HTMLAnchorElement} */ (when).href = `${this.#hooks.path}#${id}`;
     }
     line.replaceChildren(element('bdi', 'sender', sender), body, when);
-    this.said.set(line, message);
-    this.word(line);
-    this.#fit(line);
+    this.#messages.set(line, message);
+    this.#drawText(line, message);
+    this.#group(line);
   }
 
-  word(line) {
-    const { text, mine } = this.said.get(line);
-    const body = line.querySelector('.text');
-    body.replaceChildren(...this.parts(text, mine));
+  /** Draws all texts again. */
+  redraw() {
+    for (const line of this.lines) this.#drawText(line, /** @type {Message} */ (this.messageOf(line)));
+  }
+
+  /** @param {HTMLElement} line @param {Message} message */
+  #drawText(line, { text, mine }) {
+    const body = find('.text', line);
+    body.replaceChildren(...this.#hooks.render(text, mine));
     line.classList.toggle('mention', !!body.querySelector('mark'));
   }
 
+  /** Follows the end, and reads up to it if the log does not reach there. */
   follow() {
-    this.heed(true);
-    if (!this.tail) this.read('latest');
-    this.settle();
+    this.setFollowing(true);
+    if (!this.reachesEnd) this.#hooks.pager().then((pager) => pager?.jumpToEnd());
+    this.scrollToEnd();
   }
 
-  heed(following) {
+  /** @param {boolean} following */
+  setFollowing(following) {
     this.following = following;
     this.scroller.classList.toggle('following', following);
     if (!following) return;
     this.#missed = 0;
-    this.#newer.hidden = true;
-    this.#look();
+    this.#button.hidden = true;
+    this.#markSeen();
   }
 
-  /** The reader is not at the end; this page may be. */
-  away(tail = false) {
-    this.tail = tail;
-    this.#newer.textContent = this.#missed ? `${this.#missed} new ↓` : 'To the newest ↓';
-    this.#newer.hidden = false;
+  /** Shows the button that leads to the end. @param {boolean} reachesEnd whether the log, if not the user, is there */
+  offerEnd(reachesEnd) {
+    this.reachesEnd = reachesEnd;
+    this.#button.textContent = this.#missed ? `${this.#missed} new ↓` : 'To the newest ↓';
+    this.#button.hidden = false;
   }
 
-  /** Once a frame, however many lines came. */
-  settle() {
+  /** Scrolls to the end, if it is followed: once in a frame, however many lines were added. */
+  scrollToEnd() {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
       if (!this.following) return;
@@ -164,75 +230,61 @@ export class Log {
     });
   }
 
-  async read(what, ...about) {
-    return (await import('./reading.js'))[what](this, ...about);
-  }
-
+  /** Takes over a line of the page's HTML. @param {HTMLElement} line */
   #adopt(line) {
-    const { id } = line.dataset;
-    const text = (name) => line.querySelector(name).textContent;
-    this.draw(line, { id, sender: text('.sender'), text: text('.text'), at: takenAt(id), mine: this.host.mine(id) });
+    const { id = '' } = line.dataset;
+    const text = (/** @type {string} */ selector) => /** @type {string} */ (find(selector, line).textContent);
+    this.draw(line, { id, sender: text('.sender'), text: text('.text'), at: timeOf(id), mine: this.#hooks.isOwn(id) });
   }
 
-  /** The message that the address names. */
-  open() {
+  /** Shows the message that the address names, if it names one. */
+  #showLinked() {
     const id = location.hash.slice(1);
     if (!/^\d+-\d+$/.test(id)) return false;
-    this.heed(false);
-    this.read('open', id);
+    this.setFollowing(false);
+    this.#hooks.pager().then((pager) => pager?.showMessage(id));
     return true;
   }
 
-  get end() {
-    return this.lines.querySelector('[data-key]');
-  }
-
-  /** A line begins a day, goes on with its sender, or does neither. */
-  #fit(line) {
-    const message = this.said.get(line);
-    if (!message) return;
+  /** Puts a heading above a line that begins a day, and groups one that continues its sender's. @param {Element | null | undefined} line */
+  #group(line) {
+    const message = this.messageOf(line);
+    if (!line || !message) return;
     let day = null;
     let apart = false;
     let above = line.previousElementSibling;
-    for (; above && !this.said.has(above); above = above.previousElementSibling) {
+    for (; above && !this.messageOf(above); above = above.previousElementSibling) {
       if (above.className === 'day') day = above;
       else apart = true;
     }
-    const before = this.said.get(above);
-    const begins = !before || !sameDay(before.at, message.at);
+    const previous = this.messageOf(above);
+    const begins = !previous || !isSameDay(previous.at, message.at);
     if (begins && !day) line.before((day = element('h2', 'day')));
-    if (begins) day.textContent = dayName(message.at);
+    if (begins && day) day.textContent = dayName(message.at);
     else day?.remove();
-    line.classList.toggle('again', !apart && continues(before, message));
+    line.classList.toggle('again', !apart && isContinuation(previous, message));
   }
 
-  get #seen() {
+  /** Whether the user sees the end. */
+  get #inView() {
     return this.following && !document.hidden;
   }
 
-  #look() {
-    const last = this.messages.at(-1);
-    if (!this.#seen) return;
-    this.#away = false;
-    if (last && last.id !== this.#read) this.host.seen((this.#read = last.id));
+  #markSeen() {
+    if (!this.#inView) return;
+    this.#marked = false;
+    const last = this.lines.at(-1);
+    if (last && last.id !== this.#seen) this.#hooks.onSeen((this.#seen = last.id));
   }
 
-  /** Only going up leaves the end; lines that came since the last frame do not. */
-  #scrolled() {
+  #onScroll() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
     const below = scrollHeight - scrollTop - clientHeight;
     const up = scrollTop < this.#top;
     this.#top = scrollTop;
-    if (below < NEAR_END && this.tail) this.heed(true);
-    else if (up) this.heed(false);
-    if (up && scrollTop < clientHeight) this.read('older');
-    if (!this.tail && below < clientHeight) this.read('newer');
+    if (below < NEAR_END_PX && this.reachesEnd) this.setFollowing(true);
+    else if (up) this.setFollowing(false); // new lines below leave the end, too, but do not scroll up
+    if (up && scrollTop < clientHeight) this.#hooks.pager().then((pager) => pager?.readOlder());
+    if (!this.reachesEnd && below < clientHeight) this.#hooks.pager().then((pager) => pager?.readNewer());
   }
-}
-
-export function element(name, className = '', text = '') {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  made.textContent = text;
-  return made;
 }

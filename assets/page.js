@@ -1,97 +1,141 @@
 /**
- * The chat page: joins the session to the log, the status line and the box. The rest of it comes when somebody is
- * there, or soon: when it is needed, the page may be offline.
+ * The chat page: connects the tab to the log, the status line and the message box. This is the first view; the rest is
+ * loaded a moment later, or when it is needed, because then the page may be offline.
+ *
+ *   theme.js                 before the first paint: the chosen colours
+ *   page.js                  first view: calls the modules below, and hands each the hooks that lead to the others
+ *     tab.js                 what this tab shares with others; sends requests to the leader, receives its events
+ *       leader-election.js   which tab leads
+ *       leader-hub.js        in the leading tab only: what it does for all
+ *         outbox.js          loaded a moment later: sends messages in order, until the log has them
+ *         stream.js          the EventSource, its watchdog and its cursors
+ *         unread.js          unread counts and mentions
+ *     log.js                 the lines of the log, and whether its end is followed
+ *       dates.js             times, names of days, groups
+ *     status.js              the connection in a sentence
+ *     composer.js            the message box and its draft
+ *     enhancements.js        loaded soon: starts the modules below
+ *       pager.js             older and newer messages, permalinks, the mark at the first unread one
+ *       markup.js            links, rooms, code and mentions in a text
+ *       pending.js           lines that are still to be sent
+ *       details.js           which node took a message, and how long it took
+ *       composer-aids.js     counter, recall, growing box
+ *         completion.js      completion of names
+ *       presence.js, rooms.js, announcer.js, day-headings.js, shortcuts.js, theme-button.js
+ *       help.js              loaded when asked for
+ *       notifications.js     loaded when something is unread: title, icon, desktop notifications
+ *
+ * All may use dom.js, wire.js (ids and the data of events), history.js and storage.js. No two modules import each other,
+ * directly or in a circle: to call back, a module is given hooks.
  */
 
-import { Composer } from './compose.js';
-import { Log } from './log.js';
-import { recall, remember } from './memory.js';
-import { openSession } from './session.js';
-import { Status } from './status.js';
+import { Composer } from './composer.js';
+import { find } from './dom.js';
+import { MessageLog } from './log.js';
+import { StatusLine } from './status.js';
+import { storage } from './storage.js';
+import { Tab } from './tab.js';
 
-const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can.';
+/** @import { Enhancements } from './enhancements.js' */
 
-const one = (selector) => document.querySelector(selector);
-const [form, messages, sender, line] = ['.composer', '.messages', '#sender', '.status'].map(one);
-const room = one('h1').textContent;
-const offered = [...document.querySelectorAll('nav bdi')].map(({ textContent }) => textContent);
+const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
+
+const form = /** @type {HTMLFormElement} */ (find('.composer'));
+const sender = /** @type {HTMLInputElement} */ (find('#sender'));
+const error = find('#send-error');
+const messages = find('.messages');
+const room = /** @type {string} */ (find('h1').textContent);
+const offered = [...document.querySelectorAll('nav bdi')].map(({ textContent }) => /** @type {string} */ (textContent));
 const name = () => sender.value;
 
-sender.value ||= recall('name');
+sender.value ||= storage.get('name');
 
-/** What the rest needs to know, and what it changes. */
-const page = { one, name, who: {}, rooms: [], items: [], took: new Map(), heard() {}, changed() {}, goTo() {} };
-page.settle = (key, message) => log.add(message);
+/** @type {Enhancements | undefined} */
+let enhancements; // once they are loaded
+/** @type {Promise<void> | undefined} */
+let enhancing;
+/** @type {KeyboardEvent | undefined} */
+let pressed; // the last key before they were loaded
+/** @type {Map<string, number>} */
+const delays = new Map(); // milliseconds from Send to screen, by id
 
-const session = openSession(
-  { room, offered, name, cursor: messages.dataset.cursor, node: line.dataset.node },
+const tab = new Tab(
+  { room, offered, name, cursor: messages.dataset.cursor },
   {
-    message: (message) => log.add(message),
-    gap: (gap) => log.gap(gap),
-    state(now, details) {
-      status.show(now, details);
-      if (now !== 'live') return;
-      one('.empty')?.classList.remove('storeless');
-      rest();
+    onMessage: (message) => log.add(message),
+    onGap: (gap) => log.showGap(gap),
+    onState(connection) {
+      status.show(connection);
+      if (connection.state !== 'live') return;
+      document.querySelector('.empty')?.classList.remove('storeless');
+      enhance();
     },
-    presence: (who) => page.changed((page.who = who)),
-    rooms: (rooms) => page.changed((page.rooms = rooms)),
-    async outbox(items) {
-      page.items = items;
-      if (items.length) await rest();
-      const error = one('#send-error');
-      if (items.length && !coming) error.textContent = KEPT; // the network went before the rest came
+    async onChange() {
+      if (tab.outbox.length) await enhance();
+      if (tab.outbox.length && !enhancements) error.textContent = KEPT; // the network went before they were loaded
       else if (error.textContent === KEPT) error.textContent = '';
-      page.changed();
+      enhancements?.update();
     },
-    settled(key, message, sent) {
-      page.settle(key, message); // at once: the pending line goes next
-      const { id } = message;
-      const shown = () => document.getElementById(id) && page.took.set(id, performance.now() - sent);
-      if (sent && !document.hidden) requestAnimationFrame(shown);
+    onConfirmed(key, message, sentAt) {
+      if (enhancements) enhancements.confirm(key, message);
+      else log.add(message);
+      const id = /** @type {string} */ (message.id);
+      const onShown = () => document.getElementById(id) && delays.set(id, performance.now() - /** @type {number} */ (sentAt));
+      if (sentAt && !document.hidden) requestAnimationFrame(onShown);
     },
-    mine(id) {
+    onOwn(id) {
       const line = document.getElementById(id);
-      if (line) log.draw(line, { ...log.said.get(line), mine: true });
+      const message = log.messageOf(line);
+      if (line && message) log.draw(line, { ...message, mine: true });
     },
   },
 );
 
-const status = new Status(line, () => session.reconnect());
-const log = new Log(messages, one('.newer'), {
-  name,
-  room,
-  path: form.getAttribute('action'),
-  mine: (id) => session.mine(id),
-  seen: (id) => session.read(id),
-  heard: () => page.heard(),
-});
-const composer = new Composer(form, one('#send-error'), room, (text) => {
-  session.send(text);
-  log.follow();
+const status = new StatusLine(find('.status'), () => tab.reconnect());
+
+/** @type {MessageLog} */
+const log = new MessageLog(messages, find('.newer'), {
+  path: /** @type {string} */ (form.getAttribute('action')),
+  isOwn: (id) => tab.isOwn(id),
+  onSeen: (id) => tab.markRead(id),
+  onMessage: () => enhancements?.announcer.onMessage(),
+  render: (text, mine) => enhancements?.render(text, mine) ?? [text],
+  explainGap: (reason) => enhancements?.explainGap(reason) ?? '',
+  async pager() {
+    await enhance();
+    return enhancements?.pager;
+  },
 });
 
-one('#elsewhere').onsubmit = async (event) => {
+const composer = new Composer(form, error, room, {
+  check: (text) => enhancements?.check(text) ?? '',
+  send(text) {
+    tab.send(text);
+    log.follow();
+  },
+});
+
+find('#elsewhere').onsubmit = async (event) => {
   event.preventDefault();
-  await rest();
-  page.goTo();
+  await enhance();
+  enhancements?.goToRoom();
 };
 sender.oninput = () => {
-  remember('name', sender.value);
-  session.renamed();
+  storage.set('name', sender.value);
+  tab.rename();
 };
 
-Object.assign(page, { session, log, composer });
-
-let coming;
-let pressed; // the last key before the rest was here
-function rest(event) {
-  if (event?.type === 'keydown') pressed = event;
-  coming ??= import('./rest.js').then(
-    ({ open }) => open(page, pressed),
-    () => (coming = null),
+/** Loads the enhancements, unless they are here. @param {Event} [event] */
+function enhance(event) {
+  if (event?.type === 'keydown') pressed = /** @type {KeyboardEvent} */ (event);
+  enhancing ??= import('./enhancements.js').then(
+    ({ Enhancements }) => {
+      enhancements = new Enhancements({ room, name, log, composer, tab, delays });
+      enhancements.start(pressed);
+    },
+    () => (enhancing = undefined), // offline; the next call tries again
   );
-  return coming;
+  return enhancing;
 }
-for (const sign of ['keydown', 'pointermove', 'focusin']) addEventListener(sign, rest);
-setTimeout(rest, 1500);
+for (const type of ['keydown', 'pointermove', 'focusin']) addEventListener(type, enhance);
+setTimeout(enhance, 1500);

@@ -1,100 +1,135 @@
 /**
- * What is still to be sent: a line for each message, below all others, that says how it stands and what can be done.
+ * Pending lines: a line below the log for each message that is still to be sent, with its state and what can be done.
  */
 
-import { element } from './log.js';
+import { element, find } from './dom.js';
 
-const PATIENCE = 1000; // milliseconds
+/** @import { MessageLog } from './log.js' */
+/** @import { OutboxItem } from './outbox.js' */
+/** @import { Message } from './wire.js' */
 
-const lines = new Map(); // by key
-let timer;
+const QUIET_MS = 1000; // a message that is sent within this time shows no note
+const REFRESH_MS = 500;
 
-/** What a line says of its message, and what it offers. */
-export function standing({ state, reason, until }, now = Date.now()) {
-  const left = Math.max(1, Math.ceil((until - now) / 1000));
-  const soon = until ? `in ${left} s` : 'soon';
+/**
+ * @typedef {object} PendingHooks
+ * @property {(key: string) => void} retry
+ * @property {(key: string) => void} edit
+ * @property {(key: string) => void} discard
+ */
+
+/**
+ * Returns the note of an item, and the labels of its buttons.
+ * @param {Pick<OutboxItem, 'state' | 'reason' | 'until'>} item
+ */
+export function describe({ state, reason, until }, now = Date.now()) {
+  const soon = until ? `in ${Math.max(1, Math.ceil((until - now) / 1000))} s` : 'soon';
   switch (state) {
     case 'failed':
-      return { says: `Not sent. ${reason || 'The server did not take it.'}`, offers: ['Retry', 'Edit', 'Discard'] };
+      return { text: `Not sent. ${reason || 'The server did not accept it.'}`, actions: ['Retry', 'Edit', 'Discard'] };
     case 'unsure':
-      return { says: 'Messages are missing here, and this may be among them.', offers: ['Send again', 'Edit', 'Discard'] };
+      return { text: 'Messages are missing here, and this may be among them.', actions: ['Send again', 'Edit', 'Discard'] };
     case 'waiting':
-      return { says: `A little too fast; goes out ${soon}`, offers: ['Edit', 'Discard'] };
+      return { text: `A little too fast; goes out ${soon}`, actions: ['Edit', 'Discard'] };
     case 'queued':
-      return { says: 'Waits to be sent', offers: ['Edit', 'Discard'] };
+      return { text: 'Waits to be sent', actions: ['Edit', 'Discard'] };
     default:
-      return { says: 'Sending…', offers: [] };
+      return { text: 'Sending…', actions: [] };
   }
 }
 
-/** Shows `items`, oldest first. `host` has `retry(key)`, `edit(key)` and `discard(key)`. */
-export function showPending(log, items, host) {
-  const keys = new Set(items.map(({ key }) => key));
-  for (const [key, line] of lines) {
-    if (!keys.has(key)) take(key, line);
+export class PendingLines {
+  #log;
+  #hooks;
+  /** @type {Map<string, HTMLElement>} */
+  #lines = new Map(); // by key
+  /** @type {number | undefined} */
+  #timer;
+
+  /** @param {MessageLog} log @param {PendingHooks} hooks */
+  constructor(log, hooks) {
+    this.#log = log;
+    this.#hooks = hooks;
   }
-  for (const item of items) tell(lines.get(item.key) ?? begin(log, item), item, host);
-  clearTimeout(timer);
-  const early = items.some(({ at }) => Date.now() - at < PATIENCE);
-  if (early || items.some(({ until }) => until)) timer = setTimeout(showPending, 500, log, items, host);
-  log.settle();
-}
 
-/** The line becomes the message; another page may show it already. */
-export function settle(log, key, message) {
-  const line = lines.get(key);
-  if (!line) return log.add(message);
-  lines.delete(key);
-  delete line.dataset.key;
-  line.querySelector('.note')?.remove();
-  if (document.getElementById(message.id) || !log.tail) line.remove();
-  else log.put(message, line);
-  log.settle();
-}
-
-function begin(log, { key, sender, text, at }) {
-  const line = element('div');
-  line.dataset.key = key;
-  lines.set(key, line);
-  log.insert({ sender: sender.trim() || 'Anonymous', text, mine: true, at: new Date(at) }, null, line);
-  return line;
-}
-
-function take(key, line) {
-  const had = line.contains(document.activeElement);
-  line.remove();
-  lines.delete(key);
-  if (had) document.querySelector('#message').focus();
-}
-
-/** Touched only where it changes: the log is read out. What is sent in a moment needs no words. */
-function tell(line, item, host) {
-  const { says, offers } = standing(item);
-  const failed = offers.length > 2;
-  line.classList.toggle('failed', failed);
-  line.classList.toggle('pending', !failed);
-  let note = line.querySelector('.note');
-  if (note?.dataset.state !== item.state) {
-    note?.remove();
-    note = element('div', 'note');
-    note.dataset.state = item.state;
-    const sentence = element('span', 'says');
-    if (failed) sentence.role = 'alert';
-    else sentence.ariaLive = 'off';
-    note.append(sentence, ...offers.map((offer) => button(offer, item.key, host)));
-    line.append(note);
+  /** Shows the items of the outbox. @param {OutboxItem[]} items oldest first */
+  show(items) {
+    const keys = new Set(items.map(({ key }) => key));
+    for (const [key, line] of this.#lines) {
+      if (!keys.has(key)) this.#remove(key, line);
+    }
+    for (const item of items) this.#update(this.#lines.get(item.key) ?? this.#add(item), item);
+    clearTimeout(this.#timer);
+    const quiet = items.some(({ at }) => Date.now() - at < QUIET_MS);
+    if (quiet || items.some(({ until }) => until)) this.#timer = setTimeout(() => this.show(items), REFRESH_MS);
+    this.#log.scrollToEnd();
   }
-  note.hidden = !failed && Date.now() - item.at < PATIENCE;
-  if (note.firstChild.textContent !== says) note.firstChild.textContent = says;
-}
 
-function button(offer, key, host) {
-  const made = element('button', '', offer);
-  made.type = 'button';
-  made.onclick = () => {
-    if (offer === 'Edit') host.edit(key);
-    else if (offer === 'Discard') host.discard(key);
-    else host.retry(key);
-  };
-  return made;
+  /** Turns the line of an item into the message. @param {string} key @param {Message} message */
+  confirm(key, message) {
+    const log = this.#log;
+    const line = this.#lines.get(key);
+    if (!line) return log.add(message);
+    this.#lines.delete(key);
+    delete line.dataset.key;
+    line.querySelector('.note')?.remove();
+    if (document.getElementById(`${message.id}`) || !log.reachesEnd) line.remove();
+    else log.insertInOrder(message, line);
+    log.scrollToEnd();
+  }
+
+  /** @param {OutboxItem} item */
+  #add({ key, sender, text, at }) {
+    const line = element('div');
+    line.dataset.key = key;
+    this.#lines.set(key, line);
+    this.#log.insert({ sender: sender.trim() || 'Anonymous', text, mine: true, at: new Date(at) }, null, line);
+    return line;
+  }
+
+  /** @param {string} key @param {HTMLElement} line */
+  #remove(key, line) {
+    const focused = line.contains(document.activeElement);
+    line.remove();
+    this.#lines.delete(key);
+    if (focused) find('#message').focus();
+  }
+
+  /**
+   * Updates the note of a line. It is touched only where it changes: the log is read out.
+   * @param {HTMLElement} line
+   * @param {OutboxItem} item
+   */
+  #update(line, item) {
+    const { text, actions } = describe(item);
+    const failed = actions.length > 2;
+    line.classList.toggle('failed', failed);
+    line.classList.toggle('pending', !failed);
+    let note = /** @type {HTMLElement | null} */ (line.querySelector('.note'));
+    if (note?.dataset.state !== item.state) {
+      note?.remove();
+      note = element('div', 'note');
+      note.dataset.state = item.state;
+      const sentence = element('span', 'says');
+      if (failed) sentence.role = 'alert';
+      else sentence.ariaLive = 'off';
+      note.append(sentence, ...actions.map((action) => this.#button(action, item.key)));
+      line.append(note);
+    }
+    note.hidden = !failed && Date.now() - item.at < QUIET_MS;
+    const says = find('.says', note);
+    if (says.textContent !== text) says.textContent = text;
+  }
+
+  /** @param {string} action @param {string} key */
+  #button(action, key) {
+    const button = element('button', '', action);
+    button.type = 'button';
+    button.onclick = () => {
+      if (action === 'Edit') this.#hooks.edit(key);
+      else if (action === 'Discard') this.#hooks.discard(key);
+      else this.#hooks.retry(key);
+    };
+    return button;
+  }
 }

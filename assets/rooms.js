@@ -1,25 +1,39 @@
 /**
- * The rooms: which have something new, and the box that leads to any room by its name.
+ * The list of rooms with their unread counts, and the box that leads to any room by its name.
  */
 
-import { element } from './log.js';
-import { roomPath } from './words.js';
+import { element, find } from './dom.js';
+import { roomPath } from './markup.js';
+
+/** @import { UnreadCount } from './unread.js' */
+
+/** @typedef {{ name: string, unread: number, mention: boolean, current: boolean }} RoomState */
 
 const RULE = 'A room’s name is 1 to 64 letters, marks, digits, - _ . or ~, and starts with a letter or digit.';
 
-/** Shows what is unread in each room of `rooms`; one that was visited and is not offered gets a link of its own. */
+/**
+ * Returns the state of each of `rooms`.
+ * @param {string[]} rooms
+ * @param {UnreadCount[]} counts
+ * @param {string} current name of this tab's room
+ * @returns {RoomState[]}
+ */
+export function roomStates(rooms, counts, current) {
+  return rooms.map((name) => {
+    const [, unread = 0, mention = false] = counts.find(([room]) => room === name) ?? [];
+    return { name, unread, mention, current: name === current };
+  });
+}
+
+/**
+ * Shows the unread count of each room. One that was visited and is not in the list yet gets a link.
+ * @param {HTMLElement} list
+ * @param {RoomState[]} rooms
+ */
 export function showRooms(list, rooms) {
   const links = [...list.querySelectorAll('a')];
   for (const { name, unread, mention, current } of rooms) {
-    let link = links.find((each) => each.firstChild.textContent === name);
-    if (!link) {
-      link = element('a');
-      link.href = roomPath(name);
-      link.append(element('bdi', '', name));
-      const item = element('li');
-      item.append(link);
-      list.append(item);
-    }
+    const link = links.find((each) => find('bdi', each).textContent === name) ?? addLink(list, name);
     link.querySelector('.badge')?.remove();
     if (!unread || current) continue;
     const badge = element('span', mention ? 'badge call' : 'badge', `${mention ? '@' : ''}${unread > 99 ? '99+' : unread}`);
@@ -28,7 +42,23 @@ export function showRooms(list, rooms) {
   }
 }
 
-export function goTo(box, error) {
+/** @param {HTMLElement} list @param {string} name */
+function addLink(list, name) {
+  const link = element('a');
+  link.href = `${roomPath(name)}`;
+  link.append(element('bdi', '', name));
+  const item = element('li');
+  item.append(link);
+  list.append(item);
+  return link;
+}
+
+/**
+ * Goes to the room whose name is in a box, or shows the rule that the name breaks.
+ * @param {HTMLInputElement} box
+ * @param {HTMLElement} error
+ */
+export function goToRoom(box, error) {
   const path = roomPath(box.value);
   error.textContent = path ? '' : RULE;
   box.ariaInvalid = `${!path}`;

@@ -1,56 +1,71 @@
 /**
- * The status line: what the connection does, in one quiet sentence that names the node; while it is lost, with the seconds
- * to the next attempt, and a button.
+ * The status line: the state of the connection in one sentence that names the node; while it is lost, the seconds to the
+ * next attempt and a button.
  */
 
+import { element } from './dom.js';
+
+/** @import { ConnectionState } from './stream.js' */
+
+/**
+ * By the state or, while the page reconnects, by the reason with which the server ended the stream.
+ * @type {Record<string, (node?: string) => string>}
+ */
 const SENTENCES = {
   connecting: () => 'Connecting…',
   live: (node) => `Live on ${node}`,
   storeless: (node) => `${node} has lost its message store; waiting for it…`,
-  reconnecting: (node, reason) => (Object.hasOwn(AWAY, reason) ? AWAY[reason](node) : `Lost ${node}; reconnecting…`),
-  offline: (node) => `Offline: ${node} cannot be reached. What you send will go out when it can.`,
-};
-
-/** Why the server sent the page away, by the reason it gave. */
-const AWAY = {
+  reconnecting: (node) => `Lost ${node}; reconnecting…`,
+  offline: (node) => `Offline: ${node} cannot be reached. Messages will be sent when it can be.`,
   full: (node) => `${node} is full; trying again soon…`,
   draining: (node) => `${node} is closing; moving on…`,
   slow: () => 'Fell behind; catching up…',
 };
 
-export function sentence(state, node, reason) {
-  return SENTENCES[state](node, reason);
+/**
+ * Returns the sentence for a state.
+ * @param {ConnectionState['state']} state
+ * @param {string} [node]
+ * @param {string} [reason]
+ */
+export function sentence(state, node, reason = '') {
+  return SENTENCES[state === 'reconnecting' && Object.hasOwn(SENTENCES, reason) ? reason : state](node);
 }
 
-export class Status {
+export class StatusLine {
   #line;
   #node;
-  #says = document.createElement('span');
-  #left = document.createElement('span');
-  #again = document.createElement('button');
+  #sentence = element('span');
+  #countdown = element('span', 'left');
+  #button = element('button', '', 'Reconnect now');
+  /** @type {number | undefined} */
   #timer;
 
+  /** @param {HTMLElement} line @param {() => void} reconnect */
   constructor(line, reconnect) {
     this.#line = line;
     this.#node = line.dataset.node;
-    this.#left.className = 'left';
-    this.#left.ariaHidden = 'true'; // or every second would be read out
-    this.#again.type = 'button';
-    this.#again.textContent = 'Reconnect now';
-    this.#again.onclick = reconnect;
+    this.#countdown.ariaHidden = 'true'; // or every second would be read out
+    this.#button.type = 'button';
+    this.#button.onclick = reconnect;
   }
 
-  /** The element is a live region: it is touched only when what it says changes. */
-  show(state, { node, reason, until }) {
+  /** @param {ConnectionState} state */
+  show({ state, node, reason, until }) {
     this.#node = node ?? this.#node;
-    const says = sentence(state, this.#node, reason);
+    const text = sentence(state, this.#node, reason);
     Object.assign(this.#line.dataset, { state, node: this.#node });
-    if (this.#says.textContent !== says) this.#says.textContent = says;
-    if (!until) this.#line.replaceChildren(this.#says);
-    else if (!this.#again.isConnected) this.#line.replaceChildren(this.#says, ' ', this.#left, ' ', this.#again);
+    // The element is a live region: it is touched only when its text changes.
+    if (this.#sentence.textContent !== text) this.#sentence.textContent = text;
+    if (!until) this.#line.replaceChildren(this.#sentence);
+    else if (!this.#button.isConnected) this.#line.replaceChildren(this.#sentence, ' ', this.#countdown, ' ', this.#button);
     clearInterval(this.#timer);
-    const count = () => (this.#left.textContent = until > Date.now() ? `${Math.ceil((until - Date.now()) / 1000)} s` : '…');
-    if (until) this.#timer = setInterval(count, 1000);
+    if (!until) return;
+    const count = () => {
+      const left = until - Date.now();
+      this.#countdown.textContent = left > 0 ? `${Math.ceil(left / 1000)} s` : '…';
+    };
+    this.#timer = setInterval(count, 1000);
     count();
   }
 }

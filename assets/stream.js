@@ -1,71 +1,106 @@
 /**
- * The connection: one EventSource at a time for all rooms of this browser, and the places that outlive it.
+ * The connection: one EventSource at a time for all rooms of this browser, and the cursors that outlive it.
  *
- * Left to itself a browser does not reconnect after an answer other than 200, does not notice a stream that went silent,
- * and does not say when it will try again. So a source that fails is closed, and the next one built here.
+ * Left to itself a browser does not reconnect after a status other than 200, does not notice a stream that went silent,
+ * and does not say when it will try again. So a source that fails is closed, and the next one is opened here.
  */
 
-import { START, members } from './text.js';
+import { START, parseObject } from './wire.js';
 
 const TYPES = ['message', 'gap', 'status', 'backoff', 'heartbeat', 'presence', 'userJoined', 'userLeft'];
-const NAME = /^(?=.*\S)(?:[^\p{Cc}\p{Cf}]|[\u200c\u200d]){1,64}$/u; // with another there would be no stream
-const OPENING = 20; // seconds for the first word of a stream
-const SLACK = 5; // seconds allowed to the network on top of any wait
+const VALID_NAME = /^(?=.*\S)(?:[^\p{Cc}\p{Cf}]|[\u200c\u200d]){1,64}$/u; // the server refuses a stream with any other
+const OPEN_TIMEOUT_S = 20; // until the first event of a stream
+const SLACK_S = 5; // for the network, on top of the server's interval
 
-/** Seconds before attempt number `attempt` (from 0): anywhere from 1 to 5, to 10, to 20, and then to 30. */
-export function backOff(attempt, random = Math.random()) {
+/**
+ * What the status line shows.
+ * @typedef {object} ConnectionState
+ * @property {'connecting' | 'live' | 'storeless' | 'reconnecting' | 'offline'} state
+ * @property {string} [node]
+ * @property {string} [reason] why the server ended the stream: `full`, `draining` or `slow`
+ * @property {number} [until] when the next attempt is due, Unix milliseconds
+ */
+
+/** @typedef {Record<string, string>} Cursors by room */
+
+/** @typedef {{ id: string, previous?: string }} Step from one cursor to the next */
+
+/**
+ * @typedef {object} StreamHooks
+ * @property {(state: ConnectionState) => void} onState
+ * @property {(room: string, step: Step) => void} onCursor a cursor moved without a message
+ * @property {(type: string, room: string, data: any, step?: Step) => void} onEvent `data` is text if the type is `message`,
+ *   an object otherwise; a foreign publish moves no cursor
+ */
+
+/**
+ * Returns the seconds to wait before an attempt: anything from 1 to 5, to 10, to 20, and then to 30.
+ * @param {number} attempt from 0
+ */
+export function backoff(attempt, random = Math.random()) {
   return 1 + random * (Math.min(30, 5 * 2 ** attempt) - 1);
 }
 
 export class Stream {
+  /** @type {string[]} */
   rooms = [];
-  places = Object.create(null); // a room may be called `constructor`
-  present = [];
-  name = '';
+  /** @type {Cursors} */
+  cursors = Object.create(null); // a room may be called `constructor`
   live = false;
+  /** @type {string[]} */
+  #present = [];
+  #name = '';
   #world;
-  #listener;
+  #hooks;
+  /** @type {EventSource | null | undefined} */
   #source;
+  /** @type {number | undefined} */
   #timer;
-  #deadline = 0;
-  #silence = 45;
+  #deadline = 0; // for the next event
+  #silence = 45; // seconds without an event after which the stream counts as lost
   #attempt = 0;
-  #lost = false;
+  #waiting = false; // for the next attempt
 
   /**
-   * `listener` is told of `state(name, { node, reason, until })`, where the name is live, storeless, reconnecting or
-   * offline; of `moved(room, { id, after })`, when a place changed without a message; and of
-   * `event(type, room, data, { id, after })`, where the last is undefined for a foreign publish.
+   * @param {Window & typeof globalThis} world
+   * @param {StreamHooks} hooks
    */
-  constructor(world, listener) {
+  constructor(world, hooks) {
     this.#world = world;
-    this.#listener = listener;
+    this.#hooks = hooks;
   }
 
-  /** Reads `rooms` from their `places` from now on, present in some of them under `name`. While it waits after a failure, it goes on waiting. */
-  change(rooms, present, name) {
-    Object.assign(this, { rooms, present, name });
-    if (!this.#lost) this.connect();
+  /**
+   * Reads other rooms from now on, each from its cursor. A wait after a failure is not cut short.
+   * @param {string[]} rooms
+   * @param {string[]} present those in which the user counts as present
+   * @param {string} name of the user
+   */
+  subscribe(rooms, present, name) {
+    this.rooms = rooms;
+    this.#present = present;
+    this.#name = name;
+    if (!this.#waiting) this.connect();
   }
 
-  /** The page or the network woke up: waste no time on a lost or overdue stream. */
+  /** Reconnects a lost or overdue stream without further delay: the page or the network woke up. */
   wake() {
-    if (this.#lost || Date.now() > this.#deadline) this.connect();
+    if (this.#waiting || Date.now() > this.#deadline) this.connect();
   }
 
-  /** Whether the stream has been silent for longer than its timer allows: then this tab's timers do not run. */
+  /** Whether the stream has been silent for longer than its timer allows, which means that this tab's timers do not run. */
   get overdue() {
-    return Boolean(this.#source) && Date.now() > this.#deadline;
+    return this.#source && Date.now() > this.#deadline;
   }
 
   connect() {
     this.close();
-    this.#lost = false;
+    this.#waiting = false;
     const source = new this.#world.EventSource(this.#address());
     this.#source = source;
-    for (const type of TYPES) source.addEventListener(type, (event) => this.#heard(type, event));
-    source.onerror = () => this.lose();
-    this.#expect(OPENING);
+    for (const type of TYPES) source.addEventListener(type, (event) => this.#receive(type, event));
+    source.onerror = () => this.reconnectLater();
+    this.#expectEvent(OPEN_TIMEOUT_S);
   }
 
   close() {
@@ -74,68 +109,80 @@ export class Stream {
     this.#source = null;
   }
 
-  /** The connection failed, or the server sent us away for `reason`. */
-  lose(reason) {
-    if (this.#lost) return;
+  /**
+   * Closes a stream that failed, or that the server ended for a reason, and schedules the next one.
+   * @param {string} [reason]
+   */
+  reconnectLater(reason) {
+    if (this.#waiting) return;
     this.close();
-    this.#lost = true;
+    this.#waiting = true;
     this.live = false;
     const random = Math.random();
-    const wait = 1000 * (reason === 'full' ? 5 + random * 25 : backOff(reason ? 0 : this.#attempt, random));
-    const cut = this.#world.navigator?.onLine === false || this.#attempt > 0;
+    const wait = 1000 * (reason === 'full' ? 5 + random * 25 : backoff(reason ? 0 : this.#attempt, random));
+    const offline = this.#world.navigator?.onLine === false || this.#attempt > 0;
     this.#attempt += 1;
     this.#timer = setTimeout(() => this.connect(), wait);
-    this.#listener.state(cut && !reason ? 'offline' : 'reconnecting', { reason, until: Date.now() + wait });
+    this.#hooks.onState({ state: offline && !reason ? 'offline' : 'reconnecting', reason, until: Date.now() + wait });
   }
 
   #address() {
     const query = new URLSearchParams();
-    const vector = this.rooms.map((room) => this.places[room]);
-    if (vector.every(Boolean)) query.set('lastEventId', vector);
-    if (NAME.test(this.name)) query.set('name', this.name);
-    if (this.present.length < this.rooms.length) query.set('in', this.present);
+    const cursors = this.rooms.map((room) => this.cursors[room]);
+    if (cursors.every(Boolean)) query.set('lastEventId', /** @type {any} */ (cursors));
+    if (VALID_NAME.test(this.#name)) query.set('name', this.#name);
+    if (this.#present.length < this.rooms.length) query.set('in', /** @type {any} */ (this.#present));
     return `/subscribe/${this.rooms.map(encodeURIComponent)}?${query}`;
   }
 
-  /** Every event shows that the stream lives, and tells where the places are. */
-  #heard(type, event) {
-    const data = members(event.data);
+  /** @param {string} type @param {MessageEvent} event */
+  #receive(type, event) {
+    const data = parseObject(event.data);
     const room = this.rooms.length > 1 ? data.room : this.rooms[0];
-    const moved = move(this.places, this.rooms, event.lastEventId);
-    for (const name in moved) {
-      if (name !== room || type !== 'message') this.#listener.moved(name, moved[name]);
+    const steps = advance(this.cursors, this.rooms, event.lastEventId); // any event may carry ids
+    for (const name in steps) {
+      if (name !== room || type !== 'message') this.#hooks.onCursor(name, steps[name]);
     }
-    if (type === 'backoff') return this.lose(data.reason ?? 'slow');
-    if (type === 'status') this.#status(data);
-    this.#expect(this.#silence);
-    if (type === 'gap') this.places[room] = START;
-    if (room) this.#listener.event(type, room, type === 'message' ? event.data : data, moved[room]);
+    if (type === 'backoff') return this.reconnectLater(data.reason ?? 'slow');
+    if (type === 'status') this.#readStatus(data);
+    this.#expectEvent(this.#silence);
+    if (type === 'gap') this.cursors[room] = START;
+    if (room) this.#hooks.onEvent(type, room, type === 'message' ? event.data : data, steps[room]);
   }
 
-  #status({ live, node, heartbeat }) {
+  /** @param {{ live?: boolean, node?: string, heartbeat?: any }} status */
+  #readStatus({ live, node, heartbeat }) {
     this.#attempt = 0;
-    if (heartbeat > 0) this.#silence = 2.5 * heartbeat + SLACK;
+    if (heartbeat > 0) this.#silence = 2.5 * heartbeat + SLACK_S;
     this.live = live !== false;
-    this.#listener.state(this.live ? 'live' : 'storeless', { node });
+    this.#hooks.onState({ state: this.live ? 'live' : 'storeless', node });
   }
 
-  #expect(seconds) {
+  /** @param {number} seconds after which the stream counts as lost, unless an event arrives */
+  #expectEvent(seconds) {
     clearTimeout(this.#timer);
     this.#deadline = Date.now() + seconds * 1000;
-    this.#timer = setTimeout(() => this.lose(), seconds * 1000);
+    this.#timer = setTimeout(() => this.reconnectLater(), seconds * 1000);
   }
 }
 
-/** Moves `places` of `rooms` to what an event's `id:` says; returns who moved: `{ room: { id, after } }`. */
-export function move(places, rooms, vector) {
-  const ids = vector.split(',');
-  const moved = {};
-  if (ids.length !== rooms.length) return moved;
+/**
+ * Moves the cursors of `rooms` to the ids of an event, one for each room, and returns the steps by room. A list of another
+ * length moves nothing.
+ * @param {Cursors} cursors
+ * @param {string[]} rooms
+ * @param {string} list ids separated by commas; one that is not known is empty
+ */
+export function advance(cursors, rooms, list) {
+  const ids = list.split(',');
+  /** @type {Record<string, Step>} */
+  const steps = {};
+  if (ids.length !== rooms.length) return steps;
   rooms.forEach((room, index) => {
-    const [id, after] = [ids[index], places[room]];
-    if (!id || id === after) return;
-    places[room] = id;
-    moved[room] = { id, after };
+    const [id, previous] = [ids[index], cursors[room]];
+    if (!id || id === previous) return;
+    cursors[room] = id;
+    steps[room] = { id, previous };
   });
-  return moved;
+  return steps;
 }

@@ -1,6 +1,9 @@
-// Before the first paint, so that nothing flashes.
+/**
+ * Applies the chosen colours before the first paint, so that others do not flash.
+ */
+
 let theme;
 try {
   theme = localStorage.getItem('tiny-chat:theme');
-} catch {}
+} catch {} // denied
 document.documentElement.dataset.theme = theme || 'system';

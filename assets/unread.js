@@ -1,44 +1,68 @@
 /**
- * Unread counts: what was said in each room after the last id that was read in it.
+ * Unread counts: the messages of each room after the last one that was read there.
  */
 
-import { newer } from './text.js';
+import { isAfter } from './wire.js';
 
-const CAP = 100; // per room; more are not told apart
+const MAX_COUNT = 100; // per room
 
-/** Whether `text` calls `name`, as a whole word; `@` may stand before it. */
+/**
+ * The unread messages of a room, as they are stored.
+ * @typedef {object} UnreadRoom
+ * @property {string[]} ids
+ * @property {string} [read] the last id that was read
+ * @property {string} [mention] the last unread id that mentions the user
+ */
+
+/** @typedef {[room: string, unread: number, mention: boolean]} UnreadCount */
+
+/**
+ * Returns true if `text` contains `name` as a whole word, in any case; `@` may precede it.
+ * @param {string} text
+ * @param {string} name
+ */
 export function mentions(text, name) {
   const words = name.trim().replace(/[\\^$.*+?()[\]{}|\/]/g, '\\$&');
   return words !== '' && new RegExp(`(?<![\\p{L}\\p{N}_])${words}(?![\\p{L}\\p{N}_])`, 'iu').test(text);
 }
 
-export class Unread {
-  /** By room: what was read, the ids after it, and the last of them that mentions us. A room may be called `constructor`. */
-  rooms = Object.create(null);
+export class UnreadCounts {
+  /** @type {Record<string, UnreadRoom>} */
+  rooms = Object.create(null); // a room may be called `constructor`
 
+  /** @param {Record<string, UnreadRoom>} [rooms] */
   constructor(rooms) {
     Object.assign(this.rooms, rooms);
   }
 
-  /** A message of somebody else; true if it is unread. Replayed ones count once. */
-  heard(room, id, mention) {
+  /**
+   * Counts another client's message and returns true if it is unread. Replayed messages count once.
+   * @param {string} room
+   * @param {string} id
+   * @param {boolean} mention
+   */
+  count(room, id, mention) {
     const entry = (this.rooms[room] ??= { ids: [] });
-    if (!newer(id, entry.ids.at(-1) ?? entry.read)) return false;
-    entry.ids = [...entry.ids, id].slice(-CAP);
+    if (!isAfter(id, entry.ids.at(-1) ?? entry.read)) return false;
+    entry.ids = [...entry.ids, id].slice(-MAX_COUNT);
     if (mention) entry.mention = id;
     return true;
   }
 
-  /** Everything in `room` up to `id` was seen. */
-  read(room, id) {
+  /**
+   * Marks everything in `room` up to `id` as read.
+   * @param {string} room
+   * @param {string} id
+   */
+  markRead(room, id) {
     if (!id) return;
     const entry = (this.rooms[room] ??= { ids: [] });
-    if (newer(id, entry.read)) entry.read = id;
-    entry.ids = entry.ids.filter((each) => newer(each, id));
-    if (entry.mention && !newer(entry.mention, id)) delete entry.mention;
+    if (isAfter(id, entry.read)) entry.read = id;
+    entry.ids = entry.ids.filter((each) => isAfter(each, id));
+    if (entry.mention && !isAfter(entry.mention, id)) delete entry.mention;
   }
 
-  /** `[room, unread, mention]` of each. */
+  /** @returns {UnreadCount[]} */
   list() {
     return Object.entries(this.rooms).map(([room, { ids, mention }]) => [room, ids.length, Boolean(mention)]);
   }

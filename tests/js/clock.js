@@ -1,10 +1,10 @@
 /**
- * A clock that stands until it is told to tick. Of our own, because Debian's Node (18) has no mock of `Date`.
+ * A fake clock that stands until a test moves it. Debian's Node (18) has no mock of `Date`.
  */
 
 import { webcrypto } from 'node:crypto';
 
-globalThis.crypto ??= webcrypto; // nor has it this
+globalThis.crypto ??= webcrypto; // not global in Node 18
 
 const real = { Date, setTimeout, clearTimeout, setInterval, clearInterval };
 
@@ -31,7 +31,7 @@ function alarm(work, wait = 0, again = false, given = []) {
 const cancel = (id) => alarms.delete(id);
 
 export const clock = {
-  /** Stops time at this moment, Unix milliseconds. */
+  /** Stops time at a moment, in Unix milliseconds. */
   stop(at) {
     now = at;
     alarms = new Map();
@@ -44,7 +44,7 @@ export const clock = {
     });
   },
 
-  /** Lets so many milliseconds pass, and rings what is due, each at its moment. */
+  /** Lets `ms` milliseconds pass, and runs each due timer at its moment. */
   tick(ms) {
     const end = now + ms;
     for (;;) {
@@ -59,13 +59,13 @@ export const clock = {
     now = end;
   },
 
-  /** Puts the clock to another time; what is due stays as far away as it was. */
+  /** Sets the clock to another time, as a user may; timers stay as far away as they were. */
   put(at) {
     for (const one of alarms.values()) one.at += at - now;
     now = at;
   },
 
-  /** Lets real time pass again. */
+  /** Restores the real clock. */
   release() {
     Object.assign(globalThis, real);
   },

@@ -1,11 +1,14 @@
 /**
- * A world for the tests: a server with rooms, browsers with tabs, and a clock that stands until it is told to tick.
+ * Fakes for the tests: a server with rooms, and browsers with pages that share storage, locks and channels.
  */
 
-import '../../assets/desk.js';
-import '../../assets/notice.js';
+// Loaded now, so that the modules' own dynamic imports resolve without delay.
+import '../../assets/leader-hub.js';
+import '../../assets/notifications.js';
 import '../../assets/outbox.js';
-import { openSession } from '../../assets/session.js';
+
+import { roomStates } from '../../assets/rooms.js';
+import { Tab } from '../../assets/tab.js';
 import { clock } from './clock.js';
 
 export const START = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -14,16 +17,26 @@ export function stopTheClock() {
   clock.stop(START);
 }
 
-/** Lets promises settle, and `ms` pass. */
+/** Opens a page and waits until it is live. */
+export async function open(browser, room = 'everyone', options = {}) {
+  const page = browser.open(room, options);
+  await pass(200);
+  return page;
+}
+
+/** Returns the text and the state of each pending message. */
+export const states = (page) => page.pending.map(({ text, state }) => [text, state]);
+
+/** Runs pending promises, and lets `ms` pass. */
 export async function pass(ms = 0) {
-  await settle();
+  await runPromises();
   for (let left = ms; left > 0; left -= 10) {
     clock.tick(Math.min(10, left));
-    await settle();
+    await runPromises();
   }
 }
 
-async function settle() {
+async function runPromises() {
   for (let turn = 0; turn < 3; turn += 1) await new Promise(setImmediate);
 }
 
@@ -33,7 +46,7 @@ export class Server {
   sources = new Set();
   posts = [];
   requests = [];
-  /** What a POST, or any fetch, meets instead of the server: `(url, init) => Response-like | Promise | undefined`. */
+  /** Answers a fetch in place of the server, unless it returns undefined: `(url, init) => Response-like | Promise | undefined`. */
   meets = () => undefined;
   up = true;
   live = true;
@@ -43,18 +56,18 @@ export class Server {
     return this.rooms.get(room);
   }
 
-  /** Stores a message and tells every stream of the room. */
+  /** Appends a message to a room's log and sends it to every stream of the room. */
   say(room, text, sender = 'mason', key = undefined) {
     const log = this.log(room);
     const id = `${Date.now()}-${Number(log.last.split('-')[1]) + 1}`;
     const entry = { id, data: { sender, message: text, ...(key && { key }) } };
     log.entries.push(entry);
     log.last = id;
-    for (const source of this.sources) source.heard(room, entry);
+    for (const source of this.sources) source.receive(room, entry);
     return id;
   }
 
-  /** What was said is gone, as after a failover. */
+  /** Deletes a room's log, as a failover may. */
   lose(room) {
     this.rooms.delete(room);
   }
@@ -139,7 +152,7 @@ class Source {
     if (!this.closed) this.#listeners[type]?.({ data: text, lastEventId: this.#vector?.join() ?? '' });
   }
 
-  heard(room, { id, data }) {
+  receive(room, { id, data }) {
     const index = this.rooms.indexOf(room);
     if (index < 0 || !this.#vector) return;
     this.#vector[index] = id;
@@ -166,14 +179,14 @@ class Source {
       this.emit('gap', this.#named(room, { asked, resumed: entries[0]?.id ?? null, reason: 'reset' }));
       this.#vector[index] = '0-0';
     }
-    for (const entry of entries.slice(at + 1)) if (asked !== last) this.heard(room, entry);
+    for (const entry of entries.slice(at + 1)) if (asked !== last) this.receive(room, entry);
   }
 }
 
-/** What tabs of one browser share. `secure` has Web Locks; `stored` is storage, or null where it is denied. */
+/** What the pages of one browser share. A `secure` one has Web Locks; without `storage`, storage is denied. */
 export class Browser {
   stored = new Map();
-  tabs = [];
+  pages = [];
   #locks = { held: null, queue: [] };
 
   constructor(server, { secure = true, storage = true } = {}) {
@@ -181,18 +194,18 @@ export class Browser {
   }
 
   open(room, { name = 'ada', offered = ['everyone', 'random'], cursor = this.server.log(room).last } = {}) {
-    const tab = new Tab(this, room, name);
-    this.tabs.push(tab);
-    tab.session = openSession({ room, offered, cursor, node: 'chat-1', name: () => tab.name }, tab.listener, tab.world);
-    return tab;
+    const page = new Page(this, room, name);
+    this.pages.push(page);
+    page.tab = new Tab({ room, offered, cursor, name: () => page.name }, page.hooks, page.world);
+    return page;
   }
 
-  /** Storage as Window.localStorage has it: its keys are its own properties. */
-  storageOf(tab) {
+  /** Returns storage as Window.localStorage: its keys are its own properties, and other pages receive its events. */
+  storageOf(page) {
     if (!this.storage) throw new Error('denied');
-    const { stored, tabs } = this;
+    const { stored, pages } = this;
     const tell = (key) => {
-      for (const other of tabs) if (other !== tab) other.fire('storage', { key });
+      for (const other of pages) if (other !== page) other.fire('storage', { key });
     };
     const methods = {
       getItem: (key) => stored.get(key) ?? null,
@@ -210,7 +223,7 @@ export class Browser {
     });
   }
 
-  locks(tab) {
+  locks(page) {
     const all = this.#locks;
     const grant = () => {
       const next = !all.held && all.queue.shift();
@@ -220,7 +233,7 @@ export class Browser {
       request: (name, { steal, signal }, held) =>
         new Promise((resolve, reject) => {
           const take = () => {
-            const holder = { tab, reject };
+            const holder = { page, reject };
             all.held = holder;
             queueMicrotask(() => {
               held().then(() => {
@@ -247,41 +260,41 @@ export class Browser {
   }
 }
 
-export class Tab {
+/** A fake page around a tab: it records what the tab's hooks receive. */
+export class Page {
   log = [];
   states = [];
   pending = [];
   badges = [];
   gaps = [];
-  settled = [];
+  confirmed = [];
   sent = [];
-  presence = [];
   frozen = false;
   #events = {};
   #channels = new Set();
 
   constructor(browser, room, name) {
     Object.assign(this, { browser, room, name });
-    const tab = this;
+    const page = this;
     this.world = {
       EventSource: class extends Source {
         constructor(url) {
           super(browser.server, url);
-          tab.source = this;
+          page.source = this;
         }
       },
       BroadcastChannel: class {
         constructor() {
-          tab.#channels.add(this);
+          page.#channels.add(this);
         }
         postMessage(data) {
           const copy = JSON.stringify(data);
-          for (const other of browser.tabs) {
-            if (other !== tab && !tab.frozen) queueMicrotask(() => other.hear(JSON.parse(copy)));
+          for (const other of browser.pages) {
+            if (other !== page && !page.frozen) queueMicrotask(() => other.receive(JSON.parse(copy)));
           }
         }
         close() {
-          tab.#channels.delete(this);
+          page.#channels.delete(this);
         }
       },
       fetch: (url, init) => browser.server.fetch(url, init),
@@ -290,23 +303,23 @@ export class Tab {
       document: { hidden: false, title: room, querySelector: () => null, addEventListener: (type, react) => this.on(type, react) },
       addEventListener: (type, react) => this.on(type, react),
       get localStorage() {
-        return browser.storageOf(tab);
+        return browser.storageOf(page);
       },
     };
-    this.listener = {
-      message: (message) => this.log.push(message),
-      gap: (gap) => this.gaps.push(gap),
-      state: (name, details) => this.states.push({ name, ...details }),
-      presence: (presence) => this.presence.push(presence),
-      joined() {},
-      left() {},
-      outbox: (items) => (this.pending = items.map((item) => ({ ...item }))),
-      settled: (key, message, sent) => {
-        this.settled.push({ key, stillPending: this.pending.some((item) => item.key === key) });
-        this.sent.push(sent);
+    this.hooks = {
+      onMessage: (message) => this.log.push(message),
+      onGap: (gap) => this.gaps.push(gap),
+      onState: (state) => this.states.push(state),
+      onOwn() {},
+      onChange: () => {
+        this.pending = this.tab.outbox.map((item) => ({ ...item }));
+        this.badges = roomStates(this.tab.rooms, this.tab.counts, room);
+      },
+      onConfirmed: (key, message, sentAt) => {
+        this.confirmed.push({ key, stillPending: this.pending.some((item) => item.key === key) });
+        this.sent.push(sentAt);
         this.log.push(message);
       },
-      rooms: (list) => (this.badges = list),
     };
   }
 
@@ -318,7 +331,7 @@ export class Tab {
     if (!this.closed) for (const react of this.#events[type] ?? []) react(event);
   }
 
-  hear(data) {
+  receive(data) {
     if (!this.frozen && !this.closed) for (const channel of this.#channels) channel.onmessage?.({ data });
   }
 
@@ -327,7 +340,7 @@ export class Tab {
   }
 
   get state() {
-    return this.states.at(-1)?.name;
+    return this.states.at(-1)?.state;
   }
 
   get leads() {
@@ -338,7 +351,7 @@ export class Tab {
     return this.badges.find(({ name }) => name === room);
   }
 
-  /** As when the user closes it: the page is told. */
+  /** Closes the page as a user does: `pagehide` is fired. */
   close() {
     this.fire('pagehide', { persisted: false });
     this.#gone();
@@ -347,6 +360,6 @@ export class Tab {
   #gone() {
     this.closed = true;
     this.source?.close();
-    this.browser.tabs = this.browser.tabs.filter((tab) => tab !== this);
+    this.browser.pages = this.browser.pages.filter((page) => page !== this);
   }
 }

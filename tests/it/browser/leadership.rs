@@ -132,7 +132,7 @@ const ALLOW_STALLING: &str = "let stalled = false;
 
 /// Pings the leader twice a second, as many tabs would, so that its answers reach each tab before that gives it up.
 const PING_OFTEN: &str = "const channel = new BroadcastChannel('tiny-chat');
-    setInterval(() => channel.postMessage({ ask: 'ping', tab: 'another', room: 'lobby', name: '' }), 500);";
+    setInterval(() => channel.postMessage({ request: 'ping', tab: 'another', room: 'lobby', name: '' }), 500);";
 
 /// Ends the leading tab while messages arrive: the other two show each message once, in order, and hold one stream.
 async fn another_tab_takes_over(trusted: bool, end: LeaderEnd) {

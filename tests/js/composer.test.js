@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sends } from '../../assets/compose.js';
-import { lengthOf, problem } from '../../assets/writing.js';
+
+import { sends } from '../../assets/composer.js';
 
 const enter = (more) => ({ key: 'Enter', timeStamp: 1000, keyCode: 13, ...more });
 
@@ -9,18 +9,18 @@ test('Enter sends', () => {
   assert.equal(sends(enter(), 0, false), true);
 });
 
-test('Shift+Enter breaks the line, and other keys are only keys', () => {
+test('Shift+Enter and other keys do not send', () => {
   assert.equal(sends(enter({ shiftKey: true }), 0, false), false);
   assert.equal(sends(enter({ key: 'a' }), 0, false), false);
 });
 
-test('on touch Enter breaks the line, and Ctrl+Enter or Cmd+Enter sends', () => {
+test('on touch Ctrl+Enter or Cmd+Enter sends, Enter does not', () => {
   assert.equal(sends(enter(), 0, true), false);
   assert.equal(sends(enter({ ctrlKey: true }), 0, true), true);
   assert.equal(sends(enter({ metaKey: true }), 0, true), true);
 });
 
-test('the Enter of a composition never sends: not during it, not as key 229, not just after its end', () => {
+test('the Enter of a composition never sends', () => {
   assert.equal(sends(enter({ isComposing: true }), 0, false), false);
   assert.equal(sends(enter({ keyCode: 229 }), 0, false), false);
   assert.equal(sends(enter(), 995, false), false);
@@ -29,14 +29,4 @@ test('the Enter of a composition never sends: not during it, not as key 229, not
 
 test('an Enter well after a composition sends', () => {
   assert.equal(sends(enter(), 900, false), true);
-});
-
-test('length counts scalar values as the server does', () => {
-  assert.equal(lengthOf('a👋é'), 3);
-  assert.equal(lengthOf('\n '), 2);
-});
-
-test('a text is a problem from one character beyond the limit on', () => {
-  assert.equal(problem('👋'.repeat(4000)), '');
-  assert.match(problem('👋'.repeat(4001)), /1 characters too long/);
 });

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { roomPath, tokens } from '../../assets/words.js';
+import { roomPath, tokenize } from '../../assets/markup.js';
 
-const links = (text) => tokens(text).filter(({ kind }) => kind === 'link').map(({ href }) => href);
-const kinds = (text, name) => tokens(text, name).map(({ kind, text: part }) => [kind, part]);
-const shown = (text, name) => tokens(text, name).map((token) => token.text).join('');
+const links = (text) => tokenize(text).filter(({ kind }) => kind === 'link').map(({ href }) => href);
+const kinds = (text, name) => tokenize(text, name).map(({ kind, text: part }) => [kind, part]);
+const shown = (text, name) => tokenize(text, name).map((token) => token.text).join('');
 
 test('plain text is one token', () => {
   assert.deepEqual(kinds('hello <b>you</b>'), [['text', 'hello <b>you</b>']]);
 });
 
 test('an empty text has no tokens', () => {
-  assert.deepEqual(tokens(''), []);
+  assert.deepEqual(tokenize(''), []);
 });
 
 test('only http, https and mailto become links', () => {
@@ -29,24 +29,24 @@ test('a scheme in capitals is a scheme', () => {
   assert.deepEqual(links('HTTPS://A.example'), ['HTTPS://A.example']);
 });
 
-test('a scheme in the middle of a word is none', () => {
+test('a scheme within a word does not begin a link', () => {
   assert.deepEqual(links('xhttp://a.example'), []);
 });
 
-test('an address that leads nowhere is text', () => {
+test('an incomplete address is text', () => {
   for (const text of ['http://', 'http://.', 'https://)', 'mailto:', 'mailto:nobody', 'http://[']) {
     assert.deepEqual(kinds(text), [['text', text]]);
   }
 });
 
-test('punctuation after an address is not of it', () => {
+test('punctuation after an address is not part of it', () => {
   for (const end of ['.', ',', ';', ':', '!', '?', '…', '?!', '."', "'.", '**', '’']) {
     assert.deepEqual(links(`see https://a.example/b${end}`), ['https://a.example/b'], end);
     assert.equal(shown(`see https://a.example/b${end}`), `see https://a.example/b${end}`);
   }
 });
 
-test('punctuation within an address stays', () => {
+test('punctuation within an address is part of it', () => {
   const address = 'https://a.example/b,c;d:e!f?g=h.i&j=k#l-m_';
   assert.deepEqual(links(`${address}.`), [address]);
 });
@@ -66,30 +66,30 @@ test('angle brackets and quotes end an address', () => {
   ]);
 });
 
-test('an address ends at punctuation of Chinese and Japanese, and may follow their letters at once', () => {
+test('Chinese and Japanese punctuation ends an address', () => {
   assert.deepEqual(links('看https://a.example/路。谢谢'), ['https://a.example/路']);
   assert.deepEqual(links('（https://a.example）'), ['https://a.example']);
 });
 
 test('a room is linked by its name', () => {
-  const [, room, rest] = tokens('come to #café-2, please');
+  const [, room, rest] = tokenize('come to #café-2, please');
   assert.deepEqual(room, { kind: 'room', text: '#café-2', href: '/caf%C3%A9-2' });
   assert.equal(rest.text, ', please');
 });
 
-test('a full stop after a room ends the sentence', () => {
+test('a full stop after a room is not part of its name', () => {
   assert.deepEqual(kinds('in #random.'), [['text', 'in '], ['room', '#random'], ['text', '.']]);
 });
 
-test('numbers, fragments and entities are no rooms', () => {
-  for (const text of ['we are #1', 'a#b', 'x/#b', '##b', '&#x27;', '#', '# title']) assert.equal(tokens(text).length, 1, text);
+test('numbers, fragments and entities are not rooms', () => {
+  for (const text of ['we are #1', 'a#b', 'x/#b', '##b', '&#x27;', '#', '# title']) assert.equal(tokenize(text).length, 1, text);
 });
 
 test('the fragment of an address is not a room', () => {
   assert.deepEqual(kinds('https://a.example/#top'), [['link', 'https://a.example/#top']]);
 });
 
-test('code is taken out of its ticks and nothing in it means anything', () => {
+test('code loses its backticks and contains no other markup', () => {
   assert.deepEqual(kinds('run `curl https://a.example #x ada` now', 'ada'), [
     ['text', 'run '],
     ['code', 'curl https://a.example #x ada'],
@@ -97,12 +97,12 @@ test('code is taken out of its ticks and nothing in it means anything', () => {
   ]);
 });
 
-test('a lone tick is a tick', () => {
+test('a lone backtick is text', () => {
   assert.deepEqual(kinds('it`s'), [['text', 'it`s']]);
   assert.deepEqual(kinds('a `b\nc` d'), [['text', 'a `b\nc` d']]);
 });
 
-test('a fence keeps its lines and loses its language and its frame', () => {
+test('a fence keeps its lines and loses its language', () => {
   assert.deepEqual(kinds('see\n```rust\nfn main() {\n  `x`\n}\n```\nok'), [
     ['text', 'see'],
     ['fence', 'fn main() {\n  `x`\n}'],
@@ -110,7 +110,7 @@ test('a fence keeps its lines and loses its language and its frame', () => {
   ]);
 });
 
-test('a fence in one line is a fence, and an open one is text', () => {
+test('a fence may be one line; an open one is text', () => {
   assert.deepEqual(kinds('```a b```'), [['fence', 'a b']]);
   assert.deepEqual(kinds('```\nopen'), [['text', '```\nopen']]);
 });
@@ -119,33 +119,33 @@ test('line breaks are kept', () => {
   assert.deepEqual(kinds('a\n\n  b'), [['text', 'a\n\n  b']]);
 });
 
-test('my name is a mention as a word, in any case, with or without @', () => {
+test('the user’s name is a mention in any case, with or without @', () => {
   assert.deepEqual(kinds('Ada, @ada: hi', 'ada'), [['me', 'Ada'], ['text', ', '], ['me', '@ada'], ['text', ': hi']]);
 });
 
-test('my name within a word or a link is no mention', () => {
+test('the user’s name within a word or a link is no mention', () => {
   assert.deepEqual(kinds('adabas canada ada_1', 'ada'), [['text', 'adabas canada ada_1']]);
   assert.deepEqual(kinds('https://ada.example/ada', 'ada'), [['link', 'https://ada.example/ada']]);
 });
 
-test('names of any letters and signs are found literally', () => {
+test('names of any letters and signs are matched literally', () => {
   for (const name of ['c++', 'a.b', '[x]', 'Zoë', 'لیلی', 'Ada Lovelace', '(*)', 'a\\b', 'x-y', '🦀', 'a/b^$|']) {
     assert.deepEqual(kinds(`hi ${name} there`, name), [['text', 'hi '], ['me', name], ['text', ' there']], name);
   }
-  assert.equal(tokens('aXb', 'a.b').length, 1);
+  assert.equal(tokenize('aXb', 'a.b').length, 1);
 });
 
-test('no name is mentioned when there is none', () => {
+test('an empty name is never mentioned', () => {
   assert.deepEqual(kinds('anything @ all', '  '), [['text', 'anything @ all']]);
 });
 
-test('nothing of a long hostile text takes long', () => {
+test('long hostile texts are tokenized within a second', () => {
   const started = performance.now();
-  for (const part of ['`', '```', '#a', 'http://a(', '[', '@', 'http://', ')', '\n```\n']) tokens(part.repeat(4000 / part.length), 'a');
+  for (const part of ['`', '```', '#a', 'http://a(', '[', '@', 'http://', ')', '\n```\n']) tokenize(part.repeat(4000 / part.length), 'a');
   assert.ok(performance.now() - started < 1000);
 });
 
-test('a room’s path is normalised and encoded, and a bad name has none', () => {
+test('a room’s path is normalised and encoded; a bad name has none', () => {
   assert.equal(roomPath(' cafe\u0301 '), '/caf%C3%A9');
   for (const bad of ['', '-a', 'a b', 'a/b', '<b>', 'x'.repeat(65)]) assert.equal(roomPath(bad), null, bad);
 });

@@ -1,0 +1,83 @@
+/**
+ * Aids for the message box: a counter near the limit, recall of sent messages, completion of names, and growth with the
+ * text where the browser does not do it.
+ */
+
+import { addCompletion } from './completion.js';
+
+/** @import { Composer } from './composer.js' */
+
+const MAX_CHARS = 4000; // as the server
+const COUNTER_CHARS = 400; // the counter is shown when no more than these are left
+const MAX_ROWS = 10;
+
+/** Returns the length as the server counts it: in Unicode scalar values. @param {string} text */
+export const lengthOf = (text) => [...text].length;
+
+/** Returns why a text cannot be sent, or an empty string. @param {string} text */
+export function lengthProblem(text) {
+  const over = lengthOf(text) - MAX_CHARS;
+  return over > 0 ? `This is ${over} characters too long. Nothing is cut off: shorten it, or send it in parts.` : '';
+}
+
+/** Returns the text of the counter; far from the limit it is empty. @param {string} text */
+export function counterText(text) {
+  const left = MAX_CHARS - lengthOf(text);
+  if (left > COUNTER_CHARS) return '';
+  return left < 0 ? `${-left} too many` : `${left} left`;
+}
+
+/**
+ * Returns the sent text that a key leads to, or null if the key means something else.
+ * @param {string} key ArrowUp leads to earlier texts, ArrowDown to later ones
+ * @param {string} shown the recalled text that is in the box, if any
+ * @param {string[]} sent oldest first
+ */
+export function recall(key, shown, sent) {
+  const step = key === 'ArrowUp' ? -1 : key === 'ArrowDown' ? 1 : 0;
+  if (!step || (!shown && step > 0)) return null;
+  const at = shown ? sent.lastIndexOf(shown) : sent.length;
+  if (at < 0) return null;
+  if (at + step >= sent.length) return '';
+  return sent[at + step] ?? null;
+}
+
+/**
+ * Adds the aids to the message box, and returns the handler of its keys: one may have been pressed before this is loaded.
+ * @param {Composer} composer
+ * @param {HTMLElement} counter
+ * @param {{ sentTexts: () => string[], names: () => string[] }} hooks the user's messages, oldest first; names to complete
+ */
+export function addAids(composer, counter, { sentTexts, names }) {
+  const { box } = composer;
+  let recalled = '';
+  const completion = addCompletion(composer, names);
+  const grows = CSS.supports('field-sizing', 'content');
+  const measure = () => {
+    const text = counterText(box.value);
+    counter.textContent = text;
+    counter.classList.toggle('over', text.endsWith('many'));
+    if (grows) return;
+    for (box.rows = 1; box.rows < MAX_ROWS && box.scrollHeight > box.clientHeight + 2; ) box.rows += 1;
+  };
+  const onKey = (/** @type {KeyboardEvent} */ event) => {
+    if (event.isComposing || event.shiftKey || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (completion.onKey(event) || box.value !== recalled) return;
+    const text = recall(event.key, recalled, [...new Set(sentTexts())]);
+    if (text === null) return;
+    event.preventDefault();
+    recalled = text;
+    composer.setText(text);
+    box.setSelectionRange(text.length, text.length);
+  };
+  box.addEventListener('input', () => {
+    if (box.value !== recalled) recalled = '';
+    if (!lengthProblem(box.value)) composer.showProblem('');
+    measure();
+    completion.onInput();
+  });
+  box.addEventListener('keydown', onKey, { capture: true });
+  measure();
+  completion.onInput();
+  return onKey;
+}

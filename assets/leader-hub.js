@@ -1,0 +1,387 @@
+/**
+ * The leader hub: what the leading tab does for all tabs of this browser. It holds the stream of every room they need,
+ * sends the outbox, counts unread messages, and broadcasts the events of all that.
+ */
+
+import { Stream } from './stream.js';
+import { UnreadCounts, mentions } from './unread.js';
+import { decode, isAfter, parseMessage, parseObject } from './wire.js';
+
+/** @import { HistoryMessage, HistoryPage } from './history.js' */
+/** @import { Outbox, OutboxHooks, OutboxItem } from './outbox.js' */
+/** @import { PageStorage } from './storage.js' */
+/** @import { ConnectionState, Step, StreamHooks } from './stream.js' */
+/** @import { UnreadCount } from './unread.js' */
+/** @import { Gap } from './wire.js' */
+
+const MAX_ROOMS = 16; // on one stream
+const MAX_OWN_IDS = 200; // remembered for each room
+const MAX_CURSOR_AGE_MS = 3_600_000; // from older ones too much would be replayed
+const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden one's timers run once a minute
+
+/**
+ * What every request of a tab says about the tab.
+ * @typedef {object} TabState
+ * @property {string} tab its id
+ * @property {string} room
+ * @property {string} name
+ * @property {boolean} hidden
+ * @property {string} [cursor] of its room, with `hello`; empty if the page came without messages
+ * @property {string[]} [rooms] whose unread counts it shows, with `hello`
+ */
+
+/**
+ * A request from a tab to the leader. `hello` introduces the tab and brings its cursor: where the stream is ahead of it, the
+ * leader reads again from there. `hide` and `rename` only bring a new state.
+ * @typedef {TabState & (
+ *   { request: 'hello' | 'ping' | 'bye' | 'rename' | 'hide' | 'wake' | 'reconnect' | 'offline' } |
+ *   { request: 'send', item: OutboxItem } |
+ *   { request: 'retry' | 'discard', key: string } |
+ *   { request: 'read', id: string })} TabRequest
+ */
+
+/**
+ * A message of the log.
+ * @typedef {object} HubMessage
+ * @property {string | null} id null for a foreign publish
+ * @property {string} sender
+ * @property {string} text
+ * @property {boolean} mine
+ * @property {string} [previous] the cursor before it
+ * @property {string} [confirms] the key of the outbox item that it is
+ */
+
+/** @typedef {{ count?: number, names?: string[] }} Presence `names` is absent if there are too many */
+
+/**
+ * An event from the leader to all tabs. `leader` announces a new leader, `latest` brings the messages of a page that came
+ * without, `cursor` is a step without a message.
+ * @typedef {{ event: 'leader' | 'pong' } |
+ *   { event: 'state' } & ConnectionState |
+ *   { event: 'outbox', items: OutboxItem[] } |
+ *   { event: 'unread', counts: UnreadCount[] } |
+ *   { event: 'message', room: string } & HubMessage |
+ *   { event: 'latest', room: string, messages: HubMessage[], last: string } |
+ *   { event: 'cursor', room: string } & Step |
+ *   { event: 'gap', room: string, gap: Gap } |
+ *   { event: 'presence', room: string, presence: Presence } |
+ *   { event: 'own', room: string, id: string }} HubEvent
+ */
+
+/**
+ * @implements {StreamHooks}
+ * @implements {OutboxHooks}
+ */
+export class LeaderHub {
+  #world;
+  #storage;
+  #broadcast;
+  /** @type {Map<string, TabState & { seen: number }>} */
+  #tabs = new Map();
+  #stream;
+  /** @type {Outbox | undefined} */
+  #outbox;
+  #unread;
+  #name = '';
+  /** @type {Map<string, HubEvent>} */
+  #presence = new Map(); // the last event of each room
+  /** @type {ConnectionState} */
+  #state = { state: 'connecting' };
+  /** @type {Map<string, string | undefined>} */
+  #replays = new Map(); // by room, the id up to which the replay has to be read before the outbox goes on
+  /** @type {Record<string, any>} */
+  #tasks = {};
+  #subscription = ''; // rooms, presence and name of the stream
+  #stopped = false;
+
+  /**
+   * @param {Window & typeof globalThis} world
+   * @param {PageStorage} storage
+   * @param {(event: HubEvent) => void} broadcast reaches every tab, this one too
+   */
+  constructor(world, storage, broadcast) {
+    const { at, cursors, unread } = parseObject(storage.get('state'));
+    this.#world = world;
+    this.#storage = storage;
+    this.#broadcast = broadcast;
+    this.#unread = new UnreadCounts(unread);
+    for (const room in this.#unread.rooms) this.#unread.markRead(room, storage.get(`read:${room}`));
+    this.#stream = new Stream(world, this);
+    if (Date.now() - at < MAX_CURSOR_AGE_MS) Object.assign(this.#stream.cursors, cursors);
+  }
+
+  start() {
+    this.#broadcast({ event: 'leader' });
+  }
+
+  stop() {
+    this.#save();
+    this.#stopped = true;
+    this.#outbox?.stop();
+    this.#stream.close();
+  }
+
+  /** @param {TabRequest} request */
+  handle(request) {
+    const { tab } = request;
+    this.#tabs.set(tab, { ...this.#tabs.get(tab), ...request, seen: Date.now() });
+    this.#answer(request);
+    // A hidden tab's timers are late.
+    this.#schedule('subscribe', this.#world.document.hidden ? 0 : 30, () => this.#subscribe());
+  }
+
+  /** @param {TabRequest} request */
+  async #answer(request) {
+    switch (request.request) {
+      case 'hello':
+        return this.#welcome(request);
+      case 'ping':
+        // A frozen tab may still answer messages while its timers and its stream stand still; then another has to lead.
+        return this.#stream.overdue || this.#broadcast({ event: 'pong' });
+      case 'bye':
+        return this.#tabs.delete(request.tab);
+      case 'send':
+        return (await this.#loadOutbox())?.add(request.item);
+      case 'retry':
+        return (await this.#loadOutbox())?.retry(request.key);
+      case 'discard':
+        return this.#outbox?.remove(request.key);
+      case 'read':
+        this.#unread.markRead(request.room, request.id);
+        return this.#onCount();
+      case 'rename':
+        this.#name = request.name;
+        clearTimeout(this.#tasks.subscribe);
+        delete this.#tasks.subscribe;
+        return this.#schedule('subscribe', 1500, () => this.#subscribe()); // when the name is typed to its end
+      case 'reconnect':
+        return this.#stream.connect();
+      case 'wake':
+        return this.#stream.wake();
+      case 'offline':
+        return this.#stream.reconnectLater();
+    }
+  }
+
+  /** @param {TabState} tab */
+  #welcome({ room, cursor, name }) {
+    const { cursors } = this.#stream;
+    if (cursor && (!cursors[room] || isAfter(cursors[room], cursor))) {
+      cursors[room] = cursor;
+      this.#subscription = ''; // to read again from there
+    }
+    this.#unread.markRead(room, this.#storage.get(`read:${room}`)); // while no tab led, no request told it
+    this.#name ||= name;
+    this.#broadcast({ event: 'state', ...this.#state });
+    for (const presence of this.#presence.values()) this.#broadcast(presence);
+    this.onOutbox();
+    this.#onCount();
+  }
+
+  /** Subscribes to the rooms open in tabs, those with something to send, and those offered or visited lately. */
+  #subscribe() {
+    for (const [tab, { seen }] of this.#tabs) if (Date.now() - seen > TAB_TIMEOUT_MS) this.#tabs.delete(tab);
+    const { cursors } = this.#stream;
+    const tabs = [...this.#tabs.values()];
+    const open = tabs.map(({ room }) => room);
+    const sending = this.#outbox?.items.map(({ room }) => room) ?? [];
+    const all = [...new Set([...open, ...sending, ...tabs.flatMap(({ rooms }) => rooms ?? [])])].slice(0, MAX_ROOMS);
+    const bare = tabs.filter(({ cursor }) => cursor === '').map(({ room }) => room); // came while the store was lost
+    for (const room of all) if (!cursors[room] || bare.includes(room)) this.#findCursor(room, open.includes(room));
+    const known = all.filter((room) => cursors[room]).sort();
+    const rooms = known.length ? known : open.slice(0, 1);
+    const present = rooms.filter((room) => open.includes(room));
+    const subscription = JSON.stringify([rooms, present, this.#name]);
+    if (!rooms.length || subscription === this.#subscription) return;
+    this.#subscription = subscription;
+    this.#stream.subscribe(rooms, present, this.#name);
+  }
+
+  /**
+   * Asks for the cursor of a room that has none. An open room gets its latest messages; in one that was read before, the
+   * messages since are counted.
+   * @param {string} room
+   * @param {boolean} open
+   */
+  async #findCursor(room, open) {
+    const { read } = this.#unread.rooms[room] ?? {};
+    const task = `cursor ${room}`;
+    if (this.#tasks[task]) return;
+    this.#schedule(task, 5000, () => this.#subscribe());
+    const { messages = [], last } = await this.#fetchHistory(room, open ? 50 : read ? 100 : 1);
+    if (!last || this.#stopped) return;
+    const latest = messages.map((message) => ({ ...message, mine: this.#isOwn(room, message.id) }));
+    if (read) for (const message of latest) this.#count(room, message);
+    this.#stream.cursors[room] ??= last;
+    if (open) this.#broadcast({ event: 'latest', room, messages: latest, last });
+    this.#subscribe();
+  }
+
+  /**
+   * Fetches the latest messages of a room.
+   * @param {string} room
+   * @param {number} limit
+   * @returns {Promise<HistoryPage>}
+   */
+  async #fetchHistory(room, limit) {
+    const module = await import('./history.js').catch(() => null); // offline
+    return module ? module.fetchHistory(this.#world, room, { limit }) : {};
+  }
+
+  /**
+   * Broadcasts a state of the connection and, when it is live again, sends what is pending.
+   * @param {ConnectionState} state
+   */
+  async onState(state) {
+    const back = state.state === 'live' && this.#state.state !== 'live';
+    this.#state = state;
+    this.#broadcast({ event: 'state', ...state });
+    if (!back) return;
+    // Nothing is sent before the replay was read: what is pending may be in it.
+    const items = this.#storage.records('out:');
+    for (const { room } of items) this.#awaitReplay(room);
+    if (items.length) await this.#loadOutbox();
+    else this.#schedule('outbox', 1000, () => this.#loadOutbox()); // it has to be here when the server is not
+    this.#outbox?.sendNext();
+  }
+
+  /** Holds the outbox of a room back until the stream has passed the room's present end. @param {string} room */
+  async #awaitReplay(room) {
+    if (this.#replays.has(room)) return;
+    this.#replays.set(room, '');
+    this.#schedule(`replay ${room}`, 3000, () => this.#endReplay(room)); // its last message may be deleted
+    const { last } = await this.#fetchHistory(room, 1);
+    if (this.#replays.has(room)) this.#replays.set(room, last);
+    this.onCursor(room);
+  }
+
+  /** @param {string} room */
+  #endReplay(room) {
+    this.#replays.delete(room);
+    this.#outbox?.sendNext();
+  }
+
+  /** Loads the outbox, which no tab needs before something is sent. */
+  async #loadOutbox() {
+    const module = await import('./outbox.js').catch(() => null); // offline; the next connection tries again
+    if (!module) return null;
+    this.#outbox ??= new module.Outbox(this.#world, this.#storage, this);
+    if (this.#stopped) this.#outbox.stop();
+    return this.#outbox;
+  }
+
+  /** Returns true if messages for a room may be sent now. @param {string} room */
+  canSend(room) {
+    return this.#stream.live && this.#stream.rooms.includes(room) && !this.#replays.has(room);
+  }
+
+  /** Marks a message as sent from this browser, once the server has stored it. @param {string} room @param {string} id */
+  onStored(room, id) {
+    this.#addOwn(room, id);
+    this.onCursor(room);
+  }
+
+  /** Broadcasts the outbox after a change. */
+  onOutbox() {
+    this.#schedule('items', 0, () => this.#outbox && this.#broadcast({ event: 'outbox', items: this.#outbox.items }));
+  }
+
+  /**
+   * Handles an event of the stream.
+   * @param {string} type
+   * @param {string} room
+   * @param {any} data
+   * @param {Step} [step]
+   */
+  onEvent(type, room, data, step) {
+    if (type === 'message') this.#onMessage(room, data, step);
+    if (type === 'gap') {
+      this.#outbox?.markUnsure(room);
+      this.#broadcast({ event: 'gap', room, gap: data });
+      this.#endReplay(room);
+    }
+    if (type === 'presence') {
+      /** @type {HubEvent} */
+      const event = { event: type, room, presence: { ...data, names: data.names?.map(decode) } };
+      this.#presence.set(room, event);
+      this.#broadcast(event);
+    }
+  }
+
+  /** @param {string} room @param {string} data @param {Step} [step] */
+  #onMessage(room, data, step) {
+    const id = step?.id ?? null;
+    const confirms = id ? this.#outbox?.confirm(room, parseObject(data).key, id)?.key : undefined;
+    if (confirms) this.#addOwn(room, /** @type {string} */ (id));
+    const message = { id, mine: this.#isOwn(room, id), ...parseMessage(data) };
+    this.#broadcast({ event: 'message', room, previous: step?.previous, confirms, ...message });
+    if (!id) return;
+    this.#count(room, /** @type {HistoryMessage & { mine: boolean }} */ (message));
+    this.onCursor(room);
+  }
+
+  /** Goes on where a cursor, or something that waits for it, has changed. @param {string} room @param {Step} [step] */
+  onCursor(room, step) {
+    const cursor = this.#stream.cursors[room];
+    if (step) this.#broadcast({ event: 'cursor', room, ...step });
+    this.#outbox?.confirmUpTo(room, cursor);
+    const end = this.#replays.get(room);
+    if (end && !isAfter(end, cursor)) this.#endReplay(room);
+    this.#schedule('save', 1000, () => this.#save());
+  }
+
+  /** @param {string} room @param {HistoryMessage & { mine: boolean }} message */
+  #count(room, { id, mine, text, sender }) {
+    if (mine) return;
+    const mention = mentions(text, this.#name);
+    const shown = [...this.#tabs.values()].some((tab) => tab.room === room && !tab.hidden);
+    const unread = this.#unread.count(room, id, mention);
+    if (unread && !shown && this.#storage.get('notify')) {
+      import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention }));
+    }
+    this.#onCount();
+  }
+
+  #onCount() {
+    this.#schedule('counts', 100, () => this.#broadcast({ event: 'unread', counts: this.#unread.list() }));
+    this.#schedule('save', 1000, () => this.#save());
+  }
+
+  /** Remembers that a message was sent from this browser. @param {string} room @param {string} id */
+  #addOwn(room, id) {
+    if (this.#isOwn(room, id)) return;
+    this.#storage.set(`mine:${room}`, [...this.#ownIds(room), id].slice(-MAX_OWN_IDS).join(' '));
+    this.#broadcast({ event: 'own', room, id });
+  }
+
+  /** @param {string} room @param {string | null} id */
+  #isOwn(room, id) {
+    return this.#ownIds(room).includes(/** @type {string} */ (id));
+  }
+
+  /** @param {string} room */
+  #ownIds(room) {
+    return this.#storage.get(`mine:${room}`).split(' ');
+  }
+
+  #save() {
+    const { cursors } = this.#stream;
+    this.#storage.set('state', JSON.stringify({ at: Date.now(), cursors, unread: this.#unread.rooms }));
+  }
+
+  /**
+   * Runs a task in `wait` milliseconds, once for all calls until then.
+   * @param {string} task
+   * @param {number} wait
+   * @param {() => unknown} run
+   */
+  #schedule(task, wait, run) {
+    if (this.#tasks[task]) return;
+    const due = () => {
+      delete this.#tasks[task];
+      if (!this.#stopped) run();
+    };
+    this.#tasks[task] = wait ? setTimeout(due, wait) : true;
+    if (!wait) queueMicrotask(due);
+  }
+}

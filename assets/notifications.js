@@ -1,0 +1,77 @@
+/**
+ * Signs of unread messages outside the log: the count in the title, a dot on the icon, and desktop notifications if the user
+ * chose them.
+ */
+
+import { storage } from './storage.js';
+import { timeOf } from './wire.js';
+
+/** @import { RoomState } from './rooms.js' */
+
+/** @type {Record<string, string>} */
+export const CHOICES = { '': 'Off', mentions: 'When I am mentioned', all: 'For every message' };
+
+const MAX_AGE_MS = 60_000; // an older message raises no notification
+
+/** @type {string | undefined} */
+let title; // of the page, without a count
+
+/** Shows unread messages: this tab's room in the title, any room on the icon. @param {RoomState[]} rooms */
+export function markPage(rooms) {
+  title ??= document.title;
+  const unread = rooms.find(({ current }) => current)?.unread;
+  const text = unread ? `(${unread > 99 ? '99+' : unread}) ${title}` : title;
+  if (document.title !== text) document.title = text;
+  /** @type {HTMLLinkElement | null} */
+  const icon = document.querySelector('link[rel=icon]');
+  const file = new URL(`./${iconFor(rooms)}.svg`, import.meta.url).href;
+  if (icon && icon.href !== file) icon.href = file;
+}
+
+/** Returns the name of the icon. @param {Pick<RoomState, 'unread' | 'mention'>[]} rooms */
+export function iconFor(rooms) {
+  if (rooms.some(({ mention }) => mention)) return 'icon-mention';
+  return rooms.some(({ unread }) => unread) ? 'icon-unread' : 'icon';
+}
+
+/** Returns true if notifications can be had: browsers have them on https and localhost only. */
+export function areSupported() {
+  return 'Notification' in globalThis && isSecureContext;
+}
+
+/** Returns what the user chose; off if the browser does not permit it, or no longer. */
+export function choice() {
+  return areSupported() && Notification.permission === 'granted' ? storage.get('notify') : '';
+}
+
+/**
+ * Stores a choice, asks the browser's permission if it needs that, and resolves to the resulting choice.
+ * @param {string} wanted
+ */
+export async function choose(wanted) {
+  const permitted = wanted === '' || (await Notification.requestPermission()) === 'granted';
+  storage.set('notify', permitted ? wanted : '');
+  return choice();
+}
+
+/**
+ * Notifies the user of a message in a room that no visible tab shows, if they chose so.
+ * @param {{ room: string, id: string, sender: string, text: string, mention: boolean }} message
+ */
+export function notify({ room, id, sender, text, mention }) {
+  const chosen = choice();
+  if (Date.now() - +timeOf(id) > MAX_AGE_MS) return;
+  if (chosen !== 'all' && !(chosen === 'mentions' && mention)) return;
+  try {
+    const options = { body: text.slice(0, 200), tag: `tiny-chat:${room}`, renotify: true };
+    const notification = new Notification(`${sender} in ${room}`, options);
+    notification.onclick = () => {
+      focus();
+      notification.close();
+      const path = `/${encodeURIComponent(room)}`;
+      if (location.pathname !== path) location.assign(path);
+    };
+  } catch {
+    // Chromium on Android has the constructor, and throws.
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * The pager: reads older and newer messages into the log, finds a message by its address, and marks the first unread one.
+ * The log's lines stay an unbroken stretch of at most MAX_LINES.
+ */
+
+import { element, find } from './dom.js';
+import { fetchHistory } from './history.js';
+import { MAX_LINES } from './log.js';
+import { isAfter, timeOf } from './wire.js';
+
+/** @import { Announcer } from './announcer.js' */
+/** @import { MessageLog } from './log.js' */
+/** @import { Message } from './wire.js' */
+
+const PAGE_SIZE = 100; // messages in a request
+const LATEST_PAGE_SIZE = 50;
+const MAX_PAGE_SIZE = 200;
+
+/**
+ * @typedef {object} PagerHooks
+ * @property {string} room
+ * @property {(id: string) => boolean} isOwn
+ * @property {Announcer} announcer
+ */
+
+export class Pager {
+  #log;
+  #hooks;
+  /** @type {Promise<any> | null} */
+  #reading = null;
+  #lastRead = ''; // in an earlier visit
+  /** @type {HTMLElement | undefined} */
+  #unreadLine;
+
+  /** @param {MessageLog} log @param {PagerHooks} hooks */
+  constructor(log, hooks) {
+    this.#log = log;
+    this.#hooks = hooks;
+  }
+
+  /**
+   * Changes the log while what the user looks at keeps its position. The change is not read out.
+   * @param {() => void} change
+   */
+  holdStill(change) {
+    const { scroller, lines } = this.#log;
+    const top = (/** @type {HTMLElement} */ line) => line.getBoundingClientRect().top;
+    const edge = top(scroller);
+    const kept = lines.find((line) => top(line) >= edge) ?? lines.at(-1);
+    const before = kept ? top(kept) : 0;
+    scroller.classList.add('held');
+    this.#hooks.announcer.setLive(false);
+    change();
+    if (kept?.isConnected) scroller.scrollTop += top(kept) - before;
+    setTimeout(() => {
+      scroller.classList.remove('held');
+      this.#hooks.announcer.setLive(true);
+    }, 100);
+  }
+
+  /** Reads older messages; resolves to whether there were any. */
+  readOlder(limit = PAGE_SIZE) {
+    return this.#alone(async () => {
+      const log = this.#log;
+      const [first] = log.lines;
+      if (!first || log.reachesStart) return false;
+      this.#showAtStart('Reading older messages…');
+      const older = await this.#fetch({ before: first.id, limit });
+      this.#showAtStart(older ? '' : 'Older messages cannot be read now.');
+      if (!older) return false;
+      this.holdStill(() => {
+        let below = log.list.firstElementChild;
+        for (const message of older) {
+          log.insert(message, below);
+          if (!below?.isConnected) below = first; // it was the heading of a day that turns out to begin earlier
+        }
+        while (log.list.childElementCount > MAX_LINES) this.#removeLast();
+        if (this.#lastRead && isAfter(first.id, this.#lastRead)) this.markUnreadAfter(this.#lastRead);
+      });
+      log.reachesStart = older.length < limit;
+      const isFirst = log.lines[0].id.endsWith('-1'); // the server numbers the messages of a room from 1
+      const sentence = isFirst ? 'This is where the room begins.' : 'What came before is no longer kept.';
+      if (log.reachesStart) this.#showAtStart(sentence);
+      return older.length > 0;
+    });
+  }
+
+  /** Reads newer messages. */
+  readNewer() {
+    return this.#alone(async () => {
+      const newer = await this.#fetch({ after: this.#log.lines.at(-1)?.id, limit: PAGE_SIZE });
+      if (!newer) return;
+      this.holdStill(() => {
+        for (const message of newer) this.#add(message);
+        if (this.#log.list.childElementCount > MAX_LINES) this.#log.trimTop();
+      });
+      if (newer.length < PAGE_SIZE) await this.#reachEnd();
+    });
+  }
+
+  /** Replaces the log's messages by the room's latest. */
+  async jumpToEnd() {
+    await this.#reading;
+    const log = this.#log;
+    if (log.reachesEnd) return;
+    await this.#alone(async () => {
+      const latest = await this.#fetch({ limit: LATEST_PAGE_SIZE });
+      if (!latest) return log.offerEnd(false);
+      const end = log.firstPending;
+      while (log.list.firstChild && log.list.firstChild !== end) log.list.firstChild.remove();
+      log.reachesStart = false;
+      this.#showAtStart('');
+      for (const message of latest) this.#add(message);
+      await this.#reachEnd();
+      log.follow();
+    });
+  }
+
+  /** Scrolls to a message, and reads until it is here. @param {string} id */
+  async showMessage(id) {
+    const log = this.#log;
+    const found = () => document.getElementById(id);
+    const last = log.lines.at(-1);
+    if (!found() && !log.reachesEnd && last && isAfter(id, last.id)) await this.jumpToEnd();
+    while (!found() && log.lines[0] && isAfter(log.lines[0].id, id)) {
+      if (!(await this.readOlder(MAX_PAGE_SIZE))) break;
+    }
+    log.setFollowing(false);
+    document.querySelector('.lost')?.remove();
+    if (found()) return location.replace(`#${id}`); // makes it the :target, and scrolls
+    const lost = element('p', 'gap lost', 'The message of this link is no longer kept.');
+    const below = log.lines.find((line) => isAfter(line.id, id)) ?? log.firstPending;
+    log.list.insertBefore(lost, below);
+    lost.scrollIntoView({ block: 'center' });
+    this.#hooks.announcer.announce(`${lost.textContent}`);
+  }
+
+  /** Shows that the messages from this line on are new. @param {HTMLElement} line */
+  markUnread(line) {
+    this.#unreadLine?.remove();
+    this.#unreadLine = element('p', 'unread', 'New');
+    line.before(this.#unreadLine);
+    this.#log.scrollToEnd();
+  }
+
+  /** Marks the first message of another client after the last one that was read. @param {string} lastRead */
+  markUnreadAfter(lastRead) {
+    this.#lastRead = lastRead;
+    const first = this.#log.lines.find((line) => isAfter(line.id, lastRead) && !line.classList.contains('mine'));
+    if (first) this.markUnread(first);
+  }
+
+  /**
+   * Runs one reading at a time; a caller meanwhile gets the result of the one that runs.
+   * @template T
+   * @param {() => Promise<T>} read
+   * @returns {Promise<T>}
+   */
+  #alone(read) {
+    return (this.#reading ??= read().finally(() => (this.#reading = null)));
+  }
+
+  /**
+   * Fetches messages; undefined if the server cannot say.
+   * @param {{ before?: string, after?: string, limit: number }} query
+   * @returns {Promise<Message[] | undefined>}
+   */
+  async #fetch(query) {
+    const { room, isOwn } = this.#hooks;
+    const { messages } = await fetchHistory(window, room, query);
+    return messages?.map((message) => ({ ...message, at: timeOf(message.id), mine: isOwn(message.id) }));
+  }
+
+  /** Adds what arrived while the last page was read: the log reaches the room's end now. */
+  async #reachEnd() {
+    this.#log.reachesEnd = true;
+    const last = this.#log.lines.at(-1);
+    const missed = last && (await this.#fetch({ after: last.id, limit: MAX_PAGE_SIZE }));
+    for (const message of missed ?? []) this.#add(message);
+    this.#log.scrollToEnd();
+  }
+
+  /** @param {Message} message */
+  #add(message) {
+    if (!document.getElementById(`${message.id}`)) this.#log.insertInOrder(message);
+  }
+
+  /** Removes the last line: the log does not reach the room's end any more. */
+  #removeLast() {
+    this.#log.lastLine?.remove();
+    if (this.#log.reachesEnd) this.#log.offerEnd(false);
+  }
+
+  /** @param {string} sentence */
+  #showAtStart(sentence) {
+    find('.start', this.#log.scroller).textContent = sentence;
+  }
+}

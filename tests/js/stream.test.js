@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+
+import { advance, backoff } from '../../assets/stream.js';
+import { clock } from './clock.js';
+import { Browser, Server, open, pass, stopTheClock } from './world.js';
+
+let server;
+
+beforeEach(() => {
+  stopTheClock();
+  server = new Server();
+});
+
+afterEach(() => clock.release());
+
+test('a list of ids moves the cursors of the rooms that it changes', () => {
+  const cursors = { a: '1-1', b: '2-2' };
+  assert.deepEqual(advance(cursors, ['a', 'b'], '1-1,3-3'), { b: { id: '3-3', previous: '2-2' } });
+  assert.deepEqual(cursors, { a: '1-1', b: '3-3' });
+});
+
+test('a list of another length moves nothing', () => {
+  const cursors = { a: '1-1', b: '2-2' };
+  for (const vector of ['', '5-5', '5-5,6-6,7-7']) assert.deepEqual(advance(cursors, ['a', 'b'], vector), {});
+  assert.deepEqual(cursors, { a: '1-1', b: '2-2' });
+});
+
+test('an empty id in a list leaves the cursor unknown', () => {
+  const cursors = {};
+  assert.deepEqual(advance(cursors, ['a', 'b'], ',6-6'), { b: { id: '6-6', previous: undefined } });
+  assert.deepEqual(cursors, { b: '6-6' });
+});
+
+test('the backoff is random, grows, and never exceeds 30 seconds', () => {
+  const [least, most] = [0, 0.999999];
+  for (const [attempt, ceiling] of [5, 10, 20, 30, 30].entries()) {
+    assert.equal(backoff(attempt, least), 1);
+    assert.ok(Math.abs(backoff(attempt, most) - ceiling) < 0.1);
+  }
+});
+
+test('a silent stream is closed after two and a half heartbeats', async () => {
+  const browser = new Browser(server);
+  const page = await open(browser);
+  await pass(41_000);
+  assert.equal(page.state, 'live');
+  await pass(2_000);
+  assert.equal(page.state, 'reconnecting');
+  assert.ok(page.states.at(-1).until > Date.now());
+  await pass(5_000);
+  assert.equal(page.state, 'live');
+});
+
+test('after a backoff with reason full, 5 seconds pass', async () => {
+  const browser = new Browser(server);
+  const page = await open(browser);
+  page.source.emit('backoff', { reason: 'full' });
+  assert.deepEqual([page.state, page.states.at(-1).reason], ['reconnecting', 'full']);
+  await pass(4_900);
+  assert.equal(server.sources.size, 0);
+  await pass(26_000);
+  assert.equal(page.state, 'live');
+});

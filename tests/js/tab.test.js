@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+
+import { clock } from './clock.js';
+import { Browser, Server, open, pass, states, stopTheClock } from './world.js';
+
+let server;
+
+beforeEach(() => {
+  stopTheClock();
+  server = new Server();
+});
+
+afterEach(() => clock.release());
+
+for (const secure of [true, false]) {
+  const where = secure ? 'with Web Locks' : 'with a lease';
+
+  test(`two tabs share one stream and show the same, ${where}`, async () => {
+    const browser = new Browser(server, { secure });
+    const [one, two] = [await open(browser), await open(browser)];
+    assert.equal(server.sources.size, 1);
+    server.say('everyone', 'a &amp; b');
+    await pass();
+    assert.deepEqual([one.texts, two.texts], [['a & b'], ['a & b']]);
+    assert.deepEqual([one.state, two.state], ['live', 'live']);
+  });
+
+  test(`another tab takes over when the leader closes, ${where}`, async () => {
+    const browser = new Browser(server, { secure });
+    const [one, two] = [await open(browser), await open(browser)];
+    server.say('everyone', 'before');
+    await pass();
+    one.close();
+    server.say('everyone', 'between');
+    await pass(200);
+    server.say('everyone', 'after');
+    await pass();
+    assert.equal(server.sources.size, 1);
+    assert.deepEqual(two.texts, ['before', 'between', 'after']);
+  });
+
+  test(`a frozen leader is replaced until it thaws, ${where}`, async () => {
+    const browser = new Browser(server, { secure });
+    const [one, two] = [await open(browser), await open(browser)];
+    one.frozen = true;
+    two.tab.send('is anybody there?');
+    await pass(2500);
+    assert.equal(two.leads, true);
+    assert.deepEqual(two.texts, ['is anybody there?']);
+    one.frozen = false;
+    await pass(6000);
+    assert.equal(server.sources.size, 1);
+    server.say('everyone', 'and now?');
+    await pass(100);
+    assert.deepEqual(one.texts.at(-1), 'and now?');
+    assert.deepEqual(two.texts, ['is anybody there?', 'and now?']);
+  });
+
+  test(`a leader that answers but whose timers stand still is replaced, ${where}`, async () => {
+    const browser = new Browser(server, { secure });
+    const [one, two] = [await open(browser), await open(browser)];
+    clock.put(Date.now() + 60_000); // the timer that would find the stream dead has not run
+    await pass(8000);
+    assert.deepEqual([one.leads, two.leads], [false, true]);
+    server.say('everyone', 'and now?');
+    await pass(100);
+    assert.deepEqual([one.texts, two.texts], [['and now?'], ['and now?']]);
+  });
+
+  test(`the next leader completes a send in flight, ${where}`, async () => {
+    const browser = new Browser(server, { secure });
+    const [one, two] = [await open(browser), await open(browser)];
+    server.meets = (url, init) => init.method === 'POST' && new Promise(() => {});
+    const key = one.tab.send('only once');
+    await pass();
+    assert.deepEqual(states(two), [['only once', 'sending']]);
+    one.close();
+    server.meets = () => undefined;
+    await pass(500);
+    assert.deepEqual(two.texts, ['only once']);
+    assert.deepEqual(two.pending, []);
+    assert.deepEqual(server.posts.map((post) => post.key), [key]);
+    assert.equal(two.log[0].mine, true);
+  });
+}
+
+test('without storage each tab works on its own', async () => {
+  const browser = new Browser(server, { storage: false });
+  const [one, two] = [await open(browser), await open(browser)];
+  assert.equal(server.sources.size, 2);
+  one.tab.send('hello');
+  await pass(100);
+  assert.deepEqual([one.texts, two.texts], [['hello'], ['hello']]);
+  assert.deepEqual([one.log[0].mine, two.log[0].mine], [true, false]);
+});
+
+test('a tab that opens behind the stream catches up, once', async () => {
+  const browser = new Browser(server);
+  const one = await open(browser);
+  const cursor = server.log('everyone').last;
+  server.say('everyone', 'between HTML and script');
+  await pass(10);
+  const two = await open(browser, 'everyone', { cursor });
+  await pass(300);
+  assert.deepEqual([one.texts, two.texts], [['between HTML and script'], ['between HTML and script']]);
+});
+
+test('a page restored from the back/forward cache catches up', async () => {
+  const browser = new Browser(server);
+  const page = await open(browser);
+  page.fire('pagehide', { persisted: true });
+  assert.equal(server.sources.size, 0);
+  server.say('everyone', 'meanwhile');
+  await pass(1000);
+  page.fire('pageshow', { persisted: true });
+  await pass(500);
+  assert.deepEqual([page.texts, server.sources.size], [['meanwhile'], 1]);
+});
+
+test('a page without messages gets them when the store is back', async () => {
+  server.live = false;
+  const browser = new Browser(server);
+  const page = await open(browser, 'everyone', { cursor: '' });
+  assert.equal(page.state, 'storeless');
+  server.say('everyone', 'kept');
+  server.live = true;
+  for (const source of server.sources) source.emit('status', { live: true, node: 'chat-1', heartbeat: 15 });
+  await pass(10_000);
+  server.say('everyone', 'new');
+  await pass(100);
+  assert.deepEqual(page.texts, ['kept', 'new']);
+});
+
+test('an idle tab sets at most one timer a second', async () => {
+  const browser = new Browser(server);
+  await open(browser);
+  const before = server.requests.length;
+  let timers = 0;
+  const real = globalThis.setTimeout;
+  globalThis.setTimeout = (...args) => {
+    timers += 1;
+    return real(...args);
+  };
+  await pass(10_000);
+  globalThis.setTimeout = real;
+  assert.ok(timers <= 10, `${timers} timers in 10 s`);
+  assert.equal(server.requests.length, before);
+});
