@@ -43,12 +43,12 @@ async function fetchNode(world, room, id) {
   const path = `/history/${encodeURIComponent(room)}/${id}`;
   try {
     const response = await world.fetch(path, { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
-    if (response.status === 404) return { sentence: 'No longer kept; who took it is forgotten.' };
+    if (response.status === 404) return { sentence: 'No longer kept, nor which node took it.' };
     if (!response.ok) return { sentence: 'The server cannot say now which node took it.', failed: true };
     const { node } = await response.json();
     return { sentence: node ? `Taken by ${node}` : 'Taken by a node without a name' };
   } catch {
-    return { sentence: 'Offline: nobody can say which node took it.', failed: true };
+    return { sentence: 'Offline: the node that took it cannot be looked up.', failed: true };
   }
 }
 

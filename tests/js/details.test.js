@@ -52,7 +52,7 @@ test('a failed lookup is repeated, after a 503 and offline', async () => {
 
 test('a response that is not JSON counts as none', async () => {
   const broken = { ok: true, status: 200, json: async () => JSON.parse('<html>') };
-  assert.match(await lookup('lobby', broken).lookUp(ID), /nobody can say/);
+  assert.match(await lookup('lobby', broken).lookUp(ID), /cannot be looked up/);
 });
 
 test('a delay is in milliseconds, seconds or minutes, never zero', () => {

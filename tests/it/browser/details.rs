@@ -201,9 +201,9 @@ async fn details_are_fetched_once_and_again_after_a_failure() {
     browser.messages_up_to("gone").await;
     let deleted: u64 = redis.cmd(&["XDEL", &key("lobby"), &gone]).await;
     assert_eq!(deleted, 1);
-    assert_eq!(browser.open_details("gone").await[0], "No longer kept; who took it is forgotten.");
+    assert_eq!(browser.open_details("gone").await[0], "No longer kept, nor which node took it.");
     proxy.cut();
-    assert_eq!(browser.open_details("kept").await[0], "Offline: nobody can say which node took it.");
+    assert_eq!(browser.open_details("kept").await[0], "Offline: the node that took it cannot be looked up.");
     browser.press(ESCAPE).await;
     proxy.restore();
     redis.kill();
