@@ -5,5 +5,6 @@ mod demo;
 mod doctor;
 mod fuzz;
 mod readme;
+mod references;
 mod repository;
 mod source_tree;

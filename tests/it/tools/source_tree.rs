@@ -181,18 +181,6 @@ fn no_source_file_uses_an_item_of_its_parent() {
     }
 }
 
-#[test]
-fn scripts_do_not_import_each_other_in_a_circle() {
-    let imports = |file: &File| {
-        let quoted = file.text.split(['\'', '"']).skip(1).step_by(2);
-        let imported = quoted.filter_map(|text| text.strip_prefix("./")).filter(|text| text.ends_with(".js"));
-        imported.map(|name| format!("assets/{name}")).collect::<BTreeSet<_>>()
-    };
-    let imports: BTreeMap<_, _> = files("assets", "js").iter().map(|file| (file.path.clone(), imports(file))).collect();
-    assert!(imports.values().any(|imported| !imported.is_empty()));
-    assert_eq!(circle(&imports), None, "these scripts import each other in a circle");
-}
-
 /// `super` does not leave the parent, so that `crate::` paths show every dependency on another part of the crate.
 #[test]
 fn no_path_climbs_by_super_super() {
