@@ -68,7 +68,7 @@ export class Enhancements {
     const { log, composer, tab, delays, room, name } = this.#page;
     const { pager, announcer } = this;
     const { box } = composer;
-    addStyleSheet('rest.css');
+    addStyleSheet('enhancements.css');
     const redraw = () => pager.holdStill(() => log.redraw());
     redraw();
     this.update();

@@ -135,7 +135,7 @@ async fn axe_finds_no_violation_at_a_gap_unread_or_without_a_store() {
     assert_no_violations(&browser, "the store is lost").await;
     browser.open(&node.url("/lobby")).await;
     browser.status("storeless").await;
-    browser.until("return document.querySelector('link[href*=rest]') !== null").await;
+    browser.until("return document.querySelector('link[href*=enhancements]') !== null").await;
     assert_no_violations(&browser, "a page without a store").await;
     browser.open(&node.url("/-elsewhere")).await;
     redis.restart().await;

@@ -64,14 +64,14 @@ impl Browser {
     pub async fn complete(&self) {
         self.live().await;
         let loaded = "return performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/outbox.js'))
-            && document.querySelector('link[href*=rest]') !== null";
+            && document.querySelector('link[href*=enhancements]') !== null";
         self.until(loaded).await;
     }
 
     /// Waits like `complete` for a tab that does not lead, which loads no outbox.
     pub async fn complete_without_outbox(&self) {
         self.live().await;
-        self.until("return document.querySelector('link[href*=rest]') !== null").await;
+        self.until("return document.querySelector('link[href*=enhancements]') !== null").await;
     }
 
     /// Leaves the page for a blank one.
