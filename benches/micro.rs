@@ -75,8 +75,8 @@ fn encode_message_frame(bencher: Bencher) {
 fn encode_frame_for_merged_rooms(bencher: Bencher) {
     let id = Id { ms: 1_361_572_294_000, n: 42 };
     let (frame, room) = (sse::entry(id, "", &data()), RoomName::parse(ROOM).expect("a room"));
-    let place: Cursor = [id; 8].into_iter().collect();
-    bencher.bench(|| sse::for_merged_rooms(black_box(&frame), &room, &place));
+    let cursor: Cursor = [id; 8].into_iter().collect();
+    bencher.bench(|| sse::for_merged_rooms(black_box(&frame), &room, &cursor));
 }
 
 #[divan::bench]

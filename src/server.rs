@@ -28,7 +28,7 @@ const RESERVED_FILES: u64 = 256;
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a connection without a request stays open.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The share of the drain time, from 0 to 1, that is left for requests in flight after all streams
 /// have ended.
@@ -91,7 +91,7 @@ impl Server {
         .tcp_nodelay(true)
         .h1_allow_half_closed(false) // a client that closes its side has left
         .client_request_timeout(REQUEST_HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
+        .keep_alive(KEEP_ALIVE_TIMEOUT)
         .max_connections(usize::MAX) // unlimited: MAX_STREAMS and open files are the limits
         .shutdown_timeout(u64::from(u16::MAX)) // unlimited: the drain time below is the limit
         .disable_signals()

@@ -14,10 +14,10 @@ use crate::metrics::Metrics;
 
 /// All logs and keys together take at most this many bytes. Beyond that, publishing is refused until logs expire, as a
 /// Redis with a full memory does: an acknowledged message is never evicted.
-const MAX_BYTES: usize = 512 << 20;
+const MAX_STORE_BYTES: usize = 512 << 20;
 
 /// Estimated bytes that an entry or a key takes beside its text.
-const ENTRY_OVERHEAD: usize = 160;
+const ENTRY_OVERHEAD_BYTES: usize = 160;
 
 /// How often expired logs and keys are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
@@ -76,7 +76,7 @@ impl Bus for Memory {
                 Err(PublishError::KeyReused)
             };
         }
-        if logs.bytes + draft.data().len() + ENTRY_OVERHEAD > MAX_BYTES {
+        if logs.bytes + draft.data().len() + ENTRY_OVERHEAD_BYTES > MAX_STORE_BYTES {
             tracing::error!("the in-memory message store is full; posts are refused until logs expire");
             return Err(PublishError::Unavailable);
         }
@@ -184,7 +184,7 @@ impl Logs {
 
 impl KeyRecord {
     fn size(&self) -> usize {
-        self.data.len() + ENTRY_OVERHEAD
+        self.data.len() + ENTRY_OVERHEAD_BYTES
     }
 }
 
@@ -219,5 +219,5 @@ impl RoomLog {
 }
 
 fn size(entry: &Entry) -> usize {
-    entry.data.len() + ENTRY_OVERHEAD
+    entry.data.len() + ENTRY_OVERHEAD_BYTES
 }

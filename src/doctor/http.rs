@@ -14,7 +14,7 @@ use super::text::printable;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Once more bytes than this have been read of a body, the rest is ignored.
-const MAX_BODY_BYTES: usize = 1 << 20;
+const MAX_RESPONSE_BODY_BYTES: usize = 1 << 20;
 
 /// A response whose body has been read.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ async fn read_body(mut response: Response) -> reqwest::Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk);
-        if body.len() > MAX_BODY_BYTES {
+        if body.len() > MAX_RESPONSE_BODY_BYTES {
             break;
         }
     }

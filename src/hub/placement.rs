@@ -13,7 +13,7 @@ use super::subscriber::start::SubscribeRequest;
 
 /// The most subscribers of a source that are left to one worker. Writing to them takes about half a millisecond.
 /// Arriving subscribers are counted twice, see [`Source::subscribers`].
-const MAX_ON_ONE_WORKER: usize = 256;
+const MAX_SUBSCRIBERS_ON_ONE_WORKER: usize = 256;
 
 /// A subscriber on its way to the worker that will write to it.
 pub struct Handoff {
@@ -39,7 +39,7 @@ impl Placement {
 
     /// Hands a subscriber to the worker of its source, or returns it if the source has many subscribers.
     pub fn hand_off(&self, handoff: Handoff) -> Option<Handoff> {
-        if handoff.source.subscribers() > MAX_ON_ONE_WORKER {
+        if handoff.source.subscribers() > MAX_SUBSCRIBERS_ON_ONE_WORKER {
             return Some(handoff);
         }
         let workers = self.0.lock();

@@ -20,17 +20,17 @@ use crate::bus::{Bus, Entry, LogPage, PresenceEntry, PresenceStore, Span, Unavai
 use crate::chat::{Id, Name, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse::GapReason;
-use log_tail::{LogTail, Outcome, StalePage};
+use log_tail::{AnnouncementOutcome, LogTail, StalePage};
 use post_times::PostTimes;
 use presence::Presence;
 use resume_burst::{CursorCheck, ResumeBurst};
 
 /// Entries per page of a room's log. As many as a subscriber may lag behind, so that most that resume find their cursor
 /// in memory.
-const PAGE_ENTRIES: usize = 1000;
+const ROOM_PAGE_ENTRIES: usize = 1000;
 
 /// The pause after a read that failed.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
+const ROOM_READ_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the rooms of a node share.
 pub struct RoomContext {
@@ -133,9 +133,9 @@ impl Room {
         let posted = self.post_times.lock().take(&entry.data);
         let outcome = self.log().on_announcement(entry, posted);
         match outcome {
-            Outcome::Applied => self.notify_changed(),
-            Outcome::Ignored => {}
-            Outcome::OutOfOrder => drop(tokio::spawn(self.catch_up())),
+            AnnouncementOutcome::Applied => self.notify_changed(),
+            AnnouncementOutcome::Ignored => {}
+            AnnouncementOutcome::OutOfOrder => drop(tokio::spawn(self.catch_up())),
         }
     }
 
@@ -165,7 +165,7 @@ impl Room {
             if self.read_log(reads_started).await.is_ok() && self.log().is_in_sync() {
                 return;
             }
-            sleep(RETRY_PAUSE).await;
+            sleep(ROOM_READ_RETRY_PAUSE).await;
         }
     }
 
@@ -213,7 +213,7 @@ impl Room {
             }
             match self.read_log(self.reads_started()).await {
                 Ok(()) => self.mark_in_sync(subscription),
-                Err(Unavailable) => sleep(RETRY_PAUSE).await,
+                Err(Unavailable) => sleep(ROOM_READ_RETRY_PAUSE).await,
             }
         }
     }
@@ -246,7 +246,7 @@ impl Room {
         let last = self.log().last();
         self.context.metrics.log_reads.with_label_values(&["room"]).inc();
         let span = last.map_or(Span::Newest, Span::From);
-        let page = self.context.bus.read(self.name(), span, PAGE_ENTRIES).await?;
+        let page = self.context.bus.read(self.name(), span, ROOM_PAGE_ENTRIES).await?;
         let more = match last {
             None => {
                 self.log().load(page);

@@ -45,10 +45,10 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Entries per page that is read for one subscriber. Few, since each of many may hold as many.
-const PAGE_ENTRIES: usize = 250;
+const SUBSCRIBER_PAGE_ENTRIES: usize = 250;
 
 /// The pause after a read that failed.
-const RETRY_PAUSE: Duration = Duration::from_millis(250);
+const SUBSCRIBER_READ_RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// A subscriber of one source.
 pub struct Subscriber {
@@ -240,9 +240,9 @@ impl Subscriber {
         let room = self.source.room(index).clone();
         self.wait_for_log(async move {
             loop {
-                match room.read_for_subscriber(Span::From(after), PAGE_ENTRIES).await {
+                match room.read_for_subscriber(Span::From(after), SUBSCRIBER_PAGE_ENTRIES).await {
                     Ok(page) => return page,
-                    Err(_) => sleep(RETRY_PAUSE).await,
+                    Err(_) => sleep(SUBSCRIBER_READ_RETRY_PAUSE).await,
                 }
             }
         })

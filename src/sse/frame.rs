@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::chat::{Cursor, Id};
 
 /// The beginning of each line of data.
-pub(super) const DATA: &str = "data: ";
+pub(super) const DATA_PREFIX: &str = "data: ";
 
 /// The most characters of a requested cursor that a gap event repeats.
 const MAX_ASKED_CHARS: usize = 64;
@@ -164,7 +164,7 @@ pub(super) fn push_data(frame: &mut String, text: &str) {
         Cow::Borrowed(text)
     };
     for line in text.split('\n') {
-        frame.push_str(DATA);
+        frame.push_str(DATA_PREFIX);
         frame.push_str(line);
         frame.push('\n');
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::frame::{DATA, push_data};
+use super::frame::{DATA_PREFIX, push_data};
 use crate::chat::{Cursor, RoomName};
 
 /// Replaces the id of a frame with the cursor of all rooms, and appends the room as the last member of its data if that
@@ -15,7 +15,7 @@ pub fn for_merged_rooms(frame: &[u8], room: &RoomName, cursor: &Cursor) -> Bytes
     let text = String::from_utf8_lossy(frame);
     let mut merged = String::with_capacity(frame.len() + 128);
     for block in text.split_terminator("\n\n") {
-        let (data, fields): (Vec<&str>, Vec<&str>) = block.split('\n').partition(|line| line.starts_with(DATA));
+        let (data, fields): (Vec<&str>, Vec<&str>) = block.split('\n').partition(|line| line.starts_with(DATA_PREFIX));
         for field in fields {
             // Writing to a String cannot fail.
             let _ = if field.starts_with("id: ") {
@@ -24,7 +24,7 @@ pub fn for_merged_rooms(frame: &[u8], room: &RoomName, cursor: &Cursor) -> Bytes
                 writeln!(merged, "{field}")
             };
         }
-        let lines: Vec<&str> = data.iter().map(|line| &line[DATA.len()..]).collect();
+        let lines: Vec<&str> = data.iter().map(|line| &line[DATA_PREFIX.len()..]).collect();
         if lines.is_empty() {
             merged.push('\n');
         } else {

@@ -23,7 +23,7 @@ use socket2::{SockRef, Socket};
 use tokio::net::TcpStream;
 
 /// How long written bytes may stay unacknowledged before the kernel closes a connection.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+const STREAM_TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The kernel's send buffer per connection. A larger one would only hide that a client is slow.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
@@ -42,7 +42,7 @@ pub(crate) fn duplicate_connection(connection: &dyn Any, data: &mut Extensions) 
         return;
     };
     let socket = SockRef::from(connection);
-    let _ = socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
+    let _ = socket.set_tcp_user_timeout(Some(STREAM_TCP_USER_TIMEOUT));
     let _ = socket.set_send_buffer_size(SEND_BUFFER_BYTES);
     if let Ok(duplicate) = socket.try_clone() {
         data.insert(Duplicate(Cell::new(Some(duplicate))));

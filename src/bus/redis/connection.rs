@@ -30,13 +30,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pause between two attempts to connect, in milliseconds, drawn at random so that nodes do not reconnect in step.
-const RETRY_PAUSE_MS: std::ops::Range<u64> = 50..500;
+const RECONNECT_PAUSE_MS: std::ops::Range<u64> = 50..500;
 
 /// How often a connection is checked with PING, and how long the response may take.
 pub const PING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the kernel retransmits to a server that does not acknowledge before it closes the connection.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
+const REDIS_TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Commands that may be queued on one connection.
 const PIPELINE_DEPTH: usize = 1024;
@@ -111,7 +111,7 @@ impl KeptConnection {
 /// Creates a client whose connections send without delay, speak RESP3 and notice a vanished server.
 pub fn client(url: &str) -> Result<Client, RedisError> {
     let info = url.into_connection_info()?;
-    let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(TCP_USER_TIMEOUT);
+    let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(REDIS_TCP_USER_TIMEOUT);
     let resp3 = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
     Client::open(info.set_tcp_settings(tcp).set_redis_settings(resp3))
 }
@@ -147,7 +147,7 @@ pub async fn connect(
             Ok(Err(error)) if !refusal_logged => refusal_logged = log_refused_credentials(&error),
             _ => {}
         }
-        sleep(Duration::from_millis(rand::random_range(RETRY_PAUSE_MS))).await;
+        sleep(Duration::from_millis(rand::random_range(RECONNECT_PAUSE_MS))).await;
     }
 }
 

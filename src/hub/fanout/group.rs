@@ -16,7 +16,7 @@ use crate::hub::subscriber::end_reason::EndReason;
 const SUBSCRIBERS_PER_YIELD: usize = 48;
 
 /// Subscribers that are written to between two looks at the clock: about 0.1 ms.
-const SUBSCRIBERS_PER_CLOCK: usize = 16;
+const SUBSCRIBERS_PER_CLOCK_READING: usize = 16;
 
 /// Live subscribers of one source that receive the same bytes next.
 pub struct Group {
@@ -100,7 +100,7 @@ impl Group {
             return;
         }
         for round in 1.. {
-            let share = left.saturating_sub(SUBSCRIBERS_PER_CLOCK)..left;
+            let share = left.saturating_sub(SUBSCRIBERS_PER_CLOCK_READING)..left;
             left = share.start;
             let mut complete = 0;
             for index in share.rev() {
@@ -121,7 +121,7 @@ impl Group {
             if left == 0 {
                 return;
             }
-            if round % (SUBSCRIBERS_PER_YIELD / SUBSCRIBERS_PER_CLOCK) == 0 {
+            if round % (SUBSCRIBERS_PER_YIELD / SUBSCRIBERS_PER_CLOCK_READING) == 0 {
                 yield_now().await;
             }
         }

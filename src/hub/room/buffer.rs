@@ -11,13 +11,13 @@ use crate::chat::Cursor;
 
 /// The most bytes of one buffer. It exceeds the lag that a subscriber may have, so that a live subscriber loses its
 /// position only if it is too slow.
-pub const MAX_BYTES: usize = 4 << 20;
+pub const MAX_BUFFER_BYTES: usize = 4 << 20;
 
 /// The most bytes of all buffers of the node together, not counting the newest frame of each.
 const MAX_NODE_BYTES: usize = 256 << 20;
 
 /// Estimated bytes that a frame takes beside its encoding.
-const FRAME_OVERHEAD: usize = 144;
+const FRAME_OVERHEAD_BYTES: usize = 144;
 
 /// The index of a frame in a buffer. Frames are numbered from 0 in the order in which they arrive at this node.
 pub type Position = u64;
@@ -44,7 +44,7 @@ impl Frame {
     }
 
     fn size(&self) -> usize {
-        self.bytes.len() + FRAME_OVERHEAD
+        self.bytes.len() + FRAME_OVERHEAD_BYTES
     }
 }
 
@@ -127,7 +127,7 @@ impl FrameBuffer {
 
     /// Removes the oldest frame if the buffers take too many bytes, and returns it with its position.
     pub fn evict(&mut self) -> Option<(Position, Frame)> {
-        let is_full = self.bytes > MAX_BYTES || self.node_bytes.load(Ordering::Relaxed) > MAX_NODE_BYTES;
+        let is_full = self.bytes > MAX_BUFFER_BYTES || self.node_bytes.load(Ordering::Relaxed) > MAX_NODE_BYTES;
         if self.frames.len() < 2 || !is_full {
             return None;
         }

@@ -13,11 +13,11 @@ use crate::chat::Id;
 use crate::sse::{self, GapReason};
 
 /// Announcements that are kept while the log is being read. If more arrive, the log is read once more.
-const MAX_PENDING: usize = 1000;
+const MAX_PENDING_ANNOUNCEMENTS: usize = 1000;
 
 /// What became of an announcement.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AnnouncementOutcome {
     /// It was appended as a frame.
     Applied,
     /// It was known already, or is kept until the log has been read.
@@ -112,24 +112,24 @@ impl LogTail {
     }
 
     /// Appends an announced entry if it directly follows the last one. Otherwise the log decides.
-    pub fn on_announcement(&mut self, entry: Entry, posted: Option<Instant>) -> Outcome {
+    pub fn on_announcement(&mut self, entry: Entry, posted: Option<Instant>) -> AnnouncementOutcome {
         if let SyncState::CatchingUp { pending, overflowed, .. } = &mut self.sync {
-            if pending.len() < MAX_PENDING {
+            if pending.len() < MAX_PENDING_ANNOUNCEMENTS {
                 pending.push(entry);
             } else {
                 *overflowed = true;
             }
-            return Outcome::Ignored;
+            return AnnouncementOutcome::Ignored;
         }
         if self.last.is_some_and(|last| last.directly_precedes(entry.id)) {
             self.append(&entry, posted);
-            return Outcome::Applied;
+            return AnnouncementOutcome::Applied;
         }
         if self.is_known(entry.id) {
-            return Outcome::Ignored;
+            return AnnouncementOutcome::Ignored;
         }
         self.sync = SyncState::catching_up(Instant::now(), vec![entry]);
-        Outcome::OutOfOrder
+        AnnouncementOutcome::OutOfOrder
     }
 
     /// Appends an ephemeral frame: no id, never replayed.
@@ -176,10 +176,10 @@ impl LogTail {
 
     /// Marks the frames as in sync, after the log was read to its end, and appends the pending announcements. Returns
     /// `OutOfOrder` if these do not follow, so that the log has to be read once more.
-    pub fn mark_in_sync(&mut self) -> Outcome {
+    pub fn mark_in_sync(&mut self) -> AnnouncementOutcome {
         let SyncState::CatchingUp { since, pending, overflowed } = std::mem::replace(&mut self.sync, SyncState::InSync)
         else {
-            return Outcome::Ignored;
+            return AnnouncementOutcome::Ignored;
         };
         let mut is_incomplete = overflowed;
         for entry in pending {
@@ -191,11 +191,11 @@ impl LogTail {
         }
         if is_incomplete {
             self.start_catching_up(since);
-            return Outcome::OutOfOrder;
+            return AnnouncementOutcome::OutOfOrder;
         }
         self.buffer.live = true;
         self.buffer.mark_burst();
-        Outcome::Applied
+        AnnouncementOutcome::Applied
     }
 
     /// Returns the position after an id, if the frames from there on are all that the log has after it.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 /// Posts that are remembered until they are announced. If more are under way, the oldest are not timed.
-const MAX_POSTS: usize = 256;
+const MAX_TIMED_POSTS: usize = 256;
 
 /// The posts of a room that were not announced yet, oldest first.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ impl PostTimes {
     /// Remembers a post by its data.
     pub fn push(&mut self, data: &str, posted: Instant) {
         self.0.push_back((data.to_owned(), posted));
-        if self.0.len() > MAX_POSTS {
+        if self.0.len() > MAX_TIMED_POSTS {
             self.0.pop_front();
         }
     }

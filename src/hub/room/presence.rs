@@ -16,13 +16,13 @@ use crate::chat::Name;
 use crate::sse;
 
 /// The shortest time between two announcements, and between two `presence` events.
-const MIN_INTERVAL: Duration = Duration::from_secs(1);
+const MIN_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often an unchanged entry is announced again: three times before it would expire.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(PRESENCE_TTL.as_secs() / 3);
 
 /// The most names in a snapshot. If there are more, it has only the number of subscribers.
-const MAX_NAMES: usize = 100;
+const MAX_SNAPSHOT_NAMES: usize = 100;
 
 /// The most subscribers of a room in which joins and leaves are announced.
 const MAX_TRACKED_SUBSCRIBERS: usize = 50;
@@ -49,7 +49,7 @@ impl PresenceSnapshot {
             count = usize::saturating_add(count, entry.count);
             names.extend(&entry.names);
         }
-        let names = (names.len() <= MAX_NAMES).then(|| names.into_iter().cloned().collect());
+        let names = (names.len() <= MAX_SNAPSHOT_NAMES).then(|| names.into_iter().cloned().collect());
         Self { count, names }
     }
 }
@@ -58,11 +58,11 @@ impl PresenceSnapshot {
 pub struct Presence {
     /// The name of this process, unique among all that share the store.
     process: Arc<str>,
-    members: Mutex<Members>,
+    state: Mutex<PresenceState>,
 }
 
 #[derive(Default)]
-struct Members {
+struct PresenceState {
     local: Local,
     remote: HashMap<String, Remote>,
     /// Whether the entries of other processes are known.
@@ -111,75 +111,75 @@ enum TrackedNames {
 impl Presence {
     /// Creates the presence of an empty room. `synced` is true if there are no other processes to hear of.
     pub fn new(process: Arc<str>, synced: bool) -> Self {
-        Self { process, members: Mutex::new(Members { synced, ..Members::default() }) }
+        Self { process, state: Mutex::new(PresenceState { synced, ..PresenceState::default() }) }
     }
 
     /// Counts a subscriber of this process.
     pub fn join(&self, name: Option<&Name>) {
-        let mut members = self.members.lock();
-        members.local.join(name);
-        members.dirty = true;
+        let mut state = self.state.lock();
+        state.local.join(name);
+        state.dirty = true;
     }
 
     /// Stops counting a subscriber of this process.
     pub fn leave(&self, name: Option<&Name>) {
-        let mut members = self.members.lock();
-        members.local.leave(name);
-        members.dirty = true;
+        let mut state = self.state.lock();
+        state.local.leave(name);
+        state.dirty = true;
     }
 
     /// Notes that a new subscriber needs a snapshot: earlier ones were ephemeral.
     pub fn request_snapshot(&self) {
-        let mut members = self.members.lock();
-        members.snapshot_requested = true;
-        members.dirty = true;
+        let mut state = self.state.lock();
+        state.snapshot_requested = true;
+        state.dirty = true;
         // The entries of other processes come with the response to an announcement, even one of nobody.
-        members.local.changed |= !members.synced;
+        state.local.changed |= !state.synced;
     }
 
     /// Takes the announcement of another process.
     pub fn on_remote(&self, entry: PresenceEntry) {
         if *entry.process != *self.process {
-            self.members.lock().update_remote(entry, Instant::now() + PRESENCE_TTL);
+            self.state.lock().update_remote(entry, Instant::now() + PRESENCE_TTL);
         }
     }
 
     /// After a reconnect, extends the time to live of remote entries, and announces the local one again.
     pub fn on_reconnected(&self) {
-        let mut members = self.members.lock();
+        let mut state = self.state.lock();
         let expires_at = Instant::now() + PRESENCE_TTL;
-        for remote in members.remote.values_mut() {
+        for remote in state.remote.values_mut() {
             remote.expires_at = expires_at;
         }
-        members.local.changed |= members.local.count > 0;
+        state.local.changed |= state.local.count > 0;
     }
 
     /// Returns the entry to announce now, if one is due. The caller has to call [`on_reply`](Self::on_reply) after it.
     pub fn next_announcement(&self, now: Instant) -> Option<PresenceEntry> {
-        let mut members = self.members.lock();
-        members.local.is_due(now).then(|| members.local.announce(now, &self.process))
+        let mut state = self.state.lock();
+        state.local.is_due(now).then(|| state.local.announce(now, &self.process))
     }
 
     /// Takes the response to an announcement: the entries of all processes with their times to live, or `None` if the
     /// store was unavailable.
     pub fn on_reply(&self, entries: Option<Vec<(PresenceEntry, Duration)>>) {
-        let mut members = self.members.lock();
-        members.local.announcing = false;
-        members.local.changed |= entries.is_none();
+        let mut state = self.state.lock();
+        state.local.announcing = false;
+        state.local.changed |= entries.is_none();
         let Some(mut entries) = entries else { return };
         entries.retain(|(entry, _)| *entry.process != *self.process);
-        if !std::mem::replace(&mut members.synced, true) {
-            members.initial_names = entries.iter().flat_map(|(entry, _)| entry.names.clone()).collect();
+        if !std::mem::replace(&mut state.synced, true) {
+            state.initial_names = entries.iter().flat_map(|(entry, _)| entry.names.clone()).collect();
         }
         let now = Instant::now();
         for (entry, ttl) in entries {
-            members.update_remote(entry, now + ttl);
+            state.update_remote(entry, now + ttl);
         }
     }
 
     /// Returns the entry that removes this process from the room, if it was ever announced.
     pub fn withdrawal(&self) -> Option<PresenceEntry> {
-        let local = &mut self.members.lock().local;
+        let local = &mut self.state.lock().local;
         let was_announced = local.announced_at.is_some() && (local.changed || local.count > 0);
         was_announced.then(|| PresenceEntry {
             count: 0,
@@ -190,25 +190,21 @@ impl Presence {
 
     /// Returns the events for the current subscribers. While the store is disconnected, remote entries do not expire.
     pub fn take_events(&self, now: Instant, is_connected: bool) -> Vec<Bytes> {
-        let mut members = self.members.lock();
+        let mut state = self.state.lock();
         if is_connected {
-            members.expire_remote(now);
+            state.expire_remote(now);
         }
-        if members.synced || !is_connected {
-            members.take_events(now)
-        } else {
-            Vec::new()
-        }
+        if state.synced || !is_connected { state.take_events(now) } else { Vec::new() }
     }
 
     /// Returns a snapshot of the entries in the store, with the current one of this process.
     pub fn snapshot(&self, stored: &[PresenceEntry]) -> PresenceSnapshot {
-        let local = self.members.lock().local.entry(&self.process);
+        let local = self.state.lock().local.entry(&self.process);
         PresenceSnapshot::of(stored.iter().filter(|entry| *entry.process != *self.process).chain([&local]))
     }
 }
 
-impl Members {
+impl PresenceState {
     fn update_remote(&mut self, entry: PresenceEntry, expires_at: Instant) {
         let known = self.remote.get(&entry.process);
         if known.is_none_or(|known| known.entry.version <= entry.version) {
@@ -225,7 +221,7 @@ impl Members {
     }
 
     fn take_events(&mut self, now: Instant) -> Vec<Bytes> {
-        if !self.dirty || self.last_snapshot.as_ref().is_some_and(|(at, _)| now - *at < MIN_INTERVAL) {
+        if !self.dirty || self.last_snapshot.as_ref().is_some_and(|(at, _)| now - *at < MIN_UPDATE_INTERVAL) {
             return Vec::new();
         }
         let entries = self.remote.values().map(|remote| &remote.entry);
@@ -263,7 +259,8 @@ impl Local {
 
     fn is_due(&self, now: Instant) -> bool {
         let is_past = |interval: Duration| self.announced_at.is_none_or(|at| now - at >= interval);
-        !self.announcing && (self.changed && is_past(MIN_INTERVAL) || self.count > 0 && is_past(REFRESH_INTERVAL))
+        !self.announcing
+            && (self.changed && is_past(MIN_UPDATE_INTERVAL) || self.count > 0 && is_past(REFRESH_INTERVAL))
     }
 
     fn announce(&mut self, now: Instant, process: &str) -> PresenceEntry {
@@ -276,7 +273,7 @@ impl Local {
 
     fn entry(&self, process: &str) -> PresenceEntry {
         // One name more than a snapshot may have is enough to see that there are too many.
-        let names = self.names.keys().take(MAX_NAMES + 1).map(|name| name.as_str().to_owned()).collect();
+        let names = self.names.keys().take(MAX_SNAPSHOT_NAMES + 1).map(|name| name.as_str().to_owned()).collect();
         PresenceEntry { process: process.to_owned(), version: self.version, count: self.count, names }
     }
 }

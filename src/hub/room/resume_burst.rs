@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 /// More subscribers than this within [`BURST_WINDOW`] are a burst.
-const MAX_CHECKED: usize = 16;
+const MAX_CHECKED_RESUMES: usize = 16;
 
 const BURST_WINDOW: Duration = Duration::from_secs(1);
 
@@ -48,7 +48,7 @@ impl ResumeBurst {
     pub fn on_resume(&mut self, now: Instant) -> CursorCheck {
         self.advance_window(now);
         self.resumed += 1;
-        if self.is_continuing || self.resumed > MAX_CHECKED {
+        if self.is_continuing || self.resumed > MAX_CHECKED_RESUMES {
             self.has_trusted = true;
             return CursorCheck::Memory;
         }
@@ -78,7 +78,7 @@ impl ResumeBurst {
     fn advance_window(&mut self, now: Instant) {
         let windows = now.saturating_duration_since(self.window_start).as_secs();
         if windows > 0 {
-            self.is_continuing = windows == 1 && self.resumed > MAX_CHECKED;
+            self.is_continuing = windows == 1 && self.resumed > MAX_CHECKED_RESUMES;
             (self.window_start, self.resumed) = (now, 0);
         }
     }

@@ -89,10 +89,10 @@ impl Connection {
         }
     }
 
-    /// Closes the connection, after the rest of a frame and then `farewell` as far as the socket takes them now.
-    pub fn close(self, farewell: Option<Bytes>) {
-        if let Some(farewell) = farewell {
-            let _ = self.socket.try_write(&[self.unsent, farewell].concat());
+    /// Closes the connection, after the rest of a frame and then `last_frame` as far as the socket takes them now.
+    pub fn close(self, last_frame: Option<Bytes>) {
+        if let Some(last_frame) = last_frame {
+            let _ = self.socket.try_write(&[self.unsent, last_frame].concat());
         }
         let _ = SockRef::from(&self.socket).shutdown(Shutdown::Write);
     }

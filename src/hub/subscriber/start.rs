@@ -18,7 +18,7 @@ use crate::hub::source::lookup::Lookup;
 use crate::sse::{self, GapReason};
 
 /// The pause after a read that failed.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
+const PLAN_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// A subscribe request that was accepted, with everything the hub needs to serve it.
 pub struct SubscribeRequest {
@@ -163,7 +163,7 @@ async fn plan_room(room: &Room, start: &Start, index: usize) -> RoomStart {
         };
         match planned {
             Some(planned) => return planned,
-            None => sleep(RETRY_PAUSE).await,
+            None => sleep(PLAN_RETRY_PAUSE).await,
         }
     }
 }

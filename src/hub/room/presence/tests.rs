@@ -122,13 +122,13 @@ fn a_large_room_has_no_join_or_leave_events() {
 fn of_more_than_100_names_only_the_count_is_sent() {
     let (presence, now) = (presence(), Instant::now());
     presence.on_reply(Some(vec![]));
-    for number in 0..MAX_NAMES {
+    for number in 0..MAX_SNAPSHOT_NAMES {
         join(&presence, &format!("n{number:03}"));
     }
     assert!(events(&presence, now)[0].contains(r#""n099"]"#));
     join(&presence, "one more");
     assert_eq!(events(&presence, now + SECOND), [r#"presence {"count":101}"#]);
-    assert_eq!(presence.next_announcement(now).unwrap().names.len(), MAX_NAMES + 1);
+    assert_eq!(presence.next_announcement(now).unwrap().names.len(), MAX_SNAPSHOT_NAMES + 1);
 }
 
 #[test]
