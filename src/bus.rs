@@ -1,5 +1,5 @@
-//! What the nodes share: the logs of the rooms with their announcements ([`Bus`]), and the stores beside them,
-//! [`PresenceStore`] and [`LimitStore`].
+//! What the nodes share: the logs of the rooms with their announcements ([`Bus`]), presence ([`PresenceStore`]) and the
+//! usage of client addresses ([`LimitStore`]).
 //!
 //! Two implementations: `bus/memory.rs` for a single process, `bus/redis.rs` for any number of nodes.
 
@@ -20,7 +20,7 @@ pub use log::{Bus, Entry, Listener, LogPage, Receipt, Retention, Span, unix_ms};
 pub use presence::{PRESENCE_TTL, PresenceEntry, PresenceStore};
 pub use redis::announcement;
 
-/// The message store of a node.
+/// The stores of a node, all in the same Redis or in the memory of this process.
 pub struct Stores {
     /// The rooms' logs and their announcements.
     pub bus: Arc<dyn Bus>,
@@ -33,8 +33,8 @@ pub struct Stores {
 impl Stores {
     /// Opens the store that the URL names: a Redis shared by many nodes, or the memory of this process without a URL.
     ///
-    /// Connecting begins when a listener is attached to the bus, and is retried without end: a server that is away is
-    /// no error.
+    /// Connecting begins when a listener is attached to the bus, and is retried without end: a server that cannot be
+    /// reached is no error.
     ///
     /// # Errors
     /// If the URL cannot be understood.

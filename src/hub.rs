@@ -5,11 +5,13 @@
 //!
 //! - `room/buffer.rs`: a ring of encoded frames
 //! - `room/gap.rs`: whether a stream continues without loss after an id; pure
-//! - `room/log_tail.rs`: the frames of a room, and whether they are in sync with its log; pure
-//! - `room/presence.rs`: who is in a room, over all nodes; pure
+//! - `room/log_tail.rs`: the frames of a room, and whether they are in sync with its log; no I/O
+//! - `room/post_times.rs`: when messages were posted to this node, for the latency metric; pure
+//! - `room/presence.rs`: the subscribers of a room and their names, over all nodes; no I/O
 //! - `room/resume_burst.rs`: whether resuming subscribers are checked against the log or memory; pure
 //! - `room.rs`: keeps a room in sync with the store
-//! - `source.rs`, `source/merged.rs`: what a subscriber reads, one room or several merged into one buffer
+//! - `source.rs`, `source/merged.rs`: what a subscriber reads, one room or several merged into one buffer;
+//!   `source/lookup.rs`: the position of a cursor in it
 //! - `context.rs`, `retry.rs`, `drain.rs`: the timing of streams, of reconnects, and of the node's end
 //! - `batch.rs`: frames that are written with one call
 //! - `subscriber.rs`: one subscriber, which is starting, catching up, live, or ended
@@ -20,11 +22,12 @@
 //!                     └────────────┘  its socket is full, or its position was evicted
 //!   ```
 //!
-//!   From every state a stream ends if the client closes it, or if it is sent away: slow, draining, or too old.
-//! - `subscriber/start.rs`: where a stream begins; `subscriber/connection.rs`: its socket
+//!   From every state a stream ends if the client closes it, or with a `backoff` event: slow, draining, or too old.
+//! - `subscriber/start.rs`: where a stream begins; `subscriber/connection.rs`: its socket;
+//!   `subscriber/end_reason.rs`: why it ends
 //! - `fanout.rs`, `fanout/group.rs`: writes new frames to the live subscribers of a source on one worker
 //! - `placement.rs`: which worker writes to a subscriber
-//! - `node.rs`: the rooms by name, and what happens on the bus to them
+//! - `node.rs`: the rooms by name, which receive the announcements of the bus
 //! - `worker.rs`: the subscribers of one thread
 
 mod batch;

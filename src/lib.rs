@@ -10,7 +10,7 @@
 //! - [`chat`]: room names, ids, cursors and messages, parsed into types that cannot be invalid
 //! - [`sse`]: the wire format of a stream, as bytes
 //! - [`metrics`]: what a node counts; every module may use it
-//! - [`bus`]: the message store: the logs of the rooms, and the stores beside them, in this process or in Redis
+//! - [`bus`]: the message store, in this process or in Redis: the logs of the rooms, presence, and usage by address
 //! - [`hub`]: the rooms of this node and their subscribers
 //! - [`limits`]: limits per client address, counted over all nodes
 //! - [`web`]: HTTP: the route table, and one file for each endpoint

@@ -19,7 +19,7 @@ pub use streams::StreamPermit;
 pub struct LimitSettings {
     /// Messages per second of an address, in the long run.
     pub rate: u32,
-    /// Messages at once of an address.
+    /// Messages that an address may send at once.
     pub burst: u32,
     /// Open streams of the node.
     pub streams: u32,

@@ -54,7 +54,7 @@ struct Arguments {
     /// One round of small sizes, to see that the benchmark works
     #[arg(long)]
     quick: bool,
-    /// Write the tables into this file, and the plot beside it
+    /// Write the tables into this file, and the plot next to it
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// Passed by cargo bench

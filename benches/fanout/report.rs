@@ -56,7 +56,7 @@ impl Report<'_> {
         text
     }
 
-    /// Writes the report into a file, between its marks, and the plot beside it.
+    /// Writes the report into a file, between its marks, and the plot next to it.
     ///
     /// # Errors
     /// When the file cannot be written or has no marks.

@@ -31,12 +31,12 @@ pub struct Size {
 }
 
 impl Size {
-    /// Returns how many readers or rooms to use in place of the full number.
+    /// Returns how many readers or rooms to use instead of the full number.
     pub fn count(self, full: usize) -> usize {
         if self.quick { (full / 40).max(2) } else { full.min(self.max_readers) }
     }
 
-    /// Returns how long to publish in place of the full time.
+    /// Returns how long to publish instead of the full time.
     pub fn time(self, seconds: f64) -> Duration {
         Duration::from_secs_f64(if self.quick { seconds / 10.0 } else { seconds })
     }

@@ -1,12 +1,9 @@
 //! Clients that post. A message is posted with a key until it is acknowledged, as the contract advises; the next one of
 //! the conversation follows after a pause.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use rand::seq::SliceRandom;
 use reqwest::{Client, Response, StatusCode, header};
 use serde::Deserialize;
@@ -84,13 +81,13 @@ async fn acknowledged_id(response: reqwest::Result<Response>) -> Result<Id, (Str
     id.ok_or_else(|| ("half an answer".to_owned(), wait))
 }
 
-/// All dialogues in random order, shuffled again when the last one was taken. SharedLedger by all conversations.
+/// All dialogues in random order, shuffled again when the last one was taken. Shared by all conversations.
 #[derive(Clone, Default)]
 pub struct Dialogues(Arc<Mutex<VecDeque<Dialogue>>>);
 
 impl Dialogues {
     fn next(&self) -> Dialogue {
-        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.0.lock();
         if left.is_empty() {
             let mut all = DIALOGUES.to_vec();
             all.shuffle(&mut rand::rng());

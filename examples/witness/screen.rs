@@ -107,7 +107,7 @@ async fn print_lines(ledger: SharedLedger, mut over: watch::Receiver<bool>) {
 fn recovery_line(row: &Row) -> Option<String> {
     let (recovery, longest) = (row.recovery?.as_secs_f64(), row.longest.as_secs_f64());
     Some(match row.away {
-        0 => "  nobody was away".to_owned(),
+        0 => "  no reader was away".to_owned(),
         away => format!("  all back after {recovery:.1} s; readers away: {away}, the longest {longest:.1} s"),
     })
 }

@@ -1,4 +1,4 @@
-//! Where processes count together what a client address sends and reads.
+//! The store in which processes count the posts and the open streams of client addresses together.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::error::Unavailable;
 
-/// A process that has made no reservation call for this long is considered dead, and its streams no longer count.
+/// How long a process may go without a reservation call before it is considered dead and its streams no longer count.
 pub const PROCESS_TTL: Duration = Duration::from_secs(4);
 
 /// How fast one client address may publish.
@@ -41,7 +41,8 @@ pub trait LimitStore: Send + Sync {
     /// each address, such that all processes together have at most `max_per_address`.
     ///
     /// Granted streams count as open. Earlier reservations stay valid for as long as the process calls this, with or
-    /// without reservations, at least every [`PROCESS_TTL`].
+    /// without reservations, at least every [`PROCESS_TTL`]. A store may forget an address that is not reported again
+    /// within two minutes.
     async fn reserve_streams(
         &self,
         process: &str,

@@ -50,7 +50,8 @@ pub trait Bus: Send + Sync {
     fn prepare_thread(&self) {}
 }
 
-/// Receives what happens on the bus. The calls come from the bus' own task and must not block.
+/// Receives announcements, and the state of the connection on which they arrive. The calls come from any task, and must
+/// neither block nor call the bus.
 pub trait Listener: Send + Sync {
     /// The room's announcements begin to arrive.
     fn on_subscribed(&self, room: &str);
@@ -69,13 +70,13 @@ pub trait Listener: Send + Sync {
 /// One entry of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The cursor of a subscriber that has received it.
+    /// The id, which is also the cursor of a subscriber that has received the entry.
     pub id: Id,
     /// The event type; empty for a message.
     pub kind: String,
     /// The data of the event: one line of JSON for a message.
     pub data: String,
-    /// The node that took the message; `None` if the entry came by announcement.
+    /// The node that took the message; `None` if it is unknown, since announcements in Redis do not state it.
     pub node: Option<String>,
 }
 
@@ -111,16 +112,16 @@ pub struct LogPage {
 pub struct Receipt {
     /// The id of the message.
     pub id: Id,
-    /// Whether the message had been stored before under the same key; nothing was published now.
+    /// Whether the message had been stored before under the same key, so that nothing was published now.
     pub duplicate: bool,
 }
 
 /// How much of a log is kept, and for how long.
 #[derive(Clone, Debug)]
 pub struct Retention {
-    /// Messages kept per room, at least that many.
+    /// The minimum number of messages kept per room.
     pub messages: usize,
-    /// Seconds after its last message that a log is kept.
+    /// How long a log is kept after its last message, in seconds.
     pub seconds: u64,
 }
 

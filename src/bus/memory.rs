@@ -12,11 +12,11 @@ use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, Receipt, Retention, 
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 
-/// All logs and keys together take at most this many bytes. Beyond that, publishing is refused until logs expire, as a
-/// Redis with a full memory does: an acknowledged message is never evicted.
+/// The most bytes of all logs and keys together. Beyond it, publishing is refused until logs expire, as by a Redis whose
+/// memory is full: an acknowledged message is never evicted.
 const MAX_STORE_BYTES: usize = 512 << 20;
 
-/// Estimated bytes that an entry or a key takes beside its text.
+/// Estimated bytes that an entry or a key takes in addition to its text.
 const ENTRY_OVERHEAD_BYTES: usize = 160;
 
 /// How often expired logs and keys are removed.

@@ -1,4 +1,4 @@
-//! Where processes tell each other how many subscribers they have in a room, and under which names.
+//! The store in which each process announces how many subscribers it has in a room, and their names.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub const PRESENCE_TTL: Duration = Duration::from_secs(24);
 pub struct PresenceEntry {
     /// The process, unique among all that share the store.
     pub process: String,
-    /// Grows with each change.
+    /// A number that grows with each change, so that an older entry is recognized.
     pub version: u64,
     /// The number of subscribers; 0 if the process has left the room.
     pub count: usize,

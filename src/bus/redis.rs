@@ -2,7 +2,7 @@
 //!
 //! | key or channel | type | content |
 //! |---|---|---|
-//! | `chat:{room}` | stream | the room's log; an entry has `data`, `node`, and `type` unless it is a message |
+//! | `chat:{room}` | stream, expires after `HISTORY_TTL` | the log; an entry has `data`, `node`, and `type` unless it is a message |
 //! | `chat:{room}` | channel | announcements (see [`announcement`]); any other payload is foreign |
 //! | `chat:{room}:present` | hash, expires after 24 s | presence entries by process |
 //! | `chat:{room}:key:KEY` | string, expires after 10 min | `ID SHA1`: what was published under an idempotency key |
@@ -10,9 +10,9 @@
 //! | `chat:streams:ADDRESS` | hash, expires after 2 min | a client address' open streams, by process |
 //! | `chat:processes` | sorted set, expires after 4 s | the processes that are alive, by when they are considered dead |
 //!
-//! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua` writes to a log. Publishing uses a
-//! pipelined connection of each worker ([`connection`]), reading a pool, since a large response must not delay a
-//! publish, and announcements arrive over a connection of their own ([`pubsub`]).
+//! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua` writes to a log. Publishing,
+//! presence and limits use one pipelined connection for each thread ([`connection`]). Logs are read over a pool, since a
+//! large response must not delay a publish. Announcements arrive over a connection of their own ([`pubsub`]).
 
 pub mod announcement;
 mod connection;
@@ -41,7 +41,7 @@ use limits::RedisLimits;
 use presence::RedisPresence;
 use pubsub::PubSub;
 
-/// Connections for reading logs.
+/// The most connections for reading logs.
 const READ_CONNECTIONS: usize = 8;
 
 /// How long a read waits for a connection of the pool.

@@ -9,7 +9,7 @@ use super::room::buffer::{Frame, FrameBuffer, Position};
 use crate::chat::Cursor;
 use crate::metrics::Metrics;
 
-/// The bytes of a batch, exceeded by its last frame at most: what a socket's buffer may take at once.
+/// The bytes of a batch, which its last frame may exceed: what a socket's buffer may take at once.
 const BATCH_BYTES: usize = 64 << 10;
 
 /// Frames that are ready at once.
@@ -25,11 +25,11 @@ pub struct Batch {
     frames: Vec<BatchedFrame>,
 }
 
-/// What is remembered of a frame in a batch.
+/// What a batch keeps of a frame beyond its bytes.
 #[derive(Debug)]
 struct BatchedFrame {
     position: Position,
-    /// Where the frame ends in the batch.
+    /// The offset in the batch at which the frame ends.
     end: usize,
     cursor: Option<Cursor>,
     arrived: Instant,
@@ -79,7 +79,8 @@ impl Batch {
         self.frames.iter().rev().find_map(|frame| frame.cursor.as_ref())
     }
 
-    /// Counts the frames from `position` on as delivered to some subscribers. Only those from `live_from` on are timed.
+    /// Counts the frames from `position` on as delivered to a number of subscribers. Only those from `live_from` on are
+    /// timed.
     pub fn count(
         &self,
         subscribers: u64,

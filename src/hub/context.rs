@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::metrics::Metrics;
 use crate::sse;
 
-/// How long announcements may fail to arrive before subscribers are told.
+/// How long announcements may fail to arrive before subscribers get the status that is not live.
 pub const OUTAGE_GRACE: Duration = Duration::from_secs(1);
 
 /// The timing of a stream.
@@ -16,7 +16,7 @@ pub const OUTAGE_GRACE: Duration = Duration::from_secs(1);
 pub struct Pace {
     /// The silence after which a heartbeat is sent.
     pub heartbeat: Duration,
-    /// The age at which a stream is sent away at the latest; `None` if it may stay.
+    /// The age at which a stream is ended at the latest; `None` if it is not limited.
     pub max_age: Option<Duration>,
 }
 
@@ -27,8 +27,8 @@ impl Pace {
         self.max_age.map_or(heartbeat, |age| heartbeat.min(age / 50))
     }
 
-    /// Draws when a stream that begins now is sent away: at 80 to 100 % of the maximum age, so that streams that began
-    /// together do not come back together.
+    /// Draws when a stream that begins now is ended: at 80 to 100 % of the maximum age, so that the clients of streams
+    /// that began together do not reconnect together.
     pub fn draw_expiry(&self) -> Option<Instant> {
         let age = self.max_age?;
         let latest = age - self.tick_interval();

@@ -1,12 +1,12 @@
-//! Sends all streams away before the node stops, each at a moment drawn at random from one window, so that the clients
-//! reconnect spread out.
+//! Ends all streams before the node stops, each at a moment drawn at random from one window, so that the clients do not
+//! reconnect all at once.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
-/// How often it is drawn which subscribers leave.
+/// The interval between two draws of which subscribers leave.
 pub const DRAIN_STEP: Duration = Duration::from_millis(50);
 
 /// The end of the drain window, once the drain has started.

@@ -42,7 +42,7 @@ pub struct Fanout<F> {
     drain: Arc<Drain>,
     source: Source,
     queue: Rc<JoinQueue>,
-    /// Usually one group. A subscriber that joins is one by itself until it has received what the others have.
+    /// Usually one group. A subscriber that joins is a group of its own until it has received what the others have.
     groups: Vec<Group>,
     stats: DeliveryStats,
     on_lagging: F,
@@ -61,8 +61,7 @@ impl<F: Fn(Subscriber)> Fanout<F> {
         Self { context, drain, source, queue, groups: Vec::new(), stats, on_lagging }
     }
 
-    /// Runs until there are no subscribers. Nothing was added to the queue since it was last looked at when this
-    /// returns.
+    /// Runs until there are no subscribers. When this returns, the queue is empty.
     pub async fn run(mut self) {
         let mut changes = self.source.changes();
         let mut drain = self.drain.changes();
@@ -100,8 +99,8 @@ impl<F: Fn(Subscriber)> Fanout<F> {
         !self.groups.is_empty()
     }
 
-    /// Writes one batch, from the position of the last group on. Returns true if there may be more: a busy room always
-    /// has more, so heartbeats, queued subscribers and a drain get their turn in between.
+    /// Writes one batch, from the position of the group that is furthest behind. Returns true if there may be more: a
+    /// busy room always has more, so heartbeats, queued subscribers and a drain get their turn in between.
     async fn deliver(&mut self) -> bool {
         let from = self.groups.iter().map(Group::position).min().unwrap_or(Position::MAX);
         let batch = self.source.with_buffer(|buffer| Batch::next(buffer, from, from));

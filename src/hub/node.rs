@@ -1,4 +1,4 @@
-//! The hub of a node: its rooms by name, and what happens on the bus to them.
+//! The hub of a node: its rooms by name. It passes the announcements of the bus on to them.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -23,10 +23,10 @@ use crate::sse;
 /// How long a room without subscribers stays in memory, so that reloading a page does not read its log again.
 const UNUSED_ROOM_TTL: Duration = Duration::from_secs(3);
 
-/// How often rooms are checked.
+/// How often the rooms are checked for outages, presence changes and disuse.
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The most bytes of a foreign frame. A longer one would put every subscriber of the room over its lag limit.
+/// The most bytes of a foreign frame: as many as a subscriber may lag behind.
 const MAX_FOREIGN_BYTES: usize = 1 << 20;
 
 /// The rooms of one node.
@@ -35,7 +35,7 @@ pub struct Hub {
     room_context: Arc<RoomContext>,
     rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
     merged: Mutex<HashMap<Rooms, Weak<MergedRooms>>>,
-    /// When the store last responded, while announcements do not arrive.
+    /// When the store last responded; `None` while announcements arrive.
     disconnected_since: Mutex<Option<Instant>>,
     drain: Arc<Drain>,
     placement: Placement,
@@ -99,7 +99,7 @@ impl Hub {
         self.bus().read(room, span, limit).await
     }
 
-    /// Returns who is in a room, over all nodes.
+    /// Returns the subscribers of a room and their names, over all nodes.
     ///
     /// # Errors
     /// If the store is unavailable.
@@ -129,7 +129,7 @@ impl Hub {
         self.disconnected_since.lock().is_none()
     }
 
-    /// Returns true if announcements arrive, or did a moment ago: the status that new subscribers are told.
+    /// Returns true if announcements arrive, or did within [`OUTAGE_GRACE`]: the status with which a new room begins.
     fn is_live(&self) -> bool {
         self.disconnected_since.lock().is_none_or(|since| since.elapsed() < OUTAGE_GRACE)
     }
@@ -139,12 +139,12 @@ impl Hub {
         self.bus().was_reached() && !self.is_draining()
     }
 
-    /// Returns true if streams are being sent away.
+    /// Returns true if the node has begun to end its streams.
     pub fn is_draining(&self) -> bool {
         self.drain.has_started()
     }
 
-    /// Sends all streams away, spread at random over `window`. Returns when the last one has ended.
+    /// Ends all streams, spread at random over `window`. Returns when the last one has ended.
     pub async fn drain(&self, window: Duration) {
         self.drain.start(window);
         while self.metrics().streams.get() > 0 && !self.drain.is_over() {
@@ -262,7 +262,7 @@ impl Listener for Hub {
         if frame.len() <= MAX_FOREIGN_BYTES {
             room.push_ephemeral(frame);
         } else {
-            tracing::warn!(room = %room.name(), bytes = payload.len(), "discarded a foreign payload, which is too long");
+            tracing::warn!(room = %room.name(), bytes = payload.len(), "discarded a payload of another program, which is too long");
         }
     }
 

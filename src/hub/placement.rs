@@ -11,8 +11,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::source::Source;
 use super::subscriber::start::SubscribeRequest;
 
-/// The most subscribers of a source that are left to one worker. Writing to them takes about half a millisecond.
-/// Arriving subscribers are counted twice, see [`Source::subscribers`].
+/// The most subscribers of a source that are left to one worker. Writing a message to all of them takes less than a
+/// millisecond. Arriving subscribers are counted twice, see [`Source::subscribers`].
 const MAX_SUBSCRIBERS_ON_ONE_WORKER: usize = 256;
 
 /// A subscriber on its way to the worker that will write to it.

@@ -1,4 +1,4 @@
-//! When a client reconnects: delays drawn at random, so that clients that were disconnected together do not come back
+//! When a client reconnects: delays drawn at random, so that clients that were disconnected together do not reconnect
 //! together.
 
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! A room on this node: the tail of its log, kept in sync with the store, and who is in it.
+//! A room on this node: the tail of its log, kept in sync with the store, and its presence.
 
 pub mod buffer;
 pub mod gap;
@@ -25,11 +25,11 @@ use post_times::PostTimes;
 use presence::Presence;
 use resume_burst::{CursorCheck, ResumeBurst};
 
-/// Entries per page of a room's log. As many as a subscriber may lag behind, so that most that resume find their cursor
-/// in memory.
+/// Entries per page that is read for a room: as many as a subscriber may lag behind, so that most resuming subscribers
+/// find their cursor in memory.
 const ROOM_PAGE_ENTRIES: usize = 1000;
 
-/// The pause after a read that failed.
+/// The pause before a failed read of a room's log is repeated.
 const ROOM_READ_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the rooms of a node share.
@@ -51,13 +51,14 @@ pub struct Room {
     names: Rooms,
     log: Mutex<LogTail>,
     changed: watch::Sender<()>,
-    /// Subscriptions to the room's announcements so far.
+    /// The number of subscriptions to the room's announcements so far.
     subscriptions: AtomicU64,
     /// The number of the current subscription; 0 while announcements do not arrive.
     subscription: AtomicU64,
-    /// Reads of the log that were started. A read is numbered by it.
+    /// The number of reads of the log that were started, and so the number of the latest one.
     reads_started: AtomicU64,
-    /// The number of the latest read that succeeded. Its holder reads; the others wait and share the result.
+    /// The number of the latest read that succeeded. The task that holds the lock reads; the others wait for it and
+    /// share the result.
     last_read: tokio::sync::Mutex<u64>,
     resume_burst: Mutex<ResumeBurst>,
     post_times: Mutex<PostTimes>,
@@ -67,7 +68,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Creates a room whose log has not been read yet. `live` is the status that subscribers are told until then.
+    /// Creates a room whose log has not been read yet. `live` is the status of its subscribers until then.
     pub fn new(context: Arc<RoomContext>, name: RoomName, live: bool) -> Self {
         let now = Instant::now();
         Self {
@@ -145,7 +146,7 @@ impl Room {
         self.notify_changed();
     }
 
-    /// Tells the subscribers that the node is not live, if the log has been unknown since `limit` or longer.
+    /// Changes the status to not live if the frames have not been in sync since `limit` or longer.
     pub fn report_outage(&self, limit: Instant) {
         if self.log().report_outage(limit) {
             self.notify_changed();
@@ -169,7 +170,8 @@ impl Room {
         }
     }
 
-    /// Waits until the frames are good enough to look up the id of a resuming subscriber.
+    /// Waits until the id of a resuming subscriber can be looked up: not at all in a burst if it is in memory, otherwise
+    /// until the log was read.
     pub async fn ready_for_lookup(&self, id: Id) {
         let reads_started = self.reads_started();
         let is_in_memory = {
@@ -186,7 +188,7 @@ impl Room {
         self.in_sync_since(reads_started).await;
     }
 
-    /// Reads the log if cursors were looked up without, and a check is due.
+    /// Reads the log if cursors were looked up in memory alone, and the check of the frames is due.
     pub fn check_frames_if_due(self: &Arc<Self>, now: Instant) {
         if self.resume_burst.lock().take_due_check(now) {
             let room = self.clone();
@@ -265,14 +267,14 @@ impl Room {
         let gap = self.log().apply_page(asked, page)?;
         if let Some(reason) = gap {
             self.count_gap(reason);
-            tracing::warn!(room = %self.name(), reason = reason.as_str(), "the log was lost while subscribers are connected; sending them a gap");
+            tracing::warn!(room = %self.name(), reason = reason.as_str(), "the log was trimmed or lost while subscribers were connected; sending them a gap event");
         }
         Ok(())
     }
 
     // Presence.
 
-    /// Returns who is in the room.
+    /// Returns the presence in the room.
     pub fn presence(&self) -> &Presence {
         &self.presence
     }

@@ -32,22 +32,22 @@ use connection::Connection;
 use end_reason::EndReason;
 use start::{Start, StartPlan, plan};
 
-/// The most frames that a subscriber which was live may lag behind.
+/// The most frames that a subscriber may lag behind once it was live.
 const MAX_LAG_FRAMES: usize = 1000;
 
-/// The most bytes that a subscriber which was live may lag behind.
+/// The most bytes that a subscriber may lag behind once it was live.
 const MAX_LAG_BYTES: usize = 1 << 20;
 
-/// A subscriber whose socket takes no byte for this long is ended.
+/// How long a socket may take no byte before its stream is ended.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a subscriber that waits for its socket is checked.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Entries per page that is read for one subscriber. Few, since each of many may hold as many.
+/// Entries per page that is read for one subscriber. Few, since many subscribers may hold a page at once.
 const SUBSCRIBER_PAGE_ENTRIES: usize = 250;
 
-/// The pause after a read that failed.
+/// The pause before a failed read for one subscriber is repeated.
 const SUBSCRIBER_READ_RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// A subscriber of one source.
@@ -63,9 +63,9 @@ pub struct Subscriber {
     live_from: Position,
     /// The status that was sent last.
     pub last_status: bool,
-    /// Whether the subscriber was ever live. Only then its lag is limited.
+    /// Whether the subscriber was ever live. Its lag is limited only from then on.
     was_live: bool,
-    /// When the stream is sent away because of its age.
+    /// When the stream ends because of its age; `None` if its age is not limited.
     pub expires_at: Option<Instant>,
     _gauge: StreamGauge,
     _permit: Box<dyn Send>,
@@ -103,15 +103,15 @@ impl Subscriber {
         &self.source
     }
 
-    /// Returns when the socket last took a byte, unless its group wrote it.
+    /// Returns when the socket last took a byte, as far as the subscriber knows: its group keeps its own time.
     pub fn last_write(&self) -> Instant {
         self.connection.last_write
     }
 
     // Starting.
 
-    /// Opens the stream and brings the subscriber to where it begins. The opening is sent within [`OUTAGE_GRACE`]: if a
-    /// log cannot be read by then, without what only the log knows.
+    /// Sends the opening, gaps and replays with which the stream begins. The opening is sent within [`OUTAGE_GRACE`]: if
+    /// a log cannot be read by then, the status is not live, and a cursor that only the log can tell follows later.
     pub async fn start(&mut self, start: &Start) -> Result<(), EndReason> {
         let source = self.source.clone();
         let grace = if source.with_buffer(|buffer| buffer.live) {
@@ -139,9 +139,11 @@ impl Subscriber {
         self.send([opening.into(), self.context.status(live)].concat()).await
     }
 
+    /// Sends the gaps and replays of a plan, and moves to the position after them.
     async fn follow(&mut self, plan: StartPlan) -> Result<(), EndReason> {
         let cursor = plan.cursor_before_replay();
-        // All gaps come before all replays, since each replayed message moves the cursor in every room.
+        // All gaps come before all replays: a replayed message carries the cursor of every room, and a client that
+        // resumes from it would never receive the gap of another room.
         let mut gaps = Vec::new();
         for (index, room) in plan.rooms.iter().enumerate() {
             if let Some(gap) = &room.gap {
@@ -229,13 +231,14 @@ impl Subscriber {
         }
         self.send_entries(index, &continuation.entries).await?;
         if !more || continuation.entries.is_empty() {
+            // Not the id of the last entry: later messages may have been deleted.
             self.cursor.set(index, last);
         }
         let room = self.source.room(index).clone();
         self.wait_for_log(async move { room.in_sync_since(room.reads_started()).await }).await
     }
 
-    /// Reads a page of a room's log after an id, for as long as it takes.
+    /// Reads a page of a room's log after an id, repeating the read until it succeeds.
     async fn read_page(&mut self, index: usize, after: Id) -> Result<LogPage, EndReason> {
         let room = self.source.room(index).clone();
         self.wait_for_log(async move {
@@ -261,7 +264,8 @@ impl Subscriber {
         self.send(frames.concat()).await
     }
 
-    /// Waits for a read of the log. If it takes longer than [`OUTAGE_GRACE`], the client is told, and heartbeats go on.
+    /// Waits for a read of the log. If it takes longer than [`OUTAGE_GRACE`], sends the status and goes on with
+    /// heartbeats.
     async fn wait_for_log<T>(&mut self, read: impl Future<Output = T>) -> Result<T, EndReason> {
         let mut read = pin!(read);
         if let Ok(result) = timeout(OUTAGE_GRACE, &mut read).await {
@@ -285,7 +289,7 @@ impl Subscriber {
         self.send(self.context.status(live)).await
     }
 
-    /// Sends bytes, waiting for as long as the socket takes some.
+    /// Sends bytes, waiting until the socket has taken all of them.
     async fn send(&mut self, bytes: impl Into<Bytes>) -> Result<(), EndReason> {
         self.connection.queue(bytes.into());
         self.flush().await
@@ -321,7 +325,7 @@ impl Subscriber {
 
     // Live.
 
-    /// Writes a part of a batch without waiting: 0 bytes if the socket is full.
+    /// Writes as much of a batch as the socket takes now. Returns the number of bytes: 0 if the socket is full.
     pub fn try_write(&self, bytes: &[u8]) -> Result<usize, EndReason> {
         Ok(self.connection.try_write(bytes)?)
     }
@@ -341,7 +345,7 @@ impl Subscriber {
         self.connection.set_unsent(partial.unsent);
     }
 
-    /// Notes that the group wrote to the subscriber.
+    /// Notes when the group last wrote to the subscriber.
     pub fn note_write(&mut self, at: Instant) {
         self.connection.last_write = self.connection.last_write.max(at);
     }

@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::bus::{LimitStore, PROCESS_TTL, StreamReservation, Unavailable};
 
-/// How often all addresses are reported again, in case that the store has lost them.
+/// How often all addresses are reported again, in case the store has lost them.
 const REPORT_ALL_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How often the store is called without news, so that this process counts as alive, and the pause after a call that
-/// failed.
+/// How often the store is called when nothing has changed, so that this process counts as alive; also the pause after a
+/// failed call.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long requests wait for the store.
@@ -69,7 +69,7 @@ impl StreamLimiter {
         let limit = |max: u32| if max == 0 { usize::MAX } else { max as usize };
         let max_per_address = limit(max_per_address);
         Arc::new(Self {
-            // Without a limit per address there is nothing to count together.
+            // Without a limit per address there is nothing to count over all nodes.
             store: store.filter(|_| max_per_address != usize::MAX),
             max: limit(max),
             max_per_address,
@@ -170,7 +170,7 @@ impl StreamLimiter {
             usage.remove_if_unused(reservation.address);
             (waiting, permits)
         };
-        // Without the lock: the permit of a request that was cancelled is dropped here, which takes it.
+        // Without the lock: the permit of a cancelled request is dropped here, and its drop takes the lock.
         for (waiting, permit) in waiting.into_iter().zip(permits) {
             let _ = waiting.send(permit);
         }

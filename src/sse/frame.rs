@@ -127,7 +127,7 @@ struct User<'a> {
     username: &'a str,
 }
 
-/// Why a subscriber is sent away.
+/// Why a stream is refused or ended with a `backoff` event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackoffReason {

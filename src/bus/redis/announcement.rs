@@ -1,13 +1,14 @@
 //! The format of an announcement: the byte 0x1E, the id, a space, the type (empty for a message), a space, the data.
 //!
-//! `publish.lua` writes it. JSON text and what people type into `redis-cli` cannot begin with 0x1E, so a foreign payload
-//! is not mistaken for an announcement. Presence is announced with the id `0-0`, which no entry has, and the type
+//! `publish.lua` writes it. Neither JSON nor what people type into `redis-cli` begins with 0x1E, so a foreign payload is
+//! not mistaken for an announcement. Presence is announced with the id `0-0`, which no entry has, and the type
 //! `presence`.
 
 use crate::bus::log::Entry;
 use crate::bus::presence::PresenceEntry;
 use crate::chat::Id;
 
+/// The type of a presence announcement.
 const PRESENCE: &str = "presence";
 
 /// A payload on a room's channel that was published by a node.
@@ -15,7 +16,7 @@ const PRESENCE: &str = "presence";
 pub enum Announcement {
     /// An entry was appended to the log.
     Entry(Entry),
-    /// A process has other subscribers in the room than before.
+    /// A process announced its subscribers in the room.
     Presence(PresenceEntry),
 }
 

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::error::CallError;
 
 /// How long a command waits for a connection that is being established. Together with [`RESPONSE_TIMEOUT`] it stays
-/// below the 2 s that a bus call may take.
+/// below the 2 s that a call of the bus may take.
 const CONNECTION_WAIT: Duration = Duration::from_millis(500);
 
 /// How long a command waits for its response.
@@ -54,7 +54,7 @@ struct KeptConnection {
 }
 
 impl ThreadConnections {
-    /// Creates no connection yet: each thread connects in [`connect`](Self::connect) or with its first command.
+    /// Creates an empty set. Each thread connects in [`connect`](Self::connect) or with its first command.
     pub fn new(client: Client) -> Self {
         Self { client, by_thread: ThreadLocal::new() }
     }

@@ -39,7 +39,7 @@ impl CallError {
         match self {
             CallError::Disconnected => tracing::debug!(call, "Redis is not connected"),
             CallError::TimedOut => tracing::debug!(call, "Redis did not respond in time"),
-            CallError::Refused(error) => tracing::warn!(call, error, "Redis refused"),
+            CallError::Refused(error) => tracing::warn!(call, error, "Redis refused the call"),
         }
         Unavailable
     }

@@ -13,10 +13,10 @@ use super::keys::Keys;
 use crate::bus::error::Unavailable;
 use crate::bus::limits::{LimitStore, PROCESS_TTL, Rate, StreamReservation};
 
-/// How long a reservation is kept that is not repeated.
+/// How long the reservations of an address are kept after the last report.
 const RESERVATION_TTL: Duration = Duration::from_secs(120);
 
-/// The limits of one Redis.
+/// The usage of client addresses in one Redis.
 pub struct RedisLimits {
     keys: Keys,
     connections: Arc<ThreadConnections>,

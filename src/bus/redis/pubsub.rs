@@ -22,7 +22,7 @@ use super::keys::Keys;
 use crate::bus::log::Listener;
 use crate::metrics::Metrics;
 
-/// Channels per command. The response to a larger one would delay announcements.
+/// Channels per command. The response to more of them would delay announcements.
 const CHANNELS_PER_COMMAND: usize = 512;
 
 /// The Pub/Sub channels that this node subscribes to.
@@ -59,7 +59,7 @@ enum ChannelState {
 }
 
 impl PubSub {
-    /// Creates a subscription set without a connection.
+    /// Creates an empty set of channels, without a connection.
     pub fn new(client: Client, keys: Keys, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Shared {
             client,
@@ -86,7 +86,7 @@ impl PubSub {
 
     /// Subscribes to a channel. `on_subscribed` is called when its announcements begin to arrive.
     pub fn subscribe(&self, channel: String) {
-        // Even a confirmed channel is requested again: only a new confirmation tells from when on nothing is missed.
+        // Even a confirmed channel is requested again: only a new confirmation shows from when on nothing is missed.
         self.0.channels.lock().states.insert(channel, ChannelState::Wanted);
         self.0.channels_changed.notify_one();
     }
@@ -239,7 +239,7 @@ impl Channels {
     }
 }
 
-/// Logs that Redis is unreachable, after a moment, so that a brief interruption is not logged.
+/// Logs that Redis is unreachable, after [`PING_INTERVAL`], so that a brief interruption is not logged.
 async fn warn_if_unreachable(first: bool) {
     sleep(PING_INTERVAL).await;
     if first {

@@ -12,20 +12,20 @@ use crate::hub::room::buffer::Position;
 use crate::hub::subscriber::Subscriber;
 use crate::hub::subscriber::end_reason::EndReason;
 
-/// After this many subscribers the task yields, so that the worker serves requests as well.
+/// Subscribers that are served before the task yields, so that the worker handles requests as well.
 const SUBSCRIBERS_PER_YIELD: usize = 48;
 
-/// Subscribers that are written to between two looks at the clock: about 0.1 ms.
+/// Subscribers that are written to between two readings of the clock: about 0.05 ms.
 const SUBSCRIBERS_PER_CLOCK_READING: usize = 16;
 
 /// Live subscribers of one source that receive the same bytes next.
 pub struct Group {
     subscribers: Vec<Subscriber>,
     position: Position,
-    /// The cursor of each; `None` if it was not moved since they are in this group.
+    /// The cursor of each; `None` if the group has received no batch that moves it.
     cursor: Option<Cursor>,
     last_status: bool,
-    /// When all of them were last written to.
+    /// When the group last wrote to its subscribers.
     last_write: Instant,
 }
 

@@ -16,7 +16,7 @@ pub const MAX_BUFFER_BYTES: usize = 4 << 20;
 /// The most bytes of all buffers of the node together, not counting the newest frame of each.
 const MAX_NODE_BYTES: usize = 256 << 20;
 
-/// Estimated bytes that a frame takes beside its encoding.
+/// Estimated bytes that a frame takes in addition to its encoding.
 const FRAME_OVERHEAD_BYTES: usize = 144;
 
 /// The index of a frame in a buffer. Frames are numbered from 0 in the order in which they arrive at this node.
@@ -56,7 +56,7 @@ pub struct FrameBuffer {
     start: Position,
     /// The position after the last frame of the most recent catch-up burst.
     burst_end: Position,
-    /// Whether subscribers are told that this node receives announcements.
+    /// The status of the subscribers: whether this node receives announcements.
     pub live: bool,
     bytes: usize,
     node_bytes: Arc<AtomicUsize>,
@@ -83,8 +83,8 @@ impl FrameBuffer {
         self.frames.get(position.checked_sub(self.start)? as usize)
     }
 
-    /// Returns the frames from a position on with their positions: at least one, and then as many as fit into
-    /// `max_bytes`. Returns `None` if the position was evicted.
+    /// Returns the frames from a position on with their positions, up to the one with which they exceed `max_bytes`.
+    /// Returns `None` if the position was evicted.
     pub fn frames_from(
         &self,
         position: Position,

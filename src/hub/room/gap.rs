@@ -25,8 +25,9 @@ impl Continuation {
 /// Applies the gap rule to a page that was read with [`Span::From`](crate::bus::Span::From) the asked id.
 ///
 /// Continuity is shown by an id that is in the log, is the last generated one, directly precedes the first retained
-/// entry, or lies between two retained entries in both halves (its message was deleted). An id that is older than
-/// everything retained in both halves was trimmed. Any other id does not belong to this log.
+/// entry, or lies between two retained entries in both halves (its message was deleted). An id that precedes all
+/// retained entries in both halves, or the last generated id if there are none, was trimmed. Any other id does not
+/// belong to this log.
 pub fn continue_after(asked: Id, page: LogPage) -> Continuation {
     let LogPage { first, last, mut entries, .. } = page;
     let anchor = entries.first().filter(|entry| entry.id <= asked).map(|entry| entry.id);

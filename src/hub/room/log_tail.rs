@@ -1,4 +1,5 @@
-//! The tail of a room's log in memory, with the ephemeral frames between its entries. Pure: no I/O and no waiting.
+//! The tail of a room's log in memory, with the ephemeral frames between its entries. It does no I/O: the room reads
+//! the log.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -15,7 +16,7 @@ use crate::sse::{self, GapReason};
 /// Announcements that are kept while the log is being read. If more arrive, the log is read once more.
 const MAX_PENDING_ANNOUNCEMENTS: usize = 1000;
 
-/// What became of an announcement.
+/// What became of an announcement, or of all that were pending.
 #[derive(Debug, PartialEq, Eq)]
 pub enum AnnouncementOutcome {
     /// It was appended as a frame.
@@ -33,7 +34,7 @@ pub struct StalePage;
 /// Whether the frames are known to be the tail of the log.
 #[derive(Debug)]
 enum SyncState {
-    /// Announcements arrive, and the log was read after the first of them could.
+    /// The log was read to its end after announcements began to arrive.
     InSync,
     /// The log has to be read.
     CatchingUp {
@@ -55,7 +56,8 @@ impl SyncState {
 #[derive(Debug)]
 pub struct LogTail {
     buffer: FrameBuffer,
-    /// The position after the last gap. The ids of earlier frames do not belong to the current log.
+    /// The position after the last gap. Cursors are not looked up among earlier frames, whose ids may belong to a lost
+    /// log.
     epoch_start: Position,
     /// The cursor directly before the first frame since `epoch_start` that is still in memory, if known.
     replay_from: Option<Id>,
@@ -67,7 +69,7 @@ pub struct LogTail {
 }
 
 impl LogTail {
-    /// Creates the tail of a log that has not been read yet. `live` is the status that subscribers are told until then;
+    /// Creates the tail of a log that has not been read yet. `live` is the status of subscribers until then;
     /// `node_bytes` counts the bytes of all buffers of the node.
     pub fn new(live: bool, node_bytes: Arc<AtomicUsize>) -> Self {
         Self {
@@ -95,15 +97,15 @@ impl LogTail {
         matches!(self.sync, SyncState::InSync)
     }
 
-    /// Marks the log as unknown, because announcements may have been missed since then.
+    /// Marks the frames as catching up, because announcements may have been missed since this time.
     pub fn start_catching_up(&mut self, since: Instant) {
         if self.is_in_sync() {
             self.sync = SyncState::catching_up(since, Vec::new());
         }
     }
 
-    /// Changes the status to not live if the log has been unknown since `limit` or longer. Returns true if that is a
-    /// change.
+    /// Changes the status to not live if the frames have been catching up since `limit` or longer. Returns true if that
+    /// is a change.
     pub fn report_outage(&mut self, limit: Instant) -> bool {
         let is_lost = matches!(self.sync, SyncState::CatchingUp { since, .. } if since <= limit);
         let changed = is_lost && self.buffer.live;
@@ -111,7 +113,8 @@ impl LogTail {
         changed
     }
 
-    /// Appends an announced entry if it directly follows the last one. Otherwise the log decides.
+    /// Appends an announced entry if it directly follows the last one. While catching up, keeps it until the log was
+    /// read.
     pub fn on_announcement(&mut self, entry: Entry, posted: Option<Instant>) -> AnnouncementOutcome {
         if let SyncState::CatchingUp { pending, overflowed, .. } = &mut self.sync {
             if pending.len() < MAX_PENDING_ANNOUNCEMENTS {

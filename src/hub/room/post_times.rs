@@ -1,12 +1,12 @@
-//! When texts were posted to this node, so that their delivery can be timed.
+//! When messages were posted to this node, so that the time from POST to socket can be measured.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Posts that are remembered until they are announced. If more are under way, the oldest are not timed.
+/// The most posts that are remembered until they are announced. Beyond it, the oldest are not timed.
 const MAX_TIMED_POSTS: usize = 256;
 
-/// The posts of a room that were not announced yet, oldest first.
+/// The posts of a room that have not been announced yet, by their data, oldest first.
 #[derive(Debug, Default)]
 pub struct PostTimes(VecDeque<(String, Instant)>);
 

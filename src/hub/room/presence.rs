@@ -1,4 +1,4 @@
-//! Who is in a room, over all processes. Pure: the room brings the clock and the store.
+//! The subscribers of a room and their names, over all processes. It does no I/O: the room announces and sends.
 //!
 //! Each process announces its subscribers, and its entry is valid for a while, so those of a crashed node disappear by
 //! themselves. A join changes a counter; all changes within a second cost one announcement and one event.
@@ -18,7 +18,7 @@ use crate::sse;
 /// The shortest time between two announcements, and between two `presence` events.
 const MIN_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often an unchanged entry is announced again: three times before it would expire.
+/// How often an unchanged entry is announced again: one announcement may be lost before the entry expires.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(PRESENCE_TTL.as_secs() / 3);
 
 /// The most names in a snapshot. If there are more, it has only the number of subscribers.
@@ -27,10 +27,10 @@ const MAX_SNAPSHOT_NAMES: usize = 100;
 /// The most subscribers of a room in which joins and leaves are announced.
 const MAX_TRACKED_SUBSCRIBERS: usize = 50;
 
-/// A name has left when no subscriber has had it for this long: reloading a page is not leaving.
+/// How long no subscriber must have had a name before it is announced as left: reloading a page is not leaving.
 const LEAVE_GRACE: Duration = Duration::from_secs(15);
 
-/// Who is in a room, as clients see it.
+/// The subscribers of a room, as clients see them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PresenceSnapshot {
     /// The number of subscribers, with or without a name.
@@ -61,6 +61,7 @@ pub struct Presence {
     state: Mutex<PresenceState>,
 }
 
+/// The subscribers of all processes, and what was sent of them.
 #[derive(Default)]
 struct PresenceState {
     local: Local,
@@ -109,7 +110,7 @@ enum TrackedNames {
 }
 
 impl Presence {
-    /// Creates the presence of an empty room. `synced` is true if there are no other processes to hear of.
+    /// Creates the presence of an empty room. `synced` is true if there are no other processes.
     pub fn new(process: Arc<str>, synced: bool) -> Self {
         Self { process, state: Mutex::new(PresenceState { synced, ..PresenceState::default() }) }
     }
@@ -133,7 +134,7 @@ impl Presence {
         let mut state = self.state.lock();
         state.snapshot_requested = true;
         state.dirty = true;
-        // The entries of other processes come with the response to an announcement, even one of nobody.
+        // The entries of other processes come with the response to an announcement, even to one of no subscribers.
         state.local.changed |= !state.synced;
     }
 
@@ -280,8 +281,8 @@ impl Local {
 
 impl TrackedNames {
     /// Compares with the names that are present now, `None` if there are too many, and returns the events for joins and
-    /// leaves. Neither the names of the first snapshot that were there `initially` count as joins, nor those of a room
-    /// that has just become small enough.
+    /// leaves. Not counted as joins are the names in the first snapshot that were there `initially`, and the names of a
+    /// room that has just become small enough.
     fn update(&mut self, present: Option<&[String]>, initially: Vec<String>, now: Instant) -> Vec<Bytes> {
         let Some(present) = present else {
             *self = TrackedNames::TooMany;

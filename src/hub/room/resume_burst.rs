@@ -6,15 +6,16 @@
 
 use std::time::{Duration, Instant};
 
-/// More subscribers than this within [`BURST_WINDOW`] are a burst.
+/// The most subscribers that may resume within [`BURST_WINDOW`] without being a burst.
 const MAX_CHECKED_RESUMES: usize = 16;
 
+/// The time over which resuming subscribers are counted, and between two checks of the frames during a burst.
 const BURST_WINDOW: Duration = Duration::from_secs(1);
 
-/// The first subscribers within [`BURST_WINDOW`] do not wait for a shared read.
+/// How many subscribers within [`BURST_WINDOW`] do not wait for a shared read.
 const UNSHARED_READS: usize = 2;
 
-/// The interval between shared reads. Subscribers that resume one after the other are never a burst because of it.
+/// The interval between shared reads, so long that subscribers that resume one after the other are never a burst.
 const READ_SHARING_INTERVAL: Duration = Duration::from_millis(80);
 
 /// How a cursor that was found in memory is checked.
@@ -60,7 +61,7 @@ impl ResumeBurst {
         CursorCheck::Log(self.read_at)
     }
 
-    /// Returns true if frames were trusted and it is time to read the log for them.
+    /// Returns true if frames were trusted and the check of them against the log is due.
     pub fn take_due_check(&mut self, now: Instant) -> bool {
         let is_due = self.has_trusted && now >= self.read_at + BURST_WINDOW;
         if is_due {

@@ -9,7 +9,7 @@ use rustix::net::SendFlags;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-/// The bytes of unexpected input that are discarded at once.
+/// The most bytes of unexpected input that are discarded at once.
 const DISCARD_BYTES: usize = 512;
 
 /// The client closed the connection, or it broke.
@@ -89,7 +89,8 @@ impl Connection {
         }
     }
 
-    /// Closes the connection, after the rest of a frame and then `last_frame` as far as the socket takes them now.
+    /// Closes the connection. If there is a last frame, first writes what is unsent and then that frame, as far as the
+    /// socket takes them now.
     pub fn close(self, last_frame: Option<Bytes>) {
         if let Some(last_frame) = last_frame {
             let _ = self.socket.try_write(&[self.unsent, last_frame].concat());

@@ -1,4 +1,4 @@
-//! Why a stream ends, and what its client is told.
+//! Why a stream ends, and the reason that its client receives.
 
 use super::connection::Closed;
 use crate::sse::BackoffReason;
@@ -27,7 +27,8 @@ impl EndReason {
         }
     }
 
-    /// Returns the reason that is sent to the client, which knows only those of the contract.
+    /// Returns the reason in the `backoff` event; `None` if the client is gone. The event has no reason of its own for
+    /// the maximum age.
     pub fn backoff(self) -> Option<BackoffReason> {
         match self {
             EndReason::Closed => None,

@@ -17,7 +17,7 @@ use crate::hub::source::Source;
 use crate::hub::source::lookup::Lookup;
 use crate::sse::{self, GapReason};
 
-/// The pause after a read that failed.
+/// The pause before a plan is tried again after a failed read.
 const PLAN_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// A subscribe request that was accepted, with everything the hub needs to serve it.
@@ -99,7 +99,7 @@ impl PresenceRequest {
 
 /// How a stream begins.
 pub struct StartPlan {
-    /// In the order of the rooms.
+    /// How it begins in each room, in the order of the rooms.
     pub rooms: Vec<RoomStart>,
     /// Where it continues after the replays; `None` if the cursor is not in memory.
     pub lookup: Option<Lookup>,
@@ -107,8 +107,8 @@ pub struct StartPlan {
 
 /// How a stream begins in one room.
 pub struct RoomStart {
-    /// The id in the opening; `None` after an invalid cursor, since a client that is cut off before it hears of the gap
-    /// has to ask for the same cursor again.
+    /// The id in the opening; `None` after an invalid cursor, since a client that is cut off before it receives the gap
+    /// has to request the same cursor again.
     pub opening: Option<Id>,
     /// The gap event to send before anything else.
     pub gap: Option<Bytes>,
@@ -175,8 +175,8 @@ fn start_after_invalid(room: &Room, requested: &str) -> Option<RoomStart> {
     Some(RoomStart { opening: None, gap: Some(gap), ..RoomStart::at(last) })
 }
 
-/// Begins before the newest messages. The opening has the id of a retained message if there is one: a client that
-/// resumes from it has to find it in the log.
+/// Plans a start before the newest messages. The opening has the id of the message before them if that is retained: a
+/// client that resumes from it has to find it in the log.
 async fn start_before_newest(room: &Room, count: usize) -> Option<RoomStart> {
     let buffered = room.log().cursor_before_newest(count);
     if let Some(cursor) = buffered {

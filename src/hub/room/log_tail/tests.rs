@@ -80,8 +80,9 @@ fn an_announcement_after_a_hole_requires_another_read() {
 fn too_many_pending_announcements_require_another_read() {
     let mut log = log_tail(0);
     log.start_catching_up(Instant::now());
-    (1..=MAX_PENDING_ANNOUNCEMENTS as u64 + 1)
-        .for_each(|n| assert_eq!(log.on_announcement(entry(10, n), None), AnnouncementOutcome::Ignored));
+    for n in 1..=MAX_PENDING_ANNOUNCEMENTS as u64 + 1 {
+        assert_eq!(log.on_announcement(entry(10, n), None), AnnouncementOutcome::Ignored);
+    }
     assert_eq!(log.mark_in_sync(), AnnouncementOutcome::OutOfOrder);
     assert_eq!(log.last(), Some(Id { ms: 10, n: MAX_PENDING_ANNOUNCEMENTS as u64 }));
 }
@@ -130,7 +131,9 @@ fn memory_is_bounded_and_the_newest_frames_are_kept() {
     log.load(page(vec![], (0, 0)));
     log.mark_in_sync();
     let big = |n| Entry { data: "x".repeat(1 << 20), ..entry(10, n) };
-    (1..=20).for_each(|n| assert_eq!(log.on_announcement(big(n), None), AnnouncementOutcome::Applied));
+    for n in 1..=20 {
+        assert_eq!(log.on_announcement(big(n), None), AnnouncementOutcome::Applied);
+    }
     assert!(node_bytes.load(Ordering::Relaxed) <= crate::hub::room::buffer::MAX_BUFFER_BYTES);
     assert_eq!(replayed_after(&log, 10, 18), Some(vec![19, 20]));
     assert_eq!(replayed_after(&log, 10, 10), None);
