@@ -23,7 +23,7 @@ use crate::sse::GapReason;
 use log_tail::{AnnouncementOutcome, LogTail, StalePage};
 use post_times::PostTimes;
 use presence::Presence;
-use resume_burst::{CursorCheck, ResumeBurst};
+use resume_burst::ResumeBurst;
 
 /// Entries per page that is read for a room: as many as a subscriber may lag behind, so that most resuming subscribers
 /// find their cursor in memory.
@@ -179,11 +179,9 @@ impl Room {
             log.is_in_sync() && log.position_after(id).is_some()
         };
         if is_in_memory {
-            let check = self.resume_burst.lock().on_resume(Instant::now());
-            match check {
-                CursorCheck::Memory => return,
-                CursorCheck::Log(read_at) => sleep_until(read_at.into()).await,
-            }
+            let read_at = self.resume_burst.lock().on_resume(Instant::now());
+            let Some(read_at) = read_at else { return };
+            sleep_until(read_at.into()).await;
         }
         self.in_sync_since(reads_started).await;
     }

@@ -309,7 +309,7 @@ impl Subscriber {
         let since = Instant::now();
         while since.elapsed() < STALL_TIMEOUT && !self.is_too_slow() {
             if let Ok(ready) = timeout(STALL_CHECK_INTERVAL, self.connection.writable()).await {
-                return Ok(ready?);
+                return ready;
             }
             self.connection.check_closed()?;
         }
@@ -327,7 +327,7 @@ impl Subscriber {
 
     /// Writes as much of a batch as the socket takes now. Returns the number of bytes: 0 if the socket is full.
     pub fn try_write(&self, bytes: &[u8]) -> Result<usize, EndReason> {
-        Ok(self.connection.try_write(bytes)?)
+        self.connection.try_write(bytes)
     }
 
     /// Continues with the frame at this position, and with this cursor if it was moved.

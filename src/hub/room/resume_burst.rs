@@ -18,15 +18,6 @@ const UNSHARED_READS: usize = 2;
 /// The interval between shared reads, so long that subscribers that resume one after the other are never a burst.
 const READ_SHARING_INTERVAL: Duration = Duration::from_millis(80);
 
-/// How a cursor that was found in memory is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CursorCheck {
-    /// Against the log, which is read at this time or later.
-    Log(Instant),
-    /// Against the frames in memory.
-    Memory,
-}
-
 /// The subscribers of a room that have resumed of late.
 #[derive(Debug)]
 pub struct ResumeBurst {
@@ -45,20 +36,21 @@ impl ResumeBurst {
         Self { window_start: now, resumed: 0, is_continuing: false, read_at: now, has_trusted: false }
     }
 
-    /// Counts a resuming subscriber whose cursor is in memory, and returns how to check it.
-    pub fn on_resume(&mut self, now: Instant) -> CursorCheck {
+    /// Counts a resuming subscriber whose cursor is in memory. Returns the time from which on the log is to be read to
+    /// check the cursor, or `None` if the frames in memory are trusted.
+    pub fn on_resume(&mut self, now: Instant) -> Option<Instant> {
         self.advance_window(now);
         self.resumed += 1;
         if self.is_continuing || self.resumed > MAX_CHECKED_RESUMES {
             self.has_trusted = true;
-            return CursorCheck::Memory;
+            return None;
         }
         if self.resumed <= UNSHARED_READS {
             self.read_at = now;
         } else if self.read_at < now {
             self.read_at = now.max(self.read_at + READ_SHARING_INTERVAL);
         }
-        CursorCheck::Log(self.read_at)
+        Some(self.read_at)
     }
 
     /// Returns true if frames were trusted and the check of them against the log is due.
@@ -95,15 +87,15 @@ mod tests {
     fn the_first_are_checked_at_once_and_the_next_share_a_read() {
         let now = Instant::now();
         let mut burst = ResumeBurst::new(now);
-        assert_eq!(burst.on_resume(now), CursorCheck::Log(now));
-        assert_eq!(burst.on_resume(now + MS), CursorCheck::Log(now + MS));
+        assert_eq!(burst.on_resume(now), Some(now));
+        assert_eq!(burst.on_resume(now + MS), Some(now + MS));
         let shared = now + MS + READ_SHARING_INTERVAL;
         for later in 2..10 {
-            assert_eq!(burst.on_resume(now + later * MS), CursorCheck::Log(shared));
+            assert_eq!(burst.on_resume(now + later * MS), Some(shared));
         }
-        assert_eq!(burst.on_resume(shared + MS), CursorCheck::Log(shared + READ_SHARING_INTERVAL));
+        assert_eq!(burst.on_resume(shared + MS), Some(shared + READ_SHARING_INTERVAL));
         let after = shared + 3 * READ_SHARING_INTERVAL;
-        assert_eq!(burst.on_resume(after), CursorCheck::Log(after), "there was a pause");
+        assert_eq!(burst.on_resume(after), Some(after), "there was a pause");
     }
 
     #[test]
@@ -111,10 +103,8 @@ mod tests {
         let mut now = Instant::now();
         let mut burst = ResumeBurst::new(now);
         for _ in 0..200 {
-            match burst.on_resume(now) {
-                CursorCheck::Log(read_at) => now = now.max(read_at) + MS,
-                CursorCheck::Memory => panic!("memory was trusted"),
-            }
+            let read_at = burst.on_resume(now).expect("memory is not trusted");
+            now = now.max(read_at) + MS;
         }
         assert!(!burst.take_due_check(now + 10 * BURST_WINDOW));
     }
@@ -126,7 +116,7 @@ mod tests {
         let (mut reads, mut checks) = (std::collections::BTreeSet::new(), 0);
         for number in 0..3000 {
             let now = start + number * MS;
-            if let CursorCheck::Log(read_at) = burst.on_resume(now) {
+            if let Some(read_at) = burst.on_resume(now) {
                 reads.insert(read_at);
             }
             checks += u32::from(burst.take_due_check(now));
@@ -136,7 +126,7 @@ mod tests {
         assert!(burst.take_due_check(start + 4 * BURST_WINDOW), "the last subscribers are checked as well");
         assert!(!burst.take_due_check(start + 6 * BURST_WINDOW));
         let over = start + 9 * BURST_WINDOW;
-        assert_eq!(burst.on_resume(over), CursorCheck::Log(over), "the burst is over");
+        assert_eq!(burst.on_resume(over), Some(over), "the burst is over");
     }
 
     #[test]

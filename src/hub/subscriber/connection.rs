@@ -9,12 +9,10 @@ use rustix::net::SendFlags;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
+use super::end_reason::EndReason;
+
 /// The most bytes of unexpected input that are discarded at once.
 const DISCARD_BYTES: usize = 512;
-
-/// The client closed the connection, or it broke.
-#[derive(Debug)]
-pub struct Closed;
 
 /// A socket, and the rest of a frame that it has taken in part.
 pub struct Connection {
@@ -36,14 +34,14 @@ impl Connection {
     }
 
     /// Writes as much as the socket takes now: 0 if it is full.
-    pub fn try_write(&self, bytes: &[u8]) -> Result<usize, Closed> {
+    pub fn try_write(&self, bytes: &[u8]) -> Result<usize, EndReason> {
         // Straight to the kernel: only a full socket has to register with the reactor.
         let written = rustix::net::send(&self.socket, bytes, SendFlags::empty()).map_err(io::Error::from);
         match written.or_else(|_| self.socket.try_write(bytes)) {
-            Ok(0) => Err(Closed),
+            Ok(0) => Err(EndReason::Closed),
             Ok(written) => Ok(written),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(_) => Err(Closed),
+            Err(_) => Err(EndReason::Closed),
         }
     }
 
@@ -62,7 +60,7 @@ impl Connection {
     }
 
     /// Writes as much of what has to be written as the socket takes now.
-    pub fn try_flush(&mut self, now: Instant) -> Result<(), Closed> {
+    pub fn try_flush(&mut self, now: Instant) -> Result<(), EndReason> {
         if self.unsent.is_empty() {
             return Ok(());
         }
@@ -75,17 +73,17 @@ impl Connection {
     }
 
     /// Waits until the socket takes bytes.
-    pub async fn writable(&self) -> Result<(), Closed> {
-        self.socket.writable().await.map_err(|_| Closed)
+    pub async fn writable(&self) -> Result<(), EndReason> {
+        self.socket.writable().await.map_err(|_| EndReason::Closed)
     }
 
     /// Discards input, of which a subscriber has none to send, and notices that the client closed the connection.
-    pub fn check_closed(&self) -> Result<(), Closed> {
+    pub fn check_closed(&self) -> Result<(), EndReason> {
         match self.socket.try_read(&mut [0; DISCARD_BYTES]) {
-            Ok(0) => Err(Closed),
+            Ok(0) => Err(EndReason::Closed),
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(_) => Err(Closed),
+            Err(_) => Err(EndReason::Closed),
         }
     }
 

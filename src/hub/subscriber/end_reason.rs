@@ -1,6 +1,5 @@
 //! Why a stream ends, and the reason that its client receives.
 
-use super::connection::Closed;
 use crate::sse::BackoffReason;
 
 /// Why a stream ends.
@@ -35,11 +34,5 @@ impl EndReason {
             EndReason::Slow => Some(BackoffReason::Slow),
             EndReason::Draining | EndReason::MaxAge => Some(BackoffReason::Draining),
         }
-    }
-}
-
-impl From<Closed> for EndReason {
-    fn from(_: Closed) -> Self {
-        EndReason::Closed
     }
 }
