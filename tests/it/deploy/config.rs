@@ -53,7 +53,7 @@ fn flag(variable: &str) -> String {
 async fn a_bad_value_in_the_environment_ends_the_start_and_is_named() {
     for (variable, values) in BAD {
         for value in *values {
-            let refusal = Node::refused(&[(variable, value)], &[]).await;
+            let refusal = Node::run_to_exit(&[(variable, value)], &[]).await;
             assert!(!refusal.status.success(), "{variable}={value:?} was taken");
             let said = refusal.output.replace('-', "_").to_uppercase();
             assert!(said.contains(variable), "{variable}={value:?} is not named in {:?}", refusal.output);
@@ -63,14 +63,14 @@ async fn a_bad_value_in_the_environment_ends_the_start_and_is_named() {
 
 #[tokio::test]
 async fn a_bad_url_of_redis_is_named_by_the_variable_it_came_from() {
-    let refusal = Node::refused(&[("REDISTOGO_URL", "nonsense")], &[]).await;
+    let refusal = Node::run_to_exit(&[("REDISTOGO_URL", "nonsense")], &[]).await;
     assert!(refusal.output.contains("ERROR REDISTOGO_URL: "), "{}", refusal.output);
 }
 
 #[tokio::test]
 async fn a_bad_port_ends_the_start_and_is_named() {
     for value in ["x", "65536", "-1"] {
-        let refusal = Node::refused(&[("PORT", value)], &[]).await;
+        let refusal = Node::run_to_exit(&[("PORT", value)], &[]).await;
         assert!(!refusal.status.success() && refusal.output.contains("PORT"), "PORT={value}: {:?}", refusal.output);
     }
 }
@@ -78,7 +78,7 @@ async fn a_bad_port_ends_the_start_and_is_named() {
 #[tokio::test]
 async fn an_unknown_log_level_is_named_beside_the_known_ones() {
     for value in ["warning", "hyper=warn,warning", " warning ,info"] {
-        let refusal = Node::refused(&[("LOG", value)], &[]).await;
+        let refusal = Node::run_to_exit(&[("LOG", value)], &[]).await;
         for word in ["\"warning\"", "off, error, warn, info, debug, trace", "module=level"] {
             assert!(refusal.output.contains(word), "LOG={value} does not name {word}: {}", refusal.output);
         }
@@ -126,17 +126,17 @@ async fn an_empty_log_filter_counts_as_the_default() {
 async fn a_bad_flag_ends_the_start_and_is_named() {
     for (variable, values) in BAD {
         let flag = flag(variable);
-        let refusal = Node::refused(&[], &[&format!("{flag}={}", values[0])]).await;
+        let refusal = Node::run_to_exit(&[], &[&format!("{flag}={}", values[0])]).await;
         assert!(!refusal.status.success(), "{flag}={} was taken", values[0]);
         let said = refusal.output.replace('-', "_").to_uppercase();
         assert!(said.contains(variable) && !said.contains("UNEXPECTED ARGUMENT"), "{flag}: {:?}", refusal.output);
     }
-    assert!(!Node::refused(&[], &["--no-such-flag"]).await.status.success());
+    assert!(!Node::run_to_exit(&[], &["--no-such-flag"]).await.status.success());
 }
 
 #[tokio::test]
 async fn help_names_every_flag_and_variable() {
-    let help = Node::refused(&[], &["--help"]).await;
+    let help = Node::run_to_exit(&[], &["--help"]).await;
     assert!(help.status.success());
     for variable in ALL {
         assert!(
@@ -151,7 +151,7 @@ async fn help_names_every_flag_and_variable() {
 async fn an_occupied_address_ends_the_start() {
     let node = Node::start(&[]).await;
     let address = node.address().to_string();
-    let refusal = Node::refused(&[("BIND", &address)], &[]).await;
+    let refusal = Node::run_to_exit(&[("BIND", &address)], &[]).await;
     assert!(!refusal.status.success());
     assert!(refusal.output.contains(&address), "{:?}", refusal.output);
 }

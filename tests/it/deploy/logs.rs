@@ -59,7 +59,7 @@ async fn send_refused_requests(node: &Node) {
 /// Covers a URL that cannot be parsed and a Redis that refuses the password.
 #[tokio::test]
 async fn no_log_line_contains_the_redis_password() {
-    let refusal = Node::refused(&[("REDIS_URL", &format!("redis://mason:{TEXT}@127.0.0.1:x"))], &[]).await;
+    let refusal = Node::run_to_exit(&[("REDIS_URL", &format!("redis://mason:{TEXT}@127.0.0.1:x"))], &[]).await;
     assert!(!refusal.status.success() && !refusal.output.contains(TEXT), "{}", refusal.output);
     let redis = Redis::start().await;
     let url = format!("redis://mason:{TEXT}@127.0.0.1:{}", redis.port());

@@ -102,14 +102,14 @@ async fn caddy_example_speaks_http_2_over_tls() {
     assert!(report.contains("HTTP/2.0: any number of tabs"), "{report}");
     assert!(report.contains("0 to note"), "{report}");
 
-    let untrusting = Node::refused(&[], &["doctor", &url]).await;
+    let untrusting = Node::run_to_exit(&[], &["doctor", &url]).await;
     assert_eq!(untrusting.status.code(), Some(2), "{}", untrusting.output);
     assert!(untrusting.output.contains("Could not examine it: no connection: "), "{}", untrusting.output);
 }
 
 /// Runs the doctor on an address where it must find nothing broken, and returns its output.
 async fn run_doctor(url: &str, environment: &[(&str, &str)]) -> String {
-    let run = Node::refused(environment, &["doctor", url]).await;
+    let run = Node::run_to_exit(environment, &["doctor", url]).await;
     assert_eq!(run.status.code(), Some(0), "{}", run.output);
     assert!(run.output.contains("Nothing is broken"), "{}", run.output);
     run.output

@@ -85,7 +85,7 @@ impl Node {
     }
 
     /// Runs the binary until it exits on its own, as it does for `--help`, `doctor` and an invalid option.
-    pub async fn refused(environment: &[(&str, &str)], arguments: &[&str]) -> Exited {
+    pub async fn run_to_exit(environment: &[(&str, &str)], arguments: &[&str]) -> Exited {
         let mut process = Process::spawn(command(BINARY, environment).args(arguments));
         let status = process.exit().await;
         Exited { status, output: process.output() }

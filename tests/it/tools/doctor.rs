@@ -15,7 +15,7 @@ async fn examine_misconfigured(node: &Node, right: &str, wrong: &str, flags: &[&
 }
 
 async fn examine(url: &str, flags: &[&str]) -> (i32, String) {
-    let run = Node::refused(&[], &[&["doctor", url], flags].concat()).await;
+    let run = Node::run_to_exit(&[], &[&["doctor", url], flags].concat()).await;
     (run.status.code().expect("a code"), run.output)
 }
 
