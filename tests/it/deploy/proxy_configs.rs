@@ -89,6 +89,18 @@ async fn caddy_example_balances_two_nodes_and_skips_a_dead_one() {
     assert_balances(&caddy, &mut nodes).await;
 }
 
+/// Caddy has no connection to a node yet, so the first posts find out that one of them is gone.
+#[tokio::test]
+async fn caddy_example_passes_a_post_on_if_its_node_is_gone() {
+    let redis = Redis::start().await;
+    let mut nodes = start_nodes(&redis).await;
+    let caddy = start_caddy(&nodes, "").await;
+    nodes[0].kill();
+    for number in 0..4 {
+        caddy.post("lobby", &format!("message {number}")).await;
+    }
+}
+
 /// The certificate is from Caddy's own authority, which only this test trusts.
 #[tokio::test]
 async fn caddy_example_speaks_http_2_over_tls() {
