@@ -10,17 +10,18 @@
 //! - [`chat`]: room names, ids, cursors and messages, parsed into types that cannot be invalid
 //! - [`sse`]: the wire format of a stream, as bytes
 //! - [`metrics`]: what a node counts; every module may use it
+//! - [`config`]: the options; only [`server`] and `main` use it
 //! - [`bus`]: the message store, in this process or in Redis: the logs of the rooms, presence, and usage by address
 //! - [`hub`]: the rooms of this node and their subscribers
 //! - [`limits`]: limits per client address, counted over all nodes
 //! - [`web`]: HTTP: the route table, and one file for each endpoint
 //! - [`server`]: a node, from binding its address to draining its streams
-//! - [`doctor`]: examines a public address from outside, for what stands between clients and a node
-//! - [`config`]: the options; only [`server`] and `main` use it
+//! - [`doctor`]: examines a public address from outside, for what is between clients and a node
 
 pub mod chat;
 pub mod sse;
 
+pub mod config;
 pub mod metrics;
 
 pub mod bus;
@@ -28,6 +29,5 @@ pub mod hub;
 pub mod limits;
 pub mod web;
 
-pub mod config;
 pub mod doctor;
 pub mod server;
