@@ -1,6 +1,7 @@
 //! Limits per client address, counted over all nodes. While the store is unavailable, each node counts alone.
 
 mod rate;
+mod store_call;
 mod streams;
 
 use std::net::IpAddr;

@@ -7,16 +7,13 @@ use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
-use tokio::time::timeout;
 
-use crate::bus::{LimitStore, Rate};
+use super::store_call::wait_for_store;
+use crate::bus::{LimitStore, Rate, Unavailable};
 
 /// After this many posts, addresses with a full bucket are removed, so that memory is bounded by the posts of the last
 /// few seconds.
 const POSTS_PER_SWEEP: usize = 4096;
-
-/// How long a post waits for the count of the other nodes.
-const STORE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Counts posts by client address. Those over the limit of this process never reach the store, so flooding one node
 /// costs the others nothing.
@@ -37,10 +34,10 @@ impl RateLimiter {
     pub async fn take_token(&self, address: IpAddr) -> Result<(), Duration> {
         self.take_local_token(address)?;
         let Some(store) = &self.store else { return Ok(()) };
-        match timeout(STORE_TIMEOUT, store.take_token(address, self.rate)).await {
-            Ok(Ok(taken)) => taken,
-            // The store is unavailable: the local bucket decides alone.
-            _ => Ok(()),
+        match wait_for_store(store.take_token(address, self.rate)).await {
+            Ok(taken) => taken,
+            // The local bucket decides alone.
+            Err(Unavailable) => Ok(()),
         }
     }
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::store_call::wait_for_store;
 use crate::bus::{LimitStore, PROCESS_TTL, StreamReservation, Unavailable};
 
 /// How often all addresses are reported again, in case the store has lost them.
@@ -20,9 +21,6 @@ const REPORT_ALL_INTERVAL: Duration = Duration::from_secs(30);
 /// How often the store is called when nothing has changed, so that this process counts as alive; also the pause after a
 /// failed call.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long requests wait for the store.
-const STORE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Addresses per call to the store.
 const ADDRESSES_PER_CALL: usize = 256;
@@ -145,7 +143,7 @@ impl StreamLimiter {
             return Ok(());
         }
         let call = store.reserve_streams(process, &reservations, self.max_per_address);
-        if let Ok(Ok(granted)) = timeout(STORE_TIMEOUT, call).await {
+        if let Ok(granted) = wait_for_store(call).await {
             for (reservation, granted) in reservations.iter().zip(granted) {
                 self.settle(*reservation, granted);
             }
