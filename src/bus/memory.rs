@@ -119,16 +119,11 @@ impl Bus for Memory {
 impl Logs {
     /// Returns the room's log, and removes it if it has expired.
     fn unexpired(&mut self, room: &RoomName, now: Instant) -> Option<&mut RoomLog> {
-        if self.by_room.get(room).is_some_and(|log| log.expires <= now) {
-            self.remove(room);
+        let is_expired = self.by_room.get(room).is_some_and(|log| log.expires <= now);
+        if is_expired && let Some(log) = self.by_room.remove(room) {
+            self.bytes -= log.size();
         }
         self.by_room.get_mut(room)
-    }
-
-    fn remove(&mut self, room: &RoomName) {
-        if let Some(log) = self.by_room.remove(room) {
-            self.bytes -= log.entries.iter().map(size).sum::<usize>();
-        }
     }
 
     fn key_record(&self, room: &RoomName, key: &str, now: Instant) -> Option<&KeyRecord> {
@@ -177,7 +172,7 @@ impl Logs {
             self.bytes -= record.size();
         }
         for (_, log) in self.by_room.extract_if(|_, log| log.expires <= now) {
-            self.bytes -= log.entries.iter().map(size).sum::<usize>();
+            self.bytes -= log.size();
         }
     }
 }
@@ -189,6 +184,10 @@ impl KeyRecord {
 }
 
 impl RoomLog {
+    fn size(&self) -> usize {
+        self.entries.iter().map(size).sum()
+    }
+
     fn read(&self, span: Span, limit: usize) -> LogPage {
         let (from, to) = match span {
             Span::Newest => (self.entries.len().saturating_sub(limit), self.entries.len()),
