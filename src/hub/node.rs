@@ -268,7 +268,7 @@ impl Listener for Hub {
 
     fn on_presence(&self, room: &str, entry: PresenceEntry) {
         if let Some(room) = self.room(room) {
-            room.on_presence(entry);
+            room.presence().on_remote(entry);
         }
     }
 

@@ -16,7 +16,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
-use crate::bus::{Bus, Entry, LogPage, PresenceEntry, PresenceStore, Span, Unavailable};
+use crate::bus::{Bus, Entry, LogPage, PresenceStore, Span, Unavailable};
 use crate::chat::{Id, Name, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse::GapReason;
@@ -284,11 +284,6 @@ impl Room {
         for event in self.presence.take_events(now, is_connected) {
             self.push_ephemeral(event);
         }
-    }
-
-    /// Takes the announcement of another process.
-    pub fn on_presence(&self, entry: PresenceEntry) {
-        self.presence.on_remote(entry);
     }
 
     /// Removes this process from the room's presence, at the end of the process.
