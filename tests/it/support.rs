@@ -10,6 +10,7 @@ mod node;
 mod process;
 mod proxy;
 mod redis;
+pub mod repository;
 mod sse;
 mod subscribers;
 mod web_server;

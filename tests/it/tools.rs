@@ -6,5 +6,4 @@ mod doctor;
 mod fuzz;
 mod readme;
 mod references;
-mod repository;
 mod source_tree;

@@ -11,6 +11,8 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::repository::{paths, read, root};
+
 /// Stands in for cargo in a RUN step: succeeds if cargo gets as far as compiling the first crate.
 const CARGO: &str = r#"cargo() {
     output=$("$CARGO" "$@" --offline 2>&1)
@@ -27,12 +29,8 @@ exit 1
 /// An instruction of the Dockerfile, such as `COPY` and `src src`.
 type Instruction = (String, String);
 
-fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(name: &str) -> String {
-    fs::read_to_string(repository().join(name)).expect("a text file")
+fn text(name: &str) -> String {
+    read(&root().join(name)).text
 }
 
 /// The instructions of the Dockerfile's first stage, without comments and with continued lines joined.
@@ -57,23 +55,15 @@ fn is_in_context(ignore: &str, path: &Path) -> bool {
     })
 }
 
-/// All files at or below `path`, relative to the repository.
-fn files_below(path: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(repository().join(path)) else {
-        return vec![path.to_owned()];
-    };
-    entries.flat_map(|entry| files_below(&path.join(entry.expect("an entry").file_name()))).collect()
-}
-
 /// Copies what the context contains of each source; a source of which it contains nothing ends the build.
 fn copy(arguments: &str, ignore: &str, image: &Path) {
     let mut words = arguments.split_whitespace().collect::<Vec<_>>();
     let destination = image.join(words.pop().expect("a destination"));
     let into_directory = words.len() > 1 || arguments.ends_with('/');
     for source in words.into_iter().map(Path::new) {
-        let files = files_below(source);
-        let files = files.iter().filter(|file| is_in_context(ignore, file) && repository().join(file).is_file());
-        let files = files.collect::<Vec<_>>();
+        let files = paths(&root().join(source)).into_iter().filter(|file| file.is_file());
+        let files = files.map(|file| file.strip_prefix(root()).expect("a file of the repository").to_owned());
+        let files = files.filter(|file| is_in_context(ignore, file)).collect::<Vec<_>>();
         assert!(!files.is_empty(), "COPY {arguments}: the build context has no {}", source.display());
         for file in files {
             let below = file.strip_prefix(source).expect("a file at or below the source");
@@ -83,7 +73,7 @@ fn copy(arguments: &str, ignore: &str, image: &Path) {
                 (false, _) => destination.join(below),
             };
             fs::create_dir_all(target.parent().expect("a directory")).expect("a directory");
-            fs::copy(repository().join(file), target).expect("a copy");
+            fs::copy(root().join(&file), target).expect("a copy");
         }
     }
 }
@@ -124,7 +114,7 @@ fn sources_of_the_program(image: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn cargo_reads_the_manifest_in_each_build_step_of_the_image() {
-    let (stage, ignore) = (build_stage(&read("Dockerfile")), read(".dockerignore"));
+    let (stage, ignore) = (build_stage(&text("Dockerfile")), text(".dockerignore"));
     let image = TempDir::new().expect("a directory");
     let (_guard, rustc_wrapper) = executable(RUSTC_WRAPPER);
     let mut builds = 0;

@@ -6,8 +6,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::repository::{read, root};
-use crate::support::{Browser, Node, WebServer, eventually};
+use crate::support::{
+    Browser, Node, WebServer, eventually,
+    repository::{read, root},
+};
 
 /// The address that README.md uses.
 const ADDRESS: &str = "localhost:8080";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::repository::{File, files, paths, read, root};
+use crate::support::repository::{File, files, paths, read, root};
 
 /// Extensions by which a word is recognized as the path of a file in this repository.
 const EXTENSIONS: [&str; 11] = ["rs", "js", "md", "lua", "html", "css", "toml", "conf", "cfg", "service", "svg"];

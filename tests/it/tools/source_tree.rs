@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::repository::{File, files, sources};
+use crate::support::repository::{File, files, sources};
 
 /// The top-level modules from the ground up. A module uses only those of lower layers; modules of one layer do not use
 /// each other.
