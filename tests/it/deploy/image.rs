@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::repository::{paths, read, root};
+use crate::support::repository::{paths, root, text};
 
 /// Stands in for cargo in a RUN step: succeeds if cargo gets as far as compiling the first crate.
 const CARGO: &str = r#"cargo() {
@@ -28,10 +28,6 @@ exit 1
 
 /// An instruction of the Dockerfile, such as `COPY` and `src src`.
 type Instruction = (String, String);
-
-fn text(name: &str) -> String {
-    read(&root().join(name)).text
-}
 
 /// The instructions of the Dockerfile's first stage, without comments and with continued lines joined.
 fn build_stage(dockerfile: &str) -> Vec<Instruction> {

@@ -1,15 +1,11 @@
 //! The files for platforms that start the program: Procfile, app.json, and a systemd unit.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::{BINARY, Node, Redis, free_port};
-
-fn read(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a file")
-}
+use crate::support::{BINARY, Node, Redis, free_port, repository::text};
 
 /// Returns the output of `--help`, which lists every option.
 fn help() -> String {
@@ -19,7 +15,7 @@ fn help() -> String {
 
 /// Runs the `web` line of the Procfile as the platform does: in a shell, with the port in the environment.
 async fn start_procfile(environment: &[(&str, &str)]) -> Node {
-    let procfile = read("Procfile");
+    let procfile = text("Procfile");
     let line = procfile.lines().find_map(|line| line.strip_prefix("web: ")).expect("a line for web");
     assert!(line.contains("./target/release/tiny-chat"), "{line}");
     let mut shell = Command::new("bash");
@@ -49,7 +45,7 @@ async fn procfile_starts_a_node_without_redis() {
 
 #[test]
 fn app_json_sets_only_existing_options() {
-    let app: Value = serde_json::from_str(&read("app.json")).expect("JSON");
+    let app: Value = serde_json::from_str(&text("app.json")).expect("JSON");
     let (help, options) = (help(), app["env"].as_object().expect("options"));
     assert!(options.contains_key("TRUSTED_PROXIES"), "without it all clients share one limit");
     for option in options.keys() {
@@ -59,7 +55,7 @@ fn app_json_sets_only_existing_options() {
 
 #[test]
 fn systemd_unit_is_valid() {
-    let unit = read("deploy/tiny-chat.service");
+    let unit = text("deploy/tiny-chat.service");
     for option in ["REDIS_URL", "TRUSTED_PROXIES", "BIND"] {
         assert!(unit.contains(option) && help().contains(option), "{option}");
     }

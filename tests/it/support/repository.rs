@@ -48,6 +48,11 @@ pub fn sources() -> Vec<File> {
     files("src", "rs")
 }
 
+/// Returns the text of a file, by its path below the root.
+pub fn text(path: &str) -> String {
+    read(&root().join(path)).text
+}
+
 /// Reads a file.
 pub fn read(path: &Path) -> File {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

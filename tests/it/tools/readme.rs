@@ -6,17 +6,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::support::{
-    Browser, Node, WebServer, eventually,
-    repository::{read, root},
-};
+use crate::support::{Browser, Node, WebServer, eventually, repository::text};
 
 /// The address that README.md uses.
 const ADDRESS: &str = "localhost:8080";
-
-fn readme() -> String {
-    read(&root().join("README.md")).text
-}
 
 /// Returns the lines with curl, as they stand in README.md.
 fn shell_lines(readme: &str) -> Vec<&str> {
@@ -33,7 +26,7 @@ fn page(readme: &str) -> &str {
 #[tokio::test]
 async fn shell_lines_of_the_readme_work() {
     let node = Node::start(&[("HEARTBEAT", "1")]).await;
-    let readme = readme();
+    let readme = text("README.md");
     let lines = shell_lines(&readme);
     assert!(lines.len() >= 10, "{lines:?}");
     let mut assignment = String::new();
@@ -49,14 +42,15 @@ async fn shell_lines_of_the_readme_work() {
             (command.split(" #").next().expect("a command"), if is_stream { "| head -n 5" } else { "" });
         let script = format!("set -e; {}\n{uncommented} {end}", std::mem::take(&mut assignment));
         let output = Command::new("bash").args(["-c", &script]).output().await.expect("bash and curl");
-        let text = String::from_utf8_lossy(&output.stdout);
+        let stdout = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         if is_stream {
-            assert!(text.starts_with("retry: ") && text.contains("\nid: "), "{line}: {text}");
+            assert!(stdout.starts_with("retry: ") && stdout.contains("\nid: "), "{line}: {stdout}");
         } else {
-            let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error} in {text}"));
+            let json: Value =
+                serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{line}: {error} in {stdout}"));
             let is_answer = ["id", "messages", "count"].iter().any(|member| json.get(member).is_some());
-            assert!(is_answer, "{line}: {text}");
+            assert!(is_answer, "{line}: {stdout}");
         }
     }
     assert_eq!(node.stored("everyone").await.len(), 4, "each line with a new message stored one");
@@ -76,7 +70,7 @@ async fn page_of_the_readme_shows_and_sends_messages() {
     let origin = server.url("/").trim_end_matches('/').to_owned();
     let node = Node::start(&[("ALLOWED_ORIGINS", &origin)]).await;
     node.post("everyone", "O'Neil", "<b>1 & 2</b>").await;
-    let page = page(&readme()).replace(&format!("http://{ADDRESS}"), node.url("/").trim_end_matches('/'));
+    let page = page(&text("README.md")).replace(&format!("http://{ADDRESS}"), node.url("/").trim_end_matches('/'));
     fs::write(folder.path().join("chat.html"), page).expect("a page");
     browser.open(&server.url("/chat.html")).await;
     browser.until("return document.body.innerText.includes(\"O'Neil: <b>1 & 2</b>\")").await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::repository::{File, files, paths, read, root};
+use crate::support::repository::{File, files, paths, read, root, text};
 
 /// Extensions by which a word is recognized as the path of a file in this repository.
 const EXTENSIONS: [&str; 11] = ["rs", "js", "md", "lua", "html", "css", "toml", "conf", "cfg", "service", "svg"];
@@ -85,7 +85,7 @@ fn files_that_are_mentioned_exist() {
 
 #[test]
 fn sections_of_the_contract_that_are_mentioned_exist() {
-    let contract = read(&root().join("docs/contract.md")).text;
+    let contract = text("docs/contract.md");
     let sections: BTreeSet<&str> =
         contract.lines().filter_map(|line| line.strip_prefix("## ")?.split('.').next()).collect();
     let mut mentioned = 0;
@@ -117,7 +117,7 @@ fn nothing_outside_the_repository_is_mentioned() {
 #[test]
 fn tests_that_the_security_page_names_exist() {
     let tests: String = files("tests/it", "rs").iter().map(|file| file.text.clone()).collect();
-    let page = read(&root().join("docs/security.md")).text;
+    let page = text("docs/security.md");
     let named = page.split('`').filter(|word| word.matches('_').count() > 2 && !word.contains(char::is_uppercase));
     let named: Vec<&str> = named.filter(|word| !word.contains(char::is_whitespace)).collect();
     assert!(named.len() > 10, "{named:?}");
