@@ -15,7 +15,7 @@ use crate::support::repository::{paths, root, text};
 
 /// Stands in for cargo in a RUN step: succeeds if cargo gets as far as compiling the first crate.
 const CARGO: &str = r#"cargo() {
-    output=$("$CARGO" "$@" --offline 2>&1)
+    output=$(command "$CARGO" "$@" --offline 2>&1)
     case $output in *"nothing is compiled"*) ;; *) echo "$output" >&2; return 1 ;; esac
 }"#;
 
