@@ -192,6 +192,7 @@ async fn redis_restart_without_its_log_sends_a_gap() {
     redis.restart().await;
     let lost = Gap { asked: last.clone(), resumed: None, reason: "reset".into(), cursor: "0-0".into() };
     assert_eq!(Gap::next(&mut connected).await, lost, "the gap comes before the status");
+    connected.expect_status(true).await;
     let mut returning = Stream::resume(&node, "lobby", &last).await;
     assert_eq!(Gap::next(&mut returning).await, lost);
     let ids = node.fill("lobby", 7).await;
