@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Block, DEADLINE, Node, Stream};
+use crate::support::{Block, DEADLINE, Node, Stream, in_time};
 
 /// A heartbeat of 1 s, within which a closed stream is noticed.
 pub const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
@@ -35,7 +35,7 @@ async fn read_until_data(stream: &mut Stream, data: Value) -> Vec<Block> {
             seen.push(block);
         }
     };
-    if tokio::time::timeout(DEADLINE, reading).await.is_err() {
+    if in_time(DEADLINE, reading).await.is_none() {
         panic!("{data} did not arrive, but {seen:?}");
     }
     seen
@@ -67,7 +67,7 @@ pub async fn wait_for_presence(node: &Node, presence: Value) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    if tokio::time::timeout(DEADLINE, polling).await.is_err() {
+    if in_time(DEADLINE, polling).await.is_none() {
         panic!("{presence} is not returned, but {last}");
     }
 }

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::{
     HEARTBEAT, joins_and_leaves, read_until_data, read_until_joined, subscribe_as, user_joined, wait_for_presence,
 };
-use crate::support::{Bus, DEADLINE, MergedStream, Node, Redis, Stream, eventually, on_both_buses, room_of, within};
+use crate::support::{
+    Bus, DEADLINE, MergedStream, Node, Redis, Stream, eventually, in_time, on_both_buses, room_of, within,
+};
 
 on_both_buses!(
     presence_is_sent_on_joining_and_on_every_change,
@@ -81,7 +83,7 @@ async fn read_until_rooms(stream: &mut Stream, mut rooms: Vec<(&str, usize, Valu
             });
         }
     };
-    if tokio::time::timeout(DEADLINE, reading).await.is_err() {
+    if in_time(DEADLINE, reading).await.is_none() {
         panic!("did not arrive: {rooms:?}");
     }
 }
@@ -160,8 +162,8 @@ async fn subscriber_that_catches_up_slowly_receives_presence(bus: Bus) {
             has_presence |= block.event.as_deref() == Some("presence");
         }
     };
-    let done = tokio::time::timeout(DEADLINE, reading).await;
-    assert!(done.is_ok(), "no presence within {DEADLINE:?}, after {messages} messages");
+    let done = in_time(DEADLINE, reading).await;
+    assert!(done.is_some(), "no presence within {DEADLINE:?}, after {messages} messages");
 }
 
 async fn user_joined_is_sent_for_the_first_subscriber_of_a_name(bus: Bus) {

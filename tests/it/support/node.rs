@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use reqwest::{Client, Method, RequestBuilder, redirect};
 use serde_json::{Value, json};
 
-use super::{Answer, DEADLINE, Redis, eventually, process::Process};
+use super::{Answer, DEADLINE, Redis, eventually, process::Process, within};
 
 /// The path of the node's binary.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_tiny-chat");
@@ -75,12 +75,7 @@ impl Node {
             address_in(&process.line_with(": open http://")?)
         })
         .await;
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(DEADLINE)
-            .no_proxy()
-            .build()
-            .expect("a client");
+        let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().expect("a client");
         Node { process, address, client }
     }
 
@@ -105,7 +100,8 @@ impl Node {
     }
 
     pub async fn send(&self, request: RequestBuilder) -> Answer {
-        Answer::read(request.send().await.expect("an answer")).await
+        let answer = async { Answer::read(request.send().await.expect("an answer")).await };
+        within(DEADLINE, "an answer", answer).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{Browser, PAGE_TIMEOUT};
+use crate::support::in_time;
 
 /// Returns the messages that are pending or have failed.
 const PENDING: &str = "return [...document.querySelectorAll('[role=log].messages .message[data-key]')].map((line) => ({
@@ -52,7 +53,7 @@ impl Browser {
                 }
             }
         };
-        let late = tokio::time::timeout(PAGE_TIMEOUT, asking).await.is_err();
+        let late = in_time(PAGE_TIMEOUT, asking).await.is_none();
         assert!(!late, "pending is not {what}, but {last:?}");
         last
     }
