@@ -74,7 +74,8 @@ pub struct Entry {
     pub id: Id,
     /// The event type; empty for a message.
     pub kind: String,
-    /// The data of the event: one line of JSON for a message.
+    /// The data of the event: one line of JSON for a message. Empty if another program wrote an entry without data, which
+    /// is no event: subscribers pass it over.
     pub data: String,
     /// The node that took the message; `None` if it is unknown, since announcements in Redis do not state it.
     pub node: Option<String>,

@@ -167,11 +167,14 @@ impl Bus for Redis {
 /// in turn.
 type RawPage = (String, String, Vec<(String, Vec<Vec<u8>>)>);
 
-/// Parses a reply, and removes the one entry that was read only to see whether there are more.
+/// Parses a reply, and removes the one entry that was read only to see whether there are more. That is known from what
+/// was read: an entry whose id is out of range is passed over.
 fn parse_page((first, last, raw): RawPage, span: Span, limit: usize) -> Option<LogPage> {
-    let mut entries: Vec<Entry> = raw.into_iter().filter_map(|(id, fields)| parse_entry(&id, &fields)).collect();
+    let mut entries: Vec<Option<Entry>> = raw.iter().map(|(id, fields)| parse_entry(id, fields)).collect();
     let anchor = match span {
-        Span::From(id) => entries.first().is_some_and(|first| first.id <= id) as usize,
+        Span::From(id) => {
+            entries.first().is_some_and(|first| first.as_ref().is_none_or(|first| first.id <= id)) as usize
+        }
         _ => 0,
     };
     let more = entries.len() > limit + anchor;
@@ -181,10 +184,12 @@ fn parse_page((first, last, raw): RawPage, span: Span, limit: usize) -> Option<L
             Span::After(_) | Span::From(_) => entries.truncate(limit + anchor),
         }
     }
+    let entries = entries.into_iter().flatten().collect();
     Some(LogPage { first: first.parse().ok(), last: last.parse().ok()?, entries, more })
 }
 
-/// Parses an entry of a stream. Unknown fields are ignored.
+/// Parses an entry of a stream. Unknown fields are ignored. An entry without data has a place in the log all the same:
+/// a subscriber continues after it, and its id may be a cursor.
 fn parse_entry(id: &str, fields: &[Vec<u8>]) -> Option<Entry> {
     let field = |name: &str| {
         let value = fields.chunks_exact(2).find(|pair| pair[0] == name.as_bytes()).map(|pair| &pair[1]);
@@ -193,7 +198,7 @@ fn parse_entry(id: &str, fields: &[Vec<u8>]) -> Option<Entry> {
     Some(Entry {
         id: id.parse().ok()?,
         kind: field("type").unwrap_or_default(),
-        data: field("data")?,
+        data: field("data").unwrap_or_default(),
         node: field("node"),
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::StreamExt;
 use serde_json::json;
 
-use crate::support::{DEADLINE, Node, Redis, key, within};
+use crate::support::{DEADLINE, Node, Redis, Stream, halves, key, within};
 
 /// An entry has the fields `data` and `node`, and `type` only if it is not a message.
 #[tokio::test]
@@ -52,4 +52,60 @@ async fn log_expires_history_ttl_after_its_last_message() {
         let left: i64 = redis.cmd(&["PTTL", &key("lobby")]).await;
         assert!((seconds * 1000 - 5000..=seconds * 1000).contains(&left), "{left} ms of {seconds} s");
     }
+}
+
+/// Entries that another program wrote into the log, without data, do not end a reading: neither of a stream, whatever
+/// its cursor, nor of the history.
+#[tokio::test]
+async fn entries_without_data_are_passed_over() {
+    let redis = Redis::start().await;
+    let foreign = Foreign { redis: &redis };
+    foreign.store_messages(1..=2).await;
+    foreign.store_without_data(3..=3).await;
+    foreign.store_messages(4..=300).await;
+    // More than any page has.
+    foreign.store_without_data(301..=1400).await;
+    foreign.store_messages(1401..=1403).await;
+    let expected: Vec<String> = (1..=2).chain(4..=300).chain(1401..=1403).map(id).collect();
+    let node = Node::on(&redis, &[]).await;
+    for cursor in [1, 3, 200, 300, 700, 1400, 1402] {
+        let mut stream = Stream::resume(&node, "lobby", &id(cursor)).await;
+        let following: Vec<String> = expected.iter().filter(|id| halves(id).1 > cursor).cloned().collect();
+        assert_eq!(stream.next_ids(following.len()).await, following, "after {cursor}");
+    }
+    let mut walked = Vec::new();
+    let mut cursor = id(1);
+    while cursor != id(1403) {
+        let history = node.history("lobby", &format!("?limit=200&after={cursor}")).await;
+        let messages = history["messages"].as_array().expect("messages").iter();
+        walked.extend(messages.map(|message| message["id"].as_str().expect("an id").to_owned()));
+        assert_ne!(history["last"], cursor, "no progress");
+        cursor = history["last"].as_str().expect("a cursor").to_owned();
+    }
+    assert_eq!(walked, expected[1..]);
+}
+
+/// Writes to the log as another program would.
+struct Foreign<'a> {
+    redis: &'a Redis,
+}
+
+impl Foreign<'_> {
+    async fn store_messages(&self, numbers: std::ops::RangeInclusive<u64>) {
+        self.store(numbers, r#"'data', '{"sender":"mason","message":"hi"}'"#).await;
+    }
+
+    async fn store_without_data(&self, numbers: std::ops::RangeInclusive<u64>) {
+        self.store(numbers, "'note', 'x'").await;
+    }
+
+    async fn store(&self, numbers: std::ops::RangeInclusive<u64>, fields: &str) {
+        let (from, to) = numbers.into_inner();
+        let script = format!("for n = {from}, {to} do redis.call('XADD', KEYS[1], '1-' .. n, {fields}) end");
+        let _: redis::Value = self.redis.cmd(&["EVAL", &script, "1", &key("lobby")]).await;
+    }
+}
+
+fn id(number: u64) -> String {
+    format!("1-{number}")
 }
