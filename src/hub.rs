@@ -6,7 +6,6 @@
 //! - `room/buffer.rs`: a ring of encoded frames
 //! - `room/gap.rs`: whether a stream continues without loss after an id; pure
 //! - `room/log_tail.rs`: the frames of a room, and whether they are in sync with its log; no I/O
-//! - `room/post_times.rs`: when messages were posted to this node, for the latency metric; pure
 //! - `room/presence.rs`: the subscribers of a room and their names, over all nodes; no I/O
 //! - `room/resume_burst.rs`: whether resuming subscribers are checked against the log or memory; pure
 //! - `room.rs`: keeps a room in sync with the store

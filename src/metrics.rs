@@ -28,8 +28,8 @@ pub struct Metrics {
     pub delivered: IntCounter,
     /// Seconds from an announcement's arrival at this node to a subscriber's socket.
     pub delivery: Histogram,
-    /// Seconds from a POST to a subscriber's socket, for messages posted to this node.
-    pub post_to_socket: Histogram,
+    /// Seconds from a POST until its message is stored and announced.
+    pub publish: Histogram,
     /// Subscribers that resumed from an id, by where their cursor was found: `memory` or `log`.
     pub resumes: IntCounterVec,
     /// Gap events sent, by reason.
@@ -73,10 +73,10 @@ impl Metrics {
                 "tiny_chat_delivery_seconds",
                 "Seconds from an announcement's arrival at this node to a subscriber's socket.",
             )?,
-            post_to_socket: latency(
+            publish: latency(
                 r,
-                "tiny_chat_post_to_socket_seconds",
-                "Seconds from a POST to a subscriber's socket, on the node that took the POST.",
+                "tiny_chat_publish_seconds",
+                "Seconds from a POST until its message is stored and announced.",
             )?,
             resumes: counters(
                 r,

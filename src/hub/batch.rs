@@ -33,7 +33,6 @@ struct BatchedFrame {
     end: usize,
     cursor: Option<Cursor>,
     arrived: Instant,
-    posted: Option<Instant>,
 }
 
 impl Batch {
@@ -45,8 +44,8 @@ impl Batch {
             end = position + 1;
             if position >= live_from || frame.logged {
                 size += frame.bytes.len();
-                let (cursor, arrived, posted) = (frame.cursor.clone(), frame.arrived, frame.posted);
-                frames.push(BatchedFrame { position, end: size, cursor, arrived, posted });
+                let (cursor, arrived) = (frame.cursor.clone(), frame.arrived);
+                frames.push(BatchedFrame { position, end: size, cursor, arrived });
                 encoded.push(frame);
             }
         }
@@ -93,9 +92,6 @@ impl Batch {
             stats.delivered.inc_by(subscribers);
             if frame.position >= live_from {
                 observe(&stats.delivery, subscribers, now - frame.arrived);
-                if let Some(posted) = frame.posted {
-                    observe(&stats.post_to_socket, subscribers, now - posted);
-                }
             }
         }
     }
@@ -117,24 +113,18 @@ pub struct PartialWrite {
 pub struct DeliveryStats {
     delivered: LocalIntCounter,
     delivery: LocalHistogram,
-    post_to_socket: LocalHistogram,
 }
 
 impl DeliveryStats {
     /// Creates empty metrics.
     pub fn new(metrics: &Metrics) -> Self {
-        Self {
-            delivered: metrics.delivered.local(),
-            delivery: metrics.delivery.local(),
-            post_to_socket: metrics.post_to_socket.local(),
-        }
+        Self { delivered: metrics.delivered.local(), delivery: metrics.delivery.local() }
     }
 
     /// Adds what was counted to the node's metrics.
     pub fn flush(&mut self) {
         self.delivered.flush();
         self.delivery.flush();
-        self.post_to_socket.flush();
     }
 }
 
@@ -177,10 +167,10 @@ mod tests {
         let mut log = LogTail::new(true, Arc::default());
         log.load(LogPage { first: None, last: Id::ZERO, entries: vec![], more: false });
         log.mark_in_sync();
-        log.on_announcement(entry(1), None);
+        log.on_announcement(entry(1));
         log.push_ephemeral(Bytes::from_static(b"data: f\n\n"));
-        log.on_announcement(entry(2), None);
-        log.on_announcement(entry(3), None);
+        log.on_announcement(entry(2));
+        log.on_announcement(entry(3));
         log
     }
 

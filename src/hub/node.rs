@@ -76,14 +76,12 @@ impl Hub {
     /// # Errors
     /// As [`Bus::publish`].
     pub async fn publish(&self, room: &RoomName, draft: &Draft, posted: Instant) -> Result<Receipt, PublishError> {
-        if let Some(room) = self.room(room.as_str()) {
-            room.note_post(draft.data(), posted);
-        }
         let receipt = self.bus().publish(room, draft).await.inspect_err(|error| {
             if *error == PublishError::Unavailable {
                 self.metrics().posts_refused.with_label_values(&["store_unavailable"]).inc();
             }
         })?;
+        self.metrics().publish.observe(posted.elapsed().as_secs_f64());
         if !receipt.duplicate {
             self.metrics().published.inc();
         }

@@ -3,7 +3,6 @@
 pub mod buffer;
 pub mod gap;
 pub mod log_tail;
-mod post_times;
 pub mod presence;
 mod resume_burst;
 
@@ -21,7 +20,6 @@ use crate::chat::{Id, Name, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse::GapReason;
 use log_tail::{AnnouncementOutcome, LogTail, StalePage};
-use post_times::PostTimes;
 use presence::Presence;
 use resume_burst::ResumeBurst;
 
@@ -61,7 +59,6 @@ pub struct Room {
     /// share the result.
     last_read: tokio::sync::Mutex<u64>,
     resume_burst: Mutex<ResumeBurst>,
-    post_times: Mutex<PostTimes>,
     presence: Presence,
     guards: AtomicUsize,
     last_guard_dropped: Mutex<Instant>,
@@ -80,7 +77,6 @@ impl Room {
             reads_started: AtomicU64::new(0),
             last_read: tokio::sync::Mutex::new(0),
             resume_burst: Mutex::new(ResumeBurst::new(now)),
-            post_times: Mutex::default(),
             presence: Presence::new(context.process.clone(), context.presence.is_none()),
             guards: AtomicUsize::new(0),
             last_guard_dropped: Mutex::new(now),
@@ -131,8 +127,7 @@ impl Room {
 
     /// Appends an announced entry. If it shows that others were missed, reads the log.
     pub fn on_entry(self: Arc<Self>, entry: Entry) {
-        let posted = self.post_times.lock().take(&entry.data);
-        let outcome = self.log().on_announcement(entry, posted);
+        let outcome = self.log().on_announcement(entry);
         match outcome {
             AnnouncementOutcome::Applied => self.notify_changed(),
             AnnouncementOutcome::Ignored => {}
@@ -317,11 +312,6 @@ impl Room {
     pub fn count_resume(&self, in_memory: bool) {
         let source = if in_memory { "memory" } else { "log" };
         self.context.metrics.resumes.with_label_values(&[source]).inc();
-    }
-
-    /// Remembers when a text was posted to this node, so that its delivery can be timed.
-    pub fn note_post(&self, data: &str, posted: Instant) {
-        self.post_times.lock().push(data, posted);
     }
 
     // Lifetime.

@@ -17,7 +17,7 @@ pub const MAX_BUFFER_BYTES: usize = 4 << 20;
 const MAX_NODE_BYTES: usize = 256 << 20;
 
 /// Estimated bytes that a frame takes in addition to its encoding.
-const FRAME_OVERHEAD_BYTES: usize = 144;
+const FRAME_OVERHEAD_BYTES: usize = 128;
 
 /// The index of a frame in a buffer. Frames are numbered from 0 in the order in which they arrive at this node.
 pub type Position = u64;
@@ -33,14 +33,12 @@ pub struct Frame {
     pub bytes: Bytes,
     /// When the frame arrived at this node.
     pub arrived: Instant,
-    /// When its message was posted, if it was posted to this node.
-    pub posted: Option<Instant>,
 }
 
 impl Frame {
-    /// Creates a frame that arrives now and was not posted to this node.
+    /// Creates a frame that arrives now.
     pub fn new(cursor: Option<Cursor>, logged: bool, bytes: Bytes) -> Self {
-        Self { cursor, logged, bytes, arrived: Instant::now(), posted: None }
+        Self { cursor, logged, bytes, arrived: Instant::now() }
     }
 
     fn size(&self) -> usize {

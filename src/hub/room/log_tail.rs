@@ -115,7 +115,7 @@ impl LogTail {
 
     /// Appends an announced entry if it directly follows the last one. While catching up, keeps it until the log was
     /// read.
-    pub fn on_announcement(&mut self, entry: Entry, posted: Option<Instant>) -> AnnouncementOutcome {
+    pub fn on_announcement(&mut self, entry: Entry) -> AnnouncementOutcome {
         if let SyncState::CatchingUp { pending, overflowed, .. } = &mut self.sync {
             if pending.len() < MAX_PENDING_ANNOUNCEMENTS {
                 pending.push(entry);
@@ -125,7 +125,7 @@ impl LogTail {
             return AnnouncementOutcome::Ignored;
         }
         if self.last.is_some_and(|last| last.directly_precedes(entry.id)) {
-            self.append(&entry, posted);
+            self.append(&entry);
             return AnnouncementOutcome::Applied;
         }
         if self.is_known(entry.id) {
@@ -145,7 +145,7 @@ impl LogTail {
         self.first_retained = page.first;
         self.replay_from = page.entries.is_empty().then_some(page.last);
         for entry in &page.entries {
-            self.append(entry, None);
+            self.append(entry);
         }
         self.last = Some(page.last);
     }
@@ -168,7 +168,7 @@ impl LogTail {
         self.first_retained = first;
         let known = self.last.unwrap_or(Id::ZERO);
         for entry in continuation.entries.iter().filter(|entry| entry.id > known) {
-            self.append(entry, None);
+            self.append(entry);
         }
         if !more {
             // The last entry may have been deleted: its number is taken all the same.
@@ -187,7 +187,7 @@ impl LogTail {
         let mut is_incomplete = overflowed;
         for entry in pending {
             if self.last.is_some_and(|last| last.directly_precedes(entry.id)) {
-                self.append(&entry, None);
+                self.append(&entry);
             } else if !self.is_known(entry.id) {
                 is_incomplete = true;
             }
@@ -251,11 +251,11 @@ impl LogTail {
             .find(|position| self.id_at(*position) == Some(id))
     }
 
-    fn append(&mut self, entry: &Entry, posted: Option<Instant>) {
+    fn append(&mut self, entry: &Entry) {
         self.last = Some(entry.id);
         self.first_retained.get_or_insert(entry.id);
         let bytes = sse::entry(entry.id, &entry.kind, &entry.data);
-        self.push(Frame { posted, ..Frame::new(Some(entry.id.into()), true, bytes) });
+        self.push(Frame::new(Some(entry.id.into()), true, bytes));
     }
 
     fn push_gap(&mut self, asked: Id, continuation: &Continuation, reason: GapReason) {

@@ -82,10 +82,11 @@ async fn metrics_are_valid_prometheus_text_and_count_events() {
 }
 
 #[tokio::test]
-async fn refused_posts_are_counted_by_reason() {
+async fn refused_posts_are_counted_by_reason_and_not_timed() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
-    post_until_rate_limited(async || node.publish("lobby", json!({ "message": "hi" })).await).await;
+    let post = async || node.publish("lobby", json!({ "message": "hi" })).await;
+    let (stored, _) = post_until_rate_limited(post).await;
     assert_eq!(node.metric("tiny_chat_posts_refused_total{reason=\"rate_limit\"}").await, Some(1.0));
     assert_eq!(node.metric("tiny_chat_posts_refused_total{reason=\"store_unavailable\"}").await, Some(0.0));
     redis.kill();
@@ -94,6 +95,7 @@ async fn refused_posts_are_counted_by_reason() {
     })
     .await;
     assert_eq!(node.metric("tiny_chat_posts_refused_total{reason=\"store_unavailable\"}").await, Some(1.0));
+    assert_eq!(node.metric("tiny_chat_publish_seconds_count").await, Some(stored as f64));
 }
 
 #[tokio::test]

@@ -34,9 +34,9 @@ fn replayed_after(log: &LogTail, ms: u64, n: u64) -> Option<Vec<u64>> {
 #[test]
 fn the_next_number_is_applied_and_a_known_one_ignored() {
     let mut log = log_tail(2);
-    assert_eq!(log.on_announcement(entry(11, 3), None), AnnouncementOutcome::Applied);
-    assert_eq!(log.on_announcement(entry(11, 3), None), AnnouncementOutcome::Ignored);
-    assert_eq!(log.on_announcement(entry(10, 1), None), AnnouncementOutcome::Ignored);
+    assert_eq!(log.on_announcement(entry(11, 3)), AnnouncementOutcome::Applied);
+    assert_eq!(log.on_announcement(entry(11, 3)), AnnouncementOutcome::Ignored);
+    assert_eq!(log.on_announcement(entry(10, 1)), AnnouncementOutcome::Ignored);
     assert_eq!(replayed_after(&log, 10, 1), Some(vec![2, 3]));
 }
 
@@ -44,7 +44,7 @@ fn the_next_number_is_applied_and_a_known_one_ignored() {
 fn a_skipped_number_or_another_time_is_out_of_order() {
     for strange in [entry(11, 4), entry(11, 2), entry(9, 3)] {
         let mut log = log_tail(2);
-        assert_eq!(log.on_announcement(strange.clone(), None), AnnouncementOutcome::OutOfOrder, "{strange:?}");
+        assert_eq!(log.on_announcement(strange.clone()), AnnouncementOutcome::OutOfOrder, "{strange:?}");
         assert!(!log.is_in_sync());
         assert_eq!(log.last(), Some(Id { ms: 10, n: 2 }));
     }
@@ -55,7 +55,7 @@ fn announcements_during_a_read_follow_the_page_once() {
     let mut log = log_tail(2);
     log.start_catching_up(Instant::now());
     for n in 4..=6 {
-        assert_eq!(log.on_announcement(entry(12, n), None), AnnouncementOutcome::Ignored);
+        assert_eq!(log.on_announcement(entry(12, n)), AnnouncementOutcome::Ignored);
     }
     let missed = vec![entry(10, 2), entry(11, 3), entry(12, 4)];
     assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(missed, (12, 4))), Ok(None));
@@ -67,7 +67,7 @@ fn announcements_during_a_read_follow_the_page_once() {
 fn an_announcement_after_a_hole_requires_another_read() {
     let mut log = log_tail(2);
     log.start_catching_up(Instant::now());
-    log.on_announcement(entry(12, 5), None);
+    log.on_announcement(entry(12, 5));
     assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(vec![entry(10, 2)], (10, 2))), Ok(None));
     assert_eq!(log.mark_in_sync(), AnnouncementOutcome::OutOfOrder);
     let whole = vec![entry(10, 2), entry(12, 3), entry(12, 4), entry(12, 5)];
@@ -81,7 +81,7 @@ fn too_many_pending_announcements_require_another_read() {
     let mut log = log_tail(0);
     log.start_catching_up(Instant::now());
     for n in 1..=MAX_PENDING_ANNOUNCEMENTS as u64 + 1 {
-        assert_eq!(log.on_announcement(entry(10, n), None), AnnouncementOutcome::Ignored);
+        assert_eq!(log.on_announcement(entry(10, n)), AnnouncementOutcome::Ignored);
     }
     assert_eq!(log.mark_in_sync(), AnnouncementOutcome::OutOfOrder);
     assert_eq!(log.last(), Some(Id { ms: 10, n: MAX_PENDING_ANNOUNCEMENTS as u64 }));
@@ -99,7 +99,7 @@ fn a_lost_log_is_a_gap_and_its_ids_have_no_position() {
     assert_eq!(frame, expected);
     assert_eq!(replayed_after(&log, 10, 4), None);
     assert_eq!(replayed_after(&log, 20, 1), Some(vec![2]));
-    assert_eq!(log.on_announcement(entry(20, 3), None), AnnouncementOutcome::Applied);
+    assert_eq!(log.on_announcement(entry(20, 3)), AnnouncementOutcome::Applied);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_deleted_newest_message_keeps_its_number() {
     log.start_catching_up(Instant::now());
     assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(vec![entry(10, 2)], (11, 3))), Ok(None));
     log.mark_in_sync();
-    assert_eq!(log.on_announcement(entry(12, 4), None), AnnouncementOutcome::Applied);
+    assert_eq!(log.on_announcement(entry(12, 4)), AnnouncementOutcome::Applied);
     assert_eq!(replayed_after(&log, 11, 3), None);
     assert_eq!(replayed_after(&log, 10, 2), Some(vec![4]));
 }
@@ -132,7 +132,7 @@ fn memory_is_bounded_and_the_newest_frames_are_kept() {
     log.mark_in_sync();
     let big = |n| Entry { data: "x".repeat(1 << 20), ..entry(10, n) };
     for n in 1..=20 {
-        assert_eq!(log.on_announcement(big(n), None), AnnouncementOutcome::Applied);
+        assert_eq!(log.on_announcement(big(n)), AnnouncementOutcome::Applied);
     }
     assert!(node_bytes.load(Ordering::Relaxed) <= crate::hub::room::buffer::MAX_BUFFER_BYTES);
     assert_eq!(replayed_after(&log, 10, 18), Some(vec![19, 20]));
@@ -146,7 +146,7 @@ fn memory_is_bounded_and_the_newest_frames_are_kept() {
 fn ephemeral_frames_are_sent_but_not_replayed() {
     let mut log = log_tail(2);
     log.push_ephemeral(Bytes::from_static(b"data: x\n\n"));
-    assert_eq!(log.on_announcement(entry(11, 3), None), AnnouncementOutcome::Applied);
+    assert_eq!(log.on_announcement(entry(11, 3)), AnnouncementOutcome::Applied);
     assert_eq!(replayed_after(&log, 10, 1), Some(vec![2, 3]));
     assert_eq!(log.buffer().frames_from(0, usize::MAX).unwrap().count(), 4);
 }
@@ -167,8 +167,8 @@ fn an_outage_is_reported_once_until_in_sync_again() {
 #[test]
 fn a_gap_before_the_last_announcement_is_a_stale_page() {
     let mut log = log_tail(5);
-    assert_eq!(log.on_announcement(entry(11, 6), None), AnnouncementOutcome::Applied);
-    assert_eq!(log.on_announcement(entry(11, 7), None), AnnouncementOutcome::Applied);
+    assert_eq!(log.on_announcement(entry(11, 6)), AnnouncementOutcome::Applied);
+    assert_eq!(log.on_announcement(entry(11, 7)), AnnouncementOutcome::Applied);
     assert_eq!(log.apply_page(Id { ms: 10, n: 5 }, page(vec![entry(11, 7)], (11, 7))), Err(StalePage));
     assert_eq!(log.apply_page(Id { ms: 11, n: 7 }, page(vec![entry(11, 7)], (11, 7))), Ok(None));
     assert_eq!(log.buffer().end(), 7);
@@ -177,7 +177,7 @@ fn a_gap_before_the_last_announcement_is_a_stale_page() {
 #[test]
 fn an_out_of_order_entry_survives_an_older_read() {
     let mut log = log_tail(2);
-    assert_eq!(log.on_announcement(entry(11, 4), None), AnnouncementOutcome::OutOfOrder);
+    assert_eq!(log.on_announcement(entry(11, 4)), AnnouncementOutcome::OutOfOrder);
     assert_eq!(log.mark_in_sync(), AnnouncementOutcome::OutOfOrder);
     assert!(!log.is_in_sync());
 }
