@@ -13,4 +13,4 @@ pub use cursor::Cursor;
 pub use id::{Id, ParseIdError};
 pub use message::{Draft, Fields, InvalidField, Message, Name};
 pub use room::{RoomName, RoomNameError};
-pub use rooms::{Rooms, RoomsError};
+pub use rooms::{MAX_ROOMS, Rooms, RoomsError};

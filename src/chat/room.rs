@@ -10,6 +10,10 @@ use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCa
 /// The maximum length of a room name, in Unicode scalar values after normalization to NFC.
 const MAX_NAME_CHARS: usize = 64;
 
+/// The maximum length of a room name before normalization, in bytes: NFC makes one character of at most four, of four
+/// bytes each.
+const MAX_TEXT_BYTES: usize = MAX_NAME_CHARS * 4 * 4;
+
 /// Path segments that cannot be room names: those that are in use, those that later versions may
 /// need, and those that other programs request. Compared case-insensitively in ASCII.
 const RESERVED_NAMES: &[&str] = &[
@@ -80,6 +84,9 @@ impl RoomName {
     /// # Errors
     /// If the text is not a room name.
     pub fn parse(text: &str) -> Result<Self, RoomNameError> {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(RoomNameError::Malformed);
+        }
         let name: String = text.nfc().collect();
         let has_valid_start = name.chars().next().is_some_and(|c| is_letter(c) || is_digit(c));
         if !has_valid_start || name.chars().count() > MAX_NAME_CHARS || !name.chars().all(is_allowed) {

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::room::{RoomName, RoomNameError};
 
 /// The maximum number of rooms of one stream.
-const MAX_ROOMS: usize = 16;
+pub const MAX_ROOMS: usize = 16;
 
 /// The rooms of one stream in the order of its URL: 1 to 16, without duplicates.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,11 +31,17 @@ impl Rooms {
     /// If a name is invalid, there are too many, or one appears twice.
     pub fn from_path(segment: &str) -> Result<Self, RoomsError> {
         let text = percent_decode_str(segment).decode_utf8().map_err(|_| RoomsError::Name(RoomNameError::Malformed))?;
-        let rooms: Result<Vec<_>, _> = text.split(',').map(RoomName::parse).collect();
-        let rooms = rooms.map_err(RoomsError::Name)?;
-        let has_duplicates = rooms.iter().enumerate().any(|(index, room)| rooms[..index].contains(room));
-        if rooms.len() > MAX_ROOMS || has_duplicates {
-            return Err(RoomsError::Count);
+        let mut rooms = Vec::new();
+        for name in text.split(',') {
+            // Before the name is looked at: a path can hold thousands of them.
+            if rooms.len() == MAX_ROOMS {
+                return Err(RoomsError::Count);
+            }
+            let room = RoomName::parse(name).map_err(RoomsError::Name)?;
+            if rooms.contains(&room) {
+                return Err(RoomsError::Count);
+            }
+            rooms.push(room);
         }
         Ok(Self(rooms.into()))
     }
@@ -89,5 +95,13 @@ mod tests {
         assert_eq!(names("caf%C3%A9,cafe%CC%81"), Err(RoomsError::Count));
         assert_eq!(names("a,"), Err(RoomsError::Name(RoomNameError::Malformed)));
         assert_eq!(names("a,metrics"), Err(RoomsError::Name(RoomNameError::Reserved)));
+    }
+
+    #[test]
+    fn the_17th_name_ends_the_parsing() {
+        let seventeenth_is_invalid =
+            format!("{},-,metrics", (1..=16).map(|n| format!("r{n}")).collect::<Vec<_>>().join(","));
+        assert_eq!(names(&seventeenth_is_invalid), Err(RoomsError::Count));
+        assert_eq!(names("a,a,-"), Err(RoomsError::Count));
     }
 }

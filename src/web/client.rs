@@ -45,15 +45,11 @@ impl Client {
 }
 
 /// Returns the entries of all `X-Forwarded-For` headers from right to left, `None` for one that is
-/// not an address.
-fn forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+/// not an address. Each is parsed when it is asked for: a client can forge thousands.
+fn forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     let values: Vec<&str> = headers.get_all(X_FORWARDED_FOR).map(|value| value.to_str().unwrap_or("?")).collect();
-    values
-        .join(",")
-        .rsplit(',')
-        .filter(|hop| !hop.trim().is_empty())
-        .map(|hop| parse_address(hop.trim()))
-        .collect()
+    let hops = values.into_iter().rev().flat_map(|value| value.rsplit(',')).map(str::trim);
+    hops.filter(|hop| !hop.is_empty()).map(parse_address)
 }
 
 /// Parses an address as proxies write it: bare or in brackets, with or without a port.

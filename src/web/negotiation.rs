@@ -6,6 +6,9 @@ use actix_web::http::header::{self, AcceptEncoding, ContentEncoding, Encoding, H
 /// The content codings a response can have, in order of preference.
 const CODINGS: [ContentEncoding; 2] = [ContentEncoding::Brotli, ContentEncoding::Gzip];
 
+/// The longest `Accept` or `Accept-Encoding` that is looked at, in bytes. A longer one counts as none.
+const MAX_HEADER_BYTES: usize = 1024;
+
 /// Returns true if a client prefers a page over JSON: a browser that navigates does, `fetch`,
 /// `EventSource` and `curl` do not.
 pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
@@ -22,6 +25,7 @@ pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
 
 /// Returns the content coding for a response, or `None` if it is sent uncompressed.
 pub(super) fn content_coding(req: &HttpRequest) -> Option<ContentEncoding> {
+    req.headers().get(header::ACCEPT_ENCODING).filter(|value| value.len() <= MAX_HEADER_BYTES)?;
     let accepted = AcceptEncoding::parse(req).ok()?;
     let mut supported: Vec<Encoding> = CODINGS.iter().map(|coding| Encoding::Known(*coding)).collect();
     supported.push(Encoding::identity());
@@ -32,7 +36,8 @@ pub(super) fn content_coding(req: &HttpRequest) -> Option<ContentEncoding> {
 }
 
 fn accept(headers: &HeaderMap) -> &str {
-    headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("*/*")
+    let accept = headers.get(header::ACCEPT).filter(|accept| accept.len() <= MAX_HEADER_BYTES);
+    accept.and_then(|accept| accept.to_str().ok()).unwrap_or("*/*")
 }
 
 /// Returns the weight of a media type, from 0 to 1: that of the most specific range that matches it.

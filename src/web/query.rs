@@ -6,9 +6,12 @@ use actix_web::HttpRequest;
 
 use super::error::Problem;
 
+/// How many parameters of a query string are read; those after them are ignored.
+const MAX_PARAMETERS: usize = 64;
+
 /// Returns all values of a query parameter that may be repeated, in order. `names` are its spellings.
 pub(super) fn all(req: &HttpRequest, names: &[&str]) -> impl Iterator<Item = String> {
-    let pairs = form_urlencoded::parse(req.query_string().as_bytes());
+    let pairs = form_urlencoded::parse(req.query_string().as_bytes()).take(MAX_PARAMETERS);
     pairs.filter(|(name, _)| names.contains(&name.as_ref())).map(|(_, value)| value.into_owned())
 }
 

@@ -10,12 +10,15 @@ use super::client::Client;
 use super::error::Problem;
 use super::state::AppState;
 use super::{handover, query};
-use crate::chat::{Name, RoomName, Rooms};
+use crate::chat::{MAX_ROOMS, Name, RoomName, Rooms};
 use crate::hub::{self, PresenceRequest, Start, SubscribeRequest, Worker};
 use crate::sse::BackoffReason;
 
 /// The highest value of `history`, in messages per room.
 const MAX_REPLAY_MESSAGES: usize = 1000;
+
+/// How much of a cursor is read, in characters; 16 ids with their commas have at most 543.
+const MAX_CURSOR_CHARS: usize = 1024;
 
 /// Handles `GET /subscribe/{room}`, or a comma-separated list of rooms, and hands the connection
 /// over to the hub.
@@ -69,7 +72,8 @@ fn start(req: &HttpRequest, rooms: &Rooms) -> Result<Start, Problem> {
     let cursor = header
         .filter(|cursor| !cursor.is_empty())
         .or_else(|| query::first(req, &["lastEventId", "last_event_id"]))
-        .filter(|cursor| !cursor.is_empty());
+        .filter(|cursor| !cursor.is_empty())
+        .map(|cursor| cursor.chars().take(MAX_CURSOR_CHARS).collect::<String>());
     let replay = query::number(req, "history", 1..=MAX_REPLAY_MESSAGES)?;
     Ok(match (cursor, replay) {
         (Some(cursor), _) => Start::after(&cursor, rooms.len()),
@@ -84,8 +88,11 @@ fn presence(req: &HttpRequest, rooms: &Rooms) -> Result<PresenceRequest, Problem
     let name = Name::parse(&query::first(req, &["name"]).unwrap_or_default())?;
     let lists: Vec<String> = query::all(req, &["in"]).collect();
     let names = lists.iter().flat_map(|list| list.split(',')).filter(|name| !name.is_empty());
-    let selected: Option<Vec<RoomName>> =
-        names.map(|name| RoomName::parse(name).ok().filter(|room| rooms.contains(room))).collect();
+    let selected: Option<Vec<RoomName>> = names
+        .take(MAX_ROOMS + 1)
+        .map(|name| RoomName::parse(name).ok().filter(|room| rooms.contains(room)))
+        .collect();
+    let selected = selected.filter(|selected| selected.len() <= MAX_ROOMS);
     let selected = selected.ok_or_else(|| Problem::bad_request("in must name rooms of this stream."))?;
     let present_in = if lists.is_empty() { None } else { Some(selected) };
     Ok(PresenceRequest { name, rooms: present_in })
