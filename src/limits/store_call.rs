@@ -6,8 +6,9 @@ use tokio::time::timeout;
 
 use crate::bus::Unavailable;
 
-/// How long a request waits for the count of the other nodes. After that, this process decides alone.
-const STORE_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long a request waits for the count of the other nodes. After that, this process decides alone. It exceeds the
+/// longest round trip to the store that nodes work with, 400 ms.
+const STORE_TIMEOUT: Duration = Duration::from_millis(450);
 
 /// Waits for a call to the store.
 ///

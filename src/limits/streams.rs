@@ -38,11 +38,11 @@ pub struct StreamLimiter {
 struct Usage {
     /// Streams that are open or wait for a permit.
     total: usize,
-    /// By address, until the last stream of an address ends.
+    /// By address, until its last stream has ended and the store has no others.
     addresses: HashMap<IpAddr, AddressUsage>,
     /// Addresses with streams that wait for a permit.
     waiting: HashSet<IpAddr>,
-    /// Addresses whose open streams the store does not know yet.
+    /// Addresses whose open streams the store does not know.
     unreported: HashSet<IpAddr>,
     /// Whether the store is unavailable, so that this process decides alone.
     is_alone: bool,
@@ -51,6 +51,8 @@ struct Usage {
 #[derive(Default)]
 struct AddressUsage {
     open: usize,
+    /// Streams that the store may count: as many as in the last report, even if there was no response to it.
+    reported: usize,
     /// Requests that wait for a permit, oldest first.
     waiting: Vec<oneshot::Sender<Option<StreamPermit>>>,
 }
@@ -107,7 +109,6 @@ impl StreamLimiter {
 
     /// Reports changes to the store, and all addresses at intervals, for as long as the limiter exists.
     pub async fn run(limiter: Weak<Self>, process: Arc<str>) {
-        let (mut name, mut outages) = (process.clone(), 0);
         // The store forgets a process that is silent for PROCESS_TTL, and its streams with it.
         let (mut report_all_at, mut stale_at) =
             (Instant::now() + REPORT_ALL_INTERVAL, Instant::now() + PROCESS_TTL / 2);
@@ -120,14 +121,9 @@ impl StreamLimiter {
                 limiter.usage.lock().report_all();
                 report_all_at = Instant::now() + REPORT_ALL_INTERVAL;
             }
-            match limiter.call_store(&*store, &name).await {
+            match limiter.call_store(&*store, &process).await {
                 Ok(()) => stale_at = Instant::now() + PROCESS_TTL / 2,
-                Err(Unavailable) => {
-                    // Streams that end now are never reported. Under a new name, the counts of the old one expire.
-                    outages += 1;
-                    name = format!("{process}.{outages}").into();
-                    sleep(KEEPALIVE_INTERVAL).await;
-                }
+                Err(Unavailable) => sleep(KEEPALIVE_INTERVAL).await,
             }
         }
     }
@@ -142,10 +138,13 @@ impl StreamLimiter {
             self.usage.lock().share_again();
             return Ok(());
         }
+        // A call without a response may be executed after all, when a pause of the store ends. The process keeps its
+        // name, so the next report replaces what that call counted.
         let call = store.reserve_streams(process, &reservations, self.max_per_address);
         if let Ok(granted) = wait_for_store(call).await {
             for (reservation, granted) in reservations.iter().zip(granted) {
                 self.settle(*reservation, granted);
+                self.usage.lock().note_reported(*reservation, granted);
             }
             self.usage.lock().share_again();
             return Ok(());
@@ -165,7 +164,6 @@ impl StreamLimiter {
             usage.total -= waiting.len() - granted.min(waiting.len());
             let permit = |index| (index < granted).then(|| self.open(&mut usage, reservation.address));
             let permits: Vec<_> = (0..waiting.len()).map(permit).collect();
-            usage.remove_if_unused(reservation.address);
             (waiting, permits)
         };
         // Without the lock: the permit of a cancelled request is dropped here, and its drop takes the lock.
@@ -185,9 +183,15 @@ impl Usage {
     }
 
     fn remove_if_unused(&mut self, address: IpAddr) {
-        if self.of(address) == 0 {
+        if self.addresses.get(&address).is_some_and(AddressUsage::is_unused) {
             self.addresses.remove(&address);
         }
+    }
+
+    /// Notes how many streams of an address the store counts.
+    fn note_reported(&mut self, reservation: StreamReservation, granted: usize) {
+        self.entry(reservation.address).reported = reservation.open + granted;
+        self.remove_if_unused(reservation.address);
     }
 
     fn has_no_news(&self) -> bool {
@@ -218,14 +222,19 @@ impl Usage {
         let reservation = |address: IpAddr| {
             self.waiting.remove(&address);
             self.unreported.remove(&address);
-            let none = StreamReservation { address, open: 0, wanted: 0 };
-            self.addresses.get(&address).map_or(none, |usage| usage.reservation(address))
+            let usage = self.addresses.get_mut(&address)?;
+            usage.reported = usage.reported.max(usage.open + usage.waiting.len());
+            Some(usage.reservation(address))
         };
-        addresses.into_iter().map(reservation).collect()
+        addresses.into_iter().filter_map(reservation).collect()
     }
 }
 
 impl AddressUsage {
+    fn is_unused(&self) -> bool {
+        self.open == 0 && self.waiting.is_empty() && self.reported == 0
+    }
+
     fn reservation(&self, address: IpAddr) -> StreamReservation {
         StreamReservation { address, open: self.open, wanted: self.waiting.len() }
     }
@@ -235,12 +244,14 @@ impl Drop for StreamPermit {
     fn drop(&mut self) {
         let mut usage = self.limiter.usage.lock();
         usage.total -= 1;
-        usage.entry(self.address).open -= 1;
-        usage.remove_if_unused(self.address);
-        if self.limiter.asks_store(&usage) {
+        let of_address = usage.entry(self.address);
+        of_address.open -= 1;
+        // In an outage as well, so that it is reported after it.
+        if of_address.reported > 0 {
             usage.unreported.insert(self.address);
             self.limiter.changed.notify_one();
         }
+        usage.remove_if_unused(self.address);
     }
 }
 

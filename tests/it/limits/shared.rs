@@ -192,6 +192,24 @@ async fn limits_are_per_node_in_an_outage_and_shared_again_after_it() {
     drop(during);
 }
 
+/// Calls that Redis did not answer in time are executed when it continues, and must not add up with those after them.
+#[tokio::test]
+async fn streams_are_counted_once_after_a_pause_of_redis() {
+    let redis = Redis::start().await;
+    let nodes = start_three(&redis, &[("MAX_STREAMS_PER_ADDRESS", "4")]).await;
+    let _before = [open_stream(&nodes[0], "192.0.2.1").await, open_stream(&nodes[0], "192.0.2.1").await];
+    redis.pause();
+    let _during = open_stream(&nodes[0], "192.0.2.1").await.expect("a permit that the node grants on its own");
+    redis.unpause();
+    let before = count_script_calls(&redis).await;
+    // The one that waited in the pause, and the next ones of the node, which has no other reason to call.
+    eventually("further reports", async || (count_script_calls(&redis).await >= before + 3).then_some(())).await;
+    let open: HashMap<String, usize> = redis.cmd(&["HGETALL", "chat:streams:192.0.2.1"]).await;
+    assert_eq!(open.values().sum::<usize>(), 3, "{open:?}");
+    let _fourth = open_stream(&nodes[1], "192.0.2.1").await.expect("the fourth of four");
+    assert!(open_stream(&nodes[2], "192.0.2.1").await.is_none());
+}
+
 /// A node that cannot report to Redis holds permits no longer than a dead node would.
 #[tokio::test]
 async fn permits_freed_in_an_outage_are_released_after_it() {
