@@ -15,6 +15,9 @@ use streams::StreamLimiter;
 
 pub use streams::StreamPermit;
 
+/// The highest rate that is limited: the store counts in microseconds. A higher one is the same to any client.
+const MAX_RATE: u32 = 1_000_000;
+
 /// The configured limits; 0 turns a limit off.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LimitSettings {
@@ -37,7 +40,7 @@ pub struct Limits {
 impl Limits {
     /// Creates limits that count together with other processes if there is a store. [`Limits::run`] has to run then.
     pub fn new(store: Option<Arc<dyn LimitStore>>, settings: LimitSettings) -> Self {
-        let rate = NonZeroU32::new(settings.rate).zip(NonZeroU32::new(settings.burst));
+        let rate = NonZeroU32::new(settings.rate.min(MAX_RATE)).zip(NonZeroU32::new(settings.burst));
         let rate = rate.map(|(per_second, burst)| Rate { per_second, burst });
         Self {
             rate: rate.map(|rate| RateLimiter::new(store.clone(), rate)),

@@ -14,7 +14,7 @@ pub const PROCESS_TTL: Duration = Duration::from_secs(4);
 /// How fast one client address may publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Messages per second in the long run.
+    /// Messages per second in the long run, at most one in a microsecond.
     pub per_second: NonZeroU32,
     /// Messages at once.
     pub burst: NonZeroU32,

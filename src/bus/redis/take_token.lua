@@ -1,7 +1,7 @@
 -- Takes one token from the bucket of an address, in one atomic step (the generic cell rate algorithm).
 --
 -- KEYS[1]  when the bucket is full again, in microseconds; absent if it is full
--- ARGV     tokens per second, tokens in a full bucket
+-- ARGV     tokens per second (at most 1,000,000), tokens in a full bucket
 --
 -- Returns 0 if there was a token, else the microseconds to wait for one. A refusal takes nothing.
 

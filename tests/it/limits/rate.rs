@@ -6,7 +6,9 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::TRUST_LOOPBACK;
-use crate::support::{Node, post_until_rate_limited};
+use crate::support::{Bus, Node, Stream, on_both_buses, post_until_rate_limited};
+
+on_both_buses!(greatest_values_of_the_options_work);
 
 #[tokio::test]
 async fn rate_limited_posts_are_429_until_retry_after_has_passed() {
@@ -34,6 +36,33 @@ async fn each_address_has_its_own_rate_limit() {
     post_until_rate_limited(async || post("2001:db8:1:1::1").await).await;
     post("2001:db8:1:1:ffff::2").await.problem(429); // IPv6 clients are counted per /64
     post("2001:db8:1:2::1").await.expect(200);
+}
+
+/// The greatest values that the options of limits and of retention accept (contract § 8).
+async fn greatest_values_of_the_options_work(bus: Bus) {
+    const GREATEST: &str = "4294967295";
+    let options = [
+        "RATE_LIMIT",
+        "RATE_BURST",
+        "MAX_STREAMS",
+        "MAX_STREAMS_PER_ADDRESS",
+        "MAX_AGE",
+        "HISTORY",
+        "HISTORY_TTL",
+    ];
+    let together = options.map(|option| (option, GREATEST));
+    for environment in [
+        &together[..],
+        &[("RATE_LIMIT", GREATEST), ("RATE_BURST", "1")],
+        &[("RATE_LIMIT", "1"), ("RATE_BURST", GREATEST)],
+    ] {
+        let node = bus.node(environment).await;
+        let mut stream = Stream::live(&node, "lobby").await;
+        let ids = node.fill("lobby", 3).await;
+        assert_eq!(stream.next_ids(3).await, ids, "{environment:?}");
+        let log = node.log();
+        assert!(!log.contains("refused") && !log.contains("panicked"), "{environment:?}: {log}");
+    }
 }
 
 #[tokio::test]
