@@ -6,7 +6,8 @@
 --          leaves the room), its announcement
 --
 -- Returns the entries that have not expired, each as '<milliseconds to live> <entry>', and deletes
--- the others.
+-- the others. An entry that expires later than any call can set was written before the clock was set
+-- back, or by another program: it expires as if it were written now.
 
 local entries, channel = KEYS[1], KEYS[2]
 local ttl, process, entry, announcement = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
@@ -28,8 +29,13 @@ local reply = {}
 local all = redis.call('HGETALL', entries)
 for i = 1, #all, 2 do
   local expires, known = string.match(all[i + 1], '^(%d+) (.*)$')
-  if expires and tonumber(expires) > now then
-    reply[#reply + 1] = string.format('%.0f ', tonumber(expires) - now) .. known
+  expires = tonumber(expires)
+  if expires and expires > now then
+    if expires > now + ttl then
+      expires = now + ttl
+      redis.call('HSET', entries, all[i], string.format('%.0f ', expires) .. known)
+    end
+    reply[#reply + 1] = string.format('%.0f ', expires - now) .. known
   else
     redis.call('HDEL', entries, all[i])
   end

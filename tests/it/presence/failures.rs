@@ -88,8 +88,17 @@ async fn read_until(stream: &mut Stream, is_wanted: impl Fn(&Block) -> bool) -> 
     within(3 * DEADLINE, "a matching block", reading).await
 }
 
+/// Stores an entry that expires in an hour, as if Redis' clock had been set back, and returns when a node knows of it.
+async fn store_entry_from_the_future(redis: &Redis, node: &Node) {
+    let (seconds, _): (u64, u64) = redis.cmd(&["TIME"]).await;
+    let entry = json!({ "process": "future~1", "version": 1, "count": 7, "names": ["marty"] });
+    let entry = format!("{}000 {entry}", seconds + 3600);
+    let _: u64 = redis.cmd(&["HSET", "chat:{lobby}:present", "future~1", &entry]).await;
+    wait_for_presence(node, json!({ "count": 10, "names": ["marty", "mason", "nora", "zoe"] })).await;
+}
+
 /// Holds for subscribers that were there before, for subscribers of a node that learns of the room only afterwards, and
-/// for `GET /presence`.
+/// for `GET /presence`; and for an entry that claims to be valid for longer.
 #[tokio::test]
 async fn presence_of_a_killed_node_expires_within_30_seconds() {
     const GONE: Duration = Duration::from_secs(30);
@@ -103,6 +112,7 @@ async fn presence_of_a_killed_node_expires_within_30_seconds() {
     let mut watch = subscribe_as(&node, "zoe").await;
     let _stale = [subscribe_as(&killed, "mason").await, subscribe_as(&killed, "nora").await];
     read_until_data(&mut watch, json!({ "count": 3, "names": ["mason", "nora", "zoe"] })).await;
+    store_entry_from_the_future(&redis, &empty).await;
     killed.kill();
     let crash = Instant::now();
     let gone = json!({ "count": 1, "names": ["zoe"] });
