@@ -38,6 +38,8 @@ pub struct Metrics {
     pub streams_ended: IntCounterVec,
     /// Streams refused with `backoff`, by reason.
     pub streams_refused: IntCounterVec,
+    /// Connections that were refused or had to make way for a newer one, by limit: `address` or `files`.
+    pub connections_refused: IntCounterVec,
     /// 1 while announcements are received, else 0.
     pub store_connected: IntGauge,
     /// Pub/Sub connections made after the first.
@@ -101,6 +103,12 @@ impl Metrics {
                 "tiny_chat_streams_refused_total",
                 "Streams refused with a backoff, by reason.",
                 ("reason", &["full", "draining"]),
+            )?,
+            connections_refused: counters(
+                r,
+                "tiny_chat_connections_refused_total",
+                "Connections that were refused or had to make way for a newer one, by limit.",
+                ("reason", &["address", "files"]),
             )?,
             store_connected: gauge(
                 r,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use tokio::time::timeout;
 
 use crate::bus::{LimitStore, Listener, Retention, Stores};
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::hub::{Hub, Pace, Worker};
 use crate::limits::{LimitSettings, Limits};
 use crate::metrics::Metrics;
-use crate::web::{AllowedOrigins, AppState, duplicate_connection, finish, routes};
+use crate::web::{AllowedOrigins, AppState, ConnectionLimiter, finish, routes, serve};
 
 /// Connections that the kernel queues until they are accepted. After a restart all clients reconnect
 /// at once.
@@ -24,11 +24,11 @@ const LISTEN_BACKLOG: i32 = 4096;
 /// Open files that are reserved for anything but streams: Redis connections, listeners, requests.
 const RESERVED_FILES: u64 = 256;
 
-/// How long a connection may take to send the head of a request.
-const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Open files that are reserved for anything but connections: those to Redis, and what has ended but is not closed yet.
+const FILES_BESIDE_CONNECTIONS: u64 = 128;
 
-/// How long a connection without a request stays open.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(75);
+/// How many connections a client address may have beyond those of its streams.
+const CONNECTIONS_BESIDE_STREAMS: u32 = 100;
 
 /// The share of the drain time, from 0 to 1, that is left for requests in flight after all streams
 /// have ended.
@@ -37,6 +37,7 @@ const REQUESTS_SHARE_OF_DRAIN: f64 = 0.25;
 /// A node that has bound its address and does not serve yet.
 pub struct Server {
     listener: TcpListener,
+    connections: Arc<ConnectionLimiter>,
     state: web::Data<AppState>,
 }
 
@@ -54,6 +55,7 @@ impl Server {
             open_stores(config, metrics.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let hub = start_hub(config, &stores, metrics.clone());
         let limits = new_limits(config, max_streams, stores.limits);
+        let connections = limit_connections(config.max_streams_per_address, &metrics);
         tokio::spawn(limits.run(hub.process()));
         let origins = config.allowed_origins.iter().flat_map(|list| &list.0).cloned();
         let state = AppState {
@@ -64,7 +66,7 @@ impl Server {
             trusted_proxies: config.trusted_proxies.iter().flat_map(|list| list.0.clone()).collect(),
             origins: AllowedOrigins::new(origins.collect()),
         };
-        Ok(Self { listener, state: web::Data::new(state) })
+        Ok(Self { listener, connections, state: web::Data::new(state) })
     }
 
     /// Returns the address that the node listens on.
@@ -83,20 +85,11 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = Duration>) -> io::Result<()> {
         let hub = self.state.hub.clone();
         let state = self.state;
-        let server = HttpServer::new(move || {
+        let trusted_proxies = state.trusted_proxies.clone();
+        let server = serve(self.listener, self.connections, trusted_proxies, move || {
             let worker = web::Data::new(Worker::new(state.hub.clone()));
             App::new().app_data(state.clone()).app_data(worker).wrap(from_fn(finish)).configure(routes)
-        })
-        .on_connect(duplicate_connection)
-        .tcp_nodelay(true)
-        .h1_allow_half_closed(false) // a client that closes its side has left
-        .client_request_timeout(REQUEST_HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE_TIMEOUT)
-        .max_connections(usize::MAX) // unlimited: MAX_STREAMS and open files are the limits
-        .shutdown_timeout(u64::from(u16::MAX)) // unlimited: the drain time below is the limit
-        .disable_signals()
-        .listen(self.listener)?
-        .run();
+        })?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
         let drain = tokio::select! {
@@ -141,6 +134,16 @@ fn new_limits(config: &Config, max_streams: u32, store: Option<Arc<dyn LimitStor
         streams_per_address: config.max_streams_per_address,
     };
     Limits::new(store, settings)
+}
+
+/// Creates the limits of connections: of a client address, and such that a health check still finds an open file.
+fn limit_connections(max_streams_per_address: u32, metrics: &Metrics) -> Arc<ConnectionLimiter> {
+    let open_files = rlimit::Resource::NOFILE.get_soft().unwrap_or(u64::MAX);
+    let available = open_files.saturating_sub(FILES_BESIDE_CONNECTIONS.min(open_files / 4));
+    let max = usize::try_from(available).unwrap_or(usize::MAX);
+    let per_address = (max_streams_per_address > 0)
+        .then(|| max_streams_per_address.saturating_add(CONNECTIONS_BESIDE_STREAMS) as usize);
+    ConnectionLimiter::new(max, per_address, metrics.connections_refused.clone())
 }
 
 /// Binds a listener to the address, with a longer backlog than that of the standard library.

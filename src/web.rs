@@ -3,16 +3,18 @@
 //! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`.
 //! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin`.
 //! - Answering it: `error` turns failures into problem details; `finish` wraps every handler;
-//!   `compression`; `handover` gives a subscriber's socket to the hub.
+//!   `compression`; `raw_response` is for what actix does not write.
+//! - Below that: `connection` lies between a client's socket and actix, and gives the sockets of subscribers away;
+//!   `serve` runs actix's server over it.
 //! - `state` is what all handlers share.
 
 mod assets;
 pub mod body; // public for the fuzz targets
 mod client;
 mod compression;
+mod connection;
 mod error;
 mod finish;
-mod handover;
 mod health;
 mod history;
 mod negotiation;
@@ -22,6 +24,8 @@ mod path;
 mod presence;
 mod publish;
 mod query;
+mod raw_response;
+mod serve;
 mod state;
 mod subscribe;
 
@@ -29,11 +33,12 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 
 use crate::chat::RoomNameError;
+pub(crate) use connection::ConnectionLimiter;
 pub use error::Problem;
 pub(crate) use finish::finish;
-pub use handover::ACTIX_DISPATCHER_TARGET;
-pub(crate) use handover::duplicate_connection;
 pub(crate) use origin::AllowedOrigins;
+pub use serve::ACTIX_DISPATCHER_TARGET;
+pub(crate) use serve::serve;
 pub(crate) use state::AppState;
 
 /// Registers all routes.

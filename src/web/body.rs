@@ -1,7 +1,5 @@
 //! The body of `POST /{room}`: a form, `multipart/form-data` or JSON.
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, web};
@@ -21,24 +19,18 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 /// connection closes may never read the response.
 const MAX_DISCARDED_BYTES: usize = 1 << 20;
 
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Reads a body and parses it according to its `Content-Type`. Unknown fields are ignored.
 ///
 /// # Errors
-/// 400 for a body that cannot be parsed, 408, 413 or 415; 422 for a JSON member of the wrong type.
+/// 400 for a body that cannot be parsed, 413 or 415; 422 for a JSON member of the wrong type.
 pub async fn read(req: &HttpRequest, payload: web::Payload) -> Result<Fields, Problem> {
     let format = BodyFormat::from_headers(req.headers());
     // Received even if the format is refused, for the same reason as a body that is too large.
-    let body = tokio::time::timeout(BODY_TIMEOUT, receive(payload)).await;
-    let body = body.map_err(|_| {
-        let detail = format!("The body did not arrive within {} seconds.", BODY_TIMEOUT.as_secs());
-        Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
-    })??;
+    // How long it may take is the connection's concern.
+    let body = receive(payload).await?;
     match format? {
-        BodyFormat::UrlEncoded => parse_url_encoded(&body),
-        BodyFormat::Json => parse_json(&body),
+        BodyFormat::UrlEncoded => parse_url_encoded(without_mark(&body)),
+        BodyFormat::Json => parse_json(without_mark(&body)),
         BodyFormat::Multipart { boundary } => parse_multipart(body, boundary).await,
     }
 }
@@ -98,6 +90,11 @@ async fn receive(mut payload: web::Payload) -> Result<Bytes, Problem> {
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
     Ok(body.freeze())
+}
+
+/// Removes a byte order mark, which some programs begin a text with.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
 }
 
 fn parse_url_encoded(body: &[u8]) -> Result<Fields, Problem> {

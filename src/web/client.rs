@@ -26,8 +26,7 @@ impl Client {
     pub(super) fn from_request(req: &HttpRequest, trusted_proxies: &[IpNet]) -> Self {
         let peer = req.peer_addr().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
         let forwarded = req.headers().contains_key(X_FORWARDED_FOR);
-        let is_trusted = |address: &IpAddr| trusted_proxies.iter().any(|net| net.contains(address));
-        if !is_trusted(&peer) {
+        if !is_trusted(&peer, trusted_proxies) {
             warn_about_untrusted_proxy(req.headers(), peer);
             return Self { address: limit_address(peer), proxied: false, forwarded };
         }
@@ -36,7 +35,7 @@ impl Client {
         for hop in forwarded_for(req.headers()) {
             let Some(hop) = hop else { break };
             address = hop;
-            if !is_trusted(&hop) {
+            if !is_trusted(&hop, trusted_proxies) {
                 break;
             }
         }
@@ -60,8 +59,13 @@ fn parse_address(hop: &str) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
+/// Returns true if an address is that of a trusted proxy.
+pub(super) fn is_trusted(address: &IpAddr, trusted_proxies: &[IpNet]) -> bool {
+    trusted_proxies.iter().any(|net| net.contains(address))
+}
+
 /// Returns the address under which limits count: an IPv6 client usually has a whole /64 to itself.
-fn limit_address(address: IpAddr) -> IpAddr {
+pub(super) fn limit_address(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !(u64::MAX as u128))),
         v4 => v4,

@@ -1,6 +1,6 @@
 //! The middleware around every handler: the form of an error, compression, and security and CORS headers.
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
@@ -8,6 +8,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::compression::compress_page;
+use super::connection::{AnswerBody, Connection};
 use super::error::Problem;
 use super::negotiation::prefers_html;
 use super::pages;
@@ -17,7 +18,8 @@ use super::state::AppState;
 pub(crate) async fn finish(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+) -> Result<ServiceResponse<AnswerBody>, actix_web::Error> {
+    let owed = req.conn_data::<Connection>().map(Connection::owe_answer);
     let mut response = next.call(req).await?.map_into_boxed_body();
     let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
     if let Some(problem) = problem {
@@ -33,7 +35,7 @@ pub(crate) async fn finish(
     for (name, value) in cors.unwrap_or_default() {
         headers.append(name, value);
     }
-    Ok(response)
+    Ok(response.map_body(|_, body| AnswerBody::new(body, owed)))
 }
 
 /// Returns a problem as a page or as JSON, whichever the client prefers.

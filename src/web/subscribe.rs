@@ -3,13 +3,15 @@
 
 use std::rc::Rc;
 
+use actix_web::body;
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 
 use super::client::Client;
+use super::connection::Connection;
 use super::error::Problem;
 use super::state::AppState;
-use super::{handover, query};
+use super::{query, raw_response};
 use crate::chat::{MAX_ROOMS, Name, RoomName, Rooms};
 use crate::hub::{self, PresenceRequest, Start, SubscribeRequest, Worker};
 use crate::sse::BackoffReason;
@@ -30,20 +32,23 @@ pub(super) async fn subscribe(
 ) -> Result<HttpResponse, Problem> {
     let (start, presence) = (start(&req, &rooms)?, presence(&req, &rooms)?);
     if req.method() == Method::HEAD {
-        return Ok(stream_response().finish());
+        return Ok(stream_response().body(body::None::new())); // a stream has no length
     }
     if state.hub.is_draining() {
         return Ok(refuse(&state, BackoffReason::Draining, "draining"));
     }
     let client = Client::from_request(&req, &state.trusted_proxies);
     let permit = state.limits.stream_permit(client.address).await;
-    let Some((permit, socket)) = permit.zip(handover::take_connection(&req)) else {
+    let taken = permit.and_then(|permit| Some((permit, req.conn_data::<Connection>()?.take()?)));
+    let Some((stream_permit, (socket, connection_permit))) = taken else {
         return Ok(refuse(&state, BackoffReason::Full, "full"));
     };
     // Written by the hub: middleware never sees the head of a stream, so it gets its CORS headers here.
-    let head = handover::encode_head(&stream_response().finish(), &state.origins.cors_headers(req.headers()));
-    worker.subscribe(SubscribeRequest { rooms, start, presence, socket, head, permit: Box::new(permit) });
-    Ok(handover::release())
+    let head = raw_response::encode_head(&stream_response().finish(), &state.origins.cors_headers(req.headers()));
+    let permit = Box::new((stream_permit, connection_permit));
+    worker.subscribe(SubscribeRequest { rooms, start, presence, socket, head, permit });
+    // For actix, whose connection has ended. No byte of it is written.
+    Ok(HttpResponse::Ok().force_close().finish())
 }
 
 /// Returns the status and headers of every event stream.

@@ -1,7 +1,9 @@
-//! Plain requests: pages and assets, history, health, methods, cross-site rules.
+//! Requests and connections: pages and assets, history, health, methods, cross-site rules, deadlines.
 
+mod connections;
 mod cross_site;
 mod health;
 mod history;
 mod methods;
 mod pages;
+mod requests;

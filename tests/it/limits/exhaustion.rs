@@ -4,11 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future::join_all, stream};
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    task::JoinSet,
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 
 use crate::support::{Node, Redis, Stream, assert_backoff, eventually};
 
@@ -77,23 +73,6 @@ async fn a_thousand_slow_clients_do_not_delay_subscribers() {
         "{calm:?} without the attack, {attacked:?} with it"
     );
     node.get("/everyone").await.expect(200);
-}
-
-/// The head of a request may take 5 s, its body 10 s.
-#[tokio::test]
-async fn incomplete_requests_are_closed() {
-    let node = Node::start(&[]).await;
-    let post = format!("POST /lobby HTTP/1.1\r\nHost: {}\r\nContent-Length: 5000\r\n\r\nmessage=", node.address());
-    let ends = ["GET /everyone HT", &post].map(async |half: &str| {
-        let mut socket = TcpStream::connect(node.address()).await.expect("the node accepts");
-        socket.write_all(half.as_bytes()).await.expect("the node reads");
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.map(|_| answer)
-    });
-    for (answer, seconds) in join_all(ends).await.into_iter().zip([5, 10]) {
-        let answer = answer.expect("the end of the connection, not a reset");
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "after {seconds} s: {answer}");
-    }
 }
 
 #[tokio::test]

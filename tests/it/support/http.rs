@@ -29,6 +29,15 @@ impl Answer {
         Answer { status, headers, body }
     }
 
+    /// Reads a response whose body has a `Content-Length` from a bare socket, and not one byte further.
+    pub async fn read_from(socket: &mut TcpStream) -> Answer {
+        let Head { status, headers } = Head::read(socket).await;
+        let length = join(&headers, "content-length").parse().expect("a length");
+        let mut body = vec![0; length];
+        socket.read_exact(&mut body).await.expect("the body comes whole");
+        Answer { status, headers, body }
+    }
+
     /// Returns the value of a header, or an empty string. Several of one name are joined by commas (RFC 9110 § 5.3).
     pub fn header(&self, name: &str) -> String {
         join(&self.headers, name)
