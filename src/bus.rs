@@ -46,11 +46,9 @@ impl Stores {
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
         match url {
-            None => Ok(Self {
-                bus: Arc::new(memory::Memory::new(node, retention, &metrics)),
-                presence: None,
-                limits: None,
-            }),
+            None => {
+                Ok(Self { bus: Arc::new(memory::Memory::new(node, retention, metrics)), presence: None, limits: None })
+            }
             Some(url) => {
                 let redis = redis::Redis::open(url, prefix, node, retention, metrics)?;
                 let (presence, limits) = (redis.presence_store(), redis.limit_store());

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bus::{LimitStore, Rate};
+use crate::metrics::Metrics;
+use crate::supervise::supervise;
 use rate::RateLimiter;
 use streams::StreamLimiter;
 
@@ -65,7 +67,21 @@ impl Limits {
     }
 
     /// Counts streams together with the other processes, for as long as these limits exist.
-    pub fn run(&self, process: Arc<str>) -> impl Future<Output = ()> + use<> {
-        StreamLimiter::run(Arc::downgrade(&self.streams), process)
+    pub fn run(&self, process: Arc<str>, metrics: Arc<Metrics>) -> impl Future<Output = ()> + Send + use<> {
+        let limiter = Arc::downgrade(&self.streams);
+        let alone = limiter.clone();
+        let mut starts = 0;
+        let run = async move || {
+            starts += 1;
+            // A new name each time: what was reported under the last one may be wrong, and expires.
+            let name = if starts == 1 { process.clone() } else { format!("{process}-{starts}").into() };
+            StreamLimiter::run(limiter.clone(), name).await;
+        };
+        let on_panic = move || {
+            if let Some(limiter) = alone.upgrade() {
+                limiter.decide_alone();
+            }
+        };
+        supervise(metrics, "limits", run, on_panic)
     }
 }

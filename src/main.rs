@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use tiny_chat::config::{Config, LogFormat};
 use tiny_chat::doctor;
 use tiny_chat::server::Server;
+use tiny_chat::supervise;
 use tiny_chat::web::ACTIX_DISPATCHER_TARGET;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::dispatcher::{self, Dispatch};
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
 
 fn run(config: &Config) -> ExitCode {
     log_to_stdout(config);
+    supervise::log_panics();
     match actix_rt::System::new().block_on(serve(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -2,12 +2,33 @@
 //!
 //! No label takes a value that a client can choose, so the number of series is fixed.
 
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 /// Upper bounds of the latency buckets, in seconds.
 const LATENCY_BUCKETS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// How long `/readyz` reports a task that panicked.
+const FAILURE_REPORT: Duration = Duration::from_secs(10);
+
+/// What a panic can end, the values of the label `task`: a task, a callback or a request.
+pub const TASKS: &[&str] = &[
+    "announcements",
+    "connection",
+    "fanout",
+    "handoffs",
+    "limits",
+    "merging",
+    "presence",
+    "request",
+    "room",
+    "stream",
+    "ticks",
 ];
 
 /// The counters, gauges and histograms of one node.
@@ -46,6 +67,11 @@ pub struct Metrics {
     pub store_reconnects: IntCounter,
     /// Reads of a log, by purpose: `room` (shared by a room's subscribers), `subscriber` or `history`.
     pub log_reads: IntCounterVec,
+    /// Panics, by what they ended.
+    task_panics: IntCounterVec,
+    last_panics: Mutex<Vec<(&'static str, Instant)>>,
+    /// Lines of the log that could not be written.
+    pub log_lines_dropped: IntCounter,
 }
 
 impl Metrics {
@@ -126,8 +152,29 @@ impl Metrics {
                 "Reads of a room's log, by purpose.",
                 ("purpose", &["room", "subscriber", "history"]),
             )?,
+            task_panics: counters(r, "tiny_chat_task_panics_total", "Panics, by what they ended.", ("task", TASKS))?,
+            last_panics: Mutex::default(),
+            log_lines_dropped: counter(
+                r,
+                "tiny_chat_log_lines_dropped_total",
+                "Lines of the log that could not be written.",
+            )?,
             registry: r.clone(),
         })
+    }
+
+    /// Counts a panic that ended a task, one of [`TASKS`].
+    pub fn count_panic(&self, task: &'static str) {
+        self.task_panics.with_label_values(&[task]).inc();
+        let mut last = self.last_panics.lock();
+        last.retain(|(other, _)| *other != task);
+        last.push((task, Instant::now()));
+    }
+
+    /// Returns which tasks a panic has ended within the last 10 s.
+    pub fn failing_tasks(&self) -> Vec<&'static str> {
+        let last = self.last_panics.lock();
+        last.iter().filter(|(_, at)| at.elapsed() < FAILURE_REPORT).map(|(task, _)| *task).collect()
     }
 
     /// Renders all series in Prometheus' text format, version 0.0.4.

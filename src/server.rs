@@ -56,7 +56,7 @@ impl Server {
         let hub = start_hub(config, &stores, metrics.clone());
         let limits = new_limits(config, max_streams, stores.limits);
         let connections = limit_connections(config.max_streams_per_address, &metrics);
-        tokio::spawn(limits.run(hub.process()));
+        tokio::spawn(limits.run(hub.process(), metrics.clone()));
         let origins = config.allowed_origins.iter().flat_map(|list| &list.0).cloned();
         let state = AppState {
             hub,
@@ -122,7 +122,7 @@ fn start_hub(config: &Config, stores: &Stores, metrics: Arc<Metrics>) -> Arc<Hub
     let hub = Hub::new(stores, &config.node(), pace, metrics);
     let listener: Arc<dyn Listener> = hub.clone();
     stores.bus.attach(Arc::downgrade(&listener));
-    tokio::spawn(Hub::run_ticks(Arc::downgrade(&hub)));
+    tokio::spawn(hub.clone().run_ticks());
     hub
 }
 

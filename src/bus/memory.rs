@@ -11,6 +11,7 @@ use super::error::{PublishError, Unavailable};
 use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, Receipt, Retention, Span, unix_ms};
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
+use crate::supervise::catch_now;
 
 /// The most bytes of all logs and keys together. Beyond it, publishing is refused until logs expire, as by a Redis whose
 /// memory is full: an acknowledged message is never evicted.
@@ -28,6 +29,7 @@ pub struct Memory {
     retention: Retention,
     logs: Mutex<Logs>,
     listener: OnceLock<Weak<dyn Listener>>,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Default)]
@@ -53,9 +55,9 @@ struct KeyRecord {
 
 impl Memory {
     /// Creates an empty store whose entries name `node`.
-    pub fn new(node: &str, retention: Retention, metrics: &Metrics) -> Self {
+    pub fn new(node: &str, retention: Retention, metrics: Arc<Metrics>) -> Self {
         metrics.store_connected.set(1);
-        Self { node: node.into(), retention, logs: Mutex::default(), listener: OnceLock::new() }
+        Self { node: node.into(), retention, logs: Mutex::default(), listener: OnceLock::new(), metrics }
     }
 
     fn listener(&self) -> Option<Arc<dyn Listener>> {
@@ -84,7 +86,10 @@ impl Bus for Memory {
         let id = entry.id;
         // Announced under the lock, so that announcements keep the order of the log.
         if let Some(listener) = self.listener() {
-            listener.on_entry(room.as_str(), entry);
+            let announced = catch_now(&self.metrics, "announcements", || listener.on_entry(room.as_str(), entry));
+            if announced.is_none() {
+                listener.on_subscribed(room.as_str());
+            }
         }
         Ok(Receipt { id, duplicate: false })
     }

@@ -80,7 +80,7 @@ impl Redis {
             retention,
             publish: Script::new(include_str!("redis/publish.lua")),
             read: Script::new(include_str!("redis/read.lua")),
-            connections: Arc::new(ThreadConnections::new(client.clone())),
+            connections: Arc::new(ThreadConnections::new(client.clone(), metrics.clone())),
             read_pool,
             pubsub: PubSub::new(client, keys, metrics),
         })

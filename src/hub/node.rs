@@ -19,6 +19,7 @@ use crate::bus::{Bus, Entry, Listener, LogPage, PresenceEntry, PublishError, Rec
 use crate::chat::{Draft, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse;
+use crate::supervise::supervise;
 
 /// How long a room without subscribers stays in memory, so that reloading a page does not read its log again.
 const UNUSED_ROOM_TTL: Duration = Duration::from_secs(3);
@@ -37,6 +38,8 @@ pub struct Hub {
     merged: Mutex<HashMap<Rooms, Weak<MergedRooms>>>,
     /// When the store last responded; `None` while announcements arrive.
     disconnected_since: Mutex<Option<Instant>>,
+    /// Since when the rooms are not checked, after a panic.
+    unchecked_since: Mutex<Option<Instant>>,
     drain: Arc<Drain>,
     placement: Placement,
 }
@@ -58,6 +61,7 @@ impl Hub {
             rooms: Mutex::default(),
             merged: Mutex::default(),
             disconnected_since: Mutex::default(),
+            unchecked_since: Mutex::default(),
             drain: Arc::default(),
             placement: Placement::default(),
         })
@@ -153,12 +157,44 @@ impl Hub {
 
     /// Checks the rooms regularly for as long as the hub exists: reports outages, updates presence, and removes rooms
     /// that are no longer used.
-    pub async fn run_ticks(hub: Weak<Hub>) {
+    pub async fn run_ticks(self: Arc<Self>) {
+        let (metrics, hub) = (self.streams.metrics.clone(), Arc::downgrade(&self));
+        drop(self);
+        let failing = hub.clone();
+        let run = async move || Self::tick_regularly(hub.clone()).await;
+        let on_panic = move || {
+            if let Some(hub) = failing.upgrade() {
+                hub.on_ticks_failing(Instant::now());
+            }
+        };
+        supervise(metrics, "ticks", run, on_panic).await;
+    }
+
+    async fn tick_regularly(hub: Weak<Hub>) {
         let mut ticks = tokio::time::interval(TICK_INTERVAL);
         loop {
             ticks.tick().await;
             let Some(hub) = hub.upgrade() else { return };
             hub.tick(Instant::now());
+            hub.on_ticks_running();
+        }
+    }
+
+    /// Tells subscribers that their streams are not live, if that has been so for [`OUTAGE_GRACE`]: without ticks they
+    /// would not learn of an outage.
+    fn on_ticks_failing(&self, now: Instant) {
+        let since = *self.unchecked_since.lock().get_or_insert(now);
+        if now - since >= OUTAGE_GRACE {
+            for room in self.all_rooms() {
+                room.log().start_catching_up(since);
+                room.report_outage(now - OUTAGE_GRACE);
+            }
+        }
+    }
+
+    fn on_ticks_running(&self) {
+        if self.unchecked_since.lock().take().is_some() {
+            self.all_rooms().into_iter().for_each(Room::spawn_catch_up);
         }
     }
 
@@ -184,7 +220,8 @@ impl Hub {
         }
         all_merged.retain(|_, merged| merged.strong_count() > 0);
         let rooms = names.iter().map(|name| self.enter_room(name)).collect();
-        let merged = MergedRooms::new(names.clone(), rooms, self.room_context.node_bytes.clone());
+        let merged =
+            MergedRooms::new(names.clone(), rooms, self.room_context.node_bytes.clone(), &self.streams.metrics);
         all_merged.insert(names.clone(), Arc::downgrade(&merged));
         Source::Merged(merged)
     }

@@ -19,6 +19,7 @@ use crate::bus::{Bus, Entry, LogPage, PresenceStore, Span, Unavailable};
 use crate::chat::{Id, Name, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse::GapReason;
+use crate::supervise::{catch, supervise};
 use log_tail::{AnnouncementOutcome, LogTail, StalePage};
 use presence::Presence;
 use resume_burst::ResumeBurst;
@@ -116,7 +117,7 @@ impl Room {
         self.presence.on_reconnected();
         let number = self.subscriptions.fetch_add(1, Ordering::SeqCst) + 1;
         self.subscription.store(number, Ordering::SeqCst);
-        tokio::spawn(self.catch_up());
+        self.spawn_catch_up();
     }
 
     /// Notes that announcements no longer arrive; `since` is when the store last responded.
@@ -131,7 +132,7 @@ impl Room {
         match outcome {
             AnnouncementOutcome::Applied => self.notify_changed(),
             AnnouncementOutcome::Ignored => {}
-            AnnouncementOutcome::OutOfOrder => drop(tokio::spawn(self.catch_up())),
+            AnnouncementOutcome::OutOfOrder => self.spawn_catch_up(),
         }
     }
 
@@ -186,7 +187,7 @@ impl Room {
         if self.resume_burst.lock().take_due_check(now) {
             let room = self.clone();
             tokio::spawn(async move {
-                if room.read_log(room.reads_started()).await.is_err() {
+                if catch(&room.context.metrics, "room", room.read_log(room.reads_started())).await != Some(Ok(())) {
                     room.resume_burst.lock().retry_check();
                 }
             });
@@ -197,6 +198,13 @@ impl Room {
     pub async fn read_for_subscriber(&self, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
         self.context.metrics.log_reads.with_label_values(&["subscriber"]).inc();
         self.context.bus.read(self.name(), span, limit).await
+    }
+
+    /// Starts to read the log, in a task of its own.
+    pub fn spawn_catch_up(self: Arc<Self>) {
+        let (metrics, room) = (self.context.metrics.clone(), self.clone());
+        let run = async move || room.clone().catch_up().await;
+        tokio::spawn(supervise(metrics, "room", run, move || self.log().start_catching_up(Instant::now())));
     }
 
     /// Reads the log until the frames are in sync, or until announcements no longer arrive.
@@ -297,7 +305,10 @@ impl Room {
         };
         if let Some(entry) = self.presence.next_announcement(now) {
             let room = self.clone();
-            tokio::spawn(async move { room.presence.on_reply(store.announce(room.name(), &entry).await.ok()) });
+            tokio::spawn(async move {
+                let reply = catch(&room.context.metrics, "presence", store.announce(room.name(), &entry)).await;
+                room.presence.on_reply(reply.and_then(Result::ok));
+            });
         }
     }
 

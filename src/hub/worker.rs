@@ -19,6 +19,8 @@ use super::subscriber::Subscriber;
 use super::subscriber::end_reason::EndReason;
 use super::subscriber::start::{Start, SubscribeRequest};
 use crate::chat::Rooms;
+use crate::metrics::Metrics;
+use crate::supervise::{catch, supervise};
 
 /// The subscribers of one thread. It never leaves that thread.
 pub struct Worker {
@@ -33,12 +35,17 @@ impl Worker {
         hub.prepare_thread();
         let worker = Rc::new(Self { hub, fanouts: RefCell::default() });
         let receiver = worker.clone();
-        spawn_local(async move {
+        let receive = async move || {
             while let Some(handoff) = handoffs.recv().await {
                 receiver.accept(handoff);
             }
-        });
+        };
+        spawn_local(supervise(worker.metrics().clone(), "handoffs", receive, || {}));
         worker
+    }
+
+    fn metrics(&self) -> &Arc<Metrics> {
+        &self.hub.stream_context().metrics
     }
 
     /// Serves a subscribe request until its stream ends, on this worker or on the one where it is placed.
@@ -62,7 +69,7 @@ impl Worker {
     /// Lets a subscriber start or catch up in a task of its own. Then it joins the fan-out of its source.
     fn catch_up(self: &Rc<Self>, mut subscriber: Subscriber, start: Option<Start>) {
         let worker = self.clone();
-        spawn_local(async move {
+        let catch_up = async move {
             let (drain, expires_at) = (worker.hub.drain_signal().clone(), subscriber.expires_at);
             let result = tokio::select! {
                 result = until_live(&mut subscriber, start) => result,
@@ -73,7 +80,10 @@ impl Worker {
                 Ok(()) => worker.join_fanout(subscriber),
                 Err(reason) => subscriber.end(reason),
             }
-        });
+        };
+        let metrics = self.metrics().clone();
+        // After a panic the stream ends, and its client resumes.
+        spawn_local(async move { catch(&metrics, "stream", catch_up).await });
     }
 
     fn join_fanout(self: &Rc<Self>, subscriber: Subscriber) {
@@ -92,7 +102,9 @@ impl Worker {
         let worker = self.clone();
         let on_lagging = move |subscriber| worker.catch_up(subscriber, None);
         let (context, drain) = (self.hub.stream_context().clone(), self.hub.drain_signal().clone());
-        Fanout::new(context, drain, source, queue, on_lagging).run().await;
+        let fanout = Fanout::new(context, drain, source, queue, on_lagging);
+        // After a panic all its streams end, since half a frame may have been written, and their clients resume.
+        let _ = catch(self.metrics(), "fanout", fanout.run()).await;
         // The next subscriber starts a new fan-out. None is lost: there was no await since the queue was empty.
         self.fanouts.borrow_mut().remove(&names);
     }

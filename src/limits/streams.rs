@@ -149,11 +149,16 @@ impl StreamLimiter {
             self.usage.lock().share_again();
             return Ok(());
         }
+        self.decide_alone();
+        Err(Unavailable)
+    }
+
+    /// Gives permits to all that wait for the store, and to those that come, until the store responds again.
+    pub fn decide_alone(self: &Arc<Self>) {
         let waiting = self.usage.lock().decide_alone();
         for reservation in waiting {
             self.settle(reservation, reservation.wanted);
         }
-        Err(Unavailable)
     }
 
     /// Gives permits to the oldest requests of an address, as many as were granted, and none to the others.

@@ -66,6 +66,11 @@ impl Problem {
         Self { retry_after: Some(2), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
+    /// 500: the handler panicked.
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This node failed to handle the request. Try again.")
+    }
+
     /// Attaches the submitted message.
     pub(super) fn with_submitted(self, fields: Fields) -> Self {
         Self { submitted: Some(Box::new(fields)), ..self }
@@ -118,6 +123,10 @@ impl fmt::Display for Problem {
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
         self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.json_response()
     }
 }
 

@@ -13,6 +13,7 @@ use super::error::Problem;
 use super::negotiation::prefers_html;
 use super::pages;
 use super::state::AppState;
+use crate::supervise::catch;
 
 /// Calls the next service and completes its response.
 pub(crate) async fn finish(
@@ -20,7 +21,13 @@ pub(crate) async fn finish(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<AnswerBody>, actix_web::Error> {
     let owed = req.conn_data::<Connection>().map(Connection::owe_answer);
-    let mut response = next.call(req).await?.map_into_boxed_body();
+    let metrics = req.app_data::<Data<AppState>>().map(|state| state.metrics.clone());
+    let response = next.call(req);
+    let response = match &metrics {
+        Some(metrics) => catch(metrics, "request", response).await.ok_or_else(Problem::internal)?,
+        None => response.await,
+    };
+    let mut response = response?.map_into_boxed_body();
     let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
     if let Some(problem) = problem {
         let with_body = problem_response(problem, response.request());

@@ -43,12 +43,16 @@ pub(super) async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, P
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
     }
     // A later outage leaves the status at 200: another node would not reach the store either, and
-    // subscribers keep their streams and cursors here.
-    Ok(plain_text(if state.hub.is_connected() {
-        "ready\n"
-    } else {
-        "ready, but the message store is unreachable\n"
-    }))
+    // subscribers keep their streams and cursors here. So does a panic.
+    let mut text = "ready".to_owned();
+    if !state.hub.is_connected() {
+        text += ", but the message store is unreachable";
+    }
+    let failing = state.metrics.failing_tasks();
+    if !failing.is_empty() {
+        text += &format!(", but these parts failed and were started again: {}", failing.join(", "));
+    }
+    Ok(plain_text(text + "\n"))
 }
 
 /// Handles `GET /metrics`: Prometheus' text format.
@@ -64,9 +68,9 @@ pub(super) async fn robots() -> HttpResponse {
     plain_text("User-agent: *\nDisallow: /\n")
 }
 
-fn plain_text(text: &'static str) -> HttpResponse {
+fn plain_text(text: impl Into<String>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(text)
+        .body(text.into())
 }

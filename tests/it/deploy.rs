@@ -7,6 +7,7 @@ mod platforms;
 mod proxy_configs;
 mod rolling_restart;
 mod shutdown;
+mod supervision;
 
 use crate::support::Node;
 

@@ -15,6 +15,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::error::CallError;
+use crate::metrics::Metrics;
+use crate::supervise::supervise;
 
 /// How long a command waits for a connection that is being established. Together with [`RESPONSE_TIMEOUT`] it stays
 /// below the 2 s that a call of the bus may take.
@@ -44,6 +46,7 @@ const PIPELINE_DEPTH: usize = 1024;
 /// The connections for commands, one for each thread: a post is published from the thread that took its request.
 pub struct ThreadConnections {
     client: Client,
+    metrics: Arc<Metrics>,
     by_thread: ThreadLocal<Mutex<KeptConnection>>,
 }
 
@@ -55,8 +58,8 @@ struct KeptConnection {
 
 impl ThreadConnections {
     /// Creates an empty set. Each thread connects in [`connect`](Self::connect) or with its first command.
-    pub fn new(client: Client) -> Self {
-        Self { client, by_thread: ThreadLocal::new() }
+    pub fn new(client: Client, metrics: Arc<Metrics>) -> Self {
+        Self { client, metrics, by_thread: ThreadLocal::new() }
     }
 
     /// Runs a script.
@@ -72,7 +75,7 @@ impl ThreadConnections {
     }
 
     fn of_thread(&self) -> KeptConnection {
-        let open = || KeptConnection::open(self.client.clone());
+        let open = || KeptConnection::open(self.client.clone(), self.metrics.clone());
         let mut kept = self.by_thread.get_or(|| Mutex::new(open())).lock();
         if kept.current.has_changed().is_err() {
             // A thread that ended had this slot before, and the task that kept its connection ended with its runtime.
@@ -84,9 +87,11 @@ impl ThreadConnections {
 
 impl KeptConnection {
     /// Connects, and reconnects for as long as the receiver is held.
-    fn open(client: Client) -> Self {
+    fn open(client: Client, metrics: Arc<Metrics>) -> Self {
         let (sender, current) = watch::channel(None);
-        tokio::spawn(async move {
+        let sender = Arc::new(sender);
+        let lost = sender.clone();
+        let run = async move || {
             while !sender.is_closed() {
                 let broken = Arc::new(Notify::new());
                 let connection = connect(&client, notify_when_broken(&broken)).await;
@@ -96,7 +101,8 @@ impl KeptConnection {
                 }
                 sender.send_replace(None);
             }
-        });
+        };
+        tokio::spawn(supervise(metrics, "connection", run, move || drop(lost.send_replace(None))));
         Self { current }
     }
 

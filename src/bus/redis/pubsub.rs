@@ -21,6 +21,7 @@ use super::connection::{self, PING_INTERVAL};
 use super::keys::Keys;
 use crate::bus::log::Listener;
 use crate::metrics::Metrics;
+use crate::supervise::{catch_now, supervise};
 
 /// Channels per command. The response to more of them would delay announcements.
 const CHANNELS_PER_COMMAND: usize = 512;
@@ -75,7 +76,9 @@ impl PubSub {
     /// Sets the listener and begins to connect.
     pub fn start(&self, listener: Weak<dyn Listener>) {
         if self.0.listener.set(listener).is_ok() {
-            tokio::spawn(self.0.clone().run());
+            let (shared, lost) = (self.0.clone(), self.0.clone());
+            let run = async move || shared.clone().run().await;
+            tokio::spawn(supervise(self.0.metrics.clone(), "announcements", run, move || lost.on_lost(Instant::now())));
         }
     }
 
@@ -109,12 +112,17 @@ impl Shared {
         }
     }
 
+    fn on_lost(&self, last_response: Instant) {
+        self.metrics.store_connected.set(0);
+        self.notify(|listener| listener.on_disconnected(last_response));
+    }
+
     /// Connects, and reconnects for as long as the listener exists.
     async fn run(self: Arc<Self>) {
-        let mut first = true;
+        let mut first = !self.was_reached.load(Ordering::Relaxed);
         let mut last_response = Instant::now();
         while self.listener.get().is_some_and(|listener| listener.strong_count() > 0) {
-            self.notify(|listener| listener.on_disconnected(last_response));
+            self.on_lost(last_response);
             let broken = Arc::new(Notify::new());
             let mut connection = self.connect(first, &broken).await;
             first = false;
@@ -122,7 +130,6 @@ impl Shared {
                 last_response = self.maintain(&mut connection) => last_response,
                 () = broken.notified() => Instant::now(),
             };
-            self.metrics.store_connected.set(0);
             tracing::warn!("lost the connection to Redis; reconnecting");
         }
     }
@@ -131,9 +138,13 @@ impl Shared {
         let generation = self.channels.lock().start_generation();
         let warning = tokio::spawn(warn_if_unreachable(first));
         let (shared, broken) = (self.clone(), broken.clone());
-        let on_push = move |push: PushInfo| match push.kind {
-            PushKind::Disconnection => broken.notify_one(),
-            _ => shared.on_push(generation, push),
+        let on_push = move |push: PushInfo| {
+            let is_lost = push.kind == PushKind::Disconnection;
+            let handled = catch_now(&shared.metrics, "announcements", || shared.on_push(generation, push));
+            // After a panic, too, the logs have to be read again.
+            if is_lost || handled.is_none() {
+                broken.notify_one();
+            }
         };
         let mut connection = connection::connect(&self.client, on_push).await;
         warning.abort();

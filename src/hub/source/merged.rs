@@ -18,7 +18,9 @@ use crate::chat::{Cursor, Rooms};
 use crate::hub::room::RoomGuard;
 use crate::hub::room::buffer::{Frame, FrameBuffer, Position};
 use crate::hub::room::log_tail::LogTail;
+use crate::metrics::Metrics;
 use crate::sse;
+use crate::supervise::supervise;
 
 /// Missed frames that are encoded at once for one subscriber.
 const MISSED_PER_LOOKUP: usize = 250;
@@ -48,19 +50,32 @@ struct MergeProgress {
     next: Option<Position>,
     live: bool,
     in_sync: bool,
+    /// Whether merging has panicked and was not started anew yet.
+    failing: bool,
 }
 
 impl MergedRooms {
     /// Begins to merge the frames of some rooms. `node_bytes` counts the bytes of all buffers of the node.
-    pub fn new(names: Rooms, rooms: Vec<RoomGuard>, node_bytes: Arc<AtomicUsize>) -> Arc<Self> {
+    pub fn new(names: Rooms, rooms: Vec<RoomGuard>, node_bytes: Arc<AtomicUsize>, metrics: &Arc<Metrics>) -> Arc<Self> {
         let live = rooms.iter().all(|room| room.log().buffer().live);
         let frames = MergedFrames {
             buffer: FrameBuffer::new(live, node_bytes),
             cursor: Cursor::zero(rooms.len()),
-            progress: vec![MergeProgress { next: None, live, in_sync: false }; rooms.len()],
+            progress: vec![MergeProgress { next: None, live, in_sync: false, failing: false }; rooms.len()],
         };
         Arc::new_cyclic(|merged: &Weak<Self>| {
-            let merge = |(index, room): (usize, &RoomGuard)| merge_changes(merged.clone(), index, room.changes());
+            let merge = |(index, room): (usize, &RoomGuard)| {
+                let (changes, failing) = (room.changes(), merged.clone());
+                let merged = merged.clone();
+                // A clone has seen what this receiver has: nothing. So a second run begins by merging.
+                let run = async move || merge_changes(&merged, index, changes.clone()).await;
+                let on_panic = move || {
+                    if let Some(merged) = failing.upgrade() {
+                        merged.restart(index);
+                    }
+                };
+                supervise(metrics.clone(), "merging", run, on_panic)
+            };
             let tasks = rooms.iter().enumerate().map(merge).collect();
             Self { names, rooms, frames: Mutex::new(frames), changed: watch::Sender::new(()), _tasks: tasks }
         })
@@ -149,7 +164,19 @@ impl MergedRooms {
     }
 
     fn merge_room(&self, index: usize) {
-        self.frames().append_new(index, &self.names, &self.rooms[index].log());
+        let mut frames = self.frames();
+        frames.progress[index].failing = false;
+        frames.append_new(index, &self.names, &self.rooms[index].log());
+        drop(frames);
+        self.notify_changed();
+    }
+
+    /// Merges a room from its end on, after a panic that may have left it half merged: all positions are invalidated.
+    fn restart(&self, index: usize) {
+        let mut frames = self.frames();
+        frames.progress[index].failing = true;
+        frames.start(index, &self.rooms[index].log());
+        drop(frames);
         self.notify_changed();
     }
 
@@ -186,7 +213,7 @@ impl MergedFrames {
         }
         let progress = &mut self.progress[index];
         let has_caught_up = log.is_in_sync() && !progress.in_sync;
-        (progress.live, progress.in_sync) = (log.buffer().live, log.is_in_sync());
+        (progress.live, progress.in_sync) = (log.buffer().live && !progress.failing, log.is_in_sync());
         if has_caught_up {
             // The pages that the room missed were merged one by one before.
             self.buffer.mark_burst();
@@ -221,7 +248,7 @@ fn advance(cursor: &mut Cursor, index: usize, frame: &Frame) {
 }
 
 /// Merges a room's frames as they arrive, for as long as the merged rooms exist.
-async fn merge_changes(merged: Weak<MergedRooms>, index: usize, mut changes: watch::Receiver<()>) {
+async fn merge_changes(merged: &Weak<MergedRooms>, index: usize, mut changes: watch::Receiver<()>) {
     while changes.changed().await.is_ok() {
         let Some(merged) = merged.upgrade() else { return };
         merged.merge_room(index);

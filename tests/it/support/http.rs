@@ -75,6 +75,11 @@ impl Answer {
         answer.json()["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Returns the id of a message if it was acknowledged.
+    pub fn id_if_stored(self) -> Option<String> {
+        (self.status == 200).then(|| self.id())
+    }
+
     /// Checks an error for programs (RFC 9457), which must have all four members, and returns its `detail`.
     #[track_caller]
     pub fn problem(self, status: u16) -> String {

@@ -7,8 +7,14 @@ use crate::support::repository::{File, files, sources};
 
 /// The top-level modules from the ground up. A module uses only those of lower layers; modules of one layer do not use
 /// each other.
-const LAYERS: [&[&str]; 6] =
-    [&["chat"], &["sse", "bus"], &["hub", "limits"], &["web"], &["server", "doctor"], &["main", "lib"]];
+const LAYERS: [&[&str]; 6] = [
+    &["chat", "supervise"],
+    &["sse", "bus"],
+    &["hub", "limits"],
+    &["web"],
+    &["server", "doctor"],
+    &["main", "lib"],
+];
 
 /// Modules that every other may use, and that use only the lowest layer.
 const LEAVES: [&str; 2] = ["config", "metrics"];

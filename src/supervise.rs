@@ -1,0 +1,146 @@
+//! Keeps a panic from ending more than what it happened in: it is logged and counted, and a task is started anew.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use tokio::time::sleep;
+
+use crate::metrics::Metrics;
+
+/// The pause after the first panic of a task. It doubles with each that follows.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause, and how long a task has to run for its next pause to be the first again.
+const MAX_PAUSE: Duration = Duration::from_secs(4);
+
+/// Runs a task until it returns, and starts it anew after a panic. `on_panic` is called before the pause: it passes on
+/// what waits for the task, and prepares what the panic may have left unfinished.
+///
+/// `task` is one of [`TASKS`](crate::metrics::TASKS).
+pub async fn supervise(
+    metrics: Arc<Metrics>,
+    task: &'static str,
+    mut run: impl AsyncFnMut(),
+    mut on_panic: impl FnMut(),
+) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let started = Instant::now();
+        if catch(&metrics, task, run()).await.is_some() {
+            return;
+        }
+        let _ = panic::catch_unwind(AssertUnwindSafe(&mut on_panic)).map_err(|_| count(&metrics, task));
+        if started.elapsed() >= MAX_PAUSE {
+            pause = FIRST_PAUSE;
+        }
+        // Drawn at random, so that tasks that failed together do not start together.
+        sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+        pause = MAX_PAUSE.min(2 * pause);
+    }
+}
+
+/// Awaits a future. Returns `None` if it panicked.
+pub async fn catch<T>(metrics: &Metrics, task: &'static str, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let polling = poll_fn(|context| {
+        fault::check(task);
+        future.as_mut().poll(context)
+    });
+    let result = AssertUnwindSafe(polling).catch_unwind().await;
+    result.map_err(|_| count(metrics, task)).ok()
+}
+
+/// Calls a function. Returns `None` if it panicked.
+pub fn catch_now<T>(metrics: &Metrics, task: &'static str, function: impl FnOnce() -> T) -> Option<T> {
+    let function = || {
+        fault::check(task);
+        function()
+    };
+    panic::catch_unwind(AssertUnwindSafe(function)).map_err(|_| count(metrics, task)).ok()
+}
+
+fn count(metrics: &Metrics, task: &'static str) {
+    metrics.count_panic(task);
+    tracing::error!(task, "a task of this node panicked and ended; please report it with the line before");
+}
+
+/// Logs each panic with its place in the source, instead of writing it to standard error.
+pub fn log_panics() {
+    panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
+        let at = info.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(at, "panicked: {}", constant_text(info.payload()));
+    }));
+}
+
+/// Returns the text of a panic if it is a constant. Any other may contain that of a message.
+fn constant_text(payload: &dyn Any) -> &'static str {
+    payload
+        .downcast_ref::<&'static str>()
+        .copied()
+        .unwrap_or("(the text may contain that of a message)")
+}
+
+/// Panics on demand, in debug builds alone: with `TINY_CHAT_PANIC=TASK:FILE` a task panics while the file exists.
+#[cfg(debug_assertions)]
+mod fault {
+    use std::env;
+    use std::path::Path;
+    use std::sync::LazyLock;
+
+    static FAULT: LazyLock<Option<(String, String)>> = LazyLock::new(|| {
+        let fault = env::var("TINY_CHAT_PANIC").ok()?;
+        fault.split_once(':').map(|(task, file)| (task.to_owned(), file.to_owned()))
+    });
+
+    pub fn check(task: &str) {
+        if let Some((failing, file)) = &*FAULT
+            && failing == task
+        {
+            assert!(!Path::new(file).exists(), "TINY_CHAT_PANIC");
+        }
+    }
+}
+
+#[cfg(not(debug_assertions))]
+mod fault {
+    pub fn check(_: &str) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_started_anew_until_it_returns() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let (mut runs, mut recoveries) = (0, 0);
+        let run = async || {
+            runs += 1;
+            assert!(runs > 2, "on purpose");
+        };
+        supervise(metrics.clone(), "ticks", run, || recoveries += 1).await;
+        assert_eq!((runs, recoveries), (3, 2));
+        assert!(metrics.render().contains("tiny_chat_task_panics_total{task=\"ticks\"} 2"));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_keeps_panicking_pauses_and_is_reported() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let mut starts = 0;
+        let run = async || {
+            starts += 1;
+            panic!("on purpose");
+        };
+        let failing = supervise(metrics.clone(), "ticks", run, || panic!("on purpose, too"));
+        assert!(timeout(3 * FIRST_PAUSE, failing).await.is_err());
+        assert!((2..=5).contains(&starts), "{starts} starts");
+        assert_eq!(metrics.failing_tasks(), ["ticks"]);
+    }
+}
