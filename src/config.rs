@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use clap::{Args, ValueEnum};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -151,9 +151,16 @@ fn parse_proxies(text: &str) -> Result<List<IpNet>, String> {
         // Client addresses are compared in their canonical form: ::ffff:10.0.0.1 is 10.0.0.1.
         let address = item.parse().map(|address: IpAddr| IpNet::from(address.to_canonical()));
         address
-            .or_else(|_| item.parse())
+            .or_else(|_| item.parse().map(canonical_block))
             .map_err(|_| format!("{item:?} is not an address or a CIDR block, such as 10.0.0.0/8"))
     })
+}
+
+/// Returns a block of IPv4 addresses that is written as one of IPv6 in its own form.
+fn canonical_block(block: IpNet) -> IpNet {
+    let IpNet::V6(v6) = block else { return block };
+    let v4 = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
+    v4.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok()).map_or(block, IpNet::V4)
 }
 
 /// Parses origins as browsers serialize them (WHATWG HTML § 7.1.1): scheme, host and, if it is not the default, port.

@@ -146,9 +146,14 @@ impl ConnectionIo {
         Look::Passable(passable)
     }
 
-    /// Looks at what was held back, as far as it belongs to the current request and is new.
+    /// Returns true if what was held back belongs to the current request and was not looked at.
+    fn holds_new_input(&self) -> bool {
+        matches!(&self.expected, Expected::Head(head) if head.searched() < self.input.len())
+    }
+
+    /// Looks at what was held back.
     fn look_at_input(&mut self) {
-        while matches!(&self.expected, Expected::Head(head) if head.searched() < self.input.len()) {
+        while self.holds_new_input() {
             let mut input = std::mem::take(&mut self.input);
             match self.look_at(&mut input) {
                 Look::Passable(passable) => (self.input, self.passable) = (input, passable),
@@ -335,7 +340,7 @@ impl AsyncWrite for ConnectionIo {
         let this = self.get_mut();
         this.shared.advance(Answer::Encoded, Answer::Written);
         this.begin_next_request();
-        if !this.input.is_empty() && this.shared.answer.get() == Answer::NotOwed {
+        if this.holds_new_input() {
             cx.waker().wake_by_ref(); // a request was held back
         }
         Poll::Ready(Ok(()))

@@ -11,8 +11,11 @@ use tokio::net::TcpStream;
 
 use super::end_reason::EndReason;
 
-/// The most bytes of unexpected input that are discarded at once.
+/// How many bytes of unexpected input are discarded with one system call.
 const DISCARD_BYTES: usize = 512;
+
+/// How often that is done at one look: a client that sends more than 1 MiB in between is ended.
+const MAX_DISCARDS: usize = 2048;
 
 /// A socket, and the rest of a frame that it has taken in part.
 pub struct Connection {
@@ -79,12 +82,16 @@ impl Connection {
 
     /// Discards input, of which a subscriber has none to send, and notices that the client closed the connection.
     pub fn check_closed(&self) -> Result<(), EndReason> {
-        match self.socket.try_read(&mut [0; DISCARD_BYTES]) {
-            Ok(0) => Err(EndReason::Closed),
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(_) => Err(EndReason::Closed),
+        let mut discarded = [0; DISCARD_BYTES];
+        // The end comes after all input.
+        for _ in 0..MAX_DISCARDS {
+            match self.socket.try_read(&mut discarded) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Ok(0) | Err(_) => break,
+            }
         }
+        Err(EndReason::Closed)
     }
 
     /// Closes the connection. If there is a last frame, first writes what is unsent and then that frame, as far as the

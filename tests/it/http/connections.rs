@@ -28,9 +28,8 @@ fn is_open(socket: &TcpStream) -> bool {
     matches!(socket.try_read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
-/// Sends a byte twice a second until the node closes the connection. Returns how long that took, and what it answered.
-async fn drip(mut socket: TcpStream, byte: &str) -> (Duration, String) {
-    let start = Instant::now();
+/// Sends a byte twice a second until the node closes the connection. Returns what it answered.
+async fn drip(mut socket: TcpStream, byte: &str) -> String {
     let mut answer = Vec::new();
     let dripping = async {
         loop {
@@ -41,7 +40,7 @@ async fn drip(mut socket: TcpStream, byte: &str) -> (Duration, String) {
         }
     };
     within(DEADLINE, "the end of a slow request", dripping).await;
-    (start.elapsed(), String::from_utf8(answer).expect("text"))
+    String::from_utf8(answer).expect("text")
 }
 
 /// The head of each request of a connection may take 5 s, its body 10 s.
@@ -53,27 +52,24 @@ async fn slow_requests_end_at_their_deadlines() {
     let half = "GET /everyone HTTP/1.1\r\nCookie: ";
     let cases = [(half, 5, "408"), (post, 10, "408"), (chunked, 10, "200")];
     let mut idle = connect(&node).await;
-    let after_another = cases.iter().map(|case| (HEALTH, case));
-    let all =
-        cases
-            .iter()
-            .map(|case| ("", case))
-            .chain(after_another)
-            .map(async |(before, (begin, seconds, status))| {
-                let mut socket = connect(&node).await;
-                if !before.is_empty() {
-                    send(&mut socket, before).await;
-                    assert_eq!(Answer::read_from(&mut socket).await.text(), "ok\n");
-                }
-                send(&mut socket, begin).await;
-                let (took, answer) = drip(socket, "x").await;
-                assert!(took >= Duration::from_secs(*seconds), "{begin:?} ended after {took:?}");
-                assert!(took < Duration::from_secs(seconds + 5), "{begin:?} ended after {took:?}");
-                assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{begin:?}: {answer}");
-                assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{begin:?}: {answer}");
-                assert!(*status == "200" || answer.contains("application/problem+json"), "{answer}");
-            });
+    let first_or_second = cases.iter().flat_map(|case| ["", HEALTH].map(|before| (before, case)));
+    let all = first_or_second.map(async |(before, (begin, seconds, status))| {
+        let mut socket = connect(&node).await;
+        let start = Instant::now();
+        send(&mut socket, &format!("{before}{begin}")).await;
+        if !before.is_empty() {
+            assert_eq!(Answer::read_from(&mut socket).await.text(), "ok\n");
+        }
+        let (answer, took) = (drip(socket, "x").await, start.elapsed());
+        assert!(took >= Duration::from_secs(*seconds), "{begin:?} ended after {took:?}");
+        assert!(took < Duration::from_secs(seconds + 5), "{begin:?} ended after {took:?}");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{begin:?}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{begin:?}: {answer}");
+        assert!(*status == "200" || answer.contains("application/problem+json"), "{answer}");
+    });
     join_all(all).await;
+    let busy = node.metric("process_cpu_seconds_total").await.expect("a metric");
+    assert!(busy < 1.5, "waiting for the rest of a request took {busy} s of CPU time");
     // Idleness is allowed for longer than any of these.
     send(&mut idle, HEALTH).await;
     assert_eq!(Answer::read_from(&mut idle).await.text(), "ok\n");
@@ -118,6 +114,19 @@ async fn trusted_proxies_have_any_number_of_connections() {
         }
         assert!(sockets.iter().all(is_open), "{option:?}");
     }
+}
+
+/// A subscriber has nothing to send; what it sends all the same must not hide that it leaves.
+#[tokio::test]
+async fn the_end_of_a_talkative_subscriber_is_noticed() {
+    let node = Node::start(&[("HEARTBEAT", "1")]).await;
+    let mut socket = connect(&node).await;
+    send(&mut socket, "GET /subscribe/lobby HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    expect_stream(&mut socket).await;
+    send(&mut socket, &"x".repeat(200_000)).await;
+    socket.shutdown().await.expect("the node reads");
+    let open = async || node.metric("tiny_chat_streams_open").await;
+    eventually("the end of the stream", async || (open().await == Some(0.0)).then_some(())).await;
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ async fn healthz_is_200_even_without_redis() {
 /// As JSON, `/healthz` tells an operator how the node sees clients behind a proxy.
 #[tokio::test]
 async fn healthz_as_json_reports_the_client_address() {
-    let trusting = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    // A block of IPv4, written as one of IPv6.
+    let trusting = Node::start(&[("TRUSTED_PROXIES", "::ffff:127.0.0.0/104")]).await;
     let plain = Node::start(&[]).await;
     for (node, forwarded, seen) in [
         (&plain, None, json!({ "status": "ok", "client": "127.0.0.1", "proxied": false, "forwarded": false })),
