@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 pub use error::{PublishError, Unavailable};
 pub use limits::{LimitStore, PROCESS_TTL, Rate, StreamReservation};
 pub use log::{Bus, Entry, Listener, LogPage, Receipt, Retention, Span, unix_ms};
-pub use presence::{PRESENCE_TTL, PresenceEntry, PresenceStore};
+pub use presence::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence};
 pub use redis::announcement;
 
 /// The stores of a node, all in the same Redis or in the memory of this process.

@@ -6,7 +6,10 @@
 //! - `room/buffer.rs`: a ring of encoded frames
 //! - `room/gap.rs`: whether a stream continues without loss after an id; pure
 //! - `room/log_tail.rs`: the frames of a room, and whether they are in sync with its log; no I/O
+//! - `room/agenda.rs`: the rooms that the next tick has to look at
+//! - `room/processes.rs`: which processes that share the store are alive
 //! - `room/presence.rs`: the subscribers of a room and their names, over all nodes; no I/O
+//! - `room/shared_presence.rs`: keeps the presence of a room in sync with the store
 //! - `room/resume_burst.rs`: whether resuming subscribers are checked against the log or memory; pure
 //! - `room.rs`: keeps a room in sync with the store
 //! - `source.rs`, `source/merged.rs`: what a subscriber reads, one room or several merged into one buffer;

@@ -8,9 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::error::Unavailable;
 use crate::chat::RoomName;
 
-/// How long a presence entry is valid unless it is announced again: the subscribers of a crashed node disappear after
-/// this time.
+/// How long a presence entry is valid after its announcement. After that, it is valid while its process is listed as
+/// alive, or until it is announced again.
 pub const PRESENCE_TTL: Duration = Duration::from_secs(24);
+
+/// How long a process stays listed as alive unless it is listed again.
+pub const LISTING_TTL: Duration = Duration::from_secs(12);
+
+/// How long an entry is kept that is not announced again, so that entries of processes that crashed do not pile up.
+pub const PRESENCE_RETENTION: Duration = Duration::from_secs(30 * 60);
 
 /// The subscribers of one process in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,19 +29,24 @@ pub struct PresenceEntry {
     pub count: usize,
     /// Their names, HTML-escaped and each once; only the first of them if there are too many.
     pub names: Vec<String>,
+    /// Whether the process is listed while it is alive. One of the version before is not, and repeats its entries.
+    #[serde(default)]
+    pub listed: bool,
 }
 
-/// The presence entries of all processes, by room.
+/// An entry, and for how long it is valid by itself; zero if only while its process is listed.
+pub type StoredPresence = (PresenceEntry, Duration);
+
+/// The presence entries of all processes, by room, and which of the processes are alive.
 #[async_trait]
 pub trait PresenceStore: Send + Sync {
-    /// Stores an entry for [`PRESENCE_TTL`], announces it to every node that listens to the room, and returns the
-    /// entries of all processes, each with its remaining time to live.
-    async fn announce(
-        &self,
-        room: &RoomName,
-        entry: &PresenceEntry,
-    ) -> Result<Vec<(PresenceEntry, Duration)>, Unavailable>;
+    /// Stores an entry, announces it to every node that listens to the room, and returns the entries of all processes.
+    /// It has to be announced again within [`PRESENCE_RETENTION`].
+    async fn announce(&self, room: &RoomName, entry: &PresenceEntry) -> Result<Vec<StoredPresence>, Unavailable>;
 
     /// Returns the entries of all processes.
-    async fn read(&self, room: &RoomName) -> Result<Vec<PresenceEntry>, Unavailable>;
+    async fn read(&self, room: &RoomName) -> Result<Vec<StoredPresence>, Unavailable>;
+
+    /// Returns the processes that are listed as alive, and then lists `process`, if there is one, for [`LISTING_TTL`].
+    async fn list_processes(&self, process: Option<&str>) -> Result<Vec<String>, Unavailable>;
 }

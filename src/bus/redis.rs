@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | `chat:{room}` | stream, expires after `HISTORY_TTL` | the log; an entry has `data`, `node`, and `type` unless it is a message |
 //! | `chat:{room}` | channel | announcements (see [`announcement`]); any other payload is foreign |
-//! | `chat:{room}:present` | hash, expires after 24 s | presence entries by process |
+//! | `chat:{room}:present` | hash, expires after 30 min | presence entries by process |
+//! | `chat:present` | hash, expires after 12 s | the processes with presence entries that are alive, by when they are considered dead |
 //! | `chat:{room}:key:KEY` | string, expires after 10 min | `ID SHA1`: what was published under an idempotency key |
 //! | `chat:rate:ADDRESS` | string, expires when the bucket is full | a client address' token bucket |
 //! | `chat:streams:ADDRESS` | hash, expires after 2 min | a client address' open streams, by process |

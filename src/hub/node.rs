@@ -12,6 +12,8 @@ use super::context::{OUTAGE_GRACE, Pace, StreamContext};
 use super::drain::{DRAIN_STEP, Drain};
 use super::placement::Placement;
 use super::room::presence::PresenceSnapshot;
+use super::room::processes::Processes;
+use super::room::shared_presence;
 use super::room::{Room, RoomContext, RoomGuard};
 use super::source::Source;
 use super::source::merged::MergedRooms;
@@ -19,13 +21,16 @@ use crate::bus::{Bus, Entry, Listener, LogPage, PresenceEntry, PublishError, Rec
 use crate::chat::{Draft, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse;
-use crate::supervise::supervise;
+use crate::supervise::{catch, supervise};
 
 /// How long a room without subscribers stays in memory, so that reloading a page does not read its log again.
 const UNUSED_ROOM_TTL: Duration = Duration::from_secs(3);
 
-/// How often the rooms are checked for outages, presence changes and disuse.
+/// How often the rooms on the agenda are checked for outages, presence changes and disuse.
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often all rooms are checked.
+const CHECK_ALL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The most bytes of a foreign frame: as many as a subscriber may lag behind.
 const MAX_FOREIGN_BYTES: usize = 1 << 20;
@@ -47,11 +52,12 @@ pub struct Hub {
 impl Hub {
     /// Creates the hub of a node. The caller has to attach it to the bus and to run [`Hub::run_ticks`].
     pub fn new(stores: &Stores, node: &str, pace: Pace, metrics: Arc<Metrics>) -> Arc<Self> {
+        // Two nodes may have the same name.
+        let process = format!("{node}~{:016x}", rand::random::<u64>());
         let room_context = RoomContext {
             bus: stores.bus.clone(),
-            presence: stores.presence.clone(),
-            // Two nodes may have the same name.
-            process: format!("{node}~{:016x}", rand::random::<u64>()).into(),
+            processes: Arc::new(Processes::new(process.into(), stores.presence.clone())),
+            agenda: Arc::default(),
             metrics: metrics.clone(),
             node_bytes: Arc::default(),
         };
@@ -69,6 +75,10 @@ impl Hub {
 
     fn bus(&self) -> &Arc<dyn Bus> {
         &self.room_context.bus
+    }
+
+    fn processes(&self) -> &Arc<Processes> {
+        &self.room_context.processes
     }
 
     fn metrics(&self) -> &Metrics {
@@ -106,19 +116,15 @@ impl Hub {
     /// # Errors
     /// If the store is unavailable.
     pub async fn presence(&self, room: &RoomName) -> Result<PresenceSnapshot, Unavailable> {
-        let stored = match &self.room_context.presence {
-            Some(store) => store.read(room).await?,
-            None => Vec::new(),
-        };
-        Ok(match self.room(room.as_str()) {
-            Some(room) => room.presence().snapshot(&stored),
-            None => PresenceSnapshot::of(stored.iter()),
-        })
+        match self.room(room.as_str()) {
+            Some(room) => room.presence().read().await,
+            None => Ok(PresenceSnapshot::of(shared_presence::read(self.processes(), room).await?.iter())),
+        }
     }
 
     /// Returns the name of this process, unique among all that share the store.
     pub fn process(&self) -> Arc<str> {
-        self.room_context.process.clone()
+        self.processes().name().clone()
     }
 
     /// Returns the node's name.
@@ -152,11 +158,11 @@ impl Hub {
         while self.metrics().streams.get() > 0 && !self.drain.is_over() {
             tokio::time::sleep(DRAIN_STEP).await;
         }
-        join_all(self.all_rooms().iter().map(|room| room.withdraw_presence())).await;
+        join_all(self.all_rooms().iter().map(|room| room.presence().withdraw())).await;
     }
 
-    /// Checks the rooms regularly for as long as the hub exists: reports outages, updates presence, and removes rooms
-    /// that are no longer used.
+    /// Looks after the rooms for as long as the hub exists: reports outages, updates presence, and removes rooms that are
+    /// no longer used.
     pub async fn run_ticks(self: Arc<Self>) {
         let (metrics, hub) = (self.streams.metrics.clone(), Arc::downgrade(&self));
         drop(self);
@@ -172,10 +178,17 @@ impl Hub {
 
     async fn tick_regularly(hub: Weak<Hub>) {
         let mut ticks = tokio::time::interval(TICK_INTERVAL);
+        let mut check_all_at = Instant::now();
         loop {
             ticks.tick().await;
-            let Some(hub) = hub.upgrade() else { return };
-            hub.tick(Instant::now());
+            let (Some(hub), now) = (hub.upgrade(), Instant::now()) else {
+                return;
+            };
+            if check_all_at <= now || hub.processes().must_repeat(now) {
+                hub.put_all_on_agenda();
+                check_all_at = now + CHECK_ALL_INTERVAL;
+            }
+            hub.tick(now);
             hub.on_ticks_running();
         }
     }
@@ -198,15 +211,37 @@ impl Hub {
         }
     }
 
-    fn tick(&self, now: Instant) {
-        self.remove_unused_rooms(now - UNUSED_ROOM_TTL);
-        for room in self.all_rooms() {
-            room.report_outage(now - OUTAGE_GRACE);
-            room.update_presence(now);
-            room.check_frames_if_due(now);
+    fn tick(self: &Arc<Self>, now: Instant) {
+        for name in self.room_context.agenda.take() {
+            if let Some(room) = self.room(name.as_str())
+                && !self.remove_if_unused(&room, now - UNUSED_ROOM_TTL)
+            {
+                room.tick(now);
+            }
+        }
+        if self.processes().is_listing_due(now, !self.rooms.lock().is_empty()) {
+            tokio::spawn(self.clone().list_process());
         }
         let bytes = self.room_context.node_bytes.load(Ordering::Relaxed);
         self.metrics().buffered_bytes.set(bytes as i64);
+    }
+
+    /// Lists this process as alive, so that its presence entries stay valid, and sees which others are.
+    async fn list_process(self: Arc<Self>) {
+        let listing = catch(self.metrics(), "presence", self.processes().list_own()).await;
+        let Some(listing) = listing.flatten() else {
+            return;
+        };
+        if listing.was_lost {
+            self.all_rooms().iter().for_each(|room| room.presence().announce_again());
+        }
+        if listing.others_changed {
+            self.put_all_on_agenda();
+        }
+    }
+
+    fn put_all_on_agenda(&self) {
+        self.all_rooms().iter().for_each(|room| self.room_context.agenda.add(room.name()));
     }
 
     /// Returns what a subscriber of these rooms reads, and keeps the rooms in memory while it is held.
@@ -241,14 +276,17 @@ impl Hub {
         guard
     }
 
-    fn remove_unused_rooms(&self, since: Instant) {
+    /// Removes a room if there was no subscriber since then.
+    fn remove_if_unused(&self, room: &Room, since: Instant) -> bool {
         let mut rooms = self.rooms.lock();
-        let unused: Vec<_> = rooms.extract_if(|_, room| room.is_unused_since(since)).collect();
-        self.metrics().rooms.set(rooms.len() as i64);
-        // Under the lock, so that a subscriber that enters one of them next listens after this.
-        for (name, _) in &unused {
-            self.bus().unlisten(name);
+        let is_unused = room.is_unused_since(since);
+        if is_unused {
+            rooms.remove(room.name());
+            self.metrics().rooms.set(rooms.len() as i64);
+            // Under the lock, so that a subscriber that enters the room next listens after this.
+            self.bus().unlisten(room.name());
         }
+        is_unused
     }
 
     fn room(&self, name: &str) -> Option<Arc<Room>> {

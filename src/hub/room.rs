@@ -1,10 +1,13 @@
 //! A room on this node: the tail of its log, kept in sync with the store, and its presence.
 
+pub mod agenda;
 pub mod buffer;
 pub mod gap;
 pub mod log_tail;
 pub mod presence;
+pub mod processes;
 mod resume_burst;
+pub mod shared_presence;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -15,14 +18,17 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
-use crate::bus::{Bus, Entry, LogPage, PresenceStore, Span, Unavailable};
+use super::context::OUTAGE_GRACE;
+use crate::bus::{Bus, Entry, LogPage, Span, Unavailable};
 use crate::chat::{Id, Name, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse::GapReason;
 use crate::supervise::{catch, supervise};
+use agenda::Agenda;
 use log_tail::{AnnouncementOutcome, LogTail, StalePage};
-use presence::Presence;
+use processes::Processes;
 use resume_burst::ResumeBurst;
+use shared_presence::SharedPresence;
 
 /// Entries per page that is read for a room: as many as a subscriber may lag behind, so that most resuming subscribers
 /// find their cursor in memory.
@@ -35,10 +41,10 @@ const ROOM_READ_RETRY_PAUSE: Duration = Duration::from_millis(100);
 pub struct RoomContext {
     /// The rooms' logs.
     pub bus: Arc<dyn Bus>,
-    /// Where presence is announced to other processes, if there are others.
-    pub presence: Option<Arc<dyn PresenceStore>>,
-    /// The name of this process, unique among all that share the store.
-    pub process: Arc<str>,
+    /// The processes that share the presence store.
+    pub processes: Arc<Processes>,
+    /// The rooms that the next tick looks at.
+    pub agenda: Arc<Agenda>,
     pub metrics: Arc<Metrics>,
     /// The bytes of all frame buffers of the node.
     pub node_bytes: Arc<AtomicUsize>,
@@ -60,7 +66,7 @@ pub struct Room {
     /// share the result.
     last_read: tokio::sync::Mutex<u64>,
     resume_burst: Mutex<ResumeBurst>,
-    presence: Presence,
+    presence: Arc<SharedPresence>,
     guards: AtomicUsize,
     last_guard_dropped: Mutex<Instant>,
 }
@@ -69,6 +75,10 @@ impl Room {
     /// Creates a room whose log has not been read yet. `live` is the status of its subscribers until then.
     pub fn new(context: Arc<RoomContext>, name: RoomName, live: bool) -> Self {
         let now = Instant::now();
+        let (processes, agenda) = (context.processes.clone(), context.agenda.clone());
+        let presence = SharedPresence::new(name.clone(), processes, agenda, context.metrics.clone());
+        // Its log is not in sync yet.
+        context.agenda.add(&name);
         Self {
             names: name.into(),
             log: Mutex::new(LogTail::new(live, context.node_bytes.clone())),
@@ -78,7 +88,7 @@ impl Room {
             reads_started: AtomicU64::new(0),
             last_read: tokio::sync::Mutex::new(0),
             resume_burst: Mutex::new(ResumeBurst::new(now)),
-            presence: Presence::new(context.process.clone(), context.presence.is_none()),
+            presence: Arc::new(presence),
             guards: AtomicUsize::new(0),
             last_guard_dropped: Mutex::new(now),
             context,
@@ -124,6 +134,7 @@ impl Room {
     pub fn on_disconnected(&self, since: Instant) {
         self.subscription.store(0, Ordering::SeqCst);
         self.log().start_catching_up(since);
+        self.context.agenda.add(self.name());
     }
 
     /// Appends an announced entry. If it shows that others were missed, reads the log.
@@ -140,6 +151,21 @@ impl Room {
     pub fn push_ephemeral(&self, bytes: Bytes) {
         self.log().push_ephemeral(bytes);
         self.notify_changed();
+    }
+
+    /// Reports an outage, updates presence and checks the frames, where that is due. The room comes back on the agenda if
+    /// there may be more to do.
+    pub fn tick(self: &Arc<Self>, now: Instant) {
+        self.report_outage(now - OUTAGE_GRACE);
+        let is_connected = self.subscription.load(Ordering::SeqCst) > 0;
+        for event in self.presence.tick(now, is_connected) {
+            self.push_ephemeral(event);
+        }
+        self.check_frames_if_due(now);
+        let is_quiet = self.guards() > 0 && self.log().is_in_sync() && !self.resume_burst.lock().needs_check();
+        if !is_quiet || self.presence.needs_tick() {
+            self.context.agenda.add(self.name());
+        }
     }
 
     /// Changes the status to not live if the frames have not been in sync since `limit` or longer.
@@ -176,19 +202,23 @@ impl Room {
         };
         if is_in_memory {
             let read_at = self.resume_burst.lock().on_resume(Instant::now());
-            let Some(read_at) = read_at else { return };
+            let Some(read_at) = read_at else {
+                self.context.agenda.add(self.name());
+                return;
+            };
             sleep_until(read_at.into()).await;
         }
         self.in_sync_since(reads_started).await;
     }
 
     /// Reads the log if cursors were looked up in memory alone, and the check of the frames is due.
-    pub fn check_frames_if_due(self: &Arc<Self>, now: Instant) {
+    fn check_frames_if_due(self: &Arc<Self>, now: Instant) {
         if self.resume_burst.lock().take_due_check(now) {
             let room = self.clone();
             tokio::spawn(async move {
                 if catch(&room.context.metrics, "room", room.read_log(room.reads_started())).await != Some(Ok(())) {
                     room.resume_burst.lock().retry_check();
+                    room.context.agenda.add(room.name());
                 }
             });
         }
@@ -202,6 +232,7 @@ impl Room {
 
     /// Starts to read the log, in a task of its own.
     pub fn spawn_catch_up(self: Arc<Self>) {
+        self.context.agenda.add(self.name());
         let (metrics, room) = (self.context.metrics.clone(), self.clone());
         let run = async move || room.clone().catch_up().await;
         tokio::spawn(supervise(metrics, "room", run, move || self.log().start_catching_up(Instant::now())));
@@ -273,43 +304,9 @@ impl Room {
         Ok(())
     }
 
-    // Presence.
-
     /// Returns the presence in the room.
-    pub fn presence(&self) -> &Presence {
+    pub fn presence(&self) -> &Arc<SharedPresence> {
         &self.presence
-    }
-
-    /// Announces the local subscribers and sends the presence events that are due.
-    pub fn update_presence(self: &Arc<Self>, now: Instant) {
-        self.announce_presence(now);
-        let is_connected = self.subscription.load(Ordering::SeqCst) > 0;
-        for event in self.presence.take_events(now, is_connected) {
-            self.push_ephemeral(event);
-        }
-    }
-
-    /// Removes this process from the room's presence, at the end of the process.
-    pub async fn withdraw_presence(&self) {
-        if let Some(store) = &self.context.presence
-            && let Some(entry) = self.presence.withdrawal()
-        {
-            // If it fails, the entry expires by itself.
-            let _ = store.announce(self.name(), &entry).await;
-        }
-    }
-
-    fn announce_presence(self: &Arc<Self>, now: Instant) {
-        let Some(store) = self.context.presence.clone() else {
-            return;
-        };
-        if let Some(entry) = self.presence.next_announcement(now) {
-            let room = self.clone();
-            tokio::spawn(async move {
-                let reply = catch(&room.context.metrics, "presence", store.announce(room.name(), &entry)).await;
-                room.presence.on_reply(reply.and_then(Result::ok));
-            });
-        }
     }
 
     // Metrics.
@@ -364,7 +361,9 @@ impl std::ops::Deref for RoomGuard {
 impl Drop for RoomGuard {
     fn drop(&mut self) {
         *self.0.last_guard_dropped.lock() = Instant::now();
-        self.0.guards.fetch_sub(1, Ordering::SeqCst);
+        if self.0.guards.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.context.agenda.add(self.0.name());
+        }
     }
 }
 
@@ -375,10 +374,9 @@ pub struct PresenceGuard {
 }
 
 impl PresenceGuard {
-    /// Counts a subscriber under this name, and announces it if an announcement is due.
+    /// Counts a subscriber under this name.
     pub fn new(room: Arc<Room>, name: Option<Name>) -> Self {
         room.presence.join(name.as_ref());
-        room.announce_presence(Instant::now());
         Self { room, name }
     }
 }

@@ -36,6 +36,11 @@ impl Keys {
         format!("{}:{{{room}}}:present", self.prefix)
     }
 
+    /// Returns the key that lists the processes that are alive, for presence.
+    pub fn present_processes(&self) -> String {
+        format!("{}:present", self.prefix)
+    }
+
     /// Returns the key of a client address' token bucket.
     pub fn rate(&self, address: IpAddr) -> String {
         format!("{}:rate:{address}", self.prefix)
@@ -46,7 +51,7 @@ impl Keys {
         format!("{}:streams:{address}", self.prefix)
     }
 
-    /// Returns the key that lists the processes that are alive.
+    /// Returns the key that lists the processes that are alive, for the limits.
     pub fn processes(&self) -> String {
         format!("{}:processes", self.prefix)
     }

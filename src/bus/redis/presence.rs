@@ -1,4 +1,5 @@
-//! Presence entries in Redis: a hash per room, and announcements on the room's channel.
+//! Presence entries in Redis: a hash per room, announcements on the room's channel, and a hash of the processes that are
+//! alive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,28 +12,34 @@ use super::connection::ThreadConnections;
 use super::error::CallError;
 use super::keys::Keys;
 use crate::bus::error::Unavailable;
-use crate::bus::presence::{PRESENCE_TTL, PresenceEntry, PresenceStore};
+use crate::bus::presence::{
+    LISTING_TTL, PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence,
+};
 use crate::chat::RoomName;
 
 /// The presence entries of one Redis.
 pub struct RedisPresence {
     keys: Keys,
     connections: Arc<ThreadConnections>,
-    script: Script,
+    presence: Script,
+    list_processes: Script,
 }
 
 impl RedisPresence {
     pub fn new(keys: Keys, connections: Arc<ThreadConnections>) -> Self {
-        Self { keys, connections, script: Script::new(include_str!("presence.lua")) }
+        Self {
+            keys,
+            connections,
+            presence: Script::new(include_str!("presence.lua")),
+            list_processes: Script::new(include_str!("list_processes.lua")),
+        }
     }
 
-    async fn run(
-        &self,
-        room: &RoomName,
-        entry: Option<&PresenceEntry>,
-    ) -> Result<Vec<(PresenceEntry, Duration)>, CallError> {
-        let mut call = self.script.key(self.keys.presence(room));
-        call.key(self.keys.log(room)).arg(PRESENCE_TTL.as_millis() as u64);
+    async fn run(&self, room: &RoomName, entry: Option<&PresenceEntry>) -> Result<Vec<StoredPresence>, CallError> {
+        let mut call = self.presence.key(self.keys.presence(room));
+        call.key(self.keys.log(room))
+            .arg(PRESENCE_TTL.as_millis() as u64)
+            .arg(PRESENCE_RETENTION.as_millis() as u64);
         if let Some(entry) = entry {
             let encoded = announcement::encode_presence(entry);
             let stored = if entry.count > 0 { encoded.as_str() } else { "" };
@@ -41,27 +48,36 @@ impl RedisPresence {
         let lines: Vec<String> = self.connections.run(&call).await?;
         Ok(lines.iter().filter_map(|line| parse_line(line)).collect())
     }
+
+    async fn run_list_processes(&self, process: Option<&str>) -> Result<Vec<String>, CallError> {
+        let mut call = self.list_processes.key(self.keys.present_processes());
+        call.arg(LISTING_TTL.as_millis() as u64);
+        if let Some(process) = process {
+            call.arg(process);
+        }
+        self.connections.run(&call).await
+    }
 }
 
 #[async_trait]
 impl PresenceStore for RedisPresence {
-    async fn announce(
-        &self,
-        room: &RoomName,
-        entry: &PresenceEntry,
-    ) -> Result<Vec<(PresenceEntry, Duration)>, Unavailable> {
+    async fn announce(&self, room: &RoomName, entry: &PresenceEntry) -> Result<Vec<StoredPresence>, Unavailable> {
         self.run(room, Some(entry)).await.map_err(|error| error.log("announce presence"))
     }
 
-    async fn read(&self, room: &RoomName) -> Result<Vec<PresenceEntry>, Unavailable> {
-        let entries = self.run(room, None).await.map_err(|error| error.log("read presence"))?;
-        Ok(entries.into_iter().map(|(entry, _)| entry).collect())
+    async fn read(&self, room: &RoomName) -> Result<Vec<StoredPresence>, Unavailable> {
+        self.run(room, None).await.map_err(|error| error.log("read presence"))
+    }
+
+    async fn list_processes(&self, process: Option<&str>) -> Result<Vec<String>, Unavailable> {
+        self.run_list_processes(process).await.map_err(|error| error.log("list processes"))
     }
 }
 
 /// Parses a line of the script's reply: the milliseconds to live, a space, the entry. Returns `None` for what another
 /// program has put there.
-fn parse_line(line: &str) -> Option<(PresenceEntry, Duration)> {
+fn parse_line(line: &str) -> Option<StoredPresence> {
     let (ttl, entry) = line.split_once(' ')?;
-    Some((serde_json::from_str(entry).ok()?, Duration::from_millis(ttl.parse().ok()?)))
+    let ttl: i64 = ttl.parse().ok()?;
+    Some((serde_json::from_str(entry).ok()?, Duration::from_millis(ttl.max(0) as u64)))
 }

@@ -1,7 +1,8 @@
 //! The subscribers of a room and their names, over all processes. It does no I/O: the room announces and sends.
 //!
-//! Each process announces its subscribers, and its entry is valid for a while, so those of a crashed node disappear by
-//! themselves. A join changes a counter; all changes within a second cost one announcement and one event.
+//! Each process announces its subscribers, and its entry is valid while the process lists itself as alive, so those of a
+//! crashed node disappear by themselves. A join changes a counter; all changes within a second cost one announcement and
+//! one event, and a room where nothing changes costs nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,15 +12,21 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::bus::{PRESENCE_TTL, PresenceEntry, unix_ms};
+use super::processes::Processes;
+use crate::bus::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, StoredPresence, unix_ms};
 use crate::chat::Name;
 use crate::sse;
 
 /// The shortest time between two announcements, and between two `presence` events.
 const MIN_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often an unchanged entry is announced again: one announcement may be lost before the entry expires.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(PRESENCE_TTL.as_secs() / 3);
+/// When an unchanged entry is announced again, in seconds: in time for the store to keep it, and drawn at random, so that
+/// rooms do not stay in step after a reconnect.
+const REFRESH_SECONDS: std::ops::RangeInclusive<u64> =
+    PRESENCE_RETENTION.as_secs() / 2..=PRESENCE_RETENTION.as_secs() * 2 / 3;
+
+/// How often an unchanged entry is announced again while there are processes of the version before.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(PRESENCE_TTL.as_secs() / 3);
 
 /// The most names in a snapshot. If there are more, it has only the number of subscribers.
 const MAX_SNAPSHOT_NAMES: usize = 100;
@@ -56,8 +63,7 @@ impl PresenceSnapshot {
 
 /// The subscribers of one room, in this process and in others.
 pub struct Presence {
-    /// The name of this process, unique among all that share the store.
-    process: Arc<str>,
+    processes: Arc<Processes>,
     state: Mutex<PresenceState>,
 }
 
@@ -89,6 +95,8 @@ struct Local {
     /// Whether an announcement is on its way.
     announcing: bool,
     announced_at: Option<Instant>,
+    /// When the entry is announced again even if it has not changed.
+    refresh_at: Option<Instant>,
 }
 
 /// The entry of another process.
@@ -110,9 +118,14 @@ enum TrackedNames {
 }
 
 impl Presence {
-    /// Creates the presence of an empty room. `synced` is true if there are no other processes.
-    pub fn new(process: Arc<str>, synced: bool) -> Self {
-        Self { process, state: Mutex::new(PresenceState { synced, ..PresenceState::default() }) }
+    /// Creates the presence of an empty room.
+    pub fn new(processes: Arc<Processes>) -> Self {
+        let synced = processes.store().is_none();
+        Self { processes, state: Mutex::new(PresenceState { synced, ..PresenceState::default() }) }
+    }
+
+    fn is_own(&self, entry: &PresenceEntry) -> bool {
+        *entry.process == **self.processes.name()
     }
 
     /// Counts a subscriber of this process.
@@ -135,13 +148,15 @@ impl Presence {
         state.snapshot_requested = true;
         state.dirty = true;
         // The entries of other processes come with the response to an announcement, even to one of no subscribers.
-        state.local.changed |= !state.synced;
+        state.local.changed |= !state.synced && !state.local.announcing;
     }
 
     /// Takes the announcement of another process.
     pub fn on_remote(&self, entry: PresenceEntry) {
-        if *entry.process != *self.process {
-            self.state.lock().update_remote(entry, Instant::now() + PRESENCE_TTL);
+        if !self.is_own(&entry) {
+            let now = Instant::now();
+            self.note_repeating(&entry, now);
+            self.state.lock().update_remote(entry, now + PRESENCE_TTL);
         }
     }
 
@@ -155,25 +170,34 @@ impl Presence {
         state.local.changed |= state.local.count > 0;
     }
 
+    /// Announces the local entry again.
+    pub fn announce_again(&self) {
+        let local = &mut self.state.lock().local;
+        local.changed |= local.count > 0;
+    }
+
     /// Returns the entry to announce now, if one is due. The caller has to call [`on_reply`](Self::on_reply) after it.
     pub fn next_announcement(&self, now: Instant) -> Option<PresenceEntry> {
-        let mut state = self.state.lock();
-        state.local.is_due(now).then(|| state.local.announce(now, &self.process))
+        let must_repeat = self.processes.must_repeat(now);
+        let local = &mut self.state.lock().local;
+        local.is_due(now, must_repeat).then(|| local.announce(now, self.processes.name()))
     }
 
     /// Takes the response to an announcement: the entries of all processes with their times to live, or `None` if the
     /// store was unavailable.
-    pub fn on_reply(&self, entries: Option<Vec<(PresenceEntry, Duration)>>) {
+    pub fn on_reply(&self, entries: Option<Vec<StoredPresence>>) {
         let mut state = self.state.lock();
         state.local.announcing = false;
         state.local.changed |= entries.is_none();
         let Some(mut entries) = entries else { return };
-        entries.retain(|(entry, _)| *entry.process != *self.process);
+        let now = Instant::now();
+        entries
+            .retain(|(entry, ttl)| !self.is_own(entry) && (!ttl.is_zero() || self.processes.is_alive(&entry.process)));
         if !std::mem::replace(&mut state.synced, true) {
             state.initial_names = entries.iter().flat_map(|(entry, _)| entry.names.clone()).collect();
         }
-        let now = Instant::now();
         for (entry, ttl) in entries {
+            self.note_repeating(&entry, now);
             state.update_remote(entry, now + ttl);
         }
     }
@@ -185,7 +209,7 @@ impl Presence {
         was_announced.then(|| PresenceEntry {
             count: 0,
             names: Vec::new(),
-            ..local.announce(Instant::now(), &self.process)
+            ..local.announce(Instant::now(), self.processes.name())
         })
     }
 
@@ -193,15 +217,28 @@ impl Presence {
     pub fn take_events(&self, now: Instant, is_connected: bool) -> Vec<Bytes> {
         let mut state = self.state.lock();
         if is_connected {
-            state.expire_remote(now);
+            state.expire_remote(now, &self.processes);
         }
         if state.synced || !is_connected { state.take_events(now) } else { Vec::new() }
     }
 
+    /// Returns true if there may be an announcement or an event to come, or a remote entry that expires by itself.
+    pub fn needs_tick(&self) -> bool {
+        let state = self.state.lock();
+        let expires = |remote: &Remote| remote.entry.count > 0 && !self.processes.is_alive(&remote.entry.process);
+        state.dirty || state.local.changed || state.remote.values().any(expires)
+    }
+
     /// Returns a snapshot of the entries in the store, with the current one of this process.
     pub fn snapshot(&self, stored: &[PresenceEntry]) -> PresenceSnapshot {
-        let local = self.state.lock().local.entry(&self.process);
-        PresenceSnapshot::of(stored.iter().filter(|entry| *entry.process != *self.process).chain([&local]))
+        let local = self.state.lock().local.entry(self.processes.name());
+        PresenceSnapshot::of(stored.iter().filter(|entry| !self.is_own(entry)).chain([&local]))
+    }
+
+    fn note_repeating(&self, entry: &PresenceEntry, now: Instant) {
+        if !entry.listed {
+            self.processes.note_repeating(now);
+        }
     }
 }
 
@@ -215,9 +252,12 @@ impl PresenceState {
         }
     }
 
-    fn expire_remote(&mut self, now: Instant) {
+    fn expire_remote(&mut self, now: Instant, processes: &Processes) {
         let before = self.remote.len();
-        self.remote.retain(|_, remote| remote.expires_at > now);
+        self.remote.retain(|process, remote| {
+            // An entry of no subscribers is kept only to recognize an older one that arrives later.
+            remote.expires_at > now || remote.entry.count > 0 && processes.is_alive(process)
+        });
         self.dirty |= self.remote.len() < before;
     }
 
@@ -258,10 +298,11 @@ impl Local {
         }
     }
 
-    fn is_due(&self, now: Instant) -> bool {
+    fn is_due(&self, now: Instant, must_repeat: bool) -> bool {
         let is_past = |interval: Duration| self.announced_at.is_none_or(|at| now - at >= interval);
-        !self.announcing
-            && (self.changed && is_past(MIN_UPDATE_INTERVAL) || self.count > 0 && is_past(REFRESH_INTERVAL))
+        let must_refresh =
+            || must_repeat && is_past(REPEAT_INTERVAL) || self.refresh_at.is_none_or(|refresh_at| refresh_at <= now);
+        !self.announcing && (self.changed && is_past(MIN_UPDATE_INTERVAL) || self.count > 0 && must_refresh())
     }
 
     fn announce(&mut self, now: Instant, process: &str) -> PresenceEntry {
@@ -269,13 +310,14 @@ impl Local {
             self.version = unix_ms().max(self.version + 1);
         }
         (self.announced_at, self.announcing) = (Some(now), true);
+        self.refresh_at = Some(now + Duration::from_secs(rand::random_range(REFRESH_SECONDS)));
         self.entry(process)
     }
 
     fn entry(&self, process: &str) -> PresenceEntry {
         // One name more than a snapshot may have is enough to see that there are too many.
         let names = self.names.keys().take(MAX_SNAPSHOT_NAMES + 1).map(|name| name.as_str().to_owned()).collect();
-        PresenceEntry { process: process.to_owned(), version: self.version, count: self.count, names }
+        PresenceEntry { process: process.to_owned(), version: self.version, count: self.count, names, listed: true }
     }
 }
 

@@ -63,6 +63,11 @@ impl ResumeBurst {
         is_due
     }
 
+    /// Returns true if frames were trusted that are still to be checked.
+    pub fn needs_check(&self) -> bool {
+        self.has_trusted
+    }
+
     /// Makes the check due again, because reading the log failed.
     pub fn retry_check(&mut self) {
         self.has_trusted = true;

@@ -13,6 +13,9 @@ on_both_buses!(user_left_is_sent_after_15_seconds_without_the_name);
 /// What a busy machine may take on top.
 const SLACK: Duration = Duration::from_secs(4);
 
+/// How long an entry is valid by itself (contract § 6).
+const PRESENCE_TTL: Duration = Duration::from_secs(24);
+
 /// How long a name must have no subscriber before `userLeft` is sent.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -91,14 +94,28 @@ async fn read_until(stream: &mut Stream, is_wanted: impl Fn(&Block) -> bool) -> 
 /// Stores an entry that expires in an hour, as if Redis' clock had been set back, and returns when a node knows of it.
 async fn store_entry_from_the_future(redis: &Redis, node: &Node) {
     let (seconds, _): (u64, u64) = redis.cmd(&["TIME"]).await;
-    let entry = json!({ "process": "future~1", "version": 1, "count": 7, "names": ["marty"] });
+    let entry = json!({ "process": "future~1", "version": 1, "count": 7, "names": ["marty"], "listed": true });
     let entry = format!("{}000 {entry}", seconds + 3600);
     let _: u64 = redis.cmd(&["HSET", "chat:{lobby}:present", "future~1", &entry]).await;
     wait_for_presence(node, json!({ "count": 10, "names": ["marty", "mason", "nora", "zoe"] })).await;
 }
 
+/// Subscribes to 160 rooms in which nothing happens.
+async fn subscribe_to_silent_rooms(node: &Node) -> Vec<Stream> {
+    let rooms = |stream: usize| (0..16).map(|room| format!("silent-{stream}-{room}")).collect::<Vec<_>>().join(",");
+    join_all((0..10).map(async |stream| Stream::live(node, &rooms(stream)).await)).await
+}
+
+/// Returns how many announcements Redis has passed on.
+async fn count_announcements(redis: &Redis) -> u64 {
+    let stats: String = redis.cmd(&["INFO", "commandstats"]).await;
+    let publish = stats.lines().find_map(|line| line.strip_prefix("cmdstat_publish:calls=")).unwrap_or("0");
+    publish.split(',').next().unwrap_or_default().parse().expect("a number")
+}
+
 /// Holds for subscribers that were there before, for subscribers of a node that learns of the room only afterwards, and
-/// for `GET /presence`; and for an entry that claims to be valid for longer.
+/// for `GET /presence`; and for an entry that claims to be valid for longer. Meanwhile the presence of rooms where
+/// nothing happens stays, and is not repeated.
 #[tokio::test]
 async fn presence_of_a_killed_node_expires_within_30_seconds() {
     const GONE: Duration = Duration::from_secs(30);
@@ -113,6 +130,12 @@ async fn presence_of_a_killed_node_expires_within_30_seconds() {
     let _stale = [subscribe_as(&killed, "mason").await, subscribe_as(&killed, "nora").await];
     read_until_data(&mut watch, json!({ "count": 3, "names": ["mason", "nora", "zoe"] })).await;
     store_entry_from_the_future(&redis, &empty).await;
+    let _silent = subscribe_to_silent_rooms(&node).await;
+    eventually("the announcement of the last silent room", async || {
+        let last = empty.get("/presence/silent-9-15").await.expect(200).json();
+        (last["count"] == 1).then_some(())
+    })
+    .await;
     killed.kill();
     let crash = Instant::now();
     let gone = json!({ "count": 1, "names": ["zoe"] });
@@ -122,10 +145,13 @@ async fn presence_of_a_killed_node_expires_within_30_seconds() {
         crash.elapsed()
     };
     let meanwhile = async {
+        // The silent rooms are announced twice: on joining, and when their subscription is confirmed.
+        tokio::time::sleep_until((crash + Duration::from_secs(3)).into()).await;
+        let announced = count_announcements(&redis).await;
         tokio::time::sleep_until((crash + Duration::from_secs(18)).into()).await;
         let mut late = Stream::live(&late, "lobby?in=").await.with_presence();
         read_until(&mut late, is_gone).await;
-        crash.elapsed()
+        (crash.elapsed(), count_announcements(&redis).await - announced)
     };
     let queried = async {
         while empty.get("/presence/lobby").await.expect(200).json() != gone {
@@ -134,9 +160,34 @@ async fn presence_of_a_killed_node_expires_within_30_seconds() {
         crash.elapsed()
     };
     let all = async { tokio::join!(before, meanwhile, queried) };
-    let (before, meanwhile, queried) = within(3 * DEADLINE, "the expiry of presence entries", all).await;
+    let (before, (meanwhile, announced), queried) = within(3 * DEADLINE, "the expiry of presence entries", all).await;
     let moments = [before, meanwhile, queried];
     assert!(moments.iter().all(|moment| *moment < GONE), "gone after {moments:?}");
+    assert!(announced < 80, "{announced} announcements of 160 silent rooms");
+    tokio::time::sleep_until((crash + PRESENCE_TTL + SLACK).into()).await;
+    assert_eq!(empty.get("/presence/silent-0-0").await.expect(200).json()["count"], 1);
+}
+
+/// Nodes announce their subscribers again when Redis has lost them.
+#[tokio::test]
+async fn presence_survives_a_loss_of_the_keys_in_redis() {
+    let redis = Redis::start().await;
+    let (node, there) = (Node::on(&redis, &[HEARTBEAT]).await, Node::on(&redis, &[HEARTBEAT]).await);
+    let (mut zoe, _mason) = (subscribe_as(&node, "zoe").await, subscribe_as(&there, "mason").await);
+    let both = json!({ "count": 2, "names": ["mason", "zoe"] });
+    read_until_data(&mut zoe, both.clone()).await;
+    // Once every process is listed.
+    eventually("the listing of both nodes", async || {
+        (redis.cmd::<u64>(&["HLEN", "chat:present"]).await == 2).then_some(())
+    })
+    .await;
+    let _: String = redis.cmd(&["FLUSHALL"]).await;
+    let third = Node::on(&redis, &[]).await;
+    wait_for_presence(&third, both.clone()).await;
+    let _nora = subscribe_as(&node, "nora").await;
+    let seen = read_until_data(&mut zoe, json!({ "count": 3, "names": ["mason", "nora", "zoe"] })).await;
+    let left = seen.iter().filter(|block| block.event.as_deref() == Some("presence")).count();
+    assert_eq!(left, 1, "only the change: {seen:?}");
 }
 
 /// A draining node announces it, so the other nodes need not wait for its entry to expire.

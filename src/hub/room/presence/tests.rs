@@ -1,9 +1,36 @@
+use async_trait::async_trait;
+
 use super::*;
+use crate::bus::{PresenceStore, Unavailable};
+use crate::chat::RoomName;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// A store that only lists these processes.
+#[derive(Default)]
+struct ListingStore(Mutex<Vec<&'static str>>);
+
+#[async_trait]
+impl PresenceStore for ListingStore {
+    async fn announce(&self, _: &RoomName, _: &PresenceEntry) -> Result<Vec<StoredPresence>, Unavailable> {
+        Err(Unavailable)
+    }
+
+    async fn read(&self, _: &RoomName) -> Result<Vec<StoredPresence>, Unavailable> {
+        Err(Unavailable)
+    }
+
+    async fn list_processes(&self, _: Option<&str>) -> Result<Vec<String>, Unavailable> {
+        Ok(self.0.lock().iter().map(|process| (*process).to_owned()).collect())
+    }
+}
+
 fn presence() -> Presence {
-    Presence::new("here~1".into(), false)
+    presence_on(Arc::default())
+}
+
+fn presence_on(store: Arc<ListingStore>) -> Presence {
+    Presence::new(Arc::new(Processes::new("here~1".into(), Some(store))))
 }
 
 fn join(presence: &Presence, name: &str) {
@@ -17,7 +44,7 @@ fn leave(presence: &Presence, name: &str) {
 /// Returns the entry of another process.
 fn remote(version: u64, count: usize, names: &[&str]) -> PresenceEntry {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
-    PresenceEntry { process: "there~2".into(), version, count, names }
+    PresenceEntry { process: "there~2".into(), version, count, names, listed: true }
 }
 
 /// Returns the events that are due, each as its name and data.
@@ -132,7 +159,7 @@ fn of_more_than_100_names_only_the_count_is_sent() {
 }
 
 #[test]
-fn changes_are_announced_once_a_second_and_refreshed() {
+fn changes_are_announced_once_a_second_and_rarely_repeated() {
     let (presence, now) = (presence(), Instant::now());
     assert_eq!(presence.next_announcement(now), None);
     join(&presence, "ada");
@@ -147,7 +174,8 @@ fn changes_are_announced_once_a_second_and_refreshed() {
     assert!(second.version > first.version);
     presence.on_reply(Some(vec![]));
     assert_eq!(presence.next_announcement(now + 2 * SECOND), None);
-    assert_eq!(presence.next_announcement(now + SECOND + REFRESH_INTERVAL), Some(second));
+    assert_eq!(presence.next_announcement(now + SECOND + PRESENCE_RETENTION / 3), None);
+    assert_eq!(presence.next_announcement(now + SECOND + PRESENCE_RETENTION), Some(second));
 }
 
 #[test]
@@ -167,6 +195,31 @@ fn a_silent_process_expires_unless_disconnected() {
     let late = now + PRESENCE_TTL + SECOND;
     assert_eq!(presence.take_events(late, false), [""; 0]);
     assert_eq!(events(&presence, late), [r#"presence {"count":0,"names":[]}"#]);
+}
+
+#[tokio::test]
+async fn an_entry_is_valid_while_its_process_is_listed() {
+    let store = Arc::new(ListingStore::default());
+    *store.0.lock() = vec!["there~2"];
+    let (presence, now) = (presence_on(store), Instant::now());
+    presence.processes.list_own().await.unwrap();
+    let dead = PresenceEntry { process: "dead~3".into(), ..remote(1, 5, &["nora"]) };
+    presence.on_reply(Some(vec![(remote(1, 1, &["mason"]), Duration::ZERO), (dead, Duration::ZERO)]));
+    assert_eq!(events(&presence, now), [r#"presence {"count":1,"names":["mason"]}"#]);
+    assert_eq!(events(&presence, now + 10 * PRESENCE_TTL), [""; 0]);
+    assert!(!presence.needs_tick(), "nothing changes");
+}
+
+#[test]
+fn entries_are_repeated_for_the_version_before() {
+    let (presence, now) = (presence(), Instant::now());
+    join(&presence, "ada");
+    let first = presence.next_announcement(now);
+    let before: PresenceEntry =
+        serde_json::from_str(r#"{"process":"there~2","version":1,"count":1,"names":["mason"]}"#).unwrap();
+    presence.on_reply(Some(vec![(before, PRESENCE_TTL)]));
+    assert_eq!(presence.next_announcement(now + REPEAT_INTERVAL), first);
+    assert!(presence.needs_tick(), "it is not listed, and so expires by itself");
 }
 
 #[test]
