@@ -164,7 +164,7 @@ impl Node {
     /// Announces the next message to the hub, as the bus does.
     fn announce(&mut self) {
         self.last = self.last.next(self.last.ms);
-        let entry = Entry { id: self.last, kind: String::new(), data: self.data.clone(), node: None };
+        let entry = Entry { id: self.last, prev: None, kind: String::new(), data: self.data.clone(), node: None };
         self.hub.on_entry(ROOM, entry);
     }
 

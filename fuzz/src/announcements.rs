@@ -28,7 +28,7 @@ fn encode(entry: &Entry) -> String {
 fn check_round_trip(data: &str) {
     let first_word = data.split(' ').next().unwrap_or_default();
     for kind in ["", first_word] {
-        let entry = Entry { id: Id { ms: 7, n: 1 }, kind: kind.into(), data: data.into(), node: None };
+        let entry = Entry { id: Id { ms: 7, n: 1 }, prev: None, kind: kind.into(), data: data.into(), node: None };
         let payload = encode(&entry);
         assert_eq!(parse(&payload.as_bytes()[1..]), None, "without its first byte it is foreign");
         assert_eq!(parse(payload.as_bytes()), Some(Announcement::Entry(entry)));

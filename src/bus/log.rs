@@ -72,6 +72,9 @@ pub trait Listener: Send + Sync {
 pub struct Entry {
     /// The id, which is also the cursor of a subscriber that has received the entry.
     pub id: Id,
+    /// The last id that the log had generated before, [`Id::ZERO`] for its first entry; `None` if it is unknown, since
+    /// announcements in Redis and entries of earlier versions do not state it.
+    pub prev: Option<Id>,
     /// The event type; empty for a message.
     pub kind: String,
     /// The data of the event: one line of JSON for a message. Empty if another program wrote an entry without data, which
@@ -79,6 +82,19 @@ pub struct Entry {
     pub data: String,
     /// The node that took the message; `None` if it is unknown, since announcements in Redis do not state it.
     pub node: Option<String>,
+}
+
+impl Entry {
+    /// Returns the cursor directly before the entry. If the predecessor is unknown, it is made up from the id.
+    pub fn cursor_before(&self) -> Id {
+        self.prev.unwrap_or_else(|| self.id.cursor_before())
+    }
+
+    /// Returns true if the entry comes directly after this id in its log. If the predecessor is unknown, the two ids
+    /// have to do: it can then be an id of another log.
+    pub fn directly_follows(&self, id: Id) -> bool {
+        self.prev.map_or_else(|| id.directly_precedes(self.id), |prev| prev == id)
+    }
 }
 
 /// The part of a log to read. Entries are always returned oldest first.

@@ -139,6 +139,7 @@ impl Logs {
         let last = self.unexpired(room, now).map_or(Id::ZERO, |log| log.last);
         let entry = Entry {
             id: last.next(unix_ms()),
+            prev: Some(last),
             kind: String::new(),
             data: draft.data().into(),
             node: Some(node.into()),

@@ -2,7 +2,7 @@
 //!
 //! | key or channel | type | content |
 //! |---|---|---|
-//! | `chat:{room}` | stream, expires after `HISTORY_TTL` | the log; an entry has `data`, `node`, and `type` unless it is a message |
+//! | `chat:{room}` | stream, expires after `HISTORY_TTL` | the log; an entry has `data`, `node`, `prev`, and `type` unless it is a message |
 //! | `chat:{room}` | channel | announcements (see [`announcement`]); any other payload is foreign |
 //! | `chat:{room}:present` | hash, expires after 30 min | presence entries by process |
 //! | `chat:present` | hash, expires after 12 s | the processes with presence entries that are alive, by when they are considered dead |
@@ -198,6 +198,7 @@ fn parse_entry(id: &str, fields: &[Vec<u8>]) -> Option<Entry> {
     };
     Some(Entry {
         id: id.parse().ok()?,
+        prev: field("prev").and_then(|prev| prev.parse().ok()),
         kind: field("type").unwrap_or_default(),
         data: field("data").unwrap_or_default(),
         node: field("node"),

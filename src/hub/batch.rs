@@ -163,7 +163,7 @@ mod tests {
 
     /// Returns the messages 1 to 3 with an ephemeral frame between them.
     fn log_tail() -> LogTail {
-        let entry = |n| Entry { id: Id { ms: 1, n }, kind: String::new(), data: n.to_string(), node: None };
+        let entry = |n| Entry { id: Id { ms: 1, n }, prev: None, kind: String::new(), data: n.to_string(), node: None };
         let mut log = LogTail::new(true, Arc::default());
         log.load(LogPage { first: None, last: Id::ZERO, entries: vec![], more: false });
         log.mark_in_sync();

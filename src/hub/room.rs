@@ -123,10 +123,11 @@ impl Room {
 
     /// Reads the log, because announcements begin to arrive: what was appended before is not announced.
     pub fn on_subscribed(self: Arc<Self>) {
+        let number = self.subscriptions.fetch_add(1, Ordering::SeqCst) + 1;
+        // First, so that no read that began before marks the frames as in sync.
+        self.subscription.store(number, Ordering::SeqCst);
         self.log().start_catching_up(Instant::now());
         self.presence.on_reconnected();
-        let number = self.subscriptions.fetch_add(1, Ordering::SeqCst) + 1;
-        self.subscription.store(number, Ordering::SeqCst);
         self.spawn_catch_up();
     }
 
@@ -241,43 +242,43 @@ impl Room {
     /// Reads the log until the frames are in sync, or until announcements no longer arrive.
     async fn catch_up(self: Arc<Self>) {
         loop {
-            let subscription = self.subscription.load(Ordering::SeqCst);
-            if subscription == 0 || self.log().is_in_sync() {
+            if self.subscription.load(Ordering::SeqCst) == 0 || self.log().is_in_sync() {
                 return;
             }
-            match self.read_log(self.reads_started()).await {
-                Ok(()) => self.mark_in_sync(subscription),
-                Err(Unavailable) => sleep(ROOM_READ_RETRY_PAUSE).await,
+            if self.read_log(self.reads_started()).await.is_err() {
+                sleep(ROOM_READ_RETRY_PAUSE).await;
             }
         }
     }
 
-    fn mark_in_sync(&self, subscription: u64) {
-        let mut log = self.log();
-        // Only a read that began after the announcements did has everything that was not announced.
-        if self.subscription.load(Ordering::SeqCst) == subscription {
-            log.mark_in_sync();
-        }
-        drop(log);
-        self.notify_changed();
-    }
-
-    /// Reads the log from the last known id, that id included, to its end. Concurrent callers share a read: one that
-    /// started after `reads_started` others serves.
+    /// Reads the log from the last known id, that id included, to its end, and marks the frames as in sync if
+    /// announcements arrive. Concurrent callers share a read: one that started after `reads_started` others serves.
     async fn read_log(&self, reads_started: u64) -> Result<(), Unavailable> {
         let mut last_read = self.last_read.lock().await;
         if *last_read > reads_started {
             return Ok(());
         }
         let number = self.reads_started.fetch_add(1, Ordering::SeqCst) + 1;
+        let subscription = self.subscription.load(Ordering::SeqCst);
         while self.read_page().await? {}
         *last_read = number;
+        self.mark_in_sync(subscription);
         Ok(())
+    }
+
+    fn mark_in_sync(&self, subscription: u64) {
+        let mut log = self.log();
+        // Only a read that began after the announcements did has everything that was not announced.
+        if subscription > 0 && self.subscription.load(Ordering::SeqCst) == subscription {
+            log.mark_in_sync();
+        }
+        drop(log);
+        self.notify_changed();
     }
 
     /// Reads and appends one page. Returns true if there is more to read.
     async fn read_page(&self) -> Result<bool, Unavailable> {
-        let last = self.log().last();
+        let last = self.log().begin_read();
         self.context.metrics.log_reads.with_label_values(&["room"]).inc();
         let span = last.map_or(Span::Newest, Span::From);
         let page = self.context.bus.read(self.name(), span, ROOM_PAGE_ENTRIES).await?;
@@ -386,3 +387,6 @@ impl Drop for PresenceGuard {
         self.room.presence.leave(self.name.as_ref());
     }
 }
+
+#[cfg(test)]
+mod tests;

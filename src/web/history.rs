@@ -50,7 +50,11 @@ pub(super) async fn list(
         (None, None) => Span::Newest,
     };
     let page = state.hub.history(&room, span, limit).await?;
-    let last = cursor_after(span, &page).to_string();
+    let last = match span {
+        Span::Before(_) if page.entries.is_empty() => cursor_before_first(&room, &state).await?,
+        _ => cursor_after(span, &page),
+    };
+    let last = last.to_string();
     let messages = page.entries.iter().filter_map(history_message).collect();
     Ok(no_store().json(History { messages, last }))
 }
@@ -84,11 +88,16 @@ fn cursor_after(span: Span, page: &LogPage) -> Id {
     let last_entry = page.entries.last().map(|entry| entry.id);
     match (span, last_entry) {
         (Span::Before(_), Some(last)) => last,
-        (Span::Before(_), None) => page.first.map_or(page.last, Id::cursor_before),
         (_, Some(last)) if page.more && span != Span::Newest => last,
         // Not the last entry's id: later messages may have been deleted.
         _ => page.last,
     }
+}
+
+/// Returns the cursor before the first retained message, or the last id that the log ever gave out if there is none.
+async fn cursor_before_first(room: &RoomName, state: &AppState) -> Result<Id, Problem> {
+    let oldest = state.hub.history(room, Span::After(Id::ZERO), 1).await?;
+    Ok(oldest.entries.first().map_or(oldest.last, Entry::cursor_before))
 }
 
 /// Returns the message in a log entry, or `None` if the entry is of another kind.

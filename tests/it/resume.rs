@@ -2,6 +2,7 @@
 
 mod cursors;
 mod gaps;
+mod lineage;
 mod manual_edits;
 mod splice;
 mod storm;

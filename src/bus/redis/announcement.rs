@@ -29,7 +29,7 @@ pub fn parse(payload: &[u8]) -> Option<Announcement> {
     if (id, kind) == (Id::ZERO, PRESENCE) {
         return serde_json::from_str(data).ok().map(Announcement::Presence);
     }
-    Some(Announcement::Entry(Entry { id, kind: kind.into(), data: data.into(), node: None }))
+    Some(Announcement::Entry(Entry { id, prev: None, kind: kind.into(), data: data.into(), node: None }))
 }
 
 /// Encodes a presence entry as it is stored and announced.

@@ -21,7 +21,8 @@ if known_key then
 end
 
 -- The next id continues from the last generated one, not from the last entry, which may have been
--- deleted: a number that is assigned twice loses a message.
+-- deleted: a number that is assigned twice loses a message. The entry states it as its predecessor, for
+-- the gap rule.
 local last = '0-0'
 if redis.call('EXISTS', log) == 1 then
   local info = redis.call('XINFO', 'STREAM', log)
@@ -34,7 +35,7 @@ local time = redis.call('TIME')
 local ms = math.max(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(last_ms))
 local id = string.format('%.0f-%.0f', ms, tonumber(last_n) + 1)
 
-redis.call('XADD', log, 'MAXLEN', '~', keep, id, 'data', data, 'node', node)
+redis.call('XADD', log, 'MAXLEN', '~', keep, id, 'data', data, 'node', node, 'prev', last)
 redis.call('PEXPIRE', log, string.format('%.0f', tonumber(log_seconds) * 1000))
 if known_key then
   redis.call('SET', known_key, id .. ' ' .. digest, 'PX', key_ms)

@@ -24,21 +24,18 @@ impl Continuation {
 
 /// Applies the gap rule to a page that was read with [`Span::From`](crate::bus::Span::From) the asked id.
 ///
-/// Continuity is shown by an id that is in the log, is the last generated one, directly precedes the first retained
-/// entry, or lies between two retained entries in both halves (its message was deleted). An id that precedes all
-/// retained entries in both halves, or the last generated id if there are none, was trimmed. Any other id does not
-/// belong to this log.
+/// Continuity is shown by an id that is in the log, is the last generated one, or is the predecessor of the next
+/// retained entry. An id that precedes all retained entries in both halves, or the last generated id if there are none,
+/// was trimmed. Any other id does not belong to this log, or its message and the one after it were deleted.
 pub fn continue_after(asked: Id, page: LogPage) -> Continuation {
     let LogPage { first, last, mut entries, .. } = page;
     let anchor = entries.first().filter(|entry| entry.id <= asked).map(|entry| entry.id);
     if anchor.is_some() {
         entries.remove(0);
     }
-    let next = entries.first().map(|entry| entry.id);
-    let is_continuous = anchor == Some(asked)
-        || asked == last
-        || first.is_some_and(|first| asked.directly_precedes(first))
-        || anchor.zip(next).is_some_and(|(before, after)| before.precedes(asked) && asked.precedes(after));
+    let next = entries.first();
+    let is_continuous =
+        anchor == Some(asked) || asked == last || next.is_some_and(|next| is_predecessor(asked, anchor, next, first));
     let gap = if is_continuous {
         None
     } else if asked.precedes(first.unwrap_or(last)) {
@@ -46,12 +43,19 @@ pub fn continue_after(asked: Id, page: LogPage) -> Continuation {
     } else {
         Some(GapReason::Reset)
     };
-    let cursor = match (next, anchor) {
-        (None, _) => last,
-        (Some(_), Some(before)) => before,
-        (Some(next), None) => next.cursor_before(),
-    };
+    let cursor = next.map_or(last, |next| next.prev.or(anchor).unwrap_or_else(|| next.cursor_before()));
     Continuation { gap, cursor, entries }
+}
+
+/// Returns true if no message came between the asked id and the next retained entry. An entry of an earlier version
+/// does not state its predecessor: the asked id then has to be directly before the first retained entry, or between two
+/// retained ones in both halves, so that its message was deleted.
+fn is_predecessor(asked: Id, anchor: Option<Id>, next: &Entry, first: Option<Id>) -> bool {
+    match (next.prev, anchor) {
+        (Some(prev), _) => prev == asked,
+        (None, Some(anchor)) => anchor.precedes(asked) && asked.precedes(next.id),
+        (None, None) => first == Some(next.id) && asked.directly_precedes(next.id),
+    }
 }
 
 #[cfg(test)]
@@ -59,14 +63,30 @@ mod tests {
     use super::*;
     use GapReason::{Reset, Trimmed};
 
-    /// Applies the rule to a log with these entries and this last generated id. Returns the gap, the numbers of the
-    /// entries that follow, and the cursor before them.
-    fn rule(asked: (u64, u64), log: &[(u64, u64)], last: (u64, u64)) -> (Option<GapReason>, Vec<u64>, Id) {
+    const LOG: &[Halves] = &[(10, 5), (10, 6), (20, 8), (20, 9)];
+
+    type Halves = (u64, u64);
+
+    /// The gap, the numbers of the entries that follow, and the cursor before them.
+    type Outcome = (Option<GapReason>, Vec<u64>, Id);
+
+    /// Applies the rule to a log with these entries, which do not state their predecessors, and this last generated id.
+    fn rule(asked: Halves, log: &[Halves], last: Halves) -> Outcome {
+        apply(asked, log.iter().map(|id| (*id, None)), last)
+    }
+
+    /// Applies the rule to a log with these entries and their predecessors.
+    fn exact_rule(asked: Halves, log: &[(Halves, Halves)], last: Halves) -> Outcome {
+        apply(asked, log.iter().map(|(id, prev)| (*id, Some(*prev))), last)
+    }
+
+    fn apply(asked: Halves, log: impl Iterator<Item = (Halves, Option<Halves>)>, last: Halves) -> Outcome {
         let id = |(ms, n)| Id { ms, n };
-        let all: Vec<Entry> = log
-            .iter()
-            .map(|at| Entry { id: id(*at), kind: String::new(), data: String::new(), node: None })
-            .collect();
+        let entry = |(at, prev): (_, Option<_>)| {
+            let (id, prev) = (id(at), prev.map(id));
+            Entry { id, prev, kind: String::new(), data: "{}".into(), node: None }
+        };
+        let all: Vec<Entry> = log.map(entry).collect();
         let after = all.partition_point(|entry| entry.id <= id(asked));
         let entries = all[after.saturating_sub(1)..].to_vec();
         let page = LogPage { first: all.first().map(|entry| entry.id), last: id(last), entries, more: false };
@@ -75,7 +95,27 @@ mod tests {
         (continuation.gap, numbers, continuation.cursor)
     }
 
-    const LOG: &[(u64, u64)] = &[(10, 5), (10, 6), (20, 8), (20, 9)];
+    #[test]
+    fn only_the_stated_predecessor_is_directly_before_an_entry() {
+        let log = &[((10, 5), (9, 4)), ((20, 6), (10, 5))];
+        assert_eq!(exact_rule((9, 4), log, (20, 6)), (None, vec![5, 6], Id { ms: 9, n: 4 }));
+        // They could be of a log that was lost.
+        assert_eq!(exact_rule((8, 4), log, (20, 6)), (Some(Trimmed), vec![5, 6], Id { ms: 9, n: 4 }));
+        assert_eq!(exact_rule((10, 4), log, (20, 6)), (Some(Trimmed), vec![5, 6], Id { ms: 9, n: 4 }));
+        assert_eq!(exact_rule((0, 0), log, (20, 6)).0, Some(Trimmed));
+        assert_eq!(exact_rule((0, 0), &[((10, 1), (0, 0))], (10, 1)).0, None);
+        assert_eq!(exact_rule((11, 5), log, (20, 6)), (Some(Reset), vec![6], Id { ms: 10, n: 5 }));
+    }
+
+    #[test]
+    fn a_deleted_id_is_continuous_if_the_next_entry_states_it() {
+        let log = &[((10, 5), (9, 4)), ((20, 7), (15, 6)), ((30, 10), (22, 9))];
+        assert_eq!(exact_rule((15, 6), log, (30, 10)), (None, vec![7, 10], Id { ms: 15, n: 6 }));
+        assert_eq!(exact_rule((14, 6), log, (30, 10)), (Some(Reset), vec![7, 10], Id { ms: 15, n: 6 }));
+        assert_eq!(exact_rule((22, 9), log, (30, 10)).0, None);
+        // Of two deleted neighbours the first is stated by none.
+        assert_eq!(exact_rule((21, 8), log, (30, 10)), (Some(Reset), vec![10], Id { ms: 22, n: 9 }));
+    }
 
     #[test]
     fn an_id_in_the_log_is_continued_after_it() {

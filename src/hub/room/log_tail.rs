@@ -16,7 +16,7 @@ use crate::sse::{self, GapReason};
 /// Announcements that are kept while the log is being read. If more arrive, the log is read once more.
 const MAX_PENDING_ANNOUNCEMENTS: usize = 1000;
 
-/// What became of an announcement, or of all that were pending.
+/// What became of an announcement.
 #[derive(Debug, PartialEq, Eq)]
 pub enum AnnouncementOutcome {
     /// It was appended as a frame.
@@ -39,9 +39,9 @@ enum SyncState {
     /// The log has to be read.
     CatchingUp {
         since: Instant,
-        /// Announcements that arrived meanwhile.
+        /// Announcements that arrived since the latest read of the log began.
         pending: Vec<Entry>,
-        /// Whether more announcements arrived than are kept.
+        /// Whether more of them arrived than are kept.
         overflowed: bool,
     },
 }
@@ -104,6 +104,17 @@ impl LogTail {
         }
     }
 
+    /// Returns the id to read the log from, that id included, or `None` to read its newest entries. Drops the pending
+    /// announcements: the log has them by now, or they do not belong to it, as those of another database of the same
+    /// Redis.
+    pub fn begin_read(&mut self) -> Option<Id> {
+        if let SyncState::CatchingUp { pending, overflowed, .. } = &mut self.sync {
+            pending.clear();
+            *overflowed = false;
+        }
+        self.last
+    }
+
     /// Changes the status to not live if the frames have been catching up since `limit` or longer. Returns true if that
     /// is a change.
     pub fn report_outage(&mut self, limit: Instant) -> bool {
@@ -124,7 +135,7 @@ impl LogTail {
             }
             return AnnouncementOutcome::Ignored;
         }
-        if self.last.is_some_and(|last| last.directly_precedes(entry.id)) {
+        if self.last.is_some_and(|last| entry.directly_follows(last)) {
             self.append(&entry);
             return AnnouncementOutcome::Applied;
         }
@@ -154,51 +165,58 @@ impl LogTail {
     /// cannot be shown, appends a gap frame for all current subscribers and returns its reason.
     ///
     /// # Errors
-    /// If continuity cannot be shown and announcements were appended meanwhile. A gap after `asked` is then not one for
-    /// the current subscribers, and the log has to be read from their id.
+    /// If announcements were appended meanwhile, and the page shows a gap or entries that do not continue from them. A
+    /// gap after `asked` is then not one for the current subscribers, and the log has to be read from their id.
     pub fn apply_page(&mut self, asked: Id, page: LogPage) -> Result<Option<GapReason>, StalePage> {
         let (more, first, log_last) = (page.more, page.first, page.last);
         let continuation = continue_after(asked, page);
-        if let Some(reason) = continuation.gap {
-            if self.last != Some(asked) {
-                return Err(StalePage);
-            }
-            self.push_gap(asked, &continuation, reason);
+        let (known, new) = self.split_known(&continuation.entries);
+        let reaches_last = self.last == Some(known.last().map_or(asked, |entry| entry.id));
+        if !reaches_last && !new.is_empty() || continuation.gap.is_some() && self.last != Some(asked) {
+            return Err(StalePage);
         }
         self.first_retained = first;
-        let known = self.last.unwrap_or(Id::ZERO);
-        for entry in continuation.entries.iter().filter(|entry| entry.id > known) {
+        if let Some(reason) = continuation.gap {
+            self.push_gap(asked, &continuation, reason);
+        }
+        for entry in new {
             self.append(entry);
         }
-        if !more {
+        if reaches_last && !more {
             // The last entry may have been deleted: its number is taken all the same.
-            self.last = self.last.max(Some(log_last));
+            self.last = Some(log_last);
         }
         Ok(continuation.gap)
     }
 
-    /// Marks the frames as in sync, after the log was read to its end, and appends the pending announcements. Returns
-    /// `OutOfOrder` if these do not follow, so that the log has to be read once more.
-    pub fn mark_in_sync(&mut self) -> AnnouncementOutcome {
+    /// Splits the entries of a page into those that were announced while it was read and those after them.
+    fn split_known<'a>(&self, entries: &'a [Entry]) -> (&'a [Entry], &'a [Entry]) {
+        entries.split_at(entries.iter().take_while(|entry| self.is_known(entry.id)).count())
+    }
+
+    /// Marks the frames as in sync, after the log was read to its end, and appends the announcements that arrived since
+    /// the read began. If these do not follow, the log has to be read once more.
+    pub fn mark_in_sync(&mut self) {
         let SyncState::CatchingUp { since, pending, overflowed } = std::mem::replace(&mut self.sync, SyncState::InSync)
         else {
-            return AnnouncementOutcome::Ignored;
+            return;
         };
         let mut is_incomplete = overflowed;
         for entry in pending {
-            if self.last.is_some_and(|last| last.directly_precedes(entry.id)) {
+            if self.last.is_some_and(|last| entry.directly_follows(last)) {
                 self.append(&entry);
             } else if !self.is_known(entry.id) {
+                // None of the later ones may be appended, even if its number is the next: the log may be a new one.
                 is_incomplete = true;
+                break;
             }
         }
         if is_incomplete {
             self.start_catching_up(since);
-            return AnnouncementOutcome::OutOfOrder;
+        } else {
+            self.buffer.live = true;
+            self.buffer.mark_burst();
         }
-        self.buffer.live = true;
-        self.buffer.mark_burst();
-        AnnouncementOutcome::Applied
     }
 
     /// Returns the position after an id, if the frames from there on are all that the log has after it.
@@ -211,8 +229,9 @@ impl LogTail {
         } else {
             self.position_of(id)? + 1
         };
-        let is_retained = self.first_retained.is_some_and(|first| first <= id || id.directly_precedes(first));
-        is_retained.then_some(after)
+        let first = self.first_retained?;
+        let next = || (after..self.buffer.end()).find_map(|position| self.id_at(position));
+        (first <= id || next() == Some(first)).then_some(after)
     }
 
     /// Returns the cursor before the newest `count` messages, if that many are in memory.

@@ -187,7 +187,7 @@ async fn start_before_newest(room: &Room, count: usize) -> Option<RoomStart> {
     let opening = if replay.len() > count {
         replay.remove(0).id
     } else {
-        replay.first().map_or(page.last, |first| first.id.cursor_before())
+        replay.first().map_or(page.last, Entry::cursor_before)
     };
     let end = replay.last().map_or(page.last, |last| last.id);
     Some(RoomStart { opening: Some(opening), gap: None, replay, end })

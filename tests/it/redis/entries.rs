@@ -22,6 +22,19 @@ async fn log_entry_holds_the_data_and_the_node() {
     assert_eq!(fields.get("type").map_or("", String::as_str), "");
 }
 
+/// The predecessor is the last generated id, even if its message was deleted.
+#[tokio::test]
+async fn log_entry_states_its_predecessor() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let ids = node.fill("lobby", 2).await;
+    let _: u64 = redis.cmd(&["XDEL", &key("lobby"), &ids[1]]).await;
+    let third = node.post("lobby", "mason", "hi").await;
+    let entries: Vec<(String, BTreeMap<String, String>)> = redis.cmd(&["XRANGE", &key("lobby"), "-", "+"]).await;
+    let stated: Vec<_> = entries.iter().map(|(id, fields)| (id.as_str(), fields["prev"].as_str())).collect();
+    assert_eq!(stated, [(ids[0].as_str(), "0-0"), (&third, &ids[1])]);
+}
+
 /// The payload is the byte 0x1E, the id, a space, the type (empty for a message), a space, and the data.
 #[tokio::test]
 async fn announcement_of_a_message_has_id_empty_type_and_data() {

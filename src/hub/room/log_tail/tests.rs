@@ -4,7 +4,13 @@ use super::*;
 use crate::sse::GapReason;
 
 fn entry(ms: u64, n: u64) -> Entry {
-    Entry { id: Id { ms, n }, kind: String::new(), data: format!("message {n}"), node: None }
+    Entry {
+        id: Id { ms, n },
+        prev: None,
+        kind: String::new(),
+        data: format!("message {n}"),
+        node: None,
+    }
 }
 
 fn page(entries: Vec<Entry>, last: (u64, u64)) -> LogPage {
@@ -20,7 +26,8 @@ fn page(entries: Vec<Entry>, last: (u64, u64)) -> LogPage {
 fn log_tail(count: u64) -> LogTail {
     let mut log = LogTail::new(true, Arc::default());
     log.load(page((1..=count).map(|n| entry(10, n)).collect(), (10, count)));
-    assert_eq!(log.mark_in_sync(), AnnouncementOutcome::Applied);
+    log.mark_in_sync();
+    assert!(log.is_in_sync());
     log
 }
 
@@ -59,7 +66,8 @@ fn announcements_during_a_read_follow_the_page_once() {
     }
     let missed = vec![entry(10, 2), entry(11, 3), entry(12, 4)];
     assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(missed, (12, 4))), Ok(None));
-    assert_eq!(log.mark_in_sync(), AnnouncementOutcome::Applied);
+    log.mark_in_sync();
+    assert!(log.is_in_sync());
     assert_eq!(replayed_after(&log, 10, 1), Some(vec![2, 3, 4, 5, 6]));
 }
 
@@ -69,10 +77,12 @@ fn an_announcement_after_a_hole_requires_another_read() {
     log.start_catching_up(Instant::now());
     log.on_announcement(entry(12, 5));
     assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(vec![entry(10, 2)], (10, 2))), Ok(None));
-    assert_eq!(log.mark_in_sync(), AnnouncementOutcome::OutOfOrder);
+    log.mark_in_sync();
+    assert!(!log.is_in_sync());
     let whole = vec![entry(10, 2), entry(12, 3), entry(12, 4), entry(12, 5)];
     assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(whole, (12, 5))), Ok(None));
-    assert_eq!(log.mark_in_sync(), AnnouncementOutcome::Applied);
+    log.mark_in_sync();
+    assert!(log.is_in_sync());
     assert_eq!(replayed_after(&log, 10, 2), Some(vec![3, 4, 5]));
 }
 
@@ -83,7 +93,8 @@ fn too_many_pending_announcements_require_another_read() {
     for n in 1..=MAX_PENDING_ANNOUNCEMENTS as u64 + 1 {
         assert_eq!(log.on_announcement(entry(10, n)), AnnouncementOutcome::Ignored);
     }
-    assert_eq!(log.mark_in_sync(), AnnouncementOutcome::OutOfOrder);
+    log.mark_in_sync();
+    assert!(!log.is_in_sync());
     assert_eq!(log.last(), Some(Id { ms: 10, n: MAX_PENDING_ANNOUNCEMENTS as u64 }));
 }
 
@@ -178,6 +189,53 @@ fn a_gap_before_the_last_announcement_is_a_stale_page() {
 fn an_out_of_order_entry_survives_an_older_read() {
     let mut log = log_tail(2);
     assert_eq!(log.on_announcement(entry(11, 4)), AnnouncementOutcome::OutOfOrder);
-    assert_eq!(log.mark_in_sync(), AnnouncementOutcome::OutOfOrder);
+    log.mark_in_sync();
     assert!(!log.is_in_sync());
+}
+
+/// Another database of the same Redis announces on the same channel.
+#[test]
+fn an_announcement_that_the_log_does_not_have_is_dropped() {
+    let mut log = log_tail(5);
+    assert_eq!(log.on_announcement(entry(11, 7)), AnnouncementOutcome::OutOfOrder);
+    assert_eq!(log.begin_read(), Some(Id { ms: 10, n: 5 }));
+    assert_eq!(log.apply_page(Id { ms: 10, n: 5 }, page(vec![entry(10, 5), entry(11, 6)], (11, 6))), Ok(None));
+    log.mark_in_sync();
+    assert!(log.is_in_sync());
+    assert_eq!(replayed_after(&log, 10, 4), Some(vec![5, 6]));
+}
+
+/// The log was replaced while it was read, and the new one has grown past the number of the old one.
+#[test]
+fn no_announcement_is_appended_after_one_that_does_not_follow() {
+    let mut log = log_tail(1);
+    log.start_catching_up(Instant::now());
+    log.begin_read();
+    for n in 1..=3 {
+        log.on_announcement(entry(20, n));
+    }
+    assert_eq!(log.apply_page(Id { ms: 10, n: 1 }, page(vec![entry(10, 1)], (10, 1))), Ok(None));
+    log.mark_in_sync();
+    assert!(!log.is_in_sync());
+    assert_eq!(log.last(), Some(Id { ms: 10, n: 1 }));
+}
+
+/// Two logs that differ from a number on: the page is of one, an announcement of the other.
+#[test]
+fn a_page_that_does_not_continue_from_an_announcement_is_stale() {
+    let mut log = log_tail(5);
+    assert_eq!(log.on_announcement(entry(12, 6)), AnnouncementOutcome::Applied);
+    let other = page(vec![entry(10, 5), entry(11, 6), entry(13, 7)], (13, 7));
+    assert_eq!(log.apply_page(Id { ms: 10, n: 5 }, other), Err(StalePage));
+    let older = page(vec![entry(10, 5)], (10, 5));
+    assert_eq!(log.apply_page(Id { ms: 10, n: 5 }, older), Ok(None));
+    assert_eq!(log.last(), Some(Id { ms: 12, n: 6 }));
+}
+
+#[test]
+fn an_announcement_that_states_its_predecessor_has_to_follow_it() {
+    let mut log = log_tail(2);
+    let stating = |ms, n, prev| Entry { prev: Some(prev), ..entry(ms, n) };
+    assert_eq!(log.on_announcement(stating(11, 3, Id { ms: 10, n: 2 })), AnnouncementOutcome::Applied);
+    assert_eq!(log.on_announcement(stating(13, 4, Id { ms: 12, n: 3 })), AnnouncementOutcome::OutOfOrder);
 }

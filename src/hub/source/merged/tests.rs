@@ -132,7 +132,7 @@ async fn lag_while_a_room_catches_up_page_by_page_is_the_nodes() {
     let (_, at) = merged.merge_all();
     assert!(!merged.frames().is_node_lag(at));
     merged.rooms()[1].log().start_catching_up(Instant::now());
-    let entry = |n| Entry { id: Id { ms: 1, n }, kind: String::new(), data: "{}".into(), node: None };
+    let entry = |n| Entry { id: Id { ms: 1, n }, prev: None, kind: String::new(), data: "{}".into(), node: None };
     let page = LogPage {
         first: Some(entry(1).id),
         last: entry(3).id,

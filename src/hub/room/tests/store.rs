@@ -1,0 +1,165 @@
+//! The message store of a random history: one log, its older copies, and what is true of its messages.
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use crate::bus::{Entry, LogPage};
+use crate::chat::Id;
+
+/// The number of a message in its history; `None` is the place before the first message of a log.
+pub type Place = Option<usize>;
+
+/// A message that was published, and what no subscriber can know about it.
+struct Message {
+    id: Id,
+    /// The message before it in its log.
+    parent: Place,
+    /// Whether it was deleted, by itself, so that a subscriber loses nothing if it does not get it.
+    is_deleted: bool,
+    /// Whether its entry states its predecessor; those of the version before do not.
+    states_prev: bool,
+}
+
+/// The messages that a log ever had, and those that it retains, oldest first.
+#[derive(Clone, Default)]
+pub struct Log {
+    all: Vec<usize>,
+    retained: Vec<usize>,
+}
+
+/// The store.
+#[derive(Default)]
+pub struct Store {
+    pub log: Log,
+    clock: u64,
+    messages: Vec<Message>,
+    copies: Vec<Log>,
+}
+
+impl Log {
+    /// Returns the last message that was ever in the log.
+    pub fn last(&self) -> Place {
+        self.all.last().copied()
+    }
+}
+
+impl Store {
+    pub fn set_clock(&mut self, random: &mut StdRng) {
+        self.clock = 1000 + random.random_range(0..20);
+    }
+
+    /// Appends a message and returns its number. Without `states_prev`, a node of the version before does it.
+    pub fn publish(&mut self, random: &mut StdRng, states_prev: bool) -> usize {
+        self.clock += random.random_range(0..3);
+        let (number, parent) = (self.messages.len(), self.log.last());
+        let id = self.id(parent).next(self.clock);
+        self.messages.push(Message { id, parent, is_deleted: false, states_prev });
+        self.log.all.push(number);
+        self.log.retained.push(number);
+        number
+    }
+
+    pub fn trim(&mut self, random: &mut StdRng) {
+        let count = random.random_range(0..=self.log.retained.len());
+        self.log.retained.drain(..count);
+    }
+
+    pub fn delete(&mut self, random: &mut StdRng) {
+        if !self.log.retained.is_empty() {
+            let number = self.log.retained.remove(random.random_range(0..self.log.retained.len()));
+            self.messages[number].is_deleted = true;
+        }
+    }
+
+    pub fn copy(&mut self) {
+        self.copies.push(self.log.clone());
+    }
+
+    /// Replaces the log by an older copy.
+    pub fn promote_copy(&mut self, random: &mut StdRng) {
+        if !self.copies.is_empty() {
+            self.log = self.copies[random.random_range(0..self.copies.len())].clone();
+        }
+    }
+
+    /// Reads the newest entries, or those from an id on, that one included.
+    pub fn read(&self, from: Option<Id>, limit: usize) -> LogPage {
+        let entries: Vec<Entry> = self.log.retained.iter().map(|number| self.entry(*number)).collect();
+        let after = from.map(|id| entries.partition_point(|entry| entry.id <= id));
+        let start = after.map_or(entries.len().saturating_sub(limit), |after| after.saturating_sub(1));
+        let end = after.map_or(entries.len(), |after| entries.len().min(after + limit));
+        LogPage {
+            first: entries.first().map(|entry| entry.id),
+            last: self.id(self.log.last()),
+            more: end < entries.len(),
+            entries: entries[start..end].to_vec(),
+        }
+    }
+
+    /// Returns the entry of a message.
+    pub fn entry(&self, number: usize) -> Entry {
+        let message = &self.messages[number];
+        let prev = message.states_prev.then(|| self.id(message.parent));
+        Entry { id: message.id, prev, kind: String::new(), data: number.to_string(), node: None }
+    }
+
+    pub fn id(&self, place: Place) -> Id {
+        place.map_or(Id::ZERO, |number| self.messages[number].id)
+    }
+
+    /// Returns how many messages were published.
+    pub fn published(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Returns true if a message that was published after that many others is not in the log.
+    pub fn has_lost_since(&self, published: usize) -> bool {
+        (published..self.published()).any(|number| !self.log.all.contains(&number))
+    }
+
+    pub fn parent(&self, number: usize) -> Place {
+        self.messages[number].parent
+    }
+
+    /// Returns the latest message that was given this id.
+    pub fn message_with(&self, id: Id) -> Place {
+        self.messages.iter().rposition(|message| message.id == id)
+    }
+
+    /// Returns a place whose id a stream, a page or the history gives to a client as a cursor.
+    pub fn any_cursor(&self, random: &mut StdRng) -> Place {
+        match (random.random_range(0..4), &self.log.retained[..]) {
+            (0, [first, ..]) => self.messages[*first].parent,
+            (1 | 2, retained @ [_, ..]) => Some(retained[random.random_range(0..retained.len())]),
+            _ => self.log.last(),
+        }
+    }
+
+    /// Returns the first place, counted back from one, where no message was deleted, or that is this place or has this
+    /// id.
+    pub fn skip_deleted(&self, mut from: Place, to: Place) -> Place {
+        while from != to
+            && let Some(number) = from
+            && self.messages[number].is_deleted
+            && self.messages[number].id != self.id(to)
+        {
+            from = self.messages[number].parent;
+        }
+        from
+    }
+
+    /// Returns true if a log shows that nothing is missing after an id: no message after it was trimmed, and it is in
+    /// the log, or the message after it is.
+    pub fn is_continuous(&self, log: &Log, id: Id) -> bool {
+        let place = log.all.iter().position(|number| self.messages[*number].id == id);
+        let following = match place {
+            Some(place) => &log.all[place + 1..],
+            None if id == Id::ZERO => &log.all[..],
+            None => return false,
+        };
+        let is_retained = |number: &usize| log.retained.contains(number);
+        let is_trimmed = |number: &usize| !is_retained(number) && !self.messages[*number].is_deleted;
+        let is_shown = place.is_some_and(|place| is_retained(&log.all[place]));
+        !following.iter().any(is_trimmed) && (is_shown || following.first().is_none_or(is_retained))
+    }
+}
