@@ -17,6 +17,10 @@ use crate::supervise::catch_now;
 /// memory is full: an acknowledged message is never evicted.
 const MAX_STORE_BYTES: usize = 512 << 20;
 
+/// The free bytes with which a full store counts as having space again. Any message fits, so that the state does not
+/// change with the length of each.
+const FREE_AGAIN_BYTES: usize = 1 << 20;
+
 /// Estimated bytes that an entry or a key takes in addition to its text.
 const ENTRY_OVERHEAD_BYTES: usize = 160;
 
@@ -37,6 +41,8 @@ struct Logs {
     by_room: HashMap<RoomName, RoomLog>,
     keys: HashMap<(RoomName, String), KeyRecord>,
     bytes: usize,
+    /// Whether a message was refused, and too little has expired since.
+    is_full: bool,
     last_sweep: Option<Instant>,
 }
 
@@ -78,8 +84,7 @@ impl Bus for Memory {
                 Err(PublishError::KeyReused)
             };
         }
-        if logs.bytes + draft.data().len() + ENTRY_OVERHEAD_BYTES > MAX_STORE_BYTES {
-            tracing::error!("the in-memory message store is full; posts are refused until logs expire");
+        if !logs.has_space_for(draft.data().len()) {
             return Err(PublishError::Unavailable);
         }
         let entry = logs.append(room, draft, &self.node, &self.retention, now);
@@ -129,6 +134,21 @@ impl Logs {
             self.bytes -= log.size();
         }
         self.by_room.get_mut(room)
+    }
+
+    /// Returns true if there is space for a message with these bytes. Logs when there is none for the first time, and
+    /// when there is again.
+    fn has_space_for(&mut self, bytes: usize) -> bool {
+        let free = MAX_STORE_BYTES.saturating_sub(self.bytes);
+        let fits = bytes + ENTRY_OVERHEAD_BYTES <= free;
+        if !fits && !self.is_full {
+            self.is_full = true;
+            tracing::error!("the in-memory message store is full; posts are refused until logs expire");
+        } else if self.is_full && free >= FREE_AGAIN_BYTES {
+            self.is_full = false;
+            tracing::info!("the in-memory message store has space again");
+        }
+        fits
     }
 
     fn key_record(&self, room: &RoomName, key: &str, now: Instant) -> Option<&KeyRecord> {
@@ -225,4 +245,46 @@ impl RoomLog {
 
 fn size(entry: &Entry) -> usize {
     entry.data.len() + ENTRY_OVERHEAD_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// Collects what is logged.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_store_is_logged_once_until_it_has_space_again() {
+        let (lines, mut logs) = (Lines::default(), Logs::default());
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..2 {
+                logs.bytes = MAX_STORE_BYTES - 1000;
+                for _ in 0..3 {
+                    assert!(!logs.has_space_for(4000));
+                    assert!(logs.has_space_for(100), "a short message still fits");
+                }
+                logs.bytes = 0;
+                assert!(logs.has_space_for(4000) && logs.has_space_for(4000));
+            }
+        });
+        let text = String::from_utf8(lines.0.lock().clone()).expect("text");
+        let logged: Vec<_> = text.lines().map(|line| line.contains("is full")).collect();
+        assert_eq!(logged, [true, false, true, false], "{text}");
+    }
 }
