@@ -10,6 +10,7 @@
 //! - [`chat`]: room names, ids, cursors and messages, parsed into types that cannot be invalid
 //! - [`sse`]: the wire format of a stream, as bytes
 //! - [`metrics`]: what a node counts; every module may use it
+//! - [`log_queue`]: where the lines of the log wait to be written
 //! - [`supervise`]: what keeps a panic from ending more than one task
 //! - [`config`]: the options; only [`server`] and `main` use it
 //! - [`bus`]: the message store, in this process or in Redis: the logs of the rooms, presence, and usage by address
@@ -23,6 +24,7 @@ pub mod chat;
 pub mod sse;
 
 pub mod config;
+pub mod log_queue;
 pub mod metrics;
 pub mod supervise;
 

@@ -2,11 +2,15 @@
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use prometheus::IntCounter;
 use tiny_chat::config::{Config, LogFormat};
 use tiny_chat::doctor;
+use tiny_chat::log_queue::LogQueue;
+use tiny_chat::metrics::Metrics;
 use tiny_chat::server::Server;
 use tiny_chat::supervise;
 use tiny_chat::web::ACTIX_DISPATCHER_TARGET;
@@ -49,21 +53,23 @@ fn main() -> ExitCode {
 }
 
 fn run(config: &Config) -> ExitCode {
-    log_to_stdout(config);
-    supervise::log_panics();
-    match actix_rt::System::new().block_on(serve(config)) {
+    match start_log(config).and_then(|(log, metrics)| {
+        let _flushed = log.flush_on_drop();
+        actix_rt::System::new().block_on(serve(config, metrics, log))
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log_to_stderr(&error, config.log_format);
+            // Where that fails, the exit code has to do.
+            let _ = log_to_stderr(&error, config.log_format);
             ExitCode::FAILURE
         }
     }
 }
 
-async fn serve(config: &Config) -> io::Result<()> {
+async fn serve(config: &Config, metrics: Arc<Metrics>, log: LogQueue) -> io::Result<()> {
     // Before the address is bound: a signal that comes during the start is not lost.
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let server = Server::bind(config)?;
+    let server = Server::bind(config, metrics)?;
     tracing::info!("tiny-chat {}: open http://{}/ in a browser", env!("CARGO_PKG_VERSION"), server.addr()?);
     match config.redis() {
         None => tracing::info!(
@@ -71,13 +77,13 @@ async fn serve(config: &Config) -> io::Result<()> {
         ),
         Some(_) => tracing::info!(node = config.node(), "sharing rooms with all nodes on the same Redis"),
     }
-    server.run(stop_signal(terminate, interrupt, Duration::from_secs(config.drain.into()))).await?;
+    server.run(stop_signal(log, terminate, interrupt, Duration::from_secs(config.drain.into()))).await?;
     tracing::info!("drained, exiting");
     Ok(())
 }
 
 /// Waits for a signal and returns how long to drain. A second signal exits at once, with code 1.
-async fn stop_signal(mut terminate: Signal, mut interrupt: Signal, drain: Duration) -> Duration {
+async fn stop_signal(log: LogQueue, mut terminate: Signal, mut interrupt: Signal, drain: Duration) -> Duration {
     let drain = tokio::select! {
         _ = terminate.recv() => drain,
         _ = interrupt.recv() => drain.min(Duration::from_secs(1)),
@@ -88,29 +94,41 @@ async fn stop_signal(mut terminate: Signal, mut interrupt: Signal, drain: Durati
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        log.flush();
         std::process::exit(1);
     });
     drain
 }
 
-fn log_to_stdout(config: &Config) {
+/// Begins to log to standard output. Returns the queue of the log and the metrics of the node.
+fn start_log(config: &Config) -> io::Result<(LogQueue, Arc<Metrics>)> {
+    let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
+    let queue = LogQueue::start(io::stdout(), metrics.log_lines_dropped.clone())?;
     // At info, actix_server repeats our own start-up lines. actix's dispatcher reports every socket that a stream takes
     // over as an error.
     let filter = EnvFilter::new(format!("actix_server=warn,{ACTIX_DISPATCHER_TARGET}=off,{}", config.log));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_writer({
+            let queue = queue.clone();
+            move || queue.clone()
+        })
         .with_target(false)
         .with_ansi(io::stdout().is_terminal());
     match config.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+    supervise::log_panics();
+    Ok((queue, metrics))
 }
 
 /// Writes the error that ends the node to standard error, whatever `LOG` filters out: a start must not fail in silence.
-fn log_to_stderr(error: &io::Error, format: LogFormat) {
+fn log_to_stderr(error: &io::Error, format: LogFormat) -> io::Result<()> {
+    let queue = LogQueue::start(io::stderr(), IntCounter::new("dropped", "lines").map_err(io::Error::other)?)?;
+    let _flushed = queue.flush_on_drop();
     let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(move || queue.clone())
         .with_target(false)
         .with_ansi(io::stderr().is_terminal());
     let dispatch = match format {
@@ -118,4 +136,5 @@ fn log_to_stderr(error: &io::Error, format: LogFormat) {
         LogFormat::Json => Dispatch::new(log.json().flatten_event(true).finish()),
     };
     dispatcher::with_default(&dispatch, || tracing::error!("{error}"));
+    Ok(())
 }

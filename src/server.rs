@@ -46,11 +46,10 @@ impl Server {
     ///
     /// # Errors
     /// If the address cannot be bound or the Redis URL is invalid. An unreachable Redis is no error.
-    pub fn bind(config: &Config) -> io::Result<Self> {
+    pub fn bind(config: &Config, metrics: Arc<Metrics>) -> io::Result<Self> {
         let max_streams = max_streams_that_fit(config.max_streams);
         let listener = listen(config.address())
             .map_err(|error| io::Error::new(error.kind(), format!("BIND {}: {error}", config.address())))?;
-        let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
         let stores =
             open_stores(config, metrics.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let hub = start_hub(config, &stores, metrics.clone());

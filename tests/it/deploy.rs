@@ -3,6 +3,7 @@
 mod config;
 mod image;
 mod logs;
+mod lost_logs;
 mod platforms;
 mod proxy_configs;
 mod rolling_restart;

@@ -3,14 +3,15 @@
 use std::{
     net::SocketAddr,
     path::Path,
-    process::{Command, ExitStatus},
+    process::{Command, ExitStatus, Stdio},
 };
 
 use nix::sys::signal::Signal;
 use reqwest::{Client, Method, RequestBuilder, redirect};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
-use super::{Answer, DEADLINE, Redis, eventually, process::Process, within};
+use super::{Answer, DEADLINE, Redis, eventually, free_port, process::Process, within};
 
 /// The path of the node's binary.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_tiny-chat");
@@ -75,6 +76,26 @@ impl Node {
             address_in(&process.line_with(": open http://")?)
         })
         .await;
+        Node::new(process, address)
+    }
+
+    /// Starts a node whose log and errors go to this file, and waits until it is ready.
+    pub async fn logging_to(file: impl Fn() -> Stdio, environment: &[(&str, &str)]) -> Node {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let bind = address.to_string();
+        let environment = [&[("BIND", bind.as_str())], environment].concat();
+        let mut process = Process::with_outputs(&mut command(BINARY, &environment), file(), file());
+        eventually("a node that listens", async || {
+            assert!(process.try_wait().is_none(), "the node ended");
+            TcpStream::connect(address).await.ok()
+        })
+        .await;
+        let node = Node::new(process, address);
+        node.ready().await;
+        node
+    }
+
+    fn new(process: Process, address: SocketAddr) -> Node {
         let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().expect("a client");
         Node { process, address, client }
     }

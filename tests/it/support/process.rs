@@ -23,20 +23,24 @@ pub struct Process {
 
 impl Process {
     pub fn spawn(command: &mut Command) -> Process {
+        Process::with_outputs(command, Stdio::piped(), Stdio::piped())
+    }
+
+    /// Starts a program with these as stdout and stderr, of which pipes are collected.
+    pub fn with_outputs(command: &mut Command, stdout: Stdio, stderr: Stdio) -> Process {
         // The tests' HTTP client has TLS without a default provider, because the doctor's has. Only the first call
         // has an effect.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut child = command
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(stdout)
+            .stderr(stderr)
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let lines = Arc::default();
-        let collectors = vec![
-            collect(child.stdout.take().expect("stdout is piped"), &lines),
-            collect(child.stderr.take().expect("stderr is piped"), &lines),
-        ];
+        let stdout = child.stdout.take().map(|pipe| collect(pipe, &lines));
+        let stderr = child.stderr.take().map(|pipe| collect(pipe, &lines));
+        let collectors = stdout.into_iter().chain(stderr).collect();
         Process { child, lines, collectors }
     }
 

@@ -8,7 +8,7 @@ use crate::support::repository::{File, files, sources};
 /// The top-level modules from the ground up. A module uses only those of lower layers; modules of one layer do not use
 /// each other.
 const LAYERS: [&[&str]; 6] = [
-    &["chat", "supervise"],
+    &["chat", "log_queue", "supervise"],
     &["sse", "bus"],
     &["hub", "limits"],
     &["web"],
