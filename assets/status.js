@@ -18,7 +18,6 @@ const SENTENCES = {
   reconnecting: (node) => `Lost ${node}; reconnecting…`,
   offline: (node) => `Offline: ${node} cannot be reached. Messages will be sent when it can be.`,
   full: (node) => `${node} is full; trying again soon…`,
-  draining: (node) => `${node} is closing; moving on…`,
   slow: () => 'Fell behind; catching up…',
 };
 
@@ -52,15 +51,19 @@ export class StatusLine {
 
   /** @param {ConnectionState} state */
   show({ state, node, reason, until }) {
+    clearInterval(this.#timer);
+    if (reason === 'draining') {
+      // Another node takes over within a second: nothing is said unless that fails.
+      this.#timer = setTimeout(() => this.show({ state, until }), 1000);
+      return;
+    }
     this.#node = node ?? this.#node;
     const text = sentence(state, this.#node, reason);
     Object.assign(this.#line.dataset, { state, node: this.#node });
     // The element is a live region: it is touched only when its text changes.
     if (this.#sentence.textContent !== text) this.#sentence.textContent = text;
-    if (!until) this.#line.replaceChildren(this.#sentence);
-    else if (!this.#button.isConnected) this.#line.replaceChildren(this.#sentence, ' ', this.#countdown, ' ', this.#button);
-    clearInterval(this.#timer);
-    if (!until) return;
+    if (!until) return this.#line.replaceChildren(this.#sentence);
+    if (!this.#button.isConnected) this.#line.replaceChildren(this.#sentence, ' ', this.#countdown, ' ', this.#button);
     const count = () => {
       const left = until - Date.now();
       this.#countdown.textContent = left > 0 ? `${Math.ceil(left / 1000)} s` : '…';

@@ -119,9 +119,11 @@ export class Stream {
     this.#waiting = true;
     this.live = false;
     const random = Math.random();
-    const wait = 1000 * (reason === 'full' ? 5 + random * 25 : backoff(reason ? 0 : this.#attempt, random));
+    // As the server draws `retry`, which an EventSource does not show.
+    const wait =
+      (reason === 'draining' ? 100 : 1000) * (reason === 'full' ? 5 + random * 25 : backoff(reason ? 0 : this.#attempt, random));
     const offline = this.#world.navigator?.onLine === false || this.#attempt > 0;
-    this.#attempt += 1;
+    if (!reason) this.#attempt += 1;
     this.#timer = setTimeout(() => this.connect(), wait);
     this.#hooks.onState({ state: offline && !reason ? 'offline' : 'reconnecting', reason, until: Date.now() + wait });
   }

@@ -92,7 +92,11 @@ pub struct Config {
     #[arg(long, env = "NODE", value_name = "NODE", value_parser = parse_node)]
     pub node: Option<String>,
 
-    /// Seconds over which streams are closed after SIGTERM; at most 1 after SIGINT
+    /// Seconds from SIGTERM until no more connections are accepted, in which proxies notice that this node is not ready; none after SIGINT
+    #[arg(long, env = "DRAIN_GRACE", value_name = "DRAIN_GRACE", default_value_t = 1)]
+    pub drain_grace: u16,
+
+    /// Seconds over which streams are closed after that; at most 1 after SIGINT
     #[arg(long, env = "DRAIN", value_name = "DRAIN", default_value_t = 8)]
     pub drain: u16,
 

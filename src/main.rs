@@ -11,7 +11,7 @@ use tiny_chat::config::{Config, LogFormat};
 use tiny_chat::doctor;
 use tiny_chat::log_queue::LogQueue;
 use tiny_chat::metrics::Metrics;
-use tiny_chat::server::Server;
+use tiny_chat::server::{Server, Shutdown};
 use tiny_chat::supervise;
 use tiny_chat::web::ACTIX_DISPATCHER_TARGET;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -77,18 +77,22 @@ async fn serve(config: &Config, metrics: Arc<Metrics>, log: LogQueue) -> io::Res
         ),
         Some(_) => tracing::info!(node = config.node(), "sharing rooms with all nodes on the same Redis"),
     }
-    server.run(stop_signal(log, terminate, interrupt, Duration::from_secs(config.drain.into()))).await?;
+    let seconds = |seconds: u16| Duration::from_secs(seconds.into());
+    let shutdown = Shutdown { grace: seconds(config.drain_grace), drain: seconds(config.drain) };
+    server.run(stop_signal(log, terminate, interrupt, shutdown)).await?;
     tracing::info!("drained, exiting");
     Ok(())
 }
 
-/// Waits for a signal and returns how long to drain. A second signal exits at once, with code 1.
-async fn stop_signal(log: LogQueue, mut terminate: Signal, mut interrupt: Signal, drain: Duration) -> Duration {
-    let drain = tokio::select! {
-        _ = terminate.recv() => drain,
-        _ = interrupt.recv() => drain.min(Duration::from_secs(1)),
+/// Waits for a signal and returns how to stop: at SIGINT, without a grace and within a second. A second signal exits at
+/// once, with code 1.
+async fn stop_signal(log: LogQueue, mut terminate: Signal, mut interrupt: Signal, shutdown: Shutdown) -> Shutdown {
+    let shutdown = tokio::select! {
+        _ = terminate.recv() => shutdown,
+        _ = interrupt.recv() => Shutdown { grace: Duration::ZERO, drain: shutdown.drain.min(Duration::from_secs(1)) },
     };
-    tracing::info!(seconds = drain.as_secs(), "draining; a second signal exits at once");
+    let Shutdown { grace, drain } = shutdown;
+    tracing::info!(grace = grace.as_secs(), seconds = drain.as_secs(), "draining; a second signal exits at once");
     actix_rt::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -97,7 +101,7 @@ async fn stop_signal(log: LogQueue, mut terminate: Signal, mut interrupt: Signal
         log.flush();
         std::process::exit(1);
     });
-    drain
+    shutdown
 }
 
 /// Begins to log to standard output. Returns the queue of the log and the metrics of the node.

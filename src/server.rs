@@ -1,5 +1,7 @@
 //! A node: message store, hub and HTTP server, from binding its address to draining its streams.
 
+mod listener;
+
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::bus::{LimitStore, Listener, Retention, Stores};
 use crate::config::Config;
@@ -16,10 +18,6 @@ use crate::hub::{Hub, Pace, Worker};
 use crate::limits::{LimitSettings, Limits};
 use crate::metrics::Metrics;
 use crate::web::{AllowedOrigins, AppState, ConnectionLimiter, finish, routes, serve};
-
-/// Connections that the kernel queues until they are accepted. After a restart all clients reconnect
-/// at once.
-const LISTEN_BACKLOG: i32 = 4096;
 
 /// Open files that are reserved for anything but streams: Redis connections, listeners, requests.
 const RESERVED_FILES: u64 = 256;
@@ -33,6 +31,15 @@ const CONNECTIONS_BESIDE_STREAMS: u32 = 100;
 /// The share of the drain time, from 0 to 1, that is left for requests in flight after all streams
 /// have ended.
 const REQUESTS_SHARE_OF_DRAIN: f64 = 0.25;
+
+/// How a node stops.
+#[derive(Clone, Copy, Debug)]
+pub struct Shutdown {
+    /// How long the node still serves as before, though it is not ready: until proxies have noticed.
+    pub grace: Duration,
+    /// How long it then takes to end all streams and requests.
+    pub drain: Duration,
+}
 
 /// A node that has bound its address and does not serve yet.
 pub struct Server {
@@ -48,7 +55,7 @@ impl Server {
     /// If the address cannot be bound or the Redis URL is invalid. An unreachable Redis is no error.
     pub fn bind(config: &Config, metrics: Arc<Metrics>) -> io::Result<Self> {
         let max_streams = max_streams_that_fit(config.max_streams);
-        let listener = listen(config.address())
+        let listener = listener::listen(config.address())
             .map_err(|error| io::Error::new(error.kind(), format!("BIND {}: {error}", config.address())))?;
         let stores =
             open_stores(config, metrics.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
@@ -76,13 +83,13 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` resolves with the drain time, then ends all streams within it and waits for requests in
-    /// flight.
+    /// Serves until `stop` resolves, then closes the listening socket, ends all streams and waits for requests in flight.
     ///
     /// # Errors
     /// If the listener cannot be used.
-    pub async fn run(self, stop: impl Future<Output = Duration>) -> io::Result<()> {
+    pub async fn run(self, stop: impl Future<Output = Shutdown>) -> io::Result<()> {
         let hub = self.state.hub.clone();
+        let listener = self.listener.try_clone()?;
         let state = self.state;
         let trusted_proxies = state.trusted_proxies.clone();
         let server = serve(self.listener, self.connections, trusted_proxies, move || {
@@ -91,11 +98,15 @@ impl Server {
         })?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
-        let drain = tokio::select! {
-            drain = stop => drain,
+        let Shutdown { grace, drain } = tokio::select! {
+            shutdown = stop => shutdown,
             ended = serving => return ended.map_err(io::Error::other)?,
         };
-        // Streams first: until they have ended, the server still answers requests, those for new streams with `backoff`.
+        hub.announce_drain();
+        sleep(grace).await;
+        // Before the first stream ends: a client that is sent away must not come back to this node.
+        listener::close(&listener, handle.pause()).await;
+        // Streams before requests: stopping the server ends its workers, and with them their streams.
         hub.drain(drain.mul_f64(1.0 - REQUESTS_SHARE_OF_DRAIN)).await;
         let stopped = timeout(drain.mul_f64(REQUESTS_SHARE_OF_DRAIN), handle.stop(true)).await;
         if stopped.is_err() {
@@ -143,16 +154,6 @@ fn limit_connections(max_streams_per_address: u32, metrics: &Metrics) -> Arc<Con
     let per_address = (max_streams_per_address > 0)
         .then(|| max_streams_per_address.saturating_add(CONNECTIONS_BESIDE_STREAMS) as usize);
     ConnectionLimiter::new(max, per_address, metrics.connections_refused.clone())
-}
-
-/// Binds a listener to the address, with a longer backlog than that of the standard library.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(LISTEN_BACKLOG)?;
-    Ok(socket.into())
 }
 
 /// Raises the limit of open files as far as possible and returns how many of `max_streams` fit into

@@ -1,6 +1,7 @@
 //! Ends all streams before the node stops, each at a moment drawn at random from one window, so that the clients do not
-//! reconnect all at once.
+//! reconnect all at once. Before that the drain is announced, so that proxies can notice while all goes on.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -9,34 +10,49 @@ use tokio::time::sleep_until;
 /// The interval between two draws of which subscribers leave.
 pub const DRAIN_STEP: Duration = Duration::from_millis(50);
 
-/// The end of the drain window, once the drain has started.
+/// How far the end of the node has come.
 #[derive(Debug, Default)]
-pub struct Drain(watch::Sender<Option<Instant>>);
+pub struct Drain {
+    announced: AtomicBool,
+    /// The end of the drain window, once the drain has started.
+    end: watch::Sender<Option<Instant>>,
+}
 
 impl Drain {
+    /// Announces that the drain will start.
+    pub fn announce(&self) {
+        self.announced.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns true if the drain was announced.
+    pub fn is_announced(&self) -> bool {
+        self.announced.load(Ordering::Relaxed)
+    }
+
     /// Starts the drain.
     pub fn start(&self, window: Duration) {
-        self.0.send_replace(Some(Instant::now() + window));
+        self.announce();
+        self.end.send_replace(Some(Instant::now() + window));
     }
 
     /// Returns true if the drain has started.
     pub fn has_started(&self) -> bool {
-        self.0.borrow().is_some()
+        self.end.borrow().is_some()
     }
 
     /// Returns true if all streams should have ended, with some steps to spare for the last of them.
     pub fn is_over(&self) -> bool {
-        self.0.borrow().is_some_and(|end| Instant::now() > end + 4 * DRAIN_STEP)
+        self.end.borrow().is_some_and(|end| Instant::now() > end + 4 * DRAIN_STEP)
     }
 
     /// Returns a receiver that is notified when the drain starts.
     pub fn changes(&self) -> watch::Receiver<Option<Instant>> {
-        self.0.subscribe()
+        self.end.subscribe()
     }
 
     /// Waits until the drain has started and the moment has come that was drawn for one subscriber.
     pub async fn wait_for_turn(&self) {
-        let mut changes = self.0.subscribe();
+        let mut changes = self.end.subscribe();
         let end = changes.wait_for(Option::is_some).await.ok().and_then(|end| *end);
         if let Some(end) = end {
             let left = end.saturating_duration_since(Instant::now());
@@ -47,7 +63,7 @@ impl Drain {
     /// Draws whether one subscriber leaves in this step. The odds grow such that every moment of the window is equally
     /// likely.
     pub fn draw(&self) -> bool {
-        let end = *self.0.borrow();
+        let end = *self.end.borrow();
         end.is_some_and(|end| {
             let left = end.saturating_duration_since(Instant::now());
             rand::random::<f64>() * left.as_secs_f64() <= DRAIN_STEP.as_secs_f64()

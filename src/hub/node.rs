@@ -142,14 +142,24 @@ impl Hub {
         self.disconnected_since.lock().is_none_or(|since| since.elapsed() < OUTAGE_GRACE)
     }
 
-    /// Returns true if the store was ever reached and the node is not draining.
+    /// Returns true if the store was ever reached and no drain was announced.
     pub fn is_ready(&self) -> bool {
-        self.bus().was_reached() && !self.is_draining()
+        self.bus().was_reached() && !self.is_leaving()
+    }
+
+    /// Returns true if the node will stop: it is no longer ready, and its streams end soon if they do not already.
+    pub fn is_leaving(&self) -> bool {
+        self.drain.is_announced()
     }
 
     /// Returns true if the node has begun to end its streams.
     pub fn is_draining(&self) -> bool {
         self.drain.has_started()
+    }
+
+    /// Announces that the streams will be ended, so that proxies choose other nodes.
+    pub fn announce_drain(&self) {
+        self.drain.announce();
     }
 
     /// Ends all streams, spread at random over `window`. Returns when the last one has ended.

@@ -2,6 +2,7 @@
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -36,6 +37,11 @@ pub(crate) async fn finish(
     let mut response = compress_page(response);
     let state = response.request().app_data::<Data<AppState>>();
     let cors = state.map(|state| state.origins.cors_headers(response.request().headers()));
+    let is_leaving = state.is_some_and(|state| state.hub.is_leaving());
+    if is_leaving {
+        // The next request comes on another connection, and so to another node.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));

@@ -35,7 +35,7 @@ struct Health {
 
 /// Handles `GET /readyz`: 200 if this node should receive requests, else 503.
 pub(super) async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    if state.hub.is_draining() {
+    if state.hub.is_leaving() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "This node is draining."));
     }
     if !state.hub.is_ready() {

@@ -35,20 +35,30 @@ pub(super) async fn subscribe(
         return Ok(stream_response().body(body::None::new())); // a stream has no length
     }
     if state.hub.is_draining() {
-        return Ok(refuse(&state, BackoffReason::Draining, "draining"));
+        // The node no longer listens: this connection was kept alive. Closing it without an answer sends the request to
+        // another node, by the proxy or by the client, which may both repeat a GET (RFC 9112 § 9.3.1). An answer would
+        // send away a reader that this node has sent away before.
+        count_refusal(&state, "draining");
+        drop(req.conn_data::<Connection>().and_then(Connection::take));
+        return Ok(unwritten());
     }
     let client = Client::from_request(&req, &state.trusted_proxies);
     let permit = state.limits.stream_permit(client.address).await;
     let taken = permit.and_then(|permit| Some((permit, req.conn_data::<Connection>()?.take()?)));
     let Some((stream_permit, (socket, connection_permit))) = taken else {
-        return Ok(refuse(&state, BackoffReason::Full, "full"));
+        count_refusal(&state, "full");
+        return Ok(refuse(BackoffReason::Full));
     };
     // Written by the hub: middleware never sees the head of a stream, so it gets its CORS headers here.
     let head = raw_response::encode_head(&stream_response().finish(), &state.origins.cors_headers(req.headers()));
     let permit = Box::new((stream_permit, connection_permit));
     worker.subscribe(SubscribeRequest { rooms, start, presence, socket, head, permit });
-    // For actix, whose connection has ended. No byte of it is written.
-    Ok(HttpResponse::Ok().force_close().finish())
+    Ok(unwritten())
+}
+
+/// Returns what actix gets after the connection was taken from it. No byte of it is written.
+fn unwritten() -> HttpResponse {
+    HttpResponse::Ok().force_close().finish()
 }
 
 /// Returns the status and headers of every event stream.
@@ -62,10 +72,13 @@ fn stream_response() -> HttpResponseBuilder {
     response
 }
 
+fn count_refusal(state: &AppState, reason: &str) {
+    state.metrics.streams_refused.with_label_values(&[reason]).inc();
+}
+
 /// Returns a stream that consists of a `backoff` event: after any status but 200 a browser's
 /// `EventSource` would never reconnect.
-fn refuse(state: &AppState, reason: BackoffReason, label: &str) -> HttpResponse {
-    state.metrics.streams_refused.with_label_values(&[label]).inc();
+fn refuse(reason: BackoffReason) -> HttpResponse {
     stream_response().body(hub::backoff(reason))
 }
 

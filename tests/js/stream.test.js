@@ -62,3 +62,25 @@ test('after a backoff with reason full, 5 seconds pass', async () => {
   await pass(26_000);
   assert.equal(page.state, 'live');
 });
+
+test('after a backoff with reason draining, the next attempt comes within half a second', async () => {
+  const browser = new Browser(server);
+  const page = await open(browser);
+  page.source.emit('backoff', { reason: 'draining' });
+  await pass(90);
+  assert.equal(server.sources.size, 0);
+  await pass(420);
+  assert.equal(page.state, 'live');
+});
+
+test('a failure after a drain is the first one', async () => {
+  const browser = new Browser(server);
+  const page = await open(browser);
+  server.up = false;
+  page.source.emit('backoff', { reason: 'draining' });
+  await pass(510);
+  assert.deepEqual([page.state, page.states.at(-1).reason], ['reconnecting', undefined]);
+  server.restore();
+  await pass(5_000);
+  assert.equal(page.state, 'live');
+});

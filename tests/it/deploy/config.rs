@@ -20,12 +20,13 @@ const BAD: &[(&str, &[&str])] = &[
     ("MAX_STREAMS_PER_ADDRESS", &["-1", "x"]),
     ("TRUSTED_PROXIES", &["nonsense", "10.0.0.0/33", "10.0.0.0/8,x"]),
     ("ALLOWED_ORIGINS", &["nonsense", "https://a.example/path", "https://a.example,x"]),
+    ("DRAIN_GRACE", &["-1", "x"]),
     ("DRAIN", &["-1", "x"]),
     ("LOG", &["warning", "verbose", "info,verbose", "9", "tiny_chat", "info,tiny_chat=nonsense"]),
     ("LOG_FORMAT", &["xml", "JSON5"]),
 ];
 
-const ALL: [&str; 17] = [
+const ALL: [&str; 18] = [
     "BIND",
     "REDIS_URL",
     "REDIS_PREFIX",
@@ -40,6 +41,7 @@ const ALL: [&str; 17] = [
     "TRUSTED_PROXIES",
     "ALLOWED_ORIGINS",
     "NODE",
+    "DRAIN_GRACE",
     "DRAIN",
     "LOG",
     "LOG_FORMAT",

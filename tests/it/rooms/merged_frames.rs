@@ -84,7 +84,7 @@ async fn status_heartbeat_and_backoff_have_no_room() {
     let mut last_blocks = stream.read_to_end().await;
     last_blocks.retain(|block| block.event.as_deref() != Some("heartbeat"));
     assert!(last_blocks.iter().all(|block| block.id.is_none() && !block.raw.contains("room")), "{last_blocks:?}");
-    assert_backoff(&last_blocks, "draining", 1000..=5000);
+    assert_backoff(&last_blocks, "draining", 100..=500);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ async fn read_until_ended(node: &Node) -> (Duration, Option<String>) {
     let blocks = stream.read_to_end().await;
     let age = started.elapsed();
     let (seen, last_blocks) = blocks.split_at(blocks.iter().rposition(|block| block.retry.is_some()).expect("a retry"));
-    assert_backoff(last_blocks, "draining", 1000..=5000);
+    assert_backoff(last_blocks, "draining", 100..=500);
     (age, seen.iter().filter_map(|block| block.id.clone()).next_back())
 }
 
