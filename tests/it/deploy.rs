@@ -5,6 +5,7 @@ mod image;
 mod logs;
 mod lost_logs;
 mod platforms;
+mod proxied_restart;
 mod proxy_configs;
 mod rolling_restart;
 mod shutdown;
@@ -14,6 +15,12 @@ use crate::support::Node;
 
 /// The nginx configuration that the repository ships.
 pub const NGINX_EXAMPLE: &str = include_str!("../../deploy/nginx.conf");
+
+/// The HAProxy configuration that the repository ships.
+const HAPROXY_EXAMPLE: &str = include_str!("../../deploy/haproxy.cfg");
+
+/// The Caddyfile that the repository ships for nodes on one host.
+const CADDY_EXAMPLE: &str = include_str!("../../deploy/Caddyfile");
 
 /// Returns the nginx example with the addresses of these nodes, listening on `port`.
 pub fn nginx_config(nodes: [&Node; 2], port: u16) -> String {

@@ -3,6 +3,7 @@
 
 mod browser;
 mod bus;
+mod dns;
 mod http;
 mod load_balancer;
 mod merged;
@@ -30,6 +31,7 @@ use std::{
 pub use browser::{Browser, ShownMessage, keyboard, wait_for};
 pub use bus::Bus;
 pub(crate) use bus::on_both_buses;
+pub use dns::DnsServer;
 pub use http::{Answer, Head, get_raw, post_until_rate_limited, send_raw};
 pub use load_balancer::LoadBalancer;
 pub use merged::{IdsByRoom, MergedStream, RoomGap, count_ids, ids_after, room_of};

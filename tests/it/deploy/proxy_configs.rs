@@ -1,10 +1,7 @@
 //! The configurations in deploy/, as they are shipped but for their addresses, in front of two nodes on one Redis.
 
-use super::{nginx_config, with_nodes};
+use super::{CADDY_EXAMPLE, HAPROXY_EXAMPLE, nginx_config, with_nodes};
 use crate::support::{Node, Redis, WebServer, eventually};
-
-const HAPROXY_EXAMPLE: &str = include_str!("../../../deploy/haproxy.cfg");
-const CADDY_EXAMPLE: &str = include_str!("../../../deploy/Caddyfile");
 
 /// Starts two nodes that trust a proxy on this host.
 async fn start_nodes(redis: &Redis) -> [Node; 2] {
@@ -15,12 +12,9 @@ async fn start_nodes(redis: &Redis) -> [Node; 2] {
     [node("chat-1").await, node("chat-2").await]
 }
 
-/// Starts a Caddy with the example. Two defaults are turned off: the listener for redirects, which needs port 80, and
-/// installing its certificate authority on this machine.
 async fn start_caddy(nodes: &[Node; 2], scheme: &str) -> WebServer {
     let upstreams = format!("{} {}", nodes[0].address(), nodes[1].address());
-    let globals = "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n";
-    WebServer::start_caddy(&format!("{globals}{CADDY_EXAMPLE}"), |port| {
+    WebServer::start_caddy(CADDY_EXAMPLE, |port| {
         vec![("SITE", format!("{scheme}:{port}")), ("NODES", upstreams.clone())]
     })
     .await

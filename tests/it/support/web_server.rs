@@ -37,14 +37,16 @@ impl WebServer {
         .await
     }
 
-    /// Starts a Caddy with this Caddyfile, and the environment for a port.
+    /// Starts a Caddy with this Caddyfile, and the environment for a port. Two defaults are turned off: the listener for
+    /// redirects, which needs port 80, and installing its certificate authority on this machine.
     pub async fn start_caddy(
         configuration: &str,
         environment: impl Fn(u16) -> Vec<(&'static str, String)>,
     ) -> WebServer {
         WebServer::start(|directory, port| {
             let file = directory.join("Caddyfile");
-            fs::write(&file, configuration).expect("a file for Caddy");
+            let globals = "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n";
+            fs::write(&file, format!("{globals}{configuration}")).expect("a file for Caddy");
             let mut command = Command::new(program("caddy"));
             command
                 .env_clear()
