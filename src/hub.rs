@@ -3,6 +3,7 @@
 //! A room is the tail of its log as encoded frames, shared by all its subscribers. A subscriber is a connection and a
 //! position among the frames of its source, without a queue of its own. Below, each module uses only those above it.
 //!
+//! - `read_budget.rs`, `log_reader.rs`: how much is read at once for single clients; reads of the logs, in pages
 //! - `room/buffer.rs`: a ring of encoded frames
 //! - `room/gap.rs`: whether a stream continues without loss after an id; pure
 //! - `room/log_tail.rs`: the frames of a room, and whether they are in sync with its log; no I/O
@@ -10,6 +11,7 @@
 //! - `room/processes.rs`: which processes that share the store are alive
 //! - `room/presence.rs`: the subscribers of a room and their names, over all nodes; no I/O
 //! - `room/shared_presence.rs`: keeps the presence of a room in sync with the store
+//! - `room/recent_ids.rs`: the ids of the newest messages, beyond the frames in memory
 //! - `room/resume_burst.rs`: whether resuming subscribers are checked against the log or memory; pure
 //! - `room.rs`: keeps a room in sync with the store
 //! - `source.rs`, `source/merged.rs`: what a subscriber reads, one room or several merged into one buffer;
@@ -26,7 +28,7 @@
 //!
 //!   From every state a stream ends if the client closes it, or with a `backoff` event: slow, draining, or too old.
 //! - `subscriber/start.rs`: where a stream begins; `subscriber/connection.rs`: its socket;
-//!   `subscriber/end_reason.rs`: why it ends
+//!   `subscriber/stream_writer.rs`: what is written to it; `subscriber/end_reason.rs`: why it ends
 //! - `fanout.rs`, `fanout/group.rs`: writes new frames to the live subscribers of a source on one worker
 //! - `placement.rs`: which worker writes to a subscriber
 //! - `node.rs`: the rooms by name, which receive the announcements of the bus
@@ -36,8 +38,10 @@ mod batch;
 mod context;
 mod drain;
 mod fanout;
+mod log_reader;
 mod node;
 mod placement;
+mod read_budget;
 mod retry;
 mod room;
 mod source;
@@ -45,7 +49,9 @@ mod subscriber;
 mod worker;
 
 pub use context::Pace;
+pub use log_reader::LogReader;
 pub use node::Hub;
+pub use read_budget::AnswerPermit;
 pub use retry::backoff;
 pub use room::presence::PresenceSnapshot;
 pub use subscriber::start::{PresenceRequest, RequestedCursor, Start, SubscribeRequest};

@@ -29,9 +29,12 @@ pub trait Bus: Send + Sync {
     /// Stores and announces a message.
     async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError>;
 
-    /// Reads at most `limit` entries of a room's log, from the master and never from a replica. The anchor of
-    /// [`Span::From`] does not count towards the limit.
-    async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<LogPage, Unavailable>;
+    /// Reads a page of a room's log, from the master and never from a replica.
+    async fn read(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable>;
+
+    /// Reads a page as [`read`](Bus::read) does, but of each entry only the length of its data, in place of the data.
+    /// The limit is for what the store has to look at.
+    async fn read_sizes(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable>;
 
     /// Subscribes to a room's announcements. The listener's `on_subscribed` is called when they begin to arrive, and
     /// again after every reconnect.
@@ -67,6 +70,9 @@ pub trait Listener: Send + Sync {
     fn on_reconnected(&self);
 }
 
+/// The type of an entry without data. No event can have it: control characters are left out of its name.
+pub(super) const NO_DATA: &str = "\u{1e}";
+
 /// One entry of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -75,16 +81,21 @@ pub struct Entry {
     /// The last id that the log had generated before, [`Id::ZERO`] for its first entry; `None` if it is unknown, since
     /// announcements in Redis and entries of earlier versions do not state it.
     pub prev: Option<Id>,
-    /// The event type; empty for a message.
+    /// The event type; empty for a message. It is [`NO_DATA`] if another program wrote an entry without data, which is no
+    /// event: subscribers pass it over.
     pub kind: String,
-    /// The data of the event: one line of JSON for a message. Empty if another program wrote an entry without data, which
-    /// is no event: subscribers pass it over.
+    /// The data of the event: one line of JSON for a message.
     pub data: String,
     /// The node that took the message; `None` if it is unknown, since announcements in Redis do not state it.
     pub node: Option<String>,
 }
 
 impl Entry {
+    /// Returns true if the entry has data, and so is an event.
+    pub fn has_data(&self) -> bool {
+        self.kind != NO_DATA
+    }
+
     /// Returns the cursor directly before the entry. If the predecessor is unknown, it is made up from the id.
     pub fn cursor_before(&self) -> Id {
         self.prev.unwrap_or_else(|| self.id.cursor_before())
@@ -107,8 +118,29 @@ pub enum Span {
     /// The oldest entries after an id.
     After(Id),
     /// The *anchor*, which is the entry with this id or else the last one before it, and then the oldest entries after
-    /// the id: what the gap rule needs.
+    /// the id: what the gap rule needs. The anchor comes without its data.
     From(Id),
+}
+
+/// How much one read of a log returns at most. An anchor does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimit {
+    /// The most entries; at least 1.
+    pub entries: usize,
+    /// The most bytes of all entries together. One entry is returned even if it has more.
+    pub bytes: usize,
+}
+
+impl PageLimit {
+    /// Returns how many entries of these sizes, from the first on, are within the limit.
+    pub(super) fn count_fitting(self, sizes: impl Iterator<Item = usize>) -> usize {
+        let mut bytes = 0;
+        let fits = |(index, size): &(usize, usize)| {
+            bytes += size;
+            *index == 0 || bytes <= self.bytes
+        };
+        sizes.take(self.entries).enumerate().take_while(fits).count()
+    }
 }
 
 /// The result of one atomic read of a log.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::error::{PublishError, Unavailable};
-use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, Receipt, Retention, Span, unix_ms};
+use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 use crate::supervise::catch_now;
@@ -99,12 +99,20 @@ impl Bus for Memory {
         Ok(Receipt { id, duplicate: false })
     }
 
-    async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
+    async fn read(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
         let mut logs = self.logs.lock();
         Ok(match logs.unexpired(room, Instant::now()) {
             Some(log) => log.read(span, limit),
             None => LogPage { first: None, last: Id::ZERO, entries: Vec::new(), more: false },
         })
+    }
+
+    async fn read_sizes(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
+        let mut page = self.read(room, span, limit).await?;
+        for entry in &mut page.entries {
+            entry.data = entry.data.len().to_string();
+        }
+        Ok(page)
     }
 
     fn listen(&self, room: &RoomName) {
@@ -214,32 +222,27 @@ impl RoomLog {
         self.entries.iter().map(size).sum()
     }
 
-    fn read(&self, span: Span, limit: usize) -> LogPage {
-        let (from, to) = match span {
-            Span::Newest => (self.entries.len().saturating_sub(limit), self.entries.len()),
-            Span::Before(id) => {
-                let to = self.entries.partition_point(|entry| entry.id < id);
-                (to.saturating_sub(limit), to)
-            }
-            Span::After(id) => {
-                let from = self.entries.partition_point(|entry| entry.id <= id);
-                (from, self.entries.len().min(from + limit))
-            }
-            Span::From(id) => {
-                let after = self.entries.partition_point(|entry| entry.id <= id);
-                (after.saturating_sub(1), self.entries.len().min(after + limit))
-            }
+    fn read(&self, span: Span, limit: PageLimit) -> LogPage {
+        let (first, last) = (self.entries.front().map(|entry| entry.id), self.last);
+        let anchor = |id| self.entries.range(..self.position_after(id)).next_back();
+        let (before, after) = match span {
+            Span::Newest => (self.entries.len(), None),
+            Span::Before(id) => (self.entries.partition_point(|entry| entry.id < id), None),
+            Span::After(id) | Span::From(id) => (self.entries.len(), Some(self.position_after(id))),
         };
-        let more = match span {
-            Span::Newest | Span::Before(_) => from > 0,
-            Span::After(_) | Span::From(_) => to < self.entries.len(),
+        let (from, to) = match after {
+            None => (before - limit.count_fitting(self.entries.range(..before).rev().map(size)), before),
+            Some(after) => (after, after + limit.count_fitting(self.entries.range(after..).map(size))),
         };
-        LogPage {
-            first: self.entries.front().map(|entry| entry.id),
-            last: self.last,
-            entries: self.entries.range(from..to).cloned().collect(),
-            more,
-        }
+        let more = if after.is_none() { from > 0 } else { to < self.entries.len() };
+        let anchor = if let Span::From(id) = span { anchor(id) } else { None };
+        let anchor = anchor.map(|anchor| Entry { data: String::new(), ..anchor.clone() });
+        let entries = anchor.into_iter().chain(self.entries.range(from..to).cloned()).collect();
+        LogPage { first, last, entries, more }
+    }
+
+    fn position_after(&self, id: Id) -> usize {
+        self.entries.partition_point(|entry| entry.id <= id)
     }
 }
 

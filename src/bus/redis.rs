@@ -32,7 +32,7 @@ use redis::{Client, RedisError, Script};
 use tokio::time::timeout;
 
 use super::error::{PublishError, Unavailable};
-use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, Receipt, Retention, Span};
+use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, NO_DATA, PageLimit, Receipt, Retention, Span};
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 use connection::{RESPONSE_TIMEOUT, ThreadConnections};
@@ -111,7 +111,25 @@ impl Redis {
         self.connections.run(&call).await
     }
 
-    async fn run_read(&self, room: &RoomName, span: Span, limit: usize) -> Result<RawPage, CallError> {
+    /// Reads a page; `wanted` is what the script returns of the data.
+    async fn read_page(
+        &self,
+        room: &RoomName,
+        span: Span,
+        limit: PageLimit,
+        wanted: &str,
+    ) -> Result<LogPage, Unavailable> {
+        let raw = self.run_read(room, span, limit, wanted).await.map_err(|error| error.log("read"))?;
+        parse_page(raw).ok_or(Unavailable)
+    }
+
+    async fn run_read(
+        &self,
+        room: &RoomName,
+        span: Span,
+        limit: PageLimit,
+        wanted: &str,
+    ) -> Result<RawPage, CallError> {
         let (kind, id) = match span {
             Span::Newest => ("newest", Id::ZERO),
             Span::Before(id) => ("before", id),
@@ -121,7 +139,8 @@ impl Redis {
         let reply = async {
             let mut connection = self.read_pool.get().await?;
             let mut call = self.read.key(self.keys.log(room));
-            Ok::<_, CallError>(call.arg(kind).arg(id.to_string()).arg(limit).invoke_async(&mut connection).await?)
+            call.arg(kind).arg(id.to_string()).arg(limit.entries).arg(limit.bytes).arg(wanted);
+            Ok::<_, CallError>(call.invoke_async(&mut connection).await?)
         };
         timeout(RESPONSE_TIMEOUT, reply).await.map_err(|_| CallError::TimedOut)?
     }
@@ -138,9 +157,12 @@ impl Bus for Redis {
         }
     }
 
-    async fn read(&self, room: &RoomName, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
-        let raw = self.run_read(room, span, limit).await.map_err(|error| error.log("read"))?;
-        parse_page(raw, span, limit).ok_or(Unavailable)
+    async fn read(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
+        self.read_page(room, span, limit, "text").await
+    }
+
+    async fn read_sizes(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
+        self.read_page(room, span, limit, "size").await
     }
 
     fn listen(&self, room: &RoomName) {
@@ -164,45 +186,45 @@ impl Bus for Redis {
     }
 }
 
-/// The reply of `read.lua`: the first retained id, the last generated id, and the entries with their fields and values
-/// in turn.
-type RawPage = (String, String, Vec<(String, Vec<Vec<u8>>)>);
+/// The reply of `read.lua`: the first retained id, the last generated id, whether there are more entries, and the
+/// entries with their fields and values in turn.
+type RawPage = (String, String, bool, Vec<(String, Vec<Vec<u8>>)>);
 
-/// Parses a reply, and removes the one entry that was read only to see whether there are more. That is known from what
-/// was read: an entry whose id is out of range is passed over.
-fn parse_page((first, last, raw): RawPage, span: Span, limit: usize) -> Option<LogPage> {
-    let mut entries: Vec<Option<Entry>> = raw.iter().map(|(id, fields)| parse_entry(id, fields)).collect();
-    let anchor = match span {
-        Span::From(id) => {
-            entries.first().is_some_and(|first| first.as_ref().is_none_or(|first| first.id <= id)) as usize
-        }
-        _ => 0,
-    };
-    let more = entries.len() > limit + anchor;
-    if more {
-        match span {
-            Span::Newest | Span::Before(_) => drop(entries.remove(0)),
-            Span::After(_) | Span::From(_) => entries.truncate(limit + anchor),
-        }
-    }
-    let entries = entries.into_iter().flatten().collect();
-    Some(LogPage { first: first.parse().ok(), last: last.parse().ok()?, entries, more })
+/// Parses a reply. Entries whose ids are out of range are passed over.
+fn parse_page((first, last, more, raw): RawPage) -> Option<LogPage> {
+    let entries: Vec<Entry> = raw.into_iter().filter_map(|(id, fields)| parse_entry(&id, fields)).collect();
+    Some(LogPage {
+        first: first.parse().ok(),
+        last: last.parse().ok()?,
+        more: more && !entries.is_empty(),
+        entries,
+    })
 }
 
 /// Parses an entry of a stream. Unknown fields are ignored. An entry without data has a place in the log all the same:
 /// a subscriber continues after it, and its id may be a cursor.
-fn parse_entry(id: &str, fields: &[Vec<u8>]) -> Option<Entry> {
-    let field = |name: &str| {
-        let value = fields.chunks_exact(2).find(|pair| pair[0] == name.as_bytes()).map(|pair| &pair[1]);
-        value.map(|value| String::from_utf8_lossy(value).into_owned())
-    };
-    Some(Entry {
-        id: id.parse().ok()?,
-        prev: field("prev").and_then(|prev| prev.parse().ok()),
-        kind: field("type").unwrap_or_default(),
-        data: field("data").unwrap_or_default(),
-        node: field("node"),
-    })
+fn parse_entry(id: &str, fields: Vec<Vec<u8>>) -> Option<Entry> {
+    let mut entry = Entry { id: id.parse().ok()?, prev: None, kind: String::new(), data: String::new(), node: None };
+    let mut has_data = false;
+    let mut fields = fields.into_iter();
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        match &name[..] {
+            b"prev" => entry.prev = into_text(value).parse().ok(),
+            b"type" => entry.kind = into_text(value),
+            b"data" => (entry.data, has_data) = (into_text(value), true),
+            b"node" => entry.node = Some(into_text(value)),
+            _ => {}
+        }
+    }
+    if !has_data {
+        entry.kind = NO_DATA.to_owned();
+    }
+    Some(entry)
+}
+
+/// Converts bytes that may not be UTF-8, without a copy if they are.
+fn into_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 fn read_pool(client: &Client) -> Result<Pool, RedisError> {

@@ -1,5 +1,6 @@
 //! Frames that are written with one call, and what is counted about their delivery.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -31,6 +32,8 @@ struct BatchedFrame {
     position: Position,
     /// The offset in the batch at which the frame ends.
     end: usize,
+    /// The encoding. What is left of a frame is kept without the rest of the batch.
+    bytes: Bytes,
     cursor: Option<Cursor>,
     arrived: Instant,
 }
@@ -44,8 +47,8 @@ impl Batch {
             end = position + 1;
             if position >= live_from || frame.logged {
                 size += frame.bytes.len();
-                let (cursor, arrived) = (frame.cursor.clone(), frame.arrived);
-                frames.push(BatchedFrame { position, end: size, cursor, arrived });
+                let (bytes, cursor, arrived) = (frame.bytes.clone(), frame.cursor.clone(), frame.arrived);
+                frames.push(BatchedFrame { position, end: size, bytes, cursor, arrived });
                 encoded.push(frame);
             }
         }
@@ -66,7 +69,7 @@ impl Batch {
         let cursor = self.frames.iter().take(whole + 1).rev().find_map(|frame| frame.cursor.clone());
         match self.frames.get(whole) {
             Some(frame) => {
-                let unsent = self.bytes.slice(written..frame.end);
+                let unsent = frame.bytes.slice(frame.bytes.len() - (frame.end - written)..);
                 PartialWrite { position: frame.position + 1, unsent, cursor }
             }
             None => PartialWrite { position: self.end, unsent: Bytes::new(), cursor },
@@ -78,17 +81,17 @@ impl Batch {
         self.frames.iter().rev().find_map(|frame| frame.cursor.as_ref())
     }
 
-    /// Counts the frames from `position` on as delivered to a number of subscribers. Only those from `live_from` on are
+    /// Counts the frames at these positions as delivered to a number of subscribers. Only those from `live_from` on are
     /// timed.
     pub fn count(
         &self,
         subscribers: u64,
-        position: Position,
+        positions: Range<Position>,
         live_from: Position,
         now: Instant,
         stats: &mut DeliveryStats,
     ) {
-        for frame in self.frames.iter().filter(|frame| frame.position >= position) {
+        for frame in self.frames.iter().filter(|frame| positions.contains(&frame.position)) {
             stats.delivered.inc_by(subscribers);
             if frame.position >= live_from {
                 observe(&stats.delivery, subscribers, now - frame.arrived);

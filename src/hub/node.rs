@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::context::{OUTAGE_GRACE, Pace, StreamContext};
 use super::drain::{DRAIN_STEP, Drain};
+use super::log_reader::LogReader;
 use super::placement::Placement;
 use super::room::presence::PresenceSnapshot;
 use super::room::processes::Processes;
@@ -17,7 +18,7 @@ use super::room::shared_presence;
 use super::room::{Room, RoomContext, RoomGuard};
 use super::source::Source;
 use super::source::merged::MergedRooms;
-use crate::bus::{Bus, Entry, Listener, LogPage, PresenceEntry, PublishError, Receipt, Span, Stores, Unavailable};
+use crate::bus::{Bus, Entry, Listener, PresenceEntry, PublishError, Receipt, Stores, Unavailable};
 use crate::chat::{Draft, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse;
@@ -37,6 +38,8 @@ const MAX_FOREIGN_BYTES: usize = 1 << 20;
 
 /// The rooms of one node.
 pub struct Hub {
+    /// The rooms' logs.
+    bus: Arc<dyn Bus>,
     streams: Arc<StreamContext>,
     room_context: Arc<RoomContext>,
     rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
@@ -55,13 +58,14 @@ impl Hub {
         // Two nodes may have the same name.
         let process = format!("{node}~{:016x}", rand::random::<u64>());
         let room_context = RoomContext {
-            bus: stores.bus.clone(),
             processes: Arc::new(Processes::new(process.into(), stores.presence.clone())),
             agenda: Arc::default(),
             metrics: metrics.clone(),
+            logs: LogReader::new(stores.bus.clone(), metrics.clone()),
             node_bytes: Arc::default(),
         };
         Arc::new(Self {
+            bus: stores.bus.clone(),
             streams: Arc::new(StreamContext { node: node.into(), pace, metrics }),
             room_context: Arc::new(room_context),
             rooms: Mutex::default(),
@@ -71,10 +75,6 @@ impl Hub {
             drain: Arc::default(),
             placement: Placement::default(),
         })
-    }
-
-    fn bus(&self) -> &Arc<dyn Bus> {
-        &self.room_context.bus
     }
 
     fn processes(&self) -> &Arc<Processes> {
@@ -90,7 +90,7 @@ impl Hub {
     /// # Errors
     /// As [`Bus::publish`].
     pub async fn publish(&self, room: &RoomName, draft: &Draft, posted: Instant) -> Result<Receipt, PublishError> {
-        let receipt = self.bus().publish(room, draft).await.inspect_err(|error| {
+        let receipt = self.bus.publish(room, draft).await.inspect_err(|error| {
             if *error == PublishError::Unavailable {
                 self.metrics().posts_refused.with_label_values(&["store_unavailable"]).inc();
             }
@@ -102,13 +102,9 @@ impl Hub {
         Ok(receipt)
     }
 
-    /// Reads a part of a room's log, for a page or a history request.
-    ///
-    /// # Errors
-    /// If the store is unavailable.
-    pub async fn history(&self, room: &RoomName, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
-        self.metrics().log_reads.with_label_values(&["history"]).inc();
-        self.bus().read(room, span, limit).await
+    /// Returns what reads the logs, for pages and history requests.
+    pub fn logs(&self) -> &LogReader {
+        &self.room_context.logs
     }
 
     /// Returns the subscribers of a room and their names, over all nodes.
@@ -144,7 +140,7 @@ impl Hub {
 
     /// Returns true if the store was ever reached and no drain was announced.
     pub fn is_ready(&self) -> bool {
-        self.bus().was_reached() && !self.is_leaving()
+        self.bus.was_reached() && !self.is_leaving()
     }
 
     /// Returns true if the node will stop: it is no longer ready, and its streams end soon if they do not already.
@@ -282,7 +278,7 @@ impl Hub {
         self.metrics().rooms.set(rooms.len() as i64);
         let guard = room.enter();
         drop(rooms);
-        self.bus().listen(name);
+        self.bus.listen(name);
         guard
     }
 
@@ -294,7 +290,7 @@ impl Hub {
             rooms.remove(room.name());
             self.metrics().rooms.set(rooms.len() as i64);
             // Under the lock, so that a subscriber that enters the room next listens after this.
-            self.bus().unlisten(room.name());
+            self.bus.unlisten(room.name());
         }
         is_unused
     }
@@ -322,7 +318,7 @@ impl Hub {
     }
 
     pub(super) fn prepare_thread(&self) {
-        self.bus().prepare_thread();
+        self.bus.prepare_thread();
     }
 }
 

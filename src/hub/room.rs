@@ -6,6 +6,7 @@ pub mod gap;
 pub mod log_tail;
 pub mod presence;
 pub mod processes;
+mod recent_ids;
 mod resume_burst;
 pub mod shared_presence;
 
@@ -19,28 +20,27 @@ use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
 use super::context::OUTAGE_GRACE;
-use crate::bus::{Bus, Entry, LogPage, Span, Unavailable};
+use super::log_reader::LogReader;
+use crate::bus::{Entry, LogPage, Unavailable};
 use crate::chat::{Id, Name, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse::GapReason;
 use crate::supervise::{catch, supervise};
 use agenda::Agenda;
+use buffer::MAX_BUFFER_BYTES;
 use log_tail::{AnnouncementOutcome, LogTail, StalePage};
 use processes::Processes;
+use recent_ids::RecentIds;
 use resume_burst::ResumeBurst;
 use shared_presence::SharedPresence;
-
-/// Entries per page that is read for a room: as many as a subscriber may lag behind, so that most resuming subscribers
-/// find their cursor in memory.
-const ROOM_PAGE_ENTRIES: usize = 1000;
 
 /// The pause before a failed read of a room's log is repeated.
 const ROOM_READ_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the rooms of a node share.
 pub struct RoomContext {
-    /// The rooms' logs.
-    pub bus: Arc<dyn Bus>,
+    /// Reads the rooms' logs.
+    pub logs: LogReader,
     /// The processes that share the presence store.
     pub processes: Arc<Processes>,
     /// The rooms that the next tick looks at.
@@ -66,6 +66,8 @@ pub struct Room {
     /// share the result.
     last_read: tokio::sync::Mutex<u64>,
     resume_burst: Mutex<ResumeBurst>,
+    /// Empty until a subscriber asks for more messages than are in memory.
+    recent_ids: tokio::sync::Mutex<RecentIds>,
     presence: Arc<SharedPresence>,
     guards: AtomicUsize,
     last_guard_dropped: Mutex<Instant>,
@@ -88,6 +90,7 @@ impl Room {
             reads_started: AtomicU64::new(0),
             last_read: tokio::sync::Mutex::new(0),
             resume_burst: Mutex::new(ResumeBurst::new(now)),
+            recent_ids: tokio::sync::Mutex::default(),
             presence: Arc::new(presence),
             guards: AtomicUsize::new(0),
             last_guard_dropped: Mutex::new(now),
@@ -225,10 +228,19 @@ impl Room {
         }
     }
 
-    /// Reads a part of the log for one subscriber.
-    pub async fn read_for_subscriber(&self, span: Span, limit: usize) -> Result<LogPage, Unavailable> {
-        self.context.metrics.log_reads.with_label_values(&["subscriber"]).inc();
-        self.context.bus.read(self.name(), span, limit).await
+    /// Returns what reads the log.
+    pub fn logs(&self) -> &LogReader {
+        &self.context.logs
+    }
+
+    /// Returns the cursor before the newest `count` messages, or before all of them if there are fewer.
+    pub async fn cursor_before_newest(&self, count: usize) -> Result<Id, Unavailable> {
+        let buffered = self.log().cursor_before_newest(count);
+        match buffered {
+            Some(cursor) => Ok(cursor),
+            // Subscribers share what is read for one of them.
+            None => self.recent_ids.lock().await.look_up(self.logs(), self.name(), count).await,
+        }
     }
 
     /// Starts to read the log, in a task of its own.
@@ -279,15 +291,15 @@ impl Room {
     /// Reads and appends one page. Returns true if there is more to read.
     async fn read_page(&self) -> Result<bool, Unavailable> {
         let last = self.log().begin_read();
-        self.context.metrics.log_reads.with_label_values(&["room"]).inc();
-        let span = last.map_or(Span::Newest, Span::From);
-        let page = self.context.bus.read(self.name(), span, ROOM_PAGE_ENTRIES).await?;
         let more = match last {
             None => {
+                let page = self.logs().first_room_page(self.name(), MAX_BUFFER_BYTES).await?;
+                let more = page.more;
                 self.log().load(page);
-                false
+                more
             }
             Some(last) => {
+                let page = self.logs().room_page(self.name(), last).await?;
                 let more = page.more;
                 self.apply_page(last, page).is_err() || more
             }

@@ -90,7 +90,7 @@ impl Source {
                 let log = room.log();
                 let position = Some(log.position_after(cursor.of(0)).ok_or(NotBuffered(0))?);
                 let live_from = log.buffer().end();
-                Ok(Lookup { missed: Vec::new(), cursor: cursor.clone(), position, live_from })
+                Ok(Lookup { missed: Vec::new(), position, live_from })
             }
         }
     }

@@ -7,30 +7,34 @@
 pub mod connection;
 pub mod end_reason;
 pub mod start;
+pub mod stream_writer;
 
-use std::future::Future;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::batch::{Batch, DeliveryStats};
 use super::context::{OUTAGE_GRACE, StreamContext, StreamGauge};
+use super::read_budget::{MAX_PAGE_BYTES, PagePermit};
 use super::retry;
 use super::room::PresenceGuard;
-use super::room::buffer::Position;
+use super::room::buffer::{Frame, Position};
 use super::room::gap::continue_after;
 use super::source::Source;
 use super::source::lookup::{Lookup, NotBuffered};
-use crate::bus::{Entry, LogPage, Span};
+use crate::bus::{Entry, LogPage, PageLimit};
 use crate::chat::{Cursor, Id};
 use crate::sse;
-use connection::Connection;
 use end_reason::EndReason;
 use start::{Start, StartPlan, plan};
+use stream_writer::StreamWriter;
 
 /// The most frames that a subscriber may lag behind once it was live.
 const MAX_LAG_FRAMES: usize = 1000;
@@ -38,21 +42,20 @@ const MAX_LAG_FRAMES: usize = 1000;
 /// The most bytes that a subscriber may lag behind once it was live.
 const MAX_LAG_BYTES: usize = 1 << 20;
 
-/// How long a socket may take no byte before its stream is ended.
-const STALL_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How often a subscriber that waits for its socket is checked.
-const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Entries per page that is read for one subscriber. Few, since many subscribers may hold a page at once.
+/// The most entries of a page that is read for one subscriber.
 const SUBSCRIBER_PAGE_ENTRIES: usize = 250;
+
+/// The bytes of the first page that is read for one subscriber, and of the next one after its socket did not take a
+/// whole page: what the socket's buffer may take at once. As long as it takes whole pages, they double.
+const MIN_PAGE_BYTES: usize = 64 << 10;
 
 /// The pause before a failed read for one subscriber is repeated.
 const SUBSCRIBER_READ_RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// A subscriber of one source.
 pub struct Subscriber {
-    connection: Connection,
+    /// Writes to the socket.
+    pub writer: StreamWriter,
     source: Source,
     context: Arc<StreamContext>,
     /// The cursor after everything that was sent.
@@ -61,12 +64,12 @@ pub struct Subscriber {
     pub position: Position,
     /// The position from which on ephemeral frames are sent as well.
     live_from: Position,
-    /// The status that was sent last.
-    pub last_status: bool,
     /// Whether the subscriber was ever live. Its lag is limited only from then on.
     was_live: bool,
-    /// When the stream ends because of its age; `None` if its age is not limited.
-    pub expires_at: Option<Instant>,
+    /// The bytes of the next page that is read for the subscriber.
+    page_bytes: usize,
+    /// Lets one subscriber of the worker at a time write what it has missed.
+    turns: Rc<Semaphore>,
     _gauge: StreamGauge,
     _permit: Box<dyn Send>,
     _presence: Box<[PresenceGuard]>,
@@ -76,6 +79,7 @@ impl Subscriber {
     /// Creates a subscriber to which nothing was sent yet. `head` is written first.
     pub fn new(
         context: Arc<StreamContext>,
+        turns: Rc<Semaphore>,
         source: Source,
         presence: Box<[PresenceGuard]>,
         socket: TcpStream,
@@ -83,14 +87,14 @@ impl Subscriber {
         permit: Box<dyn Send>,
     ) -> Self {
         Self {
-            connection: Connection::new(socket, head),
+            writer: StreamWriter::new(context.clone(), socket, head),
             cursor: Cursor::zero(source.names().len()),
             source,
             position: 0,
             live_from: 0,
-            last_status: true,
             was_live: false,
-            expires_at: context.pace.draw_expiry(),
+            page_bytes: MIN_PAGE_BYTES,
+            turns,
             _gauge: StreamGauge::new(context.clone()),
             _permit: permit,
             _presence: presence,
@@ -101,11 +105,6 @@ impl Subscriber {
     /// Returns what the subscriber reads.
     pub fn source(&self) -> &Source {
         &self.source
-    }
-
-    /// Returns when the socket last took a byte, as far as the subscriber knows: its group keeps its own time.
-    pub fn last_write(&self) -> Instant {
-        self.connection.last_write
     }
 
     // Starting.
@@ -126,7 +125,7 @@ impl Subscriber {
         }
         let known = start.known_cursor();
         self.send_opening(known.as_ref(), false).await?;
-        let plan = self.wait_for_log(planning).await?;
+        let plan = self.writer.wait_for_log(planning).await?;
         if let (None, Some(cursor)) = (known, plan.opening_cursor()) {
             self.send(sse::cursor(&cursor)).await?;
         }
@@ -134,52 +133,55 @@ impl Subscriber {
     }
 
     async fn send_opening(&mut self, cursor: Option<&Cursor>, live: bool) -> Result<(), EndReason> {
-        self.last_status = live;
-        let opening = sse::opening(retry::opening_ms(), cursor);
-        self.send([opening.into(), self.context.status(live)].concat()).await
+        self.writer.queue(sse::opening(retry::opening_ms(), cursor));
+        self.send_status(live).await
     }
 
-    /// Sends the gaps and replays of a plan, and moves to the position after them.
+    /// Sends the gaps of a plan, and continues as it says.
     async fn follow(&mut self, plan: StartPlan) -> Result<(), EndReason> {
-        let cursor = plan.cursor_before_replay();
+        self.cursor = plan.cursor();
         // All gaps come before all replays: a replayed message carries the cursor of every room, and a client that
         // resumes from it would never receive the gap of another room.
         let mut gaps = Vec::new();
         for (index, room) in plan.rooms.iter().enumerate() {
             if let Some(gap) = &room.gap {
-                gaps.extend_from_slice(&self.source.encode(index, gap.clone(), &cursor));
+                gaps.extend_from_slice(&self.source.encode(index, gap.clone(), &self.cursor));
             }
         }
-        self.cursor = cursor;
         self.send(gaps).await?;
-        for (index, room) in plan.rooms.iter().enumerate() {
-            self.send_entries(index, &room.replay).await?;
+        match plan.lookup {
+            Some(lookup) => self.apply_lookup(lookup).map(drop),
+            None => self.look_up().await,
         }
-        if let Some(lookup) = plan.lookup
-            && self.apply_lookup(lookup).await?
-        {
-            return Ok(());
-        }
-        self.look_up().await
     }
 
     // Catching up.
 
-    /// Sends everything up to the end of the source's frames, and the status if it has changed.
+    /// Sends everything up to the end of the source's frames, and the status if it has changed. Nothing but the rest of a
+    /// frame is held while the socket takes nothing: what follows is read again.
     pub async fn catch_up(&mut self) -> Result<(), EndReason> {
         let mut stats = DeliveryStats::new(&self.context.metrics);
+        let turns = self.turns.clone();
         self.flush().await?;
         loop {
+            let turn = turns.acquire().await;
             let batch = self.source.with_buffer(|buffer| Batch::next(buffer, self.position, self.live_from));
             match batch {
-                None if self.is_too_slow() => return Err(EndReason::Slow),
-                None => self.look_up().await?,
-                Some(batch) if batch.end > self.position => {
-                    self.send(batch.bytes.clone()).await?;
-                    batch.count(1, self.position, self.live_from, self.last_write(), &mut stats);
-                    self.advance_to(batch.end, batch.cursor());
+                None if self.was_live && is_too_slow(&self.source, self.position) => return Err(EndReason::Slow),
+                None => {
+                    drop(turn);
+                    self.look_up().await?;
                 }
-                Some(Batch { live: Some(live), .. }) if live != self.last_status => self.send_status(live).await?,
+                Some(batch) if batch.end > self.position => {
+                    self.write_batch(&batch, &mut stats)?;
+                    drop((batch, turn));
+                    self.flush().await?;
+                    yield_now().await;
+                }
+                Some(Batch { live: Some(live), .. }) if live != self.writer.last_status => {
+                    drop(turn);
+                    self.send_status(live).await?;
+                }
                 Some(_) => {
                     self.was_live = true;
                     return Ok(());
@@ -188,147 +190,145 @@ impl Subscriber {
         }
     }
 
+    /// Writes as much of a batch as the socket takes now, and continues after it.
+    fn write_batch(&mut self, batch: &Batch, stats: &mut DeliveryStats) -> Result<(), EndReason> {
+        let (from, now) = (self.position, Instant::now());
+        let written = if batch.bytes.is_empty() { 0 } else { self.writer.try_write(&batch.bytes)? };
+        if written > 0 {
+            self.writer.note_write(now);
+        }
+        match batch.bytes.len() - written {
+            0 => self.advance_to(batch.end, batch.cursor()),
+            unwritten => self.advance_within(batch, unwritten),
+        }
+        batch.count(1, from..self.position, self.live_from, now, stats);
+        Ok(())
+    }
+
     /// Finds the position after the cursor. If the frames do not reach back to it, replays from the log first.
     async fn look_up(&mut self) -> Result<(), EndReason> {
+        let turns = self.turns.clone();
         loop {
+            let turn = turns.acquire().await;
             match self.source.look_up(&self.cursor) {
-                Err(NotBuffered(index)) => self.replay_page(index).await?,
+                Err(NotBuffered(index)) => {
+                    drop(turn);
+                    self.replay_page(index).await?;
+                }
                 Ok(lookup) => {
-                    if self.apply_lookup(lookup).await? {
+                    let has_position = self.apply_lookup(lookup)?;
+                    drop(turn);
+                    if has_position {
                         return Ok(());
                     }
+                    self.flush().await?;
+                    yield_now().await;
                 }
             }
         }
     }
 
-    /// Sends the missed frames of a lookup. Returns true if there are no more, and the position is known.
-    async fn apply_lookup(&mut self, lookup: Lookup) -> Result<bool, EndReason> {
-        self.context.metrics.delivered.inc_by(lookup.missed.len() as u64);
-        self.cursor = lookup.cursor;
-        if let Some(position) = lookup.position {
-            (self.position, self.live_from) = (position, lookup.live_from);
-            for room in self.source.rooms() {
-                room.presence().request_snapshot();
-            }
+    /// Writes the missed frames of a lookup, as far as the socket takes them now. Returns true if there are no more, and
+    /// the position is known.
+    fn apply_lookup(&mut self, lookup: Lookup) -> Result<bool, EndReason> {
+        let frames: Vec<Bytes> = lookup.missed.iter().map(|missed| missed.bytes.clone()).collect();
+        let taken = self.writer.write_frames(&frames)?;
+        for missed in &lookup.missed[..taken] {
+            self.cursor.set(missed.room, missed.id);
         }
-        self.send(lookup.missed.concat()).await?;
-        Ok(lookup.position.is_some())
+        let Some(position) = lookup.position.filter(|_| taken == frames.len()) else {
+            return Ok(false);
+        };
+        (self.position, self.live_from) = (position, lookup.live_from);
+        for room in self.source.rooms() {
+            room.presence().request_snapshot();
+        }
+        Ok(true)
     }
 
-    /// Replays one page of a room's log after the cursor. The gap rule applies to each page, since the log may be
-    /// trimmed or lost between two of them.
+    /// Replays a page of a room's log after the cursor, as far as the socket takes it now. The gap rule applies to each
+    /// page, since the log may be trimmed or lost between two of them.
     async fn replay_page(&mut self, index: usize) -> Result<(), EndReason> {
         let asked = self.cursor.of(index);
-        let page = self.read_page(index, asked).await?;
+        let (page, permit) = self.read_page(index, asked).await?;
         let (more, last) = (page.more, page.last);
         let continuation = continue_after(asked, page);
         if let Some(reason) = continuation.gap {
             self.source.room(index).count_gap(reason);
             let gap = sse::gap(&asked.to_string(), continuation.resumed(), reason, continuation.cursor);
             self.cursor.set(index, continuation.cursor);
-            self.send(self.source.encode(index, gap, &self.cursor)).await?;
+            self.writer.write_frames(&[self.source.encode(index, gap, &self.cursor)])?;
         }
-        self.send_entries(index, &continuation.entries).await?;
-        if !more || continuation.entries.is_empty() {
+        let is_whole = self.writer.is_flushed() && self.write_entries(index, &continuation.entries)?;
+        if is_whole && (!more || continuation.entries.is_empty()) {
             // Not the id of the last entry: later messages may have been deleted.
             self.cursor.set(index, last);
         }
+        self.page_bytes = if is_whole { MAX_PAGE_BYTES.min(2 * self.page_bytes) } else { MIN_PAGE_BYTES };
+        drop((continuation, permit));
+        self.flush().await?;
         let room = self.source.room(index).clone();
-        self.wait_for_log(async move { room.in_sync_since(room.reads_started()).await }).await
+        if more && room.log().position_after(self.cursor.of(index)).is_none() {
+            return Ok(());
+        }
+        // Before the cursor is looked up among the frames, these have to be those of the log that was read.
+        self.writer.wait_for_log(async move { room.in_sync_since(room.reads_started()).await }).await
     }
 
-    /// Reads a page of a room's log after an id, repeating the read until it succeeds.
-    async fn read_page(&mut self, index: usize, after: Id) -> Result<LogPage, EndReason> {
+    /// Reads a page of a room's log after an id, when the subscriber's turn has come and its socket takes bytes. Repeats
+    /// the read until it succeeds.
+    async fn read_page(&mut self, index: usize, after: Id) -> Result<(LogPage, PagePermit), EndReason> {
         let room = self.source.room(index).clone();
-        self.wait_for_log(async move {
-            loop {
-                match room.read_for_subscriber(Span::From(after), SUBSCRIBER_PAGE_ENTRIES).await {
-                    Ok(page) => return page,
-                    Err(_) => sleep(SUBSCRIBER_READ_RETRY_PAUSE).await,
-                }
+        let mut failing_since = None;
+        loop {
+            self.flush().await?;
+            let permit = self.writer.wait(room.logs().subscriber_permit()).await?;
+            if !self.writer.is_flushed() {
+                continue;
             }
-        })
-        .await
+            let limit = PageLimit { entries: SUBSCRIBER_PAGE_ENTRIES, bytes: self.page_bytes };
+            let started = Instant::now();
+            if let (Ok(permit), Ok(page)) = (permit, room.logs().subscriber_page(room.name(), after, limit).await) {
+                return Ok((page, permit));
+            }
+            if failing_since.get_or_insert(started).elapsed() >= OUTAGE_GRACE {
+                self.writer.report_outage()?;
+            }
+            self.writer.wait(sleep(SUBSCRIBER_READ_RETRY_PAUSE)).await?;
+        }
     }
 
-    /// Sends entries that were read from a room's log.
-    async fn send_entries(&mut self, index: usize, entries: &[Entry]) -> Result<(), EndReason> {
+    /// Writes entries that were read from a room's log, as far as the socket takes them now. Returns true if it took
+    /// all of them.
+    fn write_entries(&mut self, index: usize, entries: &[Entry]) -> Result<bool, EndReason> {
+        let before = self.cursor.of(index);
         let mut frames = Vec::with_capacity(entries.len());
         for entry in entries {
             self.cursor.set(index, entry.id);
-            let frame = sse::entry(entry.id, &entry.kind, &entry.data);
-            frames.push(self.source.encode(index, frame, &self.cursor));
+            frames.push(self.source.encode(index, Frame::of_entry(entry).bytes, &self.cursor));
         }
-        self.context.metrics.delivered.inc_by(frames.len() as u64);
-        self.send(frames.concat()).await
-    }
-
-    /// Waits for a read of the log. If it takes longer than [`OUTAGE_GRACE`], sends the status and goes on with
-    /// heartbeats.
-    async fn wait_for_log<T>(&mut self, read: impl Future<Output = T>) -> Result<T, EndReason> {
-        let mut read = pin!(read);
-        if let Ok(result) = timeout(OUTAGE_GRACE, &mut read).await {
-            return Ok(result);
-        }
-        if self.last_status {
-            self.send_status(false).await?;
-        }
-        loop {
-            if let Ok(result) = timeout(self.context.pace.tick_interval(), &mut read).await {
-                return Ok(result);
-            }
-            if !self.tick(Instant::now(), self.last_write())? {
-                self.flush().await?;
-            }
-        }
+        let taken = self.writer.write_frames(&frames)?;
+        self.cursor.set(index, entries[..taken].last().map_or(before, |entry| entry.id));
+        Ok(taken == entries.len() && self.writer.is_flushed())
     }
 
     async fn send_status(&mut self, live: bool) -> Result<(), EndReason> {
-        self.last_status = live;
-        self.send(self.context.status(live)).await
+        self.writer.queue_status(live);
+        self.flush().await
     }
 
     /// Sends bytes, waiting until the socket has taken all of them.
     async fn send(&mut self, bytes: impl Into<Bytes>) -> Result<(), EndReason> {
-        self.connection.queue(bytes.into());
+        self.writer.queue(bytes);
         self.flush().await
     }
 
     async fn flush(&mut self) -> Result<(), EndReason> {
-        while !self.connection.is_flushed() {
-            self.connection.try_flush(Instant::now())?;
-            if !self.connection.is_flushed() {
-                self.wait_for_socket().await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn wait_for_socket(&self) -> Result<(), EndReason> {
-        let since = Instant::now();
-        while since.elapsed() < STALL_TIMEOUT && !self.is_too_slow() {
-            if let Ok(ready) = timeout(STALL_CHECK_INTERVAL, self.connection.writable()).await {
-                return ready;
-            }
-            self.connection.check_closed()?;
-        }
-        Err(EndReason::Slow)
-    }
-
-    /// Returns true if the subscriber was live, lags too far behind since then, and this node did not cause it.
-    fn is_too_slow(&self) -> bool {
-        let (frames, bytes) = self.source.with_buffer(|buffer| buffer.lag(self.position));
-        let is_lagging = frames > MAX_LAG_FRAMES || bytes > MAX_LAG_BYTES;
-        is_lagging && self.was_live && !self.source.is_node_lag(self.position)
+        let is_too_slow = || self.was_live && is_too_slow(&self.source, self.position);
+        self.writer.flush(is_too_slow).await
     }
 
     // Live.
-
-    /// Writes as much of a batch as the socket takes now. Returns the number of bytes: 0 if the socket is full.
-    pub fn try_write(&self, bytes: &[u8]) -> Result<usize, EndReason> {
-        self.connection.try_write(bytes)
-    }
 
     /// Continues with the frame at this position, and with this cursor if it was moved.
     pub fn advance_to(&mut self, position: Position, cursor: Option<&Cursor>) {
@@ -342,41 +342,20 @@ impl Subscriber {
     pub fn advance_within(&mut self, batch: &Batch, unwritten: usize) {
         let partial = batch.split_at_unwritten(unwritten);
         self.advance_to(partial.position, partial.cursor.as_ref());
-        self.connection.set_unsent(partial.unsent);
-    }
-
-    /// Notes when the group last wrote to the subscriber.
-    pub fn note_write(&mut self, at: Instant) {
-        self.connection.last_write = self.connection.last_write.max(at);
-    }
-
-    /// Sends a heartbeat if nothing was written for long enough, by the subscriber itself or its group, and notices a
-    /// closed connection and the maximum age. Returns false as [`send_now`](Self::send_now) does.
-    pub fn tick(&mut self, now: Instant, last_group_write: Instant) -> Result<bool, EndReason> {
-        self.connection.check_closed()?;
-        if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
-            return Err(EndReason::MaxAge);
-        }
-        let silence = now.saturating_duration_since(self.last_write().max(last_group_write));
-        if silence < self.context.pace.heartbeat {
-            return Ok(true);
-        }
-        self.send_now(sse::heartbeat(), now)
-    }
-
-    /// Sends a small ephemeral frame without waiting. Returns false if the socket did not take all of it: the subscriber
-    /// then has to catch up on its own.
-    pub fn send_now(&mut self, bytes: Bytes, now: Instant) -> Result<bool, EndReason> {
-        self.connection.set_unsent(bytes);
-        self.connection.try_flush(now)?;
-        Ok(self.connection.is_flushed())
+        self.writer.set_unsent(partial.unsent);
     }
 
     // Ended.
 
     /// Ends the stream, with a backoff event unless the client has closed it.
     pub fn end(self, reason: EndReason) {
-        self.context.metrics.streams_ended.with_label_values(&[reason.label()]).inc();
-        self.connection.close(reason.backoff().map(retry::backoff));
+        self.writer.end(reason);
     }
+}
+
+/// Returns true if a subscriber that was live lags too far behind since then, and this node did not cause it.
+fn is_too_slow(source: &Source, position: Position) -> bool {
+    let (frames, bytes) = source.with_buffer(|buffer| buffer.lag(position));
+    let is_lagging = frames > MAX_LAG_FRAMES || bytes > MAX_LAG_BYTES;
+    is_lagging && !source.is_node_lag(position)
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
 use tokio::time::sleep_until;
 
@@ -25,6 +26,8 @@ use crate::supervise::{catch, supervise};
 /// The subscribers of one thread. It never leaves that thread.
 pub struct Worker {
     hub: Arc<Hub>,
+    /// Lets one subscriber at a time write what it has missed, so that they do not delay live messages and requests.
+    turns: Rc<Semaphore>,
     fanouts: RefCell<HashMap<Rooms, Rc<JoinQueue>>>,
 }
 
@@ -33,7 +36,7 @@ impl Worker {
     pub fn new(hub: Arc<Hub>) -> Rc<Self> {
         let mut handoffs = hub.placement().add_worker();
         hub.prepare_thread();
-        let worker = Rc::new(Self { hub, fanouts: RefCell::default() });
+        let worker = Rc::new(Self { hub, turns: Rc::new(Semaphore::new(1)), fanouts: RefCell::default() });
         let receiver = worker.clone();
         let receive = async move || {
             while let Some(handoff) = handoffs.recv().await {
@@ -62,7 +65,8 @@ impl Worker {
         };
         let presence = request.presence.join(source.rooms());
         let context = self.hub.stream_context().clone();
-        let subscriber = Subscriber::new(context, source, presence, socket, request.head, request.permit);
+        let subscriber =
+            Subscriber::new(context, self.turns.clone(), source, presence, socket, request.head, request.permit);
         self.catch_up(subscriber, Some(request.start));
     }
 
@@ -70,7 +74,7 @@ impl Worker {
     fn catch_up(self: &Rc<Self>, mut subscriber: Subscriber, start: Option<Start>) {
         let worker = self.clone();
         let catch_up = async move {
-            let (drain, expires_at) = (worker.hub.drain_signal().clone(), subscriber.expires_at);
+            let (drain, expires_at) = (worker.hub.drain_signal().clone(), subscriber.writer.expires_at);
             let result = tokio::select! {
                 result = until_live(&mut subscriber, start) => result,
                 () = drain.wait_for_turn() => Err(EndReason::Draining),

@@ -1,6 +1,6 @@
 //! The middleware around every handler: the form of an error, compression, and security and CORS headers.
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderValue};
@@ -11,9 +11,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::compression::compress_page;
 use super::connection::{AnswerBody, Connection};
 use super::error::Problem;
+use super::held_body::held_bytes;
 use super::negotiation::prefers_html;
 use super::pages;
 use super::state::AppState;
+use crate::hub::AnswerPermit;
 use crate::supervise::catch;
 
 /// Calls the next service and completes its response.
@@ -34,7 +36,7 @@ pub(crate) async fn finish(
         let with_body = problem_response(problem, response.request());
         response = response.into_response(with_body);
     }
-    let mut response = compress_page(response);
+    let mut response = hold_until_sent(compress_page(response));
     let state = response.request().app_data::<Data<AppState>>();
     let cors = state.map(|state| state.origins.cors_headers(response.request().headers()));
     let is_leaving = state.is_some_and(|state| state.hub.is_leaving());
@@ -49,6 +51,16 @@ pub(crate) async fn finish(
         headers.append(name, value);
     }
     Ok(response.map_body(|_, body| AnswerBody::new(body, owed)))
+}
+
+/// Lets the body of a response hold the permit that its handler attached, if there is one.
+fn hold_until_sent(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let permit = response.response_mut().extensions_mut().remove::<AnswerPermit>();
+    let Some(permit) = permit else { return response };
+    response.map_body(|_, body| match body.try_into_bytes() {
+        Ok(bytes) => held_bytes(bytes, permit),
+        Err(body) => body,
+    })
 }
 
 /// Returns a problem as a page or as JSON, whichever the client prefers.

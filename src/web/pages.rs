@@ -10,11 +10,11 @@ use time::macros::format_description;
 use super::assets;
 use super::error::Problem;
 use super::state::AppState;
-use crate::bus::{Entry, Span};
+use crate::bus::{Entry, PageLimit, Span};
 use crate::chat::{Id, Message, RoomName};
 
-/// How many of a room's newest messages its page contains.
-const MESSAGES_PER_PAGE: usize = 50;
+/// How many of a room's newest messages its page contains at most.
+const MESSAGES_PER_PAGE: PageLimit = PageLimit { entries: 50, bytes: 256 << 10 };
 
 /// Allows nothing from other origins and nothing inline, so that a message that got into the markup
 /// could not run anything.
@@ -114,7 +114,11 @@ pub(super) fn problem(problem: &Problem, path: &str) -> HttpResponse {
 
 async fn room_page(state: &AppState, room: &RoomName) -> HttpResponse {
     // During an outage the page comes without messages: its form and stream work once the store is back.
-    let log = state.hub.history(room, Span::Newest, MESSAGES_PER_PAGE).await.ok();
+    let (logs, mut log) = (state.hub.logs(), None);
+    let permit = logs.answer_permit(MESSAGES_PER_PAGE.bytes).await.ok();
+    if permit.is_some() {
+        log = logs.answer_page(room, Span::Newest, MESSAGES_PER_PAGE).await.ok();
+    }
     let page = RoomPage {
         room: room.as_str(),
         room_path: room.path(),
@@ -125,7 +129,11 @@ async fn room_page(state: &AppState, room: &RoomName) -> HttpResponse {
         node: state.hub.node(),
         assets: assets::folder(),
     };
-    render(HttpResponse::Ok(), &page)
+    let mut response = render(HttpResponse::Ok(), &page);
+    if let Some(permit) = permit {
+        response.extensions_mut().insert(permit);
+    }
+    response
 }
 
 fn render(mut response: HttpResponseBuilder, page: &impl Template) -> HttpResponse {

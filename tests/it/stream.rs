@@ -2,4 +2,5 @@
 
 mod frames;
 mod max_age;
+mod memory;
 mod slow;

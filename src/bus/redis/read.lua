@@ -1,41 +1,76 @@
 -- Reads part of a log, and what the gap rule needs, in one atomic step.
 --
 -- KEYS[1]  the room's log
--- ARGV     span (newest, before, after, from), id, limit
+-- ARGV     span (newest, before, after, from), id, most entries, most bytes, what to return of the data
+--          ('text', or 'size': its length)
 --
--- Returns {first retained id or '', last generated id, entries oldest first}. One entry more than the
--- limit is read, so that the caller sees whether there are more; 'from' puts the anchor in front: the
--- entry with the id, or else the last one before it.
+-- Returns {first retained id or '', last generated id, 1 if the limits cut the span short, entries oldest
+-- first}. At least one entry is read, whatever its size. 'from' puts the anchor in front: the entry with
+-- the id, or else the last one before it; its data is empty.
 
-local log, span, id, count = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]) + 1
+local log, span, id = KEYS[1], ARGV[1], ARGV[2]
+local max_entries, max_bytes, wanted = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 
-if redis.call('EXISTS', log) == 0 then return { '', '0-0', {} } end
+-- Entries that are read first, to learn how large they are: what exceeds the limits is copied in vain.
+local FIRST_CHUNK = 4
 
-local last = '0-0'
+if redis.call('EXISTS', log) == 0 then return { '', '0-0', 0, {} } end
+
+local first, last = '', '0-0'
 local info = redis.call('XINFO', 'STREAM', log)
 for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' then last = info[i + 1] end
-end
-local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)
-
-local function newest_up_to(max_id)
-  local newest_first = redis.call('XREVRANGE', log, max_id, '-', 'COUNT', count)
-  local oldest_first = {}
-  for i = #newest_first, 1, -1 do oldest_first[#oldest_first + 1] = newest_first[i] end
-  return oldest_first
+  if info[i] == 'first-entry' and info[i + 1] then first = info[i + 1][1] end
 end
 
-local entries
-if span == 'newest' then
-  entries = newest_up_to('+')
-elseif span == 'before' then
-  -- Redis refuses a range that ends before 0-0. No entry can be there.
-  entries = id == '0-0' and {} or newest_up_to('(' .. id)
-else
-  entries = redis.call('XRANGE', log, '(' .. id, '+', 'COUNT', count)
-  if span == 'from' then
-    local anchor = redis.call('XREVRANGE', log, id, '-', 'COUNT', 1)
-    if anchor[1] then table.insert(entries, 1, anchor[1]) end
+local function bytes_of(fields)
+  local sum = 0
+  for i = 1, #fields do sum = sum + #fields[i] end
+  return sum
+end
+
+-- Replaces the data of an entry by its length, or by nothing.
+local function without_data(entry, with_size)
+  local fields = entry[2]
+  for i = 1, #fields, 2 do
+    if fields[i] == 'data' then fields[i + 1] = with_size and tostring(#fields[i + 1]) or '' end
+  end
+  return entry
+end
+
+-- Reads chunk by chunk in one direction, from a bound on, until a limit is reached.
+local function read(command, bound, limit)
+  local entries, bytes, count = {}, 0, math.min(FIRST_CHUNK, max_entries + 1)
+  while true do
+    local chunk = redis.call(command, log, bound, limit, 'COUNT', count)
+    for _, entry in ipairs(chunk) do
+      local size = bytes_of(entry[2])
+      if #entries == max_entries or #entries > 0 and bytes + size > max_bytes then return entries, 1 end
+      bytes = bytes + size
+      entries[#entries + 1] = wanted == 'size' and without_data(entry, true) or entry
+    end
+    if #chunk < count then return entries, 0 end
+    bound = '(' .. entries[#entries][1]
+    -- As many as fit if they are as large as those before, and one that shows whether there are more.
+    local fitting = math.floor((max_bytes - bytes) * #entries / math.max(bytes, 1))
+    count = math.max(0, math.min(fitting, max_entries - #entries)) + 1
   end
 end
-return { first[1] and first[1][1] or '', last, entries }
+
+local entries, more = {}, 0
+if span == 'newest' or span == 'before' then
+  local bound = span == 'newest' and '+' or '(' .. id
+  -- Redis refuses a range that ends before 0-0. No entry can be there.
+  if id ~= '0-0' or span == 'newest' then
+    local newest_first
+    newest_first, more = read('XREVRANGE', bound, '-')
+    for i = #newest_first, 1, -1 do entries[#entries + 1] = newest_first[i] end
+  end
+else
+  entries, more = read('XRANGE', '(' .. id, '+')
+  if span == 'from' then
+    local anchor = redis.call('XREVRANGE', log, id, '-', 'COUNT', 1)
+    if anchor[1] then table.insert(entries, 1, without_data(anchor[1], false)) end
+  end
+end
+return { first, last, more, entries }

@@ -35,8 +35,8 @@ impl Group {
         Self {
             position: subscriber.position,
             cursor: None,
-            last_status: subscriber.last_status,
-            last_write: subscriber.last_write(),
+            last_status: subscriber.writer.last_status,
+            last_write: subscriber.writer.last_write(),
             subscribers: vec![subscriber],
         }
     }
@@ -89,7 +89,7 @@ impl Group {
         if let Some(live) = batch.live.filter(|live| *live != self.last_status) {
             self.last_status = live;
             let (status, now) = (context.status(live), Instant::now());
-            self.for_each(on_lagging, |subscriber, _| subscriber.send_now(status.clone(), now)).await;
+            self.for_each(on_lagging, |subscriber, _| subscriber.writer.send_now(status.clone(), now)).await;
         }
     }
 
@@ -104,7 +104,7 @@ impl Group {
             left = share.start;
             let mut complete = 0;
             for index in share.rev() {
-                match self.subscribers[index].try_write(bytes) {
+                match self.subscribers[index].writer.try_write(bytes) {
                     Ok(written) if written == bytes.len() => complete += 1,
                     Ok(written) => {
                         let mut subscriber = self.remove(index);
@@ -117,7 +117,7 @@ impl Group {
                 }
             }
             self.last_write = Instant::now();
-            batch.count(complete, self.position, 0, self.last_write, stats);
+            batch.count(complete, self.position..batch.end, 0, self.last_write, stats);
             if left == 0 {
                 return;
             }
@@ -130,7 +130,7 @@ impl Group {
     /// Sends heartbeats that are due, and ends subscribers that have left or reached their maximum age.
     pub async fn tick(&mut self, on_lagging: &impl Fn(Subscriber)) {
         let now = Instant::now();
-        self.for_each(on_lagging, |subscriber, last_write| subscriber.tick(now, last_write)).await;
+        self.for_each(on_lagging, |subscriber, last_write| subscriber.writer.tick(now, last_write)).await;
     }
 
     /// Calls a function with every subscriber and the time of the group's last write. A subscriber for which it returns
@@ -160,7 +160,7 @@ impl Group {
 
     fn copy_shared_state(&self, subscriber: &mut Subscriber) {
         subscriber.advance_to(self.position, self.cursor.as_ref());
-        subscriber.last_status = self.last_status;
-        subscriber.note_write(self.last_write);
+        subscriber.writer.last_status = self.last_status;
+        subscriber.writer.note_write(self.last_write);
     }
 }

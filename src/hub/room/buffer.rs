@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::bus::Entry;
 use crate::chat::Cursor;
+use crate::sse;
 
 /// The most bytes of one buffer. It exceeds the lag that a subscriber may have, so that a live subscriber loses its
 /// position only if it is too slow.
@@ -39,6 +41,16 @@ impl Frame {
     /// Creates a frame that arrives now.
     pub fn new(cursor: Option<Cursor>, logged: bool, bytes: Bytes) -> Self {
         Self { cursor, logged, bytes, arrived: Instant::now() }
+    }
+
+    /// Creates the frame of an entry of the log. One without data is sent as nothing.
+    pub fn of_entry(entry: &Entry) -> Self {
+        let bytes = if entry.has_data() {
+            sse::entry(entry.id, &entry.kind, &entry.data)
+        } else {
+            Bytes::new()
+        };
+        Self::new(Some(entry.id.into()), true, bytes)
     }
 
     fn size(&self) -> usize {

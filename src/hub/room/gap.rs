@@ -18,7 +18,7 @@ pub struct Continuation {
 impl Continuation {
     /// Returns the id of the first message that follows at once.
     pub fn resumed(&self) -> Option<Id> {
-        self.entries.iter().find(|entry| !entry.data.is_empty()).map(|entry| entry.id)
+        self.entries.iter().find(|entry| entry.has_data()).map(|entry| entry.id)
     }
 }
 

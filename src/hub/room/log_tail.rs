@@ -273,8 +273,7 @@ impl LogTail {
     fn append(&mut self, entry: &Entry) {
         self.last = Some(entry.id);
         self.first_retained.get_or_insert(entry.id);
-        let bytes = sse::entry(entry.id, &entry.kind, &entry.data);
-        self.push(Frame::new(Some(entry.id.into()), true, bytes));
+        self.push(Frame::of_entry(entry));
     }
 
     fn push_gap(&mut self, asked: Id, continuation: &Continuation, reason: GapReason) {

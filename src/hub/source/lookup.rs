@@ -2,19 +2,27 @@
 
 use bytes::Bytes;
 
-use crate::chat::Cursor;
+use crate::chat::Id;
 use crate::hub::room::buffer::Position;
 
 /// Where a subscriber continues.
 pub struct Lookup {
     /// Frames between its cursor and the position, which it has missed.
-    pub missed: Vec<Bytes>,
-    /// The cursor after these.
-    pub cursor: Cursor,
+    pub missed: Vec<Missed>,
     /// The position of the next frame; `None` if even more was missed.
     pub position: Option<Position>,
     /// The position from which on ephemeral frames are delivered as well.
     pub live_from: Position,
+}
+
+/// A frame that a subscriber has missed.
+pub struct Missed {
+    /// The index of the room.
+    pub room: usize,
+    /// The cursor in that room after the frame.
+    pub id: Id,
+    /// The encoding.
+    pub bytes: Bytes,
 }
 
 /// The index of a room whose frames do not reach back to the cursor: its log has to be read.

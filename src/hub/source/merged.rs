@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::lookup::{Lookup, NotBuffered};
+use super::lookup::{Lookup, Missed, NotBuffered};
 use crate::chat::{Cursor, Rooms};
 use crate::hub::room::RoomGuard;
 use crate::hub::room::buffer::{Frame, FrameBuffer, Position};
@@ -22,8 +22,11 @@ use crate::metrics::Metrics;
 use crate::sse;
 use crate::supervise::supervise;
 
-/// Missed frames that are encoded at once for one subscriber.
+/// The most missed frames that are encoded at once for one subscriber.
 const MISSED_PER_LOOKUP: usize = 250;
+
+/// The bytes of missed frames that are encoded at once for one subscriber, which the last of them may exceed.
+const MISSED_BYTES_PER_LOOKUP: usize = 64 << 10;
 
 /// Several rooms merged into one buffer.
 pub struct MergedRooms {
@@ -53,6 +56,9 @@ struct MergeProgress {
     /// Whether merging has panicked and was not started anew yet.
     failing: bool,
 }
+
+/// Frames with the indexes of their rooms, and whether these are all that were missed.
+type MissedFrames = (Vec<(usize, Frame)>, bool);
 
 impl MergedRooms {
     /// Begins to merge the frames of some rooms. `node_bytes` counts the bytes of all buffers of the node.
@@ -109,29 +115,30 @@ impl MergedRooms {
     pub fn look_up(&self, cursor: &Cursor) -> Result<Lookup, NotBuffered> {
         loop {
             let (next, end) = self.merge_all();
-            let Some(frames) = self.missed_frames(cursor, &next)? else {
+            let Some((frames, are_all)) = self.missed_frames(cursor, &next)? else {
                 // Frames arrived since merging and the cursor is after them.
                 continue;
             };
             let mut cursor = cursor.clone();
-            let mut missed = Vec::with_capacity(MISSED_PER_LOOKUP.min(frames.len()));
-            for (index, frame) in frames.iter().take(MISSED_PER_LOOKUP) {
-                advance(&mut cursor, *index, frame);
-                missed.push(sse::for_merged_rooms(&frame.bytes, &self.names[*index], &cursor));
+            let (mut missed, mut bytes) = (Vec::new(), 0);
+            for (room, frame) in frames.iter().take(MISSED_PER_LOOKUP) {
+                if bytes >= MISSED_BYTES_PER_LOOKUP {
+                    break;
+                }
+                advance(&mut cursor, *room, frame);
+                bytes += frame.bytes.len();
+                let bytes = sse::for_merged_rooms(&frame.bytes, &self.names[*room], &cursor);
+                missed.push(Missed { room: *room, id: cursor.of(*room), bytes });
             }
-            let position = (frames.len() <= MISSED_PER_LOOKUP).then_some(end);
-            return Ok(Lookup { missed, cursor, position, live_from: end });
+            let position = (are_all && missed.len() == frames.len()).then_some(end);
+            return Ok(Lookup { missed, position, live_from: end });
         }
     }
 
-    /// Returns the frames between a cursor and these positions of the rooms, ordered by time: all of them, or more than
-    /// one lookup takes. Returns `None` if the cursor is after a position.
-    fn missed_frames(
-        &self,
-        cursor: &Cursor,
-        next: &[Option<Position>],
-    ) -> Result<Option<Vec<(usize, Frame)>>, NotBuffered> {
-        let mut frames = Vec::new();
+    /// Returns the frames between a cursor and these positions of the rooms, ordered by time, of each room at most what
+    /// one lookup takes; and whether these are all. Returns `None` if the cursor is after a position.
+    fn missed_frames(&self, cursor: &Cursor, next: &[Option<Position>]) -> Result<Option<MissedFrames>, NotBuffered> {
+        let (mut frames, mut are_all) = (Vec::new(), true);
         for (index, (room, next)) in self.rooms.iter().zip(next).enumerate() {
             let log = room.log();
             let from = log.position_after(cursor.of(index)).ok_or(NotBuffered(index))?;
@@ -140,11 +147,19 @@ impl MergedRooms {
                 return Ok(None);
             }
             let after = log.buffer().frames_from(from, usize::MAX).ok_or(NotBuffered(index))?;
-            let logged = after.take_while(|(position, _)| *position < next).filter(|(_, frame)| frame.logged);
-            frames.extend(logged.take(MISSED_PER_LOOKUP + 1).map(|(_, frame)| (index, frame.clone())));
+            let (mut count, mut bytes) = (0, 0);
+            for (_, frame) in after.take_while(|(position, _)| *position < next).filter(|(_, frame)| frame.logged) {
+                if count == MISSED_PER_LOOKUP || bytes >= MISSED_BYTES_PER_LOOKUP {
+                    are_all = false;
+                    break;
+                }
+                count += 1;
+                bytes += frame.bytes.len();
+                frames.push((index, frame.clone()));
+            }
         }
         frames.sort_by_key(|(_, frame)| frame.cursor.as_ref().map(|cursor| cursor.of(0).ms));
-        Ok(Some(frames))
+        Ok(Some((frames, are_all)))
     }
 
     /// Merges what is new in all rooms. Returns the next position in each of them and the end of the merged frames.
@@ -224,7 +239,10 @@ impl MergedFrames {
     /// Starts at the end of a room's frames. If merging had begun before, frames were missed, and all positions are
     /// invalidated.
     fn start(&mut self, index: usize, log: &LogTail) {
-        let Some(last) = log.last() else { return };
+        // A room fills its buffer before it is in sync for the first time.
+        let Some(last) = log.last().filter(|_| log.is_in_sync() || self.progress[index].next.is_some()) else {
+            return;
+        };
         if self.progress[index].next.replace(log.buffer().end()).is_some() {
             self.buffer.invalidate_positions();
         }

@@ -1,6 +1,6 @@
 //! The write side of one subscriber's socket.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::time::Instant;
 
@@ -16,6 +16,9 @@ const DISCARD_BYTES: usize = 512;
 
 /// How often that is done at one look: a client that sends more than 1 MiB in between is ended.
 const MAX_DISCARDS: usize = 2048;
+
+/// The most frames that are written with one system call: `IOV_MAX` of Linux.
+const MAX_WRITE_SLICES: usize = 1024;
 
 /// A socket, and the rest of a frame that it has taken in part.
 pub struct Connection {
@@ -55,6 +58,37 @@ impl Connection {
         } else {
             [std::mem::take(&mut self.unsent), bytes].concat().into()
         };
+    }
+
+    /// Writes frames as far as the socket takes them now, and returns how many are written. The last of them may be written
+    /// in part, or not at all: its rest has to be written before anything else. Everything that was passed before has to
+    /// be written.
+    pub fn write_frames(&mut self, frames: &[Bytes], now: Instant) -> Result<usize, EndReason> {
+        let mut taken = 0;
+        for chunk in frames.chunks(MAX_WRITE_SLICES) {
+            let slices: Vec<_> = chunk.iter().map(|frame| IoSlice::new(frame)).collect();
+            let mut written = self.try_write_vectored(&slices)?;
+            if written > 0 {
+                self.last_write = now;
+            }
+            for frame in chunk {
+                taken += 1;
+                if written < frame.len() {
+                    self.unsent = frame.slice(written..);
+                    return Ok(taken);
+                }
+                written -= frame.len();
+            }
+        }
+        Ok(taken)
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> Result<usize, EndReason> {
+        match self.socket.try_write_vectored(slices) {
+            Ok(written) => Ok(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(_) => Err(EndReason::Closed),
+        }
     }
 
     /// Replaces what has to be written, after a batch was written in part.

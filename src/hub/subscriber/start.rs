@@ -10,7 +10,6 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use crate::bus::{Entry, Span};
 use crate::chat::{Cursor, Id, Name, RoomName, Rooms};
 use crate::hub::room::{PresenceGuard, Room, RoomGuard};
 use crate::hub::source::Source;
@@ -101,7 +100,7 @@ impl PresenceRequest {
 pub struct StartPlan {
     /// How it begins in each room, in the order of the rooms.
     pub rooms: Vec<RoomStart>,
-    /// Where it continues after the replays; `None` if the cursor is not in memory.
+    /// Where it continues; `None` if it has missed something first.
     pub lookup: Option<Lookup>,
 }
 
@@ -112,15 +111,13 @@ pub struct RoomStart {
     pub opening: Option<Id>,
     /// The gap event to send before anything else.
     pub gap: Option<Bytes>,
-    /// Entries that were read from the log, oldest first.
-    pub replay: Vec<Entry>,
-    /// The cursor after the replay.
-    pub end: Id,
+    /// The cursor after which it continues.
+    pub cursor: Id,
 }
 
 impl RoomStart {
     fn at(id: Id) -> Self {
-        Self { opening: Some(id), gap: None, replay: Vec::new(), end: id }
+        Self { opening: Some(id), gap: None, cursor: id }
     }
 }
 
@@ -130,9 +127,9 @@ impl StartPlan {
         self.rooms.iter().map(|room| room.opening).collect()
     }
 
-    /// Returns the cursor before the replays.
-    pub fn cursor_before_replay(&self) -> Cursor {
-        self.rooms.iter().map(|room| room.opening.unwrap_or(room.end)).collect()
+    /// Returns the cursor after which the stream continues.
+    pub fn cursor(&self) -> Cursor {
+        self.rooms.iter().map(|room| room.cursor).collect()
     }
 }
 
@@ -140,8 +137,10 @@ impl StartPlan {
 pub async fn plan(source: &Source, start: &Start) -> StartPlan {
     let rooms = source.rooms().iter().enumerate();
     let rooms = join_all(rooms.map(|(index, room)| plan_room(room, start, index))).await;
-    let end = rooms.iter().map(|room| room.end).collect();
-    StartPlan { rooms, lookup: source.look_up(&end).ok() }
+    let cursor = rooms.iter().map(|room| room.cursor).collect();
+    // What was missed is looked up again when the socket takes it.
+    let lookup = source.look_up(&cursor).ok().filter(|lookup| lookup.missed.is_empty());
+    StartPlan { rooms, lookup }
 }
 
 async fn plan_room(room: &Room, start: &Start, index: usize) -> RoomStart {
@@ -157,7 +156,7 @@ async fn plan_room(room: &Room, start: &Start, index: usize) -> RoomStart {
     loop {
         room.in_sync_since(room.reads_started()).await;
         let planned = match (start, requested) {
-            (Start::Newest(count), _) => start_before_newest(room, *count).await,
+            (Start::Newest(count), _) => room.cursor_before_newest(*count).await.ok().map(RoomStart::at),
             (_, Some(RequestedCursor::Invalid(text))) => start_after_invalid(room, text),
             _ => room.log().last().map(RoomStart::at),
         };
@@ -173,22 +172,4 @@ fn start_after_invalid(room: &Room, requested: &str) -> Option<RoomStart> {
     room.count_gap(GapReason::Invalid);
     let gap = sse::gap(requested, None, GapReason::Invalid, last);
     Some(RoomStart { opening: None, gap: Some(gap), ..RoomStart::at(last) })
-}
-
-/// Plans a start before the newest messages. The opening has the id of the message before them if that is retained: a
-/// client that resumes from it has to find it in the log.
-async fn start_before_newest(room: &Room, count: usize) -> Option<RoomStart> {
-    let buffered = room.log().cursor_before_newest(count);
-    if let Some(cursor) = buffered {
-        return Some(RoomStart::at(cursor));
-    }
-    let page = room.read_for_subscriber(Span::Newest, count + 1).await.ok()?;
-    let mut replay = page.entries;
-    let opening = if replay.len() > count {
-        replay.remove(0).id
-    } else {
-        replay.first().map_or(page.last, Entry::cursor_before)
-    };
-    let end = replay.last().map_or(page.last, |last| last.id);
-    Some(RoomStart { opening: Some(opening), gap: None, replay, end })
 }

@@ -96,6 +96,10 @@ async fn entries_without_data_are_passed_over() {
         cursor = history["last"].as_str().expect("a cursor").to_owned();
     }
     assert_eq!(walked, expected[1..]);
+    let before = node.history("lobby", &format!("?limit=5&before={}", id(1402))).await;
+    let ids: Vec<&str> =
+        before["messages"].as_array().expect("messages").iter().filter_map(|m| m["id"].as_str()).collect();
+    assert_eq!(ids, ["1-297", "1-298", "1-299", "1-300", "1-1401"]);
 }
 
 /// Writes to the log as another program would.

@@ -56,14 +56,6 @@ async fn flood(node: &Node, subscriber: &mut Stream, count: usize) {
     }
 }
 
-/// Returns the peak resident memory of the node in bytes.
-fn peak_memory(node: &Node) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", node.pid())).expect("the node lives");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-    let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB");
-    kib * 1024
-}
-
 fn open_files(node: &Node) -> usize {
     fs::read_dir(format!("/proc/{}/fd", node.pid())).expect("the node lives").count()
 }
@@ -96,11 +88,11 @@ async fn memory_stays_flat_with_stalled_subscribers() {
     let node = Node::on(&redis, &[]).await;
     let mut quick = Stream::live(&node, "lobby").await;
     flood(&node, &mut quick, 1500).await;
-    let before = peak_memory(&node);
+    let before = node.peak_memory();
     let _stalled = Stalled::many(&node, "lobby", 50).await;
     wait_for_open_streams(&node, 51).await;
     flood(&node, &mut quick, 5000).await;
-    let growth = peak_memory(&node) - before;
+    let growth = node.peak_memory() - before;
     assert!(growth < 12 * MIB, "{growth} bytes more for 50 stalled subscribers");
     eventually("the end of all stalled streams", async || {
         (node.metric(ENDED_AS_SLOW).await == Some(50.0)).then_some(())

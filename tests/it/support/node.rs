@@ -1,6 +1,7 @@
 //! A node: the real binary as a child process, with nothing in its environment but what the test sets.
 
 use std::{
+    fs,
     net::SocketAddr,
     path::Path,
     process::{Command, ExitStatus, Stdio},
@@ -219,6 +220,14 @@ impl Node {
 
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Returns the peak resident memory of the process in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the node lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB");
+        kib * 1024
     }
 
     /// Returns everything logged so far, on stdout and stderr.
