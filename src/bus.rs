@@ -32,14 +32,16 @@ pub struct Stores {
 
 impl Stores {
     /// Opens the store that the URL names: a Redis shared by many nodes, or the memory of this process without a URL.
+    /// `ca` has the certificates of the authorities that may vouch for that Redis, in PEM.
     ///
     /// Connecting begins when a listener is attached to the bus, and is retried without end: a server that cannot be
     /// reached is no error.
     ///
     /// # Errors
-    /// If the URL cannot be understood.
+    /// If the URL or the certificates cannot be understood.
     pub fn open(
         url: Option<&str>,
+        ca: Option<Vec<u8>>,
         prefix: &str,
         node: &str,
         retention: Retention,
@@ -50,7 +52,7 @@ impl Stores {
                 Ok(Self { bus: Arc::new(memory::Memory::new(node, retention, metrics)), presence: None, limits: None })
             }
             Some(url) => {
-                let redis = redis::Redis::open(url, prefix, node, retention, metrics)?;
+                let redis = redis::Redis::open(url, ca, prefix, node, retention, metrics)?;
                 let (presence, limits) = (redis.presence_store(), redis.limit_store());
                 Ok(Self { bus: Arc::new(redis), presence: Some(Arc::new(presence)), limits: Some(Arc::new(limits)) })
             }

@@ -71,11 +71,10 @@ async fn serve(config: &Config, metrics: Arc<Metrics>, log: LogQueue) -> io::Res
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let server = Server::bind(config, metrics)?;
     tracing::info!("tiny-chat {}: open http://{}/ in a browser", env!("CARGO_PKG_VERSION"), server.addr()?);
-    match config.redis() {
-        None => tracing::info!(
+    if config.redis().is_none() {
+        tracing::info!(
             "keeping messages in memory only; set REDIS_URL=redis://… to keep them over restarts and to add nodes"
-        ),
-        Some(_) => tracing::info!(node = config.node(), "sharing rooms with all nodes on the same Redis"),
+        );
     }
     let seconds = |seconds: u16| Duration::from_secs(seconds.into());
     let shutdown = Shutdown { grace: seconds(config.drain_grace), drain: seconds(config.drain) };

@@ -120,7 +120,7 @@ impl Server {
 fn open_stores(config: &Config, metrics: Arc<Metrics>) -> Result<Stores, String> {
     let retention = Retention { messages: config.history as usize, seconds: u64::from(config.history_ttl) };
     let (variable, url) = config.redis().unzip();
-    Stores::open(url, &config.redis_prefix, &config.node(), retention, metrics)
+    Stores::open(url, None, &config.redis_prefix, &config.node(), retention, metrics)
         .map_err(|error| format!("{}: {error}", variable.unwrap_or_default()))
 }
 

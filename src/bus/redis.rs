@@ -16,37 +16,42 @@
 //! large response must not delay a publish. Announcements arrive over a connection of their own ([`pubsub`]).
 
 pub mod announcement;
+mod backoff;
+mod call_log;
+mod check;
 mod connection;
+mod connector;
+mod durability;
 mod error;
+mod failure;
 mod keys;
 mod limits;
+mod outage_log;
 mod presence;
 mod pubsub;
+mod read_pool;
+mod scripts;
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
-use redis::{Client, RedisError, Script};
-use tokio::time::timeout;
+use redis::Script;
 
 use super::error::{PublishError, Unavailable};
 use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, NO_DATA, PageLimit, Receipt, Retention, Span};
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
-use connection::{RESPONSE_TIMEOUT, ThreadConnections};
+use connection::ThreadConnections;
+use connector::Connector;
 use error::CallError;
 use keys::Keys;
 use limits::RedisLimits;
 use presence::RedisPresence;
 use pubsub::PubSub;
+use read_pool::ReadPool;
 
-/// The most connections for reading logs.
-const READ_CONNECTIONS: usize = 8;
-
-/// How long a read waits for a connection of the pool.
-const POOL_TIMEOUT: Duration = Duration::from_secs(1);
+/// The value of `REDIS_PREFIX` unless it is set.
+const DEFAULT_PREFIX: &str = "chat";
 
 /// The logs and channels of one Redis.
 pub struct Redis {
@@ -56,34 +61,43 @@ pub struct Redis {
     publish: Script,
     read: Script,
     connections: Arc<ThreadConnections>,
-    read_pool: Pool,
+    read_pool: Arc<ReadPool>,
     pubsub: PubSub,
 }
 
 impl Redis {
-    /// Prepares connections to the server that the URL names.
+    /// Prepares connections to the server that the URL names. `ca` has the certificates of authorities to trust, in PEM.
     ///
     /// # Errors
-    /// If the URL cannot be understood.
+    /// If the URL or the certificates cannot be understood.
     pub fn open(
         url: &str,
+        ca: Option<Vec<u8>>,
         prefix: &str,
         node: &str,
         retention: Retention,
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
-        let client = connection::client(url).map_err(|error| error.to_string())?;
-        let read_pool = read_pool(&client).map_err(|error| error.to_string())?;
         let keys = Keys::new(prefix);
+        let connector = Arc::new(Connector::new(url, ca, keys.clone())?);
+        if connector.database() != 0 && prefix == DEFAULT_PREFIX {
+            tracing::warn!(
+                database = connector.database(),
+                "a database does not separate chats: Pub/Sub ignores its number, so that another installation on this \
+                 Redis shows its messages here; set REDIS_PREFIX to a name of this installation's own"
+            );
+        }
+        let connections = Arc::new(ThreadConnections::new(connector.clone(), metrics.clone()));
+        let read_pool = Arc::new(ReadPool::new(connector)?);
         Ok(Self {
             keys: keys.clone(),
             node: node.into(),
             retention,
             publish: Script::new(include_str!("redis/publish.lua")),
             read: Script::new(include_str!("redis/read.lua")),
-            connections: Arc::new(ThreadConnections::new(client.clone(), metrics.clone())),
+            pubsub: PubSub::new(connections.clone(), read_pool.clone(), keys, node, metrics),
+            connections,
             read_pool,
-            pubsub: PubSub::new(client, keys, metrics),
         })
     }
 
@@ -119,7 +133,8 @@ impl Redis {
         limit: PageLimit,
         wanted: &str,
     ) -> Result<LogPage, Unavailable> {
-        let raw = self.run_read(room, span, limit, wanted).await.map_err(|error| error.log("read"))?;
+        let result = self.run_read(room, span, limit, wanted).await;
+        let raw = self.connections.calls().settle("read", Some(room.as_str()), result)?;
         parse_page(raw).ok_or(Unavailable)
     }
 
@@ -136,20 +151,17 @@ impl Redis {
             Span::After(id) => ("after", id),
             Span::From(id) => ("from", id),
         };
-        let reply = async {
-            let mut connection = self.read_pool.get().await?;
-            let mut call = self.read.key(self.keys.log(room));
-            call.arg(kind).arg(id.to_string()).arg(limit.entries).arg(limit.bytes).arg(wanted);
-            Ok::<_, CallError>(call.invoke_async(&mut connection).await?)
-        };
-        timeout(RESPONSE_TIMEOUT, reply).await.map_err(|_| CallError::TimedOut)?
+        let mut call = self.read.key(self.keys.log(room));
+        call.arg(kind).arg(id.to_string()).arg(limit.entries).arg(limit.bytes).arg(wanted);
+        self.read_pool.run(&call).await
     }
 }
 
 #[async_trait]
 impl Bus for Redis {
     async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError> {
-        let (id, outcome) = self.run_publish(room, draft).await.map_err(|error| error.log("publish"))?;
+        let result = self.run_publish(room, draft).await;
+        let (id, outcome) = self.connections.calls().settle("publish", Some(room.as_str()), result)?;
         match (id.parse(), outcome.as_str()) {
             (_, "reused") => Err(PublishError::KeyReused),
             (Ok(id), outcome) => Ok(Receipt { id, duplicate: outcome == "duplicate" }),
@@ -225,15 +237,4 @@ fn parse_entry(id: &str, fields: Vec<Vec<u8>>) -> Option<Entry> {
 /// Converts bytes that may not be UTF-8, without a copy if they are.
 fn into_text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-fn read_pool(client: &Client) -> Result<Pool, RedisError> {
-    let manager = Manager::new_with_config(client.get_connection_info().clone(), connection::config())?;
-    let limit = Some(POOL_TIMEOUT);
-    Pool::builder(manager)
-        .max_size(READ_CONNECTIONS)
-        .timeouts(Timeouts { wait: limit, create: limit, recycle: limit })
-        .runtime(Runtime::Tokio1)
-        .build()
-        .map_err(|error| RedisError::from((redis::ErrorKind::Client, "pool", error.to_string())))
 }

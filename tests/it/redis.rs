@@ -1,16 +1,35 @@
 //! What a node writes to Redis, what it reads from it, and Redis outages.
 
+mod diagnosis;
 mod entries;
 mod foreign_publishes;
 mod outages;
+pub mod rights;
+mod round_trip;
 mod soak;
 mod subscriptions;
+mod unfit_connections;
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
-use crate::support::{Node, eventually};
+use crate::support::{Node, Proxy, Redis, eventually};
+
+const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
+
+/// Starts a node that reaches Redis only through a proxy.
+async fn start_behind(proxy: &Proxy) -> Node {
+    let url = format!("redis://{}", proxy.address());
+    Node::start(&[("REDIS_URL", &url), HEARTBEAT]).await
+}
+
+fn address(redis: &Redis) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], redis.port()))
+}
 
 /// Checks that a post is refused with 503 and `Retry-After`, within 2 s.
 pub async fn assert_post_unavailable(node: &Node) {

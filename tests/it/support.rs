@@ -12,6 +12,7 @@ mod process;
 mod proxy;
 mod redis;
 pub mod repository;
+mod resp;
 mod sse;
 mod subscribers;
 mod web_server;

@@ -1,4 +1,4 @@
-//! Connections to Redis that a background task keeps open: one for commands on each thread, and one for Pub/Sub.
+//! The connections for commands, one for each thread, which background tasks keep open.
 //!
 //! Callers never connect themselves, so an outage costs each of them a bounded wait and no reconnect.
 
@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, PushInfo, PushKind, RedisError, ScriptInvocation,
-};
+use redis::{Cmd, FromRedisValue, PushInfo, PushKind, RedisResult, ScriptInvocation};
 use thread_local::ThreadLocal;
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
+use super::backoff::Backoff;
+use super::call_log::CallLog;
+use super::check;
+use super::connector::{Connector, RESPONSE_TIMEOUT};
 use super::error::CallError;
 use crate::metrics::Metrics;
 use crate::supervise::supervise;
@@ -22,31 +25,14 @@ use crate::supervise::supervise;
 /// below the 2 s that a call of the bus may take.
 const CONNECTION_WAIT: Duration = Duration::from_millis(500);
 
-/// How long a command waits for its response.
-pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often a connection is checked to lead to a master that answers.
+pub const VERIFY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a TCP connection may take to be established.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long connecting may take in all, the greeting and a PING included.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The pause between two attempts to connect, in milliseconds, drawn at random so that nodes do not reconnect in step.
-const RECONNECT_PAUSE_MS: std::ops::Range<u64> = 50..500;
-
-/// How often a connection is checked with PING, and how long the response may take.
-pub const PING_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long the kernel retransmits to a server that does not acknowledge before it closes the connection.
-const REDIS_TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Commands that may be queued on one connection.
-const PIPELINE_DEPTH: usize = 1024;
-
-/// The connections for commands, one for each thread: a post is published from the thread that took its request.
+/// The connections for commands: a post is published from the thread that took its request.
 pub struct ThreadConnections {
-    client: Client,
+    connector: Arc<Connector>,
     metrics: Arc<Metrics>,
+    calls: CallLog,
     by_thread: ThreadLocal<Mutex<KeptConnection>>,
 }
 
@@ -54,19 +40,42 @@ pub struct ThreadConnections {
 #[derive(Clone)]
 struct KeptConnection {
     current: watch::Receiver<Option<MultiplexedConnection>>,
+    /// Notified when a reply shows that the connection has to be established and checked anew.
+    unfit: Arc<Notify>,
 }
 
 impl ThreadConnections {
     /// Creates an empty set. Each thread connects in [`connect`](Self::connect) or with its first command.
-    pub fn new(client: Client, metrics: Arc<Metrics>) -> Self {
-        Self { client, metrics, by_thread: ThreadLocal::new() }
+    pub fn new(connector: Arc<Connector>, metrics: Arc<Metrics>) -> Self {
+        Self { connector, metrics, calls: CallLog::default(), by_thread: ThreadLocal::new() }
+    }
+
+    /// Returns what connects them.
+    pub fn connector(&self) -> &Arc<Connector> {
+        &self.connector
+    }
+
+    /// Returns what the log says about calls, over whatever connection.
+    pub fn calls(&self) -> &CallLog {
+        &self.calls
     }
 
     /// Runs a script.
     pub async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, CallError> {
-        let mut connection = self.of_thread().get().await.ok_or(CallError::Disconnected)?;
-        let response = timeout(RESPONSE_TIMEOUT, script.invoke_async(&mut connection)).await;
-        Ok(response.map_err(|_| CallError::TimedOut)??)
+        let (kept, mut connection) = self.connection().await?;
+        kept.settle(timeout(RESPONSE_TIMEOUT, script.invoke_async(&mut connection)).await)
+    }
+
+    /// Runs a command.
+    pub async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, CallError> {
+        let (kept, mut connection) = self.connection().await?;
+        kept.settle(timeout(RESPONSE_TIMEOUT, command.query_async(&mut connection)).await)
+    }
+
+    async fn connection(&self) -> Result<(KeptConnection, MultiplexedConnection), CallError> {
+        let kept = self.of_thread();
+        let connection = kept.get().await.ok_or(CallError::Disconnected)?;
+        Ok((kept, connection))
     }
 
     /// Begins to connect the calling thread.
@@ -75,7 +84,7 @@ impl ThreadConnections {
     }
 
     fn of_thread(&self) -> KeptConnection {
-        let open = || KeptConnection::open(self.client.clone(), self.metrics.clone());
+        let open = || KeptConnection::open(self.connector.clone(), self.metrics.clone());
         let mut kept = self.by_thread.get_or(|| Mutex::new(open())).lock();
         if kept.current.has_changed().is_err() {
             // A thread that ended had this slot before, and the task that kept its connection ended with its runtime.
@@ -87,23 +96,13 @@ impl ThreadConnections {
 
 impl KeptConnection {
     /// Connects, and reconnects for as long as the receiver is held.
-    fn open(client: Client, metrics: Arc<Metrics>) -> Self {
+    fn open(connector: Arc<Connector>, metrics: Arc<Metrics>) -> Self {
         let (sender, current) = watch::channel(None);
-        let sender = Arc::new(sender);
-        let lost = sender.clone();
-        let run = async move || {
-            while !sender.is_closed() {
-                let broken = Arc::new(Notify::new());
-                let connection = connect(&client, notify_when_broken(&broken)).await;
-                sender.send_replace(Some(connection.clone()));
-                while ping(&mut connection.clone()).await.is_ok() {
-                    let _ = timeout(PING_INTERVAL, broken.notified()).await;
-                }
-                sender.send_replace(None);
-            }
-        };
+        let (sender, unfit) = (Arc::new(sender), Arc::new(Notify::new()));
+        let (lost, noted) = (sender.clone(), unfit.clone());
+        let run = async move || keep_open(&connector, &sender, &noted).await;
         tokio::spawn(supervise(metrics, "connection", run, move || drop(lost.send_replace(None))));
-        Self { current }
+        Self { current, unfit }
     }
 
     /// Returns the connection, or `None` if none is established within [`CONNECTION_WAIT`].
@@ -112,65 +111,40 @@ impl KeptConnection {
         let found = timeout(CONNECTION_WAIT, current.wait_for(Option::is_some)).await;
         found.ok()?.ok()?.clone()
     }
-}
 
-/// Creates a client whose connections send without delay, speak RESP3 and notice a vanished server.
-pub fn client(url: &str) -> Result<Client, RedisError> {
-    let info = url.into_connection_info()?;
-    let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(REDIS_TCP_USER_TIMEOUT);
-    let resp3 = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
-    Client::open(info.set_tcp_settings(tcp).set_redis_settings(resp3))
-}
-
-/// Returns the timeouts and the pipeline depth of every connection.
-pub fn config() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT))
-        .set_pipeline_buffer_size(PIPELINE_DEPTH)
-}
-
-/// Connects as soon as the server can be reached, retrying without end. `on_push` runs on the connection's own task and
-/// must not block.
-pub async fn connect(
-    client: &Client,
-    on_push: impl Fn(PushInfo) + Clone + Send + Sync + 'static,
-) -> MultiplexedConnection {
-    let mut refusal_logged = false;
-    loop {
-        let on_push = on_push.clone();
-        let config = config().set_push_sender(move |push| {
-            on_push(push);
-            Ok::<_, std::convert::Infallible>(())
-        });
-        let attempt = async {
-            let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            // A server that loads its data set greets and then refuses every command.
-            ping(&mut connection).await.map(|()| connection)
+    /// Takes a response, and notes if the connection is unfit.
+    fn settle<T>(&self, response: Result<RedisResult<T>, Elapsed>) -> Result<T, CallError> {
+        let error = match response {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => CallError::from(error),
+            Err(_) => CallError::TimedOut,
         };
-        match timeout(ATTEMPT_TIMEOUT, attempt).await {
-            Ok(Ok(connection)) => return connection,
-            Ok(Err(error)) if !refusal_logged => refusal_logged = log_refused_credentials(&error),
-            _ => {}
+        if error.needs_new_connection() {
+            self.unfit.notify_one();
         }
-        sleep(Duration::from_millis(rand::random_range(RECONNECT_PAUSE_MS))).await;
+        Err(error)
     }
 }
 
-/// Logs an error that retrying does not solve, such as a wrong password. Returns true if it was one.
-fn log_refused_credentials(error: &RedisError) -> bool {
-    let code = error.code().filter(|code| ["WRONGPASS", "NOAUTH", "NOPERM"].contains(code));
-    if let Some(error) = code {
-        tracing::error!(error, "Redis refuses this node: check the user and the password in its URL");
+async fn keep_open(connector: &Connector, sender: &watch::Sender<Option<MultiplexedConnection>>, unfit: &Notify) {
+    let mut backoff = Backoff::new();
+    while !sender.is_closed() {
+        let broken = Arc::new(Notify::new());
+        let mut connection = connector.connect(&mut backoff, None, notify_when_broken(&broken)).await;
+        sender.send_replace(Some(connection.clone()));
+        tokio::select! {
+            () = unfit.notified() => {}
+            () = until_lost(&mut connection, &broken) => {}
+        }
+        sender.send_replace(None);
+        connector.pause(&mut backoff).await;
     }
-    code.is_some()
 }
 
-/// Sends PING and waits for the response.
-pub async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-    match timeout(PING_INTERVAL, redis::cmd("PING").query_async(connection)).await {
-        Ok(response) => response,
-        Err(_) => Err((redis::ErrorKind::Io, "no response to PING").into()),
+/// Returns when the connection no longer leads to a master that answers.
+async fn until_lost(connection: &mut MultiplexedConnection, broken: &Notify) {
+    while matches!(timeout(VERIFY_INTERVAL, check::verify(connection)).await, Ok(Ok(_))) {
+        let _ = timeout(VERIFY_INTERVAL, broken.notified()).await;
     }
 }
 

@@ -1,46 +1,45 @@
 //! Why a call to Redis failed.
 
-use deadpool_redis::PoolError;
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 
-use crate::bus::error::Unavailable;
+use super::failure::Failure;
 
 /// The reason why a call to Redis returned no result.
 pub enum CallError {
     /// There is no connection.
     Disconnected,
+    /// No connection could be established for this call.
+    Unreachable(Failure),
     /// Redis did not respond in time.
     TimedOut,
-    /// Redis responded with an error.
+    /// The connection ended, or what arrived cannot be understood.
+    Away(String),
+    /// Redis responded with an error: its code.
     Refused(String),
 }
 
 impl From<RedisError> for CallError {
     fn from(error: RedisError) -> Self {
-        // Only category and code: the whole error may quote the command, and with it the text of a message.
-        CallError::Refused(format!("{} {}", error.category(), error.code().unwrap_or_default()))
+        // Only category or code: the whole error may quote the command, and with it the text of a message.
+        match error.kind() {
+            ErrorKind::Server(_) | ErrorKind::Extension => CallError::Refused(code(&error).to_owned()),
+            ErrorKind::Io if error.is_timeout() => CallError::TimedOut,
+            _ => CallError::Away(error.category().to_owned()),
+        }
     }
 }
 
-impl From<PoolError> for CallError {
-    fn from(error: PoolError) -> Self {
-        match error {
-            PoolError::Backend(error) => error.into(),
-            PoolError::Timeout(_) => CallError::TimedOut,
-            error => CallError::Refused(error.to_string()),
-        }
-    }
+/// Returns the code of the reply. Up to Redis 7.0 a missing right within a script has none.
+fn code(error: &RedisError) -> &str {
+    let code = error.code().unwrap_or("ERR");
+    let lacks_right = error.detail().is_some_and(|detail| detail.contains("The user executing the script can't"));
+    if code != "NOPERM" && lacks_right { "NOPERM" } else { code }
 }
 
 impl CallError {
-    /// Logs the error for the operator. Clients only learn that the store is unavailable, and an outage as such is
-    /// logged once, by the Pub/Sub connection.
-    pub fn log(self, call: &str) -> Unavailable {
-        match self {
-            CallError::Disconnected => tracing::debug!(call, "Redis is not connected"),
-            CallError::TimedOut => tracing::debug!(call, "Redis did not respond in time"),
-            CallError::Refused(error) => tracing::warn!(call, error, "Redis refused the call"),
-        }
-        Unavailable
+    /// Returns true if the connection leads to a server that is no longer a master, or its user has lost a right: a new
+    /// connection is checked before it is used.
+    pub fn needs_new_connection(&self) -> bool {
+        matches!(self, CallError::Refused(code) if ["READONLY", "NOPERM", "NOAUTH"].contains(&code.as_str()))
     }
 }

@@ -51,6 +51,21 @@ impl Keys {
         format!("{}:streams:{address}", self.prefix)
     }
 
+    /// Returns the pattern of all keys and channels.
+    pub fn pattern(&self) -> String {
+        format!("{}:*", self.prefix)
+    }
+
+    /// Returns the key on which the rights of the Redis user are tried.
+    pub fn check(&self) -> String {
+        format!("{}:check", self.prefix)
+    }
+
+    /// Returns a channel of which no other process knows.
+    pub fn probe_channel(&self) -> String {
+        format!("{}:probe:{:016x}", self.prefix, rand::random::<u64>())
+    }
+
     /// Returns the key that lists the processes that are alive, for the limits.
     pub fn processes(&self) -> String {
         format!("{}:processes", self.prefix)

@@ -62,7 +62,8 @@ impl RedisLimits {
 #[async_trait]
 impl LimitStore for RedisLimits {
     async fn take_token(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Unavailable> {
-        self.run_take_token(address, rate).await.map_err(|error| error.log("take token"))
+        let result = self.run_take_token(address, rate).await;
+        self.connections.calls().settle("take token", None, result)
     }
 
     async fn reserve_streams(
@@ -72,6 +73,6 @@ impl LimitStore for RedisLimits {
         max_per_address: usize,
     ) -> Result<Vec<usize>, Unavailable> {
         let granted = self.run_reserve_streams(process, reservations, max_per_address).await;
-        granted.map_err(|error| error.log("reserve streams"))
+        self.connections.calls().settle("reserve streams", None, granted)
     }
 }

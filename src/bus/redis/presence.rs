@@ -62,15 +62,18 @@ impl RedisPresence {
 #[async_trait]
 impl PresenceStore for RedisPresence {
     async fn announce(&self, room: &RoomName, entry: &PresenceEntry) -> Result<Vec<StoredPresence>, Unavailable> {
-        self.run(room, Some(entry)).await.map_err(|error| error.log("announce presence"))
+        let result = self.run(room, Some(entry)).await;
+        self.connections.calls().settle("announce presence", Some(room.as_str()), result)
     }
 
     async fn read(&self, room: &RoomName) -> Result<Vec<StoredPresence>, Unavailable> {
-        self.run(room, None).await.map_err(|error| error.log("read presence"))
+        let result = self.run(room, None).await;
+        self.connections.calls().settle("read presence", Some(room.as_str()), result)
     }
 
     async fn list_processes(&self, process: Option<&str>) -> Result<Vec<String>, Unavailable> {
-        self.run_list_processes(process).await.map_err(|error| error.log("list processes"))
+        let result = self.run_list_processes(process).await;
+        self.connections.calls().settle("list processes", None, result)
     }
 }
 

@@ -1,71 +1,90 @@
 //! The one connection over which this node receives announcements, and the task that keeps it open.
 //!
 //! The client library's own resubscription is not used, because it gives up and hides errors. This task reconnects
-//! without end, subscribes in batches, and sends PING, since a server that hangs sends nothing and a closed socket is
-//! not always reported. Only the server's confirmation for a channel counts as subscribed. Each connection has a
-//! generation, so that a late push from an old connection is ignored.
+//! without end, subscribes in batches, and checks the connection: each second that a master answers, since a server that
+//! hangs sends nothing and a closed socket is not always reported; every few seconds that announcements arrive
+//! ([`echo`]); and now and then that the server knows of all subscriptions. Only the server's confirmation for a channel
+//! counts as subscribed.
 
-use std::collections::HashMap;
+mod channels;
+mod echo;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, PushInfo, PushKind, RedisError, Value};
+use redis::{ErrorKind, PushInfo, PushKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::announcement::{self, Announcement};
-use super::connection::{self, PING_INTERVAL};
+use super::backoff::Backoff;
+use super::check;
+use super::connection::{ThreadConnections, VERIFY_INTERVAL};
+use super::connector::Connector;
+use super::durability;
+use super::failure::Failure;
 use super::keys::Keys;
+use super::read_pool::ReadPool;
 use crate::bus::log::Listener;
 use crate::metrics::Metrics;
 use crate::supervise::{catch_now, supervise};
+use channels::Channels;
+use echo::Echo;
 
 /// Channels per command. The response to more of them would delay announcements.
 const CHANNELS_PER_COMMAND: usize = 512;
+
+/// How often the connection is tested for announcements. A connection without any is noticed after two tests.
+const ECHO_INTERVAL: Duration = Duration::from_secs(3);
+
+/// How often the server is asked for how many subscriptions it knows.
+const COUNT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The Pub/Sub channels that this node subscribes to.
 #[derive(Clone)]
 pub struct PubSub(Arc<Shared>);
 
 struct Shared {
-    client: Client,
+    connector: Arc<Connector>,
+    connections: Arc<ThreadConnections>,
+    read_pool: Arc<ReadPool>,
     keys: Keys,
+    node: String,
     was_reached: AtomicBool,
+    may_count: AtomicBool,
     metrics: Arc<Metrics>,
     listener: OnceLock<Weak<dyn Listener>>,
     channels: Mutex<Channels>,
     channels_changed: Notify,
 }
 
-#[derive(Default)]
-struct Channels {
-    generation: u64,
-    states: HashMap<String, ChannelState>,
-}
-
-/// The state of a channel on the current connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ChannelState {
-    /// SUBSCRIBE has to be sent.
-    Wanted,
-    /// SUBSCRIBE was sent and is not confirmed yet.
-    Requested,
-    /// Announcements arrive.
-    Confirmed,
-    /// UNSUBSCRIBE has to be sent.
-    Unwanted,
+/// How a connection ended.
+struct Lost {
+    /// When announcements are last known to have arrived.
+    since: Instant,
+    failure: Failure,
 }
 
 impl PubSub {
     /// Creates an empty set of channels, without a connection.
-    pub fn new(client: Client, keys: Keys, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        connections: Arc<ThreadConnections>,
+        read_pool: Arc<ReadPool>,
+        keys: Keys,
+        node: &str,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self(Arc::new(Shared {
-            client,
+            connector: connections.connector().clone(),
+            connections,
+            read_pool,
             keys,
+            node: node.into(),
             was_reached: AtomicBool::new(false),
+            may_count: AtomicBool::new(true),
             metrics,
             listener: OnceLock::new(),
             channels: Mutex::default(),
@@ -89,18 +108,13 @@ impl PubSub {
 
     /// Subscribes to a channel. `on_subscribed` is called when its announcements begin to arrive.
     pub fn subscribe(&self, channel: String) {
-        // Even a confirmed channel is requested again: only a new confirmation shows from when on nothing is missed.
-        self.0.channels.lock().states.insert(channel, ChannelState::Wanted);
+        self.0.channels.lock().want(channel);
         self.0.channels_changed.notify_one();
     }
 
     /// Unsubscribes from a channel.
     pub fn unsubscribe(&self, channel: &str) {
-        let mut channels = self.0.channels.lock();
-        match channels.states.get_mut(channel) {
-            Some(ChannelState::Wanted) | None => drop(channels.states.remove(channel)),
-            Some(state) => *state = ChannelState::Unwanted,
-        }
+        self.0.channels.lock().release(channel);
         self.0.channels_changed.notify_one();
     }
 }
@@ -119,37 +133,48 @@ impl Shared {
 
     /// Connects, and reconnects for as long as the listener exists.
     async fn run(self: Arc<Self>) {
-        let mut first = !self.was_reached.load(Ordering::Relaxed);
-        let mut last_response = Instant::now();
+        let mut backoff = Backoff::new();
+        let mut lost: Option<Lost> = None;
         while self.listener.get().is_some_and(|listener| listener.strong_count() > 0) {
-            self.on_lost(last_response);
+            let generation = self.channels.lock().start_generation();
+            let since = lost.as_ref().map_or_else(Instant::now, |lost| lost.since);
+            self.on_lost(since);
+            if let Some(lost) = &lost {
+                self.connector.lost(&lost.failure);
+                self.connector.pause(&mut backoff).await;
+            }
             let broken = Arc::new(Notify::new());
-            let mut connection = self.connect(first, &broken).await;
-            first = false;
-            last_response = tokio::select! {
-                last_response = self.maintain(&mut connection) => last_response,
-                () = broken.notified() => Instant::now(),
-            };
-            tracing::warn!("lost the connection to Redis; reconnecting");
+            let echo = Echo::new(self.keys.probe_channel(), self.connections.clone());
+            let mut connection = self.connect(&mut backoff, generation, &broken, &echo).await;
+            lost = Some(tokio::select! {
+                lost = self.maintain(&mut connection, &echo) => lost,
+                () = broken.notified() => {
+                    Lost { since: Instant::now(), failure: Failure::Away("the connection was closed".into()) }
+                }
+            });
         }
     }
 
-    async fn connect(self: &Arc<Self>, first: bool, broken: &Arc<Notify>) -> MultiplexedConnection {
-        let generation = self.channels.lock().start_generation();
-        let warning = tokio::spawn(warn_if_unreachable(first));
-        let (shared, broken) = (self.clone(), broken.clone());
+    async fn connect(
+        self: &Arc<Self>,
+        backoff: &mut Backoff,
+        generation: u64,
+        broken: &Arc<Notify>,
+        echo: &Arc<Echo>,
+    ) -> MultiplexedConnection {
+        let (shared, broken, pushed) = (self.clone(), broken.clone(), echo.clone());
         let on_push = move |push: PushInfo| {
             let is_lost = push.kind == PushKind::Disconnection;
-            let handled = catch_now(&shared.metrics, "announcements", || shared.on_push(generation, push));
+            let handled = catch_now(&shared.metrics, "announcements", || shared.on_push(generation, &pushed, push));
             // After a panic, too, the logs have to be read again.
             if is_lost || handled.is_none() {
                 broken.notify_one();
             }
         };
-        let mut connection = connection::connect(&self.client, on_push).await;
-        warning.abort();
-        warn_if_logs_may_be_evicted(&mut connection).await;
-        tracing::info!("connected to Redis");
+        let connection = self.connector.connect(backoff, Some(echo.channel()), on_push).await;
+        tokio::spawn(durability::warn(connection.clone(), self.connector.clone()));
+        self.read_pool.warm();
+        self.connector.log().connected(&self.node);
         if self.was_reached.swap(true, Ordering::Relaxed) {
             self.metrics.store_reconnects.inc();
         }
@@ -158,21 +183,41 @@ impl Shared {
         connection
     }
 
-    /// Sends SUBSCRIBE, UNSUBSCRIBE and PING until one of them fails. Returns when the server last responded: one that
-    /// hangs was lost before the failure is noticed.
-    async fn maintain(&self, connection: &mut MultiplexedConnection) -> Instant {
-        let mut last_response = Instant::now();
-        while self.send_changes(connection).await.is_ok() {
-            let pause = PING_INTERVAL.saturating_sub(last_response.elapsed());
+    /// Sends SUBSCRIBE and UNSUBSCRIBE, and checks the connection until it is found to be lost.
+    async fn maintain(&self, connection: &mut MultiplexedConnection, echo: &Arc<Echo>) -> Lost {
+        let (mut last_response, mut last_echo) = (Instant::now(), Instant::now());
+        // The first count is early: a proxy that loses subscriptions does so from the beginning.
+        let (mut next_echo, mut next_count) = (Instant::now(), Instant::now() + ECHO_INTERVAL);
+        loop {
+            if let Err(error) = self.send_changes(connection).await {
+                return Lost { since: last_response, failure: error.into() };
+            }
+            let pause = VERIFY_INTERVAL.saturating_sub(last_response.elapsed());
             let _ = timeout(pause, self.channels_changed.notified()).await;
-            if last_response.elapsed() >= PING_INTERVAL {
-                if connection::ping(connection).await.is_err() {
-                    break;
+            if last_response.elapsed() < VERIFY_INTERVAL {
+                continue;
+            }
+            let verified = timeout(VERIFY_INTERVAL, check::verify(connection)).await;
+            match verified.unwrap_or_else(|_| Err(Failure::Away("no answer to PING".into()))) {
+                Ok(round_trip) => self.connector.log().round_trip(round_trip),
+                Err(failure) => return Lost { since: last_response, failure },
+            }
+            last_response = Instant::now();
+            if last_response >= next_echo {
+                if !echo.test() {
+                    let failure = Failure::Away("it answers, but sends no announcements".into());
+                    return Lost { since: last_echo, failure };
                 }
-                last_response = Instant::now();
+                last_echo = last_response;
+                next_echo = last_response + ECHO_INTERVAL;
+            }
+            if last_response >= next_count {
+                if let Err(failure) = self.count_subscriptions(connection).await {
+                    return Lost { since: last_response, failure };
+                }
+                next_count = last_response + COUNT_INTERVAL;
             }
         }
-        last_response
     }
 
     async fn send_changes(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
@@ -186,12 +231,40 @@ impl Shared {
         Ok(())
     }
 
-    fn on_push(&self, generation: u64, push: PushInfo) {
-        if generation != self.channels.lock().generation {
+    /// Compares the number of subscriptions that the server knows with ours. No command of ours is on its way.
+    async fn count_subscriptions(&self, connection: &mut MultiplexedConnection) -> Result<(), Failure> {
+        if !self.may_count.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let expected = self.channels.lock().subscribed() + 1; // and the echo's
+        let info: RedisResult<String> = cmd("CLIENT").arg("INFO").query_async(connection).await;
+        match info {
+            Ok(info) => match subscriptions(&info) {
+                Some(known) if known != expected => {
+                    Err(Failure::Away(format!("it knows {known} subscriptions of {expected}")))
+                }
+                _ => Ok(()),
+            },
+            Err(error) if error.kind() == ErrorKind::Io => Err(error.into()),
+            Err(error) => {
+                self.may_count.store(false, Ordering::Relaxed);
+                if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) {
+                    let warning = "the Redis user may not use CLIENT INFO (+client|info), so that lost subscriptions \
+                                   may not be noticed";
+                    self.connector.log().warn_once(warning);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn on_push(&self, generation: u64, echo: &Echo, push: PushInfo) {
+        if generation != self.channels.lock().generation() {
             return;
         }
         match (push.kind, push.data.as_slice()) {
             (PushKind::Message, [Value::BulkString(channel), Value::BulkString(payload)]) => {
+                echo.on_push();
                 self.on_message(channel, payload)
             }
             (PushKind::Subscribe, [Value::BulkString(channel), ..]) => self.on_confirmation(channel),
@@ -215,58 +288,24 @@ impl Shared {
         let Ok(channel) = std::str::from_utf8(channel) else {
             return;
         };
-        if let Some(state @ ChannelState::Requested) = self.channels.lock().states.get_mut(channel) {
-            *state = ChannelState::Confirmed;
-        }
+        self.channels.lock().confirm(channel);
         if let Some(room) = self.keys.room_of_channel(channel) {
             self.notify(|listener| listener.on_subscribed(room));
         }
     }
 }
 
-impl Channels {
-    /// Starts a new connection's generation, on which nothing is subscribed yet.
-    fn start_generation(&mut self) -> u64 {
-        self.states.retain(|_, state| *state != ChannelState::Unwanted);
-        for state in self.states.values_mut() {
-            *state = ChannelState::Wanted;
-        }
-        self.generation += 1;
-        self.generation
-    }
-
-    /// Returns the channels to unsubscribe from and those to subscribe to, and marks the latter as requested.
-    fn take_changes(&mut self) -> (Vec<String>, Vec<String>) {
-        let unwanted = self.states.extract_if(|_, state| *state == ChannelState::Unwanted);
-        let unwanted = unwanted.map(|(channel, _)| channel).collect();
-        let mut wanted = Vec::new();
-        for (channel, state) in &mut self.states {
-            if *state == ChannelState::Wanted {
-                *state = ChannelState::Requested;
-                wanted.push(channel.clone());
-            }
-        }
-        (unwanted, wanted)
-    }
+/// Returns the number of channels in a line of CLIENT INFO.
+fn subscriptions(info: &str) -> Option<usize> {
+    info.split_whitespace().find_map(|field| field.strip_prefix("sub=")?.parse().ok())
 }
 
-/// Logs that Redis is unreachable, after [`PING_INTERVAL`], so that a brief interruption is not logged.
-async fn warn_if_unreachable(first: bool) {
-    sleep(PING_INTERVAL).await;
-    if first {
-        tracing::warn!("Redis cannot be reached; this node is not ready and keeps trying");
-    } else {
-        tracing::warn!("Redis is still unreachable");
-    }
-}
-
-/// Logs a warning if Redis may evict logs when its memory is full: every key of ours has an expiry, and an evicted log
-/// is a gap for every subscriber that resumes.
-async fn warn_if_logs_may_be_evicted(connection: &mut MultiplexedConnection) {
-    let info: Result<String, _> = redis::cmd("INFO").arg("memory").query_async(connection).await;
-    let Ok(info) = info else { return };
-    let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
-    if let Some(policy) = policy.filter(|policy| *policy != "noeviction") {
-        tracing::warn!(policy, "Redis may evict logs when its memory is full; set maxmemory-policy noeviction");
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn subscriptions_are_read_from_client_info() {
+        let info = "id=5 addr=127.0.0.1:1 name= db=0 sub=17 psub=0 ssub=0 multi=-1 cmd=client|info user=sub=3 resp=3";
+        assert_eq!(super::subscriptions(info), Some(17));
+        assert_eq!(super::subscriptions("id=5 psub=0"), None);
     }
 }

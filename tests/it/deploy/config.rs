@@ -4,6 +4,7 @@ use std::{net::TcpListener, process::Command};
 
 use tokio::net::TcpStream;
 
+use crate::redis::rights::url_of_user;
 use crate::support::{BINARY, Node, Redis, Stream, eventually, free_port, halves, key};
 
 /// Values that no reading of contract 8 allows.
@@ -67,6 +68,45 @@ async fn a_bad_value_in_the_environment_ends_the_start_and_is_named() {
 async fn a_bad_url_of_redis_is_named_by_the_variable_it_came_from() {
     let refusal = Node::run_to_exit(&[("REDISTOGO_URL", "nonsense")], &[]).await;
     assert!(refusal.output.contains("ERROR REDISTOGO_URL: "), "{}", refusal.output);
+}
+
+#[tokio::test]
+async fn the_forms_of_a_redis_url_are_named_and_its_password_is_not() {
+    for url in [
+        "foo",
+        "http://:hunter2@127.0.0.1:6379",
+        "redis://:hunter2@127.0.0.1/x",
+        "redis://:hunter2@127.0.0.1:x",
+    ] {
+        let refusal = Node::run_to_exit(&[("REDIS_URL", url)], &[]).await;
+        for word in ["redis://[user:password@]host[:port][/database]", "rediss://", "unix://"] {
+            assert!(refusal.output.contains(word), "{url}: {word} is not in {}", refusal.output);
+        }
+        assert!(!refusal.output.contains("hunter2"), "{}", refusal.output);
+    }
+}
+
+/// Pub/Sub ignores the number of the database.
+#[tokio::test]
+async fn a_database_without_a_prefix_is_warned_of() {
+    let redis = Redis::start().await;
+    let url = format!("{}/1", redis.url());
+    Node::start(&[("REDIS_URL", &url)]).await.logged("set REDIS_PREFIX").await;
+    let node = Node::start(&[("REDIS_URL", &url), ("REDIS_PREFIX", "staging")]).await;
+    assert!(!node.log().contains("REDIS_PREFIX"), "{}", node.log());
+}
+
+#[tokio::test]
+async fn a_redis_that_keeps_nothing_is_warned_of() {
+    let forgetting = Redis::start().await;
+    Node::on(&forgetting, &[]).await.logged("set appendonly yes").await;
+    let (durable, saving) = (Redis::durable().await, Redis::with(&["--save", "60 1"]).await);
+    for redis in [durable, saving] {
+        let node = Node::on(&redis, &[]).await;
+        node.logged("sharing rooms with all nodes").await;
+        node.post("lobby", "mason", "hi").await;
+        assert!(!node.log().contains("appendonly"), "{}", node.log());
+    }
 }
 
 #[tokio::test]
@@ -236,13 +276,9 @@ async fn a_redis_that_may_evict_logs_is_warned_of() {
 /// What docs/operations.md gives a node's Redis user is enough, and a wrong password is said.
 #[tokio::test]
 async fn a_node_needs_no_more_of_redis_than_operations_md_gives_it() {
-    let operations = include_str!("../../../docs/operations.md");
-    let line = operations.lines().find_map(|line| line.trim().strip_prefix("user tiny-chat ")).expect("the user");
     let redis = Redis::start().await;
-    let rule = ["ACL", "SETUSER", "tiny-chat"].into_iter().chain(line.split(' ')).collect::<Vec<_>>();
-    let _: String = redis.cmd(&rule).await;
-    let url = |password: &str| redis.url().replace("redis://", &format!("redis://tiny-chat:{password}@"));
-    let node = Node::start(&[("REDIS_URL", &url("SECRET")), ("LOG", "debug")]).await;
+    let url = url_of_user(&redis, &[]).await;
+    let node = Node::start(&[("REDIS_URL", &url), ("LOG", "debug")]).await;
     let mut reader = Stream::live(&node, "lobby?name=ada").await;
     let posted = node.publish("lobby", serde_json::json!({ "message": "hi", "key": "k" })).await.id();
     assert_eq!(reader.next_message().await.id, posted);
@@ -251,7 +287,7 @@ async fn a_node_needs_no_more_of_redis_than_operations_md_gives_it() {
     assert_eq!(node.stored("lobby").await.len(), 1);
     let refused: Vec<Vec<redis::Value>> = redis.cmd(&["ACL", "LOG"]).await;
     assert!(!format!("{refused:?}").replace("\"client\"", "").contains("reason"), "{refused:?}");
-    let stranger = Node::launch(&[("REDIS_URL", &url("wrong"))]).await;
+    let stranger = Node::launch(&[("REDIS_URL", &url.replace("SECRET", "wrong"))]).await;
     stranger.logged("Redis refuses this node").await;
 }
 

@@ -1,27 +1,12 @@
 //! Redis down, hanging, full or emptied: posts are refused, streams report it, and nothing that the log still has is
 //! lost (contract § 5 to § 7).
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{assert_post_unavailable, post_until_accepted};
-use crate::support::{Gap, Node, Proxy, Redis, Stream, eventually, within};
-
-const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
-
-/// Starts a node that reaches Redis only through a proxy.
-async fn start_behind(proxy: &Proxy) -> Node {
-    let url = format!("redis://{}", proxy.address());
-    Node::start(&[("REDIS_URL", &url), HEARTBEAT]).await
-}
-
-fn address(redis: &Redis) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], redis.port()))
-}
+use super::{HEARTBEAT, address, assert_post_unavailable, post_until_accepted, start_behind};
+use crate::support::{Gap, Node, Proxy, Redis, Stream, eventually, key, within};
 
 /// Returns the ids of the next `count` messages, after which `status` must be live and not before.
 async fn read_until_live(stream: &mut Stream, count: usize) -> Vec<String> {
@@ -135,6 +120,36 @@ async fn posts_are_refused_only_while_redis_is_full() {
     limit("0").await;
     let id = node.post("lobby", "mason", "room again").await;
     assert_eq!(subscriber.next_message().await.id, id);
+}
+
+/// A refusal of the server is one line for all calls and rooms, and one of a room's key a line for that room.
+#[tokio::test]
+async fn refused_calls_are_logged_once_and_not_each_time() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let _present = Stream::live(&node, "lobby?name=ada").await;
+    let refused = async |room: &str| node.publish(room, json!({ "message": "hi" })).await.problem(503);
+    let lines = |part: &str| node.log().lines().filter(|line| line.contains(part)).count();
+    let limit = async |bytes: &str| redis.cmd::<String>(&["CONFIG", "SET", "maxmemory", bytes]).await;
+    limit("1").await;
+    for number in 0..60 {
+        refused(&format!("room-{}", number % 30)).await;
+    }
+    assert_eq!(lines("OOM"), 1, "{}", node.log());
+    limit("0").await;
+    for number in 0..15 {
+        let _: String = redis.cmd(&["SET", &key(&format!("taken-{number}")), "1"]).await;
+        for _ in 0..2 {
+            refused(&format!("taken-{number}")).await;
+        }
+    }
+    assert_eq!(lines("WRONGTYPE"), 10, "{}", node.log());
+    // Once posts have been taken for a while, the first refusal counts as over.
+    eventually("the end of the refusal", async || {
+        node.post("lobby", "mason", "there is room").await;
+        (lines("Redis accepts calls again") == 1).then_some(())
+    })
+    .await;
 }
 
 /// After a 503 it is unknown whether the message was stored.

@@ -1,18 +1,45 @@
 //! A TCP proxy between two programs that simulates network failures.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{mpsc, watch},
+    time::{Instant, sleep, sleep_until},
 };
+
+use super::resp;
 
 /// A proxy that runs until its test ends. Every change of its mode breaks the connections it has, unless its method
 /// says otherwise.
 pub struct Proxy {
     address: SocketAddr,
     mode: Arc<watch::Sender<Mode>>,
+    route: Arc<Mutex<Route>>,
+}
+
+/// Where new connections lead, and what they lose.
+#[derive(Clone)]
+struct Route {
+    server: SocketAddr,
+    /// How long a byte takes in each direction.
+    delay: Duration,
+    loss: Arc<watch::Sender<Loss>>,
+}
+
+/// What is lost on the way from the server.
+#[derive(Clone, Copy, PartialEq)]
+enum Loss {
+    Nothing,
+    /// Messages of Redis' Pub/Sub.
+    Announcements,
+    Everything,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -35,8 +62,38 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let mode = Arc::new(watch::Sender::new(Mode::Open));
-        tokio::spawn(serve(listener, server, Arc::clone(&mode)));
-        Proxy { address, mode }
+        let loss = Arc::new(watch::Sender::new(Loss::Nothing));
+        let route = Arc::new(Mutex::new(Route { server, delay: Duration::ZERO, loss }));
+        tokio::spawn(serve(listener, Arc::clone(&route), Arc::clone(&mode)));
+        Proxy { address, mode, route }
+    }
+
+    /// Starts a proxy through which a round trip takes this long, that of connecting included.
+    pub async fn with_round_trip(server: SocketAddr, round_trip: Duration) -> Proxy {
+        let proxy = Proxy::to(server).await;
+        proxy.route.lock().unwrap().delay = round_trip / 2;
+        proxy
+    }
+
+    /// Leads new connections to another server, as a changed name does, and keeps the others.
+    pub fn lead_to(&self, server: SocketAddr) {
+        self.route.lock().unwrap().server = server;
+    }
+
+    /// Loses the announcements of Redis on the connections that there are, and nothing on new ones.
+    pub fn lose_announcements(&self) {
+        self.lose(Loss::Announcements);
+    }
+
+    /// Loses all that the server sends on the connections that there are, and nothing on new ones.
+    pub fn lose_responses(&self) {
+        self.lose(Loss::Everything);
+    }
+
+    fn lose(&self, loss: Loss) {
+        let mut route = self.route.lock().unwrap();
+        route.loss.send_replace(loss);
+        route.loss = Arc::new(watch::Sender::new(Loss::Nothing));
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -74,9 +131,10 @@ impl Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, server: SocketAddr, mode: Arc<watch::Sender<Mode>>) {
+async fn serve(listener: TcpListener, route: Arc<Mutex<Route>>, mode: Arc<watch::Sender<Mode>>) {
     while let Ok((mut client, _)) = listener.accept().await {
         let mode = Arc::clone(&mode);
+        let route = route.lock().unwrap().clone();
         tokio::spawn(async move {
             let mut changes = mode.subscribe();
             let current = *changes.borrow_and_update();
@@ -90,7 +148,7 @@ async fn serve(listener: TcpListener, server: SocketAddr, mode: Arc<watch::Sende
             tokio::select! {
                 biased;
                 _ = broken => {}
-                end = forward(&mut client, server, current, &mode) => {
+                end = forward(&mut client, route, current, &mode) => {
                     if let Ok(Some(post)) = end {
                         discard_response(post, &mode).await;
                     }
@@ -106,14 +164,16 @@ async fn serve(listener: TcpListener, server: SocketAddr, mode: Arc<watch::Sende
 /// server on which it has not been sent yet.
 async fn forward(
     client: &mut TcpStream,
-    server: SocketAddr,
+    route: Route,
     current: Mode,
     mode: &watch::Sender<Mode>,
 ) -> io::Result<Option<(Vec<u8>, TcpStream)>> {
     match current {
+        Mode::Open if !route.delay.is_zero() => forward_slowly(client, route).await?,
         Mode::Open | Mode::CutAtNextPost => {
-            let mut server = TcpStream::connect(server).await?;
+            let mut server = TcpStream::connect(route.server).await?;
             let (mut up, mut down) = (vec![0; 65_536], vec![0; 65_536]);
+            let mut responses = resp::Values::default();
             loop {
                 tokio::select! {
                     count = client.read(&mut up) => {
@@ -132,7 +192,12 @@ async fn forward(
                         if sent.is_empty() {
                             return Ok(None);
                         }
-                        client.write_all(sent).await?;
+                        let loss = *route.loss.borrow();
+                        match loss {
+                            Loss::Nothing => client.write_all(sent).await?,
+                            Loss::Announcements => client.write_all(&responses.without_messages(sent)).await?,
+                            Loss::Everything => {}
+                        }
                     }
                 }
             }
@@ -146,6 +211,46 @@ async fn forward(
         }
     }
     Ok(None)
+}
+
+/// Forwards both directions with a delay, which the first byte has twice, as if the connection had to be established.
+async fn forward_slowly(client: &mut TcpStream, route: Route) -> io::Result<()> {
+    sleep(2 * route.delay).await;
+    let mut server = TcpStream::connect(route.server).await?;
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    tokio::select! {
+        end = copy_slowly(from_client, to_server, route.delay) => end,
+        end = copy_slowly(from_server, to_client, route.delay) => end,
+    }
+}
+
+async fn copy_slowly(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    delay: Duration,
+) -> io::Result<()> {
+    let (sender, mut receiver) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let reading = async {
+        let mut buffer = vec![0; 65_536];
+        loop {
+            let count = from.read(&mut buffer).await?;
+            if count == 0 || sender.send((Instant::now() + delay, buffer[..count].to_vec())).is_err() {
+                return io::Result::Ok(());
+            }
+        }
+    };
+    let writing = async {
+        while let Some((due, sent)) = receiver.recv().await {
+            sleep_until(due).await;
+            to.write_all(&sent).await?;
+        }
+        io::Result::Ok(())
+    };
+    tokio::select! {
+        end = reading => end,
+        end = writing => end,
+    }
 }
 
 /// Sends the POST to the server, waits for the response, and closes every connection instead of forwarding it.

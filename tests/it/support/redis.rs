@@ -1,12 +1,15 @@
 //! A redis-server for one test, on a port and in a directory of its own.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use nix::sys::signal::Signal;
 use redis::{AsyncConnectionConfig, FromRedisValue, ToRedisArgs};
 use tempfile::TempDir;
 
 use super::{DEADLINE, eventually, free_port, process::Process};
+
+/// The option that makes a Sentinel of a server.
+const SENTINEL: &str = "--sentinel";
 
 pub struct Redis {
     port: u16,
@@ -38,6 +41,11 @@ impl Redis {
                 return redis;
             } // the port is in use: try the next one
         }
+    }
+
+    /// Starts a Sentinel with this configuration file, which it also writes.
+    pub async fn sentinel(configuration: &Path) -> Redis {
+        Redis::with(&[SENTINEL, configuration.to_str().expect("a path")]).await
     }
 
     pub fn url(&self) -> String {
@@ -136,10 +144,13 @@ pub fn key(room: &str) -> String {
 
 fn launch(port: u16, directory: &TempDir, options: &[String]) -> Process {
     let mut command = Command::new("redis-server");
-    command
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"])
-        .arg("--dir")
-        .arg(directory.path())
-        .args(options);
+    match options {
+        [first, configuration] if first == SENTINEL => drop(command.args([configuration, SENTINEL])),
+        _ => drop(command.args(["--save", "", "--loglevel", "warning"])),
+    }
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(directory.path());
+    if !options.iter().any(|option| option == SENTINEL) {
+        command.args(options);
+    }
     Process::spawn(&mut command)
 }

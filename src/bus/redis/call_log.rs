@@ -1,0 +1,213 @@
+//! What the log says about calls that fail: each change once, not each call.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::error::CallError;
+use crate::bus::error::Unavailable;
+
+/// How long a refusal counts as the same without being repeated.
+const FORGET_AFTER: Duration = Duration::from_secs(60);
+
+/// How long a refusal must not have been repeated to be over: a Redis whose memory is full accepts some calls between
+/// those that it refuses.
+const OVER_AFTER: Duration = Duration::from_secs(3);
+
+/// The most lines about single rooms within [`LINE_WINDOW`].
+const MAX_ROOM_LINES: usize = 10;
+const LINE_WINDOW: Duration = Duration::from_secs(60);
+
+/// The most rooms whose refusals are remembered.
+const MAX_ROOMS: usize = 1000;
+
+/// The refusals that were logged.
+#[derive(Default)]
+pub struct CallLog {
+    /// Whether there are refusals, so that a call that succeeds costs no lock.
+    any: AtomicBool,
+    refusals: Mutex<Refusals>,
+}
+
+#[derive(Default)]
+struct Refusals {
+    /// What concerns the whole server, by code.
+    server: BTreeMap<String, Refusal>,
+    /// What concerns a room, by room and call.
+    rooms: BTreeMap<(String, &'static str), Instant>,
+    /// When lines about rooms were logged.
+    room_lines: Vec<Instant>,
+}
+
+struct Refusal {
+    calls: BTreeSet<&'static str>,
+    last: Instant,
+}
+
+/// What is logged.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Refused,
+    Accepted,
+    None,
+}
+
+impl CallLog {
+    /// Takes the result of a call. Clients only learn that the store is unavailable. An outage as such is logged by the
+    /// Pub/Sub connection.
+    pub fn settle<T>(
+        &self,
+        call: &'static str,
+        room: Option<&str>,
+        result: Result<T, CallError>,
+    ) -> Result<T, Unavailable> {
+        let error = match result {
+            Ok(value) => {
+                if self.any.load(Ordering::Relaxed) {
+                    self.accepted(call, room);
+                }
+                return Ok(value);
+            }
+            Err(error) => error,
+        };
+        match error {
+            CallError::Disconnected => tracing::debug!(call, "Redis is not connected"),
+            CallError::TimedOut => tracing::debug!(call, "Redis did not respond in time"),
+            CallError::Unreachable(failure) => tracing::debug!(call, cause = failure.cause(), "Redis is not connected"),
+            CallError::Away(cause) => tracing::debug!(call, cause, "lost the connection to Redis during a call"),
+            CallError::Refused(code) => self.refused(call, room, &code),
+        }
+        Err(Unavailable)
+    }
+
+    fn refused(&self, call: &'static str, room: Option<&str>, code: &str) {
+        let mut refusals = self.refusals.lock();
+        self.any.store(true, Ordering::Relaxed);
+        let now = Instant::now();
+        match (hint(code), room) {
+            (Some(hint), _) => {
+                if refusals.on_server_refusal(call, code, now) == Line::Refused {
+                    tracing::warn!(call, code, "Redis refuses calls: {hint}");
+                }
+            }
+            (None, Some(room)) => {
+                if refusals.on_room_refusal(call, room, now) == Line::Refused {
+                    tracing::warn!(call, code, room, "Redis refuses calls for this room: its keys hold something else");
+                }
+            }
+            (None, None) => {
+                if refusals.on_server_refusal(call, code, now) == Line::Refused {
+                    tracing::warn!(call, code, "Redis refuses calls");
+                }
+            }
+        }
+    }
+
+    fn accepted(&self, call: &'static str, room: Option<&str>) {
+        let mut refusals = self.refusals.lock();
+        if refusals.on_acceptance(call, room, Instant::now()) == Line::Accepted {
+            tracing::info!(call, "Redis accepts calls again");
+        }
+        self.any.store(!(refusals.server.is_empty() && refusals.rooms.is_empty()), Ordering::Relaxed);
+    }
+}
+
+/// Returns what an error that concerns all calls means, by its code.
+fn hint(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "OOM" => "its memory is full (maxmemory)",
+        "MISCONF" => "it cannot write its data to disk (stop-writes-on-bgsave-error, appendonly)",
+        "NOREPLICAS" => "too few of its replicas are connected (min-replicas-to-write)",
+        "READONLY" => "it has become a replica; connecting again",
+        "NOPERM" => "its user has lost a right; connecting again",
+        "NOAUTH" => "its user has been removed; connecting again",
+        "LOADING" => "it is still loading its data",
+        "MASTERDOWN" => "it is a replica without a master",
+        "BUSY" => "a script of another program runs for too long",
+        "MOVED" | "CROSSSLOT" => "it is a cluster of several masters, which is not supported",
+        "CLUSTERDOWN" => "the cluster is down",
+        "NOSCRIPT" => "it forgets scripts",
+        _ => return None,
+    })
+}
+
+impl Refusals {
+    fn on_server_refusal(&mut self, call: &'static str, code: &str, now: Instant) -> Line {
+        self.server.retain(|_, refusal| now - refusal.last < FORGET_AFTER);
+        let refusal = Refusal { calls: BTreeSet::from([call]), last: now };
+        match self.server.get_mut(code) {
+            Some(known) => {
+                known.calls.insert(call);
+                known.last = now;
+                Line::None
+            }
+            None => {
+                self.server.insert(code.to_owned(), refusal);
+                Line::Refused
+            }
+        }
+    }
+
+    fn on_room_refusal(&mut self, call: &'static str, room: &str, now: Instant) -> Line {
+        self.rooms.retain(|_, last| now - *last < FORGET_AFTER);
+        self.room_lines.retain(|logged| now - *logged < LINE_WINDOW);
+        if self.rooms.len() >= MAX_ROOMS || self.rooms.insert((room.to_owned(), call), now).is_some() {
+            return Line::None;
+        }
+        if self.room_lines.len() >= MAX_ROOM_LINES {
+            return Line::None;
+        }
+        self.room_lines.push(now);
+        Line::Refused
+    }
+
+    /// A refusal of the server is over when each call that it met succeeds, and has not been refused for a while.
+    fn on_acceptance(&mut self, call: &'static str, room: Option<&str>, now: Instant) -> Line {
+        if let Some(room) = room {
+            self.rooms.remove(&(room.to_owned(), call));
+        }
+        let before = self.server.len();
+        let over = |refusal: &Refusal| now - refusal.last >= OVER_AFTER;
+        self.server
+            .retain(|_, refusal| !(over(refusal) && refusal.calls.remove(call) && refusal.calls.is_empty()));
+        if self.server.len() < before { Line::Accepted } else { Line::None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_server_is_one_line_for_all_calls_and_rooms() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        assert_eq!(refusals.on_server_refusal("publish", "OOM", now), Line::Refused);
+        for call in ["publish", "announce presence", "publish"] {
+            assert_eq!(refusals.on_server_refusal(call, "OOM", now), Line::None);
+        }
+        assert_eq!(refusals.on_server_refusal("publish", "MISCONF", now), Line::Refused, "another reason");
+        assert_eq!(refusals.on_acceptance("publish", None, now), Line::None, "it may refuse the next one");
+        let later = now + OVER_AFTER;
+        assert_eq!(refusals.on_acceptance("read", None, later), Line::None);
+        assert_eq!(refusals.on_acceptance("publish", None, later), Line::Accepted, "MISCONF is over, OOM is not");
+        assert_eq!(refusals.on_acceptance("announce presence", None, later), Line::Accepted);
+        assert_eq!(refusals.on_server_refusal("publish", "OOM", later), Line::Refused, "once more");
+        assert_eq!(refusals.on_server_refusal("publish", "OOM", later + FORGET_AFTER), Line::Refused);
+    }
+
+    #[test]
+    fn refusals_of_rooms_are_logged_once_each_and_ten_a_minute() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let lines = |refusals: &mut Refusals, at| {
+            let rooms = (0..80).map(|room| refusals.on_room_refusal("publish", &room.to_string(), at));
+            rooms.filter(|line| *line == Line::Refused).count()
+        };
+        assert_eq!(lines(&mut refusals, now), 10);
+        assert_eq!(lines(&mut refusals, now), 0);
+        assert_eq!(lines(&mut refusals, now + LINE_WINDOW), 10);
+        refusals.on_acceptance("publish", Some("7"), now + LINE_WINDOW);
+        assert_eq!(refusals.on_room_refusal("publish", "7", now + LINE_WINDOW * 2), Line::Refused);
+    }
+}

@@ -1,0 +1,37 @@
+-- Tries each command that the other scripts use, in a form that leaves nothing behind, and returns those that Redis
+-- refuses.
+--
+-- KEYS[1]  a key that no room has
+-- ARGV     a channel to which nothing but this node's own check may subscribe
+--
+-- Returns for each command that failed its name, a space and the error.
+
+local key, channel = KEYS[1], ARGV[1]
+local attempts = {
+  { 'TIME' },
+  { 'EXISTS', key },
+  { 'HSET', key, 'f', '1' },
+  { 'HGETALL', key },
+  { 'PEXPIRE', key, 1000 },
+  { 'HDEL', key, 'f' },
+  { 'ZADD', key, 0, 'm' },
+  { 'ZSCORE', key, 'm' },
+  { 'PEXPIRE', key, 1000 },
+  { 'ZREMRANGEBYSCORE', key, '-inf', '+inf' },
+  { 'GET', key },
+  { 'SET', key, '1', 'XX' },
+  { 'XADD', key, 'NOMKSTREAM', '*', 'f', 'v' },
+  { 'XRANGE', key, '-', '+', 'COUNT', 1 },
+  { 'XREVRANGE', key, '+', '-', 'COUNT', 1 },
+  { 'XINFO', 'STREAM', key },
+  { 'PUBLISH', channel, '' },
+}
+
+local refused = {}
+for _, attempt in ipairs(attempts) do
+  local reply = redis.pcall(unpack(attempt))
+  if type(reply) == 'table' and reply.err then
+    refused[#refused + 1] = attempt[1] .. ' ' .. reply.err
+  end
+end
+return refused

@@ -1,0 +1,223 @@
+//! What a connection is checked for: that it leads to a master that is ready, and that its user may do what a node does.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, Value, cmd, pipe};
+
+use super::failure::Failure;
+use super::keys::Keys;
+use super::scripts;
+
+/// A check of what the Redis user may do.
+pub struct Check {
+    keys: Keys,
+    script: Script,
+    /// The channel on which the script publishes.
+    channel: String,
+}
+
+impl Check {
+    pub fn new(keys: Keys) -> Self {
+        let channel = keys.probe_channel();
+        Self { keys, script: Script::new(include_str!("check.lua")), channel }
+    }
+
+    /// Checks a new connection, and loads the scripts, so that no call needs a second round trip for that.
+    pub async fn run(&self, connection: &mut MultiplexedConnection) -> Result<(), Failure> {
+        let mut greeting = pipe();
+        greeting.cmd("HELLO").cmd("PING");
+        for script in scripts::ALL {
+            greeting.cmd("SCRIPT").arg("LOAD").arg(script);
+        }
+        greeting.cmd("SCRIPT").arg("LOAD").arg(include_str!("check.lua"));
+        greeting.cmd("EVALSHA").arg(self.script.get_hash()).arg(1).arg(self.keys.check()).arg(&self.channel);
+        let replies: Vec<RedisResult<Value>> = greeting.ignore_errors().query_async(connection).await?;
+        let mut replies = replies.into_iter();
+        if judge_hello(replies.next().as_ref())? == Mode::Cluster {
+            refuse_several_masters(connection).await?;
+        }
+        self.judge_rights(replies)
+    }
+
+    /// Judges the replies after that to HELLO.
+    fn judge_rights(&self, replies: impl Iterator<Item = RedisResult<Value>>) -> Result<(), Failure> {
+        let mut missing = Missing::default();
+        for reply in replies {
+            match reply {
+                Ok(Value::Array(refused)) => {
+                    let lines = refused.iter().filter_map(|line| redis::from_redis_value_ref::<String>(line).ok());
+                    lines.for_each(|line| missing.add_line(&line));
+                }
+                Ok(_) => {}
+                Err(error) => missing.add_error(error)?,
+            }
+        }
+        missing.into_result(&self.keys)
+    }
+}
+
+/// Checks that the server is still a master that answers, and returns the round trip.
+pub async fn verify(connection: &mut MultiplexedConnection) -> Result<Duration, Failure> {
+    let started = Instant::now();
+    let mut commands = pipe();
+    commands.cmd("HELLO").cmd("PING").ignore_errors();
+    let replies: Vec<RedisResult<Value>> = commands.query_async(connection).await?;
+    let mut replies = replies.into_iter();
+    judge_hello(replies.next().as_ref())?;
+    replies.next().transpose()?;
+    Ok(started.elapsed())
+}
+
+/// Returns the command that [`is_master`] judges.
+pub fn hello() -> Cmd {
+    cmd("HELLO")
+}
+
+/// Returns true if the reply to HELLO does not say that the server is something else than a master.
+pub fn is_master(reply: &RedisResult<Value>) -> bool {
+    judge_hello(Some(reply)).is_ok()
+}
+
+#[derive(PartialEq, Eq)]
+enum Mode {
+    Single,
+    Cluster,
+}
+
+/// Judges a reply to HELLO without arguments. It has the role, as ROLE does, and needs no right.
+fn judge_hello(reply: Option<&RedisResult<Value>>) -> Result<Mode, Failure> {
+    let members: HashMap<String, Value> = match reply {
+        Some(Ok(reply)) => redis::from_redis_value_ref(reply).unwrap_or_default(),
+        Some(Err(error)) if error.kind() == ErrorKind::Io => return Err(error.clone().into()),
+        _ => HashMap::new(), // from a proxy that does not know this form
+    };
+    let member = |name: &str| members.get(name).and_then(|value| redis::from_redis_value_ref::<String>(value).ok());
+    let (mode, role) = (member("mode").unwrap_or_default(), member("role").unwrap_or_default());
+    match (mode.as_str(), role.as_str()) {
+        ("sentinel", _) => Err(Failure::Refused("it is a Sentinel; the URL must lead to the master".into())),
+        (_, "replica" | "slave") => Err(Failure::Refused("it is a replica; the URL must lead to the master".into())),
+        ("cluster", _) => Ok(Mode::Cluster),
+        _ => Ok(Mode::Single),
+    }
+}
+
+/// Refuses a cluster of several masters. A user that may not ask is not refused: most clusters then answer MOVED.
+async fn refuse_several_masters(connection: &mut MultiplexedConnection) -> Result<(), Failure> {
+    let info: RedisResult<String> = cmd("CLUSTER").arg("INFO").query_async(connection).await;
+    let size = info.as_deref().unwrap_or_default().lines().find_map(|line| line.strip_prefix("cluster_size:"));
+    match size.and_then(|size| size.trim().parse::<u32>().ok()) {
+        Some(size) if size > 1 => Err(several_masters()),
+        _ => Ok(()),
+    }
+}
+
+fn several_masters() -> Failure {
+    Failure::Refused("it is a cluster of several masters, which is not supported".into())
+}
+
+/// What the Redis user may not do.
+#[derive(Default)]
+struct Missing {
+    commands: Vec<String>,
+    keys: bool,
+    channels: bool,
+}
+
+impl Missing {
+    /// Adds a line of the reply of `check.lua`. An error that is no missing right, such as OOM, does not count.
+    fn add_line(&mut self, line: &str) {
+        let (command, error) = line.split_once(' ').unwrap_or((line, ""));
+        // Redis 6.2 and 7.0: "The user executing the script can't …"; since 7.2: "NOPERM ACL failure in script: …".
+        if !error.contains("The user executing the script can't") && !error.contains("NOPERM") {
+            return;
+        }
+        self.add(command, error);
+    }
+
+    /// Adds the reply to a command of the greeting.
+    fn add_error(&mut self, error: RedisError) -> Result<(), Failure> {
+        let detail = error.detail().unwrap_or_default();
+        match error.kind() {
+            ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                let command = detail.split('\'').nth(1).unwrap_or_default().to_uppercase();
+                self.add(&command, detail);
+                Ok(())
+            }
+            // The script was not loaded, which is said already.
+            ErrorKind::Server(ServerErrorKind::NoScript) => Ok(()),
+            ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::CrossSlot) => Err(several_masters()),
+            _ => Err(error.into()),
+        }
+    }
+
+    fn add(&mut self, command: &str, error: &str) {
+        // "can't run this command" or "no permissions to run the 'get' command"; the rest names keys or channels, and may
+        // name the user before.
+        if error.contains(" run th") {
+            if !self.commands.iter().any(|known| known == command) {
+                self.commands.push(command.into());
+            }
+        } else if error.contains("channel") {
+            self.channels = true;
+        } else {
+            self.keys = true;
+        }
+    }
+
+    fn into_result(self, keys: &Keys) -> Result<(), Failure> {
+        let mut rights = Vec::new();
+        if !self.commands.is_empty() {
+            rights.push(format!("the commands {}", self.commands.join(", ")));
+        }
+        if self.keys {
+            rights.push(format!("the key pattern ~{}", keys.pattern()));
+        }
+        if self.channels {
+            rights.push(format!("the channel pattern &{}", keys.pattern()));
+        }
+        if rights.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Refused(format!(
+            "its user lacks {}; docs/operations.md has the whole rule",
+            rights.join(", and ")
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing(lines: &[&str]) -> Result<(), Failure> {
+        let mut missing = Missing::default();
+        lines.iter().for_each(|line| missing.add_line(line));
+        missing.into_result(&Keys::new("chat"))
+    }
+
+    #[test]
+    fn missing_rights_are_named_in_the_words_of_each_version() {
+        let cause = |lines: &[&str]| missing(lines).unwrap_err().cause().to_owned();
+        let v62 = "HSET @user_script: 3: The user executing the script can't run this command or subcommand";
+        let v70 = "HSET ERR The user executing the script can't run this command or subcommand";
+        let v72 = "HSET NOPERM ACL failure in script: User default has no permissions to run the 'hset' command";
+        for line in [v62, v70, v72] {
+            assert!(cause(&[line]).contains("the commands HSET;"), "{line}");
+        }
+        let v70 = "PUBLISH ERR The user executing the script can't publish to the channel mentioned in the command";
+        let v72 = "PUBLISH NOPERM ACL failure in script: No permissions to access a channel";
+        for line in [v70, v72] {
+            assert!(cause(&[line]).contains("the channel pattern &chat:*;"), "{line}");
+        }
+        let key = "GET NOPERM ACL failure in script: No permissions to access a key";
+        assert!(cause(&[key, v70]).contains("the key pattern ~chat:*, and the channel pattern &chat:*;"));
+    }
+
+    #[test]
+    fn what_is_refused_for_other_reasons_is_no_missing_right() {
+        let full = "HSET OOM command not allowed when used memory > 'maxmemory'.";
+        assert_eq!(missing(&[full, "XADD MISCONF errors writing to the AOF file", "XINFO ERR no such key"]), Ok(()));
+    }
+}

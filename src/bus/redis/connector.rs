@@ -1,0 +1,187 @@
+//! Connects to Redis. Every connection of a node is established here: it is checked before it is used, and a failure is
+//! logged with its cause.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, PushInfo, TlsCertificates};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::backoff::Backoff;
+use super::check::Check;
+use super::failure::Failure;
+use super::keys::Keys;
+use super::outage_log::OutageLog;
+
+/// How long a command waits for its response.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long an attempt may take: a round trip each for TCP, the greeting, the check and a subscription, and two for TLS.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long the kernel retransmits to a server that does not acknowledge before it closes the connection.
+const REDIS_TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Commands that may be queued on one connection.
+const PIPELINE_DEPTH: usize = 1024;
+
+/// The forms of a URL that are understood.
+const URL_FORMS: &str = "write it as redis://[user:password@]host[:port][/database], as rediss://… for TLS, or as \
+                         unix:///path/of/socket";
+
+/// What all connections of a node have in common.
+pub struct Connector {
+    client: Client,
+    check: Check,
+    log: OutageLog,
+    epoch: AtomicU64,
+    /// Notified when an attempt succeeds.
+    reached: Notify,
+}
+
+impl Connector {
+    /// Prepares connections to the server that the URL names. `ca` has the certificates, in PEM, of the authorities that
+    /// are trusted instead of the public ones.
+    ///
+    /// # Errors
+    /// If the URL or the certificates cannot be understood.
+    pub fn new(url: &str, ca: Option<Vec<u8>>, keys: Keys) -> Result<Self, String> {
+        let client = client(url, ca)?;
+        let address = client.get_connection_info().addr().to_string();
+        Ok(Self {
+            client,
+            check: Check::new(keys),
+            log: OutageLog::new(address),
+            epoch: AtomicU64::new(0),
+            reached: Notify::new(),
+        })
+    }
+
+    /// Returns the number of the database in the URL.
+    pub fn database(&self) -> i64 {
+        self.client.get_connection_info().redis_settings().db()
+    }
+
+    /// Returns true if the URL names a user, whose rights are limited as a rule.
+    pub fn has_user(&self) -> bool {
+        self.client.get_connection_info().redis_settings().username().is_some()
+    }
+
+    /// Returns what the log says about the connections.
+    pub fn log(&self) -> &OutageLog {
+        &self.log
+    }
+
+    /// Returns how often the connection for announcements was lost: an older connection may lead to another server.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Notes and logs that the connection for announcements was lost.
+    pub fn lost(&self, failure: &Failure) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        self.log.lost(failure);
+    }
+
+    /// Connects as soon as the server can be reached and lets this node work, retrying without end. Subscribes to
+    /// `channel` if there is one. `on_push` runs on the connection's own task and must not block.
+    pub async fn connect(
+        &self,
+        backoff: &mut Backoff,
+        channel: Option<&str>,
+        on_push: impl Fn(PushInfo) + Clone + Send + Sync + 'static,
+    ) -> MultiplexedConnection {
+        loop {
+            match self.attempt(channel, on_push.clone()).await {
+                Ok(connection) => {
+                    backoff.on_connected();
+                    self.reached.notify_waiters();
+                    return connection;
+                }
+                Err(failure) => drop(tokio::join!(self.failed(failure), self.pause(backoff))),
+            }
+        }
+    }
+
+    /// Waits before the next attempt, but not longer than until another connection of this node is established.
+    pub async fn pause(&self, backoff: &mut Backoff) {
+        tokio::select! {
+            () = backoff.wait() => {}
+            () = self.reached.notified() => {}
+        }
+    }
+
+    /// Tries once to connect. The name is resolved anew.
+    ///
+    /// # Errors
+    /// If there is no connection within [`ATTEMPT_TIMEOUT`], or it does not pass the check.
+    pub async fn attempt(
+        &self,
+        channel: Option<&str>,
+        on_push: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<MultiplexedConnection, Failure> {
+        let config = config().set_push_sender(move |push| {
+            on_push(push);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        let attempt = async {
+            let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            self.check.run(&mut connection).await?;
+            if let Some(channel) = channel {
+                connection.subscribe(channel).await?;
+            }
+            Ok(connection)
+        };
+        let timed_out = |_| Err(Failure::Unclear(format!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs())));
+        timeout(ATTEMPT_TIMEOUT, attempt).await.unwrap_or_else(timed_out)
+    }
+
+    /// Logs a failed attempt, and looks for its cause first if it is new and unclear.
+    pub async fn failed(&self, failure: Failure) {
+        if self.log.is_new(&failure) {
+            let explained = failure.clone().explained(self.client.get_connection_info().addr()).await;
+            self.log.failed(&failure, &explained);
+        }
+    }
+}
+
+/// Creates a client whose connections send without delay, speak RESP3 and notice a vanished server.
+fn client(url: &str, ca: Option<Vec<u8>>) -> Result<Client, String> {
+    // Neither the URL nor the library's error is quoted: both may hold the password.
+    let info = url.into_connection_info().map_err(|error| match error.detail() {
+        None if error.kind() == ErrorKind::InvalidClientConfig => format!("{}; {URL_FORMS}", reason(&error)),
+        _ => format!("it is not understood; {URL_FORMS}"),
+    })?;
+    let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(REDIS_TCP_USER_TIMEOUT);
+    let redis = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3).set_skip_set_lib_name();
+    let info = info.set_tcp_settings(tcp).set_redis_settings(redis);
+    let Some(ca) = ca else {
+        return Client::open(info).map_err(|error| error.to_string());
+    };
+    if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+        return Err("REDIS_CA is for rediss://, and this URL has another scheme".into());
+    }
+    // The library takes a file without any certificate, and then trusts nobody.
+    if !CertificateDer::pem_slice_iter(&ca).any(|certificate| certificate.is_ok()) {
+        return Err("REDIS_CA has no certificate in PEM".into());
+    }
+    Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(ca) })
+        .map_err(|error| format!("REDIS_CA: {error}"))
+}
+
+/// Returns the library's own words for an invalid URL, which quote nothing of it.
+fn reason(error: &redis::RedisError) -> String {
+    error.to_string().split(" - ").next().unwrap_or_default().to_lowercase()
+}
+
+/// Returns the timeouts and the pipeline depth of every connection.
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(ATTEMPT_TIMEOUT))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        .set_pipeline_buffer_size(PIPELINE_DEPTH)
+}

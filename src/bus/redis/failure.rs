@@ -1,0 +1,128 @@
+//! Why a connection to Redis was not established or is lost, in words that an operator can act on.
+
+use std::io;
+use std::time::Duration;
+
+use redis::{Client, ConnectionAddr, ErrorKind, RedisError, ServerErrorKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long looking at an address may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is sent to find out what answers at an address: Redis replies with an error, an HTTP server with its status.
+const LOOK_REQUEST: &[u8] = b"PING / HTTP/1.0\r\n\r\n";
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Redis does not answer, or not yet.
+    Away(String),
+    /// Redis answered, and someone has to change its configuration or this node's.
+    Refused(String),
+    /// What answers does not speak as expected; [`Failure::explained`] finds out what it is.
+    Unclear(String),
+}
+
+impl Failure {
+    /// Returns the reason.
+    pub fn cause(&self) -> &str {
+        match self {
+            Failure::Away(cause) | Failure::Refused(cause) | Failure::Unclear(cause) => cause,
+        }
+    }
+
+    /// Looks at the address if the reason is unclear.
+    pub async fn explained(self, address: &ConnectionAddr) -> Self {
+        let Failure::Unclear(cause) = self else { return self };
+        match timeout(LOOK_TIMEOUT, look(address)).await {
+            Ok(Some(explanation)) => Failure::Refused(explanation.into()),
+            _ => Failure::Away(cause),
+        }
+    }
+}
+
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Server(ServerErrorKind::BusyLoading) => {
+                Failure::Away("Redis is still loading its data (LOADING)".into())
+            }
+            ErrorKind::Server(_) | ErrorKind::Extension => refused(&error),
+            ErrorKind::RESP3NotSupported => Failure::Refused("the server is older than Redis 6".into()),
+            ErrorKind::Parse => Failure::Unclear("the answer is not in Redis' protocol".into()),
+            ErrorKind::Io => io_failure(&error),
+            _ => Failure::Away(error.to_string()),
+        }
+    }
+}
+
+/// Returns the words for an error that Redis replied with. It belongs to the greeting, so it quotes no message.
+fn refused(error: &RedisError) -> Failure {
+    let detail = error.detail().unwrap_or_default();
+    let code = error.code().unwrap_or_default();
+    Failure::Refused(match code {
+        "WRONGPASS" | "NOAUTH" => format!("the user or the password in its URL is wrong ({code} {detail})"),
+        "NOPERM" if detail.contains("channel") => format!("its user may not subscribe to its channels ({detail})"),
+        "NOPERM" => format!("its user lacks a right ({detail})"),
+        _ if detail.contains("DB index") => format!("the database in its URL does not exist ({detail})"),
+        _ => format!("{code} {detail}"),
+    })
+}
+
+fn io_failure(error: &RedisError) -> Failure {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_else(|| error.to_string());
+    if error.is_timeout() {
+        return Failure::Unclear("no answer in time".into());
+    }
+    if cause.contains("lookup") {
+        return Failure::Away(format!("the host name cannot be resolved ({cause})"));
+    }
+    if cause.contains("certificate") {
+        let cause = format!("its TLS certificate is not accepted ({cause}); REDIS_CA names the authority to trust");
+        return Failure::Refused(cause);
+    }
+    if error.is_connection_refusal() {
+        return Failure::Away(format!("nothing listens there ({cause})"));
+    }
+    Failure::Unclear(cause)
+}
+
+/// Returns what answers at the address, if it is not what the URL says.
+async fn look(address: &ConnectionAddr) -> Option<&'static str> {
+    let (host, port, tls) = match address {
+        ConnectionAddr::Tcp(host, port) => (host, *port, false),
+        ConnectionAddr::TcpTls { host, port, .. } => (host, *port, true),
+        _ => return None,
+    };
+    let answer = talk(host, port).await.unwrap_or_default();
+    match answer.as_slice() {
+        [b'H', b'T', b'T', b'P', ..] => Some("an HTTP server answers there, not Redis"),
+        [b'+' | b'-', ..] if tls => Some("Redis answers there without TLS: use redis:// instead of rediss://"),
+        [b'+' | b'-', ..] => None,
+        _ if !tls && speaks_tls(host, port).await => Some("the port expects TLS: use rediss:// instead of redis://"),
+        _ => None,
+    }
+}
+
+async fn talk(host: &str, port: u16) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect((host, port)).await?;
+    stream.write_all(LOOK_REQUEST).await?;
+    let mut answer = vec![0; 16];
+    let length = stream.read(&mut answer).await?;
+    answer.truncate(length);
+    Ok(answer)
+}
+
+/// Returns true if a TLS handshake succeeds. No credentials are sent, so any certificate will do.
+async fn speaks_tls(host: &str, port: u16) -> bool {
+    let address = ConnectionAddr::TcpTls { host: host.into(), port, insecure: true, tls_params: None };
+    let Ok(client) = Client::open(address) else {
+        return false;
+    };
+    match client.get_multiplexed_async_connection().await {
+        Ok(_) => true,
+        Err(error) => !error.is_io_error(),
+    }
+}
