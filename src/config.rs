@@ -35,6 +35,10 @@ pub struct Config {
     #[arg(long, env = "REDISTOGO_URL", value_name = "REDISTOGO_URL", hide_env_values = true)]
     pub redistogo_url: Option<String>,
 
+    /// PEM file with the certificate authorities to trust for rediss://, instead of the public ones
+    #[arg(long, env = "REDIS_CA", value_name = "REDIS_CA")]
+    pub redis_ca: Option<String>,
+
     /// First part of every key and channel in Redis; a database number does not separate chats, since Pub/Sub ignores it
     #[arg(long, env = "REDIS_PREFIX", value_name = "REDIS_PREFIX", default_value = "chat", value_parser = parse_prefix)]
     pub redis_prefix: String,

@@ -120,7 +120,11 @@ impl Server {
 fn open_stores(config: &Config, metrics: Arc<Metrics>) -> Result<Stores, String> {
     let retention = Retention { messages: config.history as usize, seconds: u64::from(config.history_ttl) };
     let (variable, url) = config.redis().unzip();
-    Stores::open(url, None, &config.redis_prefix, &config.node(), retention, metrics)
+    let ca = config.redis_ca.as_deref().filter(|path| url.is_some() && !path.is_empty());
+    let ca = ca
+        .map(|path| std::fs::read(path).map_err(|error| format!("REDIS_CA {path}: {error}")))
+        .transpose()?;
+    Stores::open(url, ca, &config.redis_prefix, &config.node(), retention, metrics)
         .map_err(|error| format!("{}: {error}", variable.unwrap_or_default()))
 }
 

@@ -8,6 +8,7 @@ pub mod rights;
 mod round_trip;
 mod soak;
 mod subscriptions;
+mod tls;
 mod unfit_connections;
 
 use std::{

@@ -30,6 +30,7 @@ const BAD: &[(&str, &[&str])] = &[
 const ALL: [&str; 18] = [
     "BIND",
     "REDIS_URL",
+    "REDIS_CA",
     "REDIS_PREFIX",
     "ROOMS",
     "HISTORY",
