@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{LazyLock, Once, OnceLock};
+use std::thread;
 
 use actix_web::http::header::{self, ContentEncoding};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -19,28 +20,30 @@ use super::negotiation::content_coding;
 #[folder = "assets/"]
 struct EmbeddedFiles;
 
-/// A file as it is served. Its compressed forms are made at their first request.
+/// A file, and the forms in which it is served. Each is made when it is needed, since most nodes never serve most files.
 struct Asset {
-    content_type: String,
-    plain: Bytes,
-    brotli: OnceLock<Bytes>,
+    name: Cow<'static, str>,
+    file: EmbeddedFile,
+    plain: OnceLock<Bytes>,
     gzip: OnceLock<Bytes>,
+    /// Made by a thread of its own, since it takes long.
+    brotli: OnceLock<Bytes>,
 }
 
 /// The assets by file name.
 static ASSETS: LazyLock<BTreeMap<Cow<'static, str>, Asset>> = LazyLock::new(|| {
-    let assets =
-        EmbeddedFiles::iter().filter_map(|name| Some((name.clone(), Asset::new(&name, EmbeddedFiles::get(&name)?))));
+    let assets = EmbeddedFiles::iter()
+        .filter_map(|name| Some((name.clone(), Asset::new(name.clone(), EmbeddedFiles::get(&name)?))));
     assets.collect()
 });
 
-/// A hash of all files together. It names the folder of all of them, so that modules can import each
-/// other by relative paths without a build step.
+/// A hash of all files together, and of the version, which may minify them in another way. It names the folder of all of
+/// them, so that modules can import each other by relative paths without a build step.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let mut all = Sha256::new();
+    let mut all = Sha256::new_with_prefix(env!("CARGO_PKG_VERSION"));
     for (name, asset) in ASSETS.iter() {
         all.update(name.as_bytes());
-        all.update(Sha256::digest(&asset.plain));
+        all.update(asset.file.metadata.sha256_hash());
     }
     all.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 });
@@ -62,7 +65,7 @@ pub(super) async fn file(req: HttpRequest, path: web::Path<(String, String)>) ->
     };
     let coding = content_coding(&req);
     let mut response = HttpResponse::Ok()
-        .content_type(asset.content_type.as_str())
+        .content_type(asset.file.metadata.mimetype())
         .insert_header((header::CACHE_CONTROL, cache_control))
         .body(asset.encoded(coding));
     compression::set_coding(response.headers_mut(), coding);
@@ -70,21 +73,43 @@ pub(super) async fn file(req: HttpRequest, path: web::Path<(String, String)>) ->
 }
 
 impl Asset {
-    fn new(name: &str, file: EmbeddedFile) -> Self {
-        let content_type = file.metadata.mimetype().to_owned();
-        let minified = std::str::from_utf8(&file.data).ok().and_then(|source| minify(name, source));
-        let plain = minified.map_or_else(|| Bytes::from(file.data.into_owned()), Bytes::from);
-        Self { content_type, plain, brotli: OnceLock::new(), gzip: OnceLock::new() }
+    fn new(name: Cow<'static, str>, file: EmbeddedFile) -> Self {
+        Self { name, file, plain: OnceLock::new(), gzip: OnceLock::new(), brotli: OnceLock::new() }
+    }
+
+    /// Returns the file, minified.
+    fn plain(&self) -> &Bytes {
+        self.plain.get_or_init(|| {
+            let minified = std::str::from_utf8(&self.file.data).ok().and_then(|source| minify(&self.name, source));
+            minified.map_or_else(|| Bytes::copy_from_slice(&self.file.data), Bytes::from)
+        })
     }
 
     /// Returns the file in a content coding.
     fn encoded(&self, coding: Option<ContentEncoding>) -> Bytes {
-        let Some(coding) = coding else {
-            return self.plain.clone();
-        };
-        let cache = if coding == ContentEncoding::Brotli { &self.brotli } else { &self.gzip };
-        cache.get_or_init(|| compression::compress(coding, &self.plain, Effort::Cached).into()).clone()
+        let compress = |coding, effort| Bytes::from(compression::compress(coding, self.plain(), effort));
+        match coding {
+            None => self.plain().clone(),
+            Some(ContentEncoding::Brotli) => self.brotli.get().cloned().unwrap_or_else(|| {
+                compress_in_background();
+                compress(ContentEncoding::Brotli, Effort::PerRequest)
+            }),
+            Some(coding) => self.gzip.get_or_init(|| compress(coding, Effort::Cached)).clone(),
+        }
     }
+}
+
+/// Compresses all files as small as possible with brotli, which takes up to 0.1 s for each. The first call starts that.
+fn compress_in_background() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        let compress = |asset: &Asset| compression::compress(ContentEncoding::Brotli, asset.plain(), Effort::Cached);
+        thread::spawn(move || {
+            for asset in ASSETS.values() {
+                asset.brotli.get_or_init(|| compress(asset).into());
+            }
+        });
+    });
 }
 
 /// Removes comments and indentation, a third of all bytes, from a script or style sheet. Returns

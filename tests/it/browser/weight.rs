@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io::Read};
 
 use reqwest::Method;
 
-use crate::support::{Answer, Node, Stream};
+use crate::support::{Answer, Node, Stream, eventually};
 
 /// The most bytes that the first view of a room may have, compressed.
 const MAX_FIRST_VIEW_BYTES: usize = 20_000;
@@ -96,6 +96,18 @@ async fn first_view_of_50_messages_is_at_most_20_kb() {
         let all: usize = fetched.iter().map(|(_, bytes)| bytes).sum();
         assert!(all <= MAX_FIRST_VIEW_BYTES, "{coding}: {all} bytes: {fetched:?}");
     }
+}
+
+/// The smallest form takes long to make, so the first client gets another.
+#[tokio::test]
+async fn the_first_client_does_not_wait_for_the_best_compression() {
+    let node = Node::start(&[]).await;
+    let page = decoded(&get(&node, "/lobby", "identity").await);
+    let script = attribute_values(&page, "type=\"module\"", "src").remove(0);
+    let first = get(&node, &script, "br").await;
+    let smaller = async || Some(get(&node, &script, "br").await).filter(|later| later.body.len() < first.body.len());
+    let later = eventually("a smaller form", smaller).await;
+    assert_eq!(decoded(&later), decoded(&first));
 }
 
 /// A module that the page does not name is fetched only when another one has arrived.
