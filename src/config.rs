@@ -1,6 +1,8 @@
 //! The options of a node. Each is a flag and an environment variable; an invalid value ends the start with a message
 //! that names it. The doc comments of the fields are the text of `--help`.
 
+mod arguments;
+
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use clap::{Args, ValueEnum};
@@ -10,8 +12,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::chat::RoomName;
 
-/// The log filter if `LOG` is not set or empty.
-const DEFAULT_LOG: &str = "info";
+pub use arguments::parse;
 
 /// The longest name of a node that is accepted.
 const MAX_NODE_NAME_CHARS: usize = 64;
@@ -105,7 +106,7 @@ pub struct Config {
     pub drain: u16,
 
     /// Log level: off, error, warn, info, debug or trace; or levels by module, such as info,hyper=warn
-    #[arg(long, env = "LOG", value_name = "LOG", default_value = DEFAULT_LOG, value_parser = parse_log)]
+    #[arg(long, env = "LOG", value_name = "LOG", default_value = "info", value_parser = parse_log)]
     pub log: String,
 
     /// Format of the log
@@ -122,7 +123,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// The items of an option that are separated by commas; none if its value is empty, which clap's own lists do not accept.
+/// The items of an option that are separated by commas, where spaces and empty items do not count.
 #[derive(Clone, Debug)]
 pub struct List<T>(pub Vec<T>);
 
@@ -139,13 +140,13 @@ impl Config {
     /// Returns the URL of Redis, if there is one, with the name of the variable that holds it.
     pub fn redis(&self) -> Option<(&'static str, &str)> {
         let urls = [("REDIS_URL", &self.redis_url), ("REDISTOGO_URL", &self.redistogo_url)];
-        urls.into_iter().find_map(|(name, url)| Some((name, url.as_deref().filter(|url| !url.is_empty())?)))
+        urls.into_iter().find_map(|(name, url)| Some((name, url.as_deref()?)))
     }
 
     /// Returns the name of this node.
     pub fn node(&self) -> String {
         let host = || gethostname::gethostname().to_string_lossy().into_owned();
-        self.node.clone().filter(|node| !node.is_empty()).unwrap_or_else(host)
+        self.node.clone().unwrap_or_else(host)
     }
 }
 
@@ -215,9 +216,6 @@ fn parse_node(text: &str) -> Result<String, String> {
 }
 
 fn parse_log(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Ok(DEFAULT_LOG.to_owned());
-    }
     // EnvFilter takes a word that is no level for the name of a module, and then logs nothing else.
     let bare_words = text.split(',').map(str::trim).filter(|directive| !directive.contains(['=', '[']));
     for word in bare_words {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use prometheus::IntCounter;
-use tiny_chat::config::{Config, LogFormat};
+use tiny_chat::config::{self, Config, LogFormat};
 use tiny_chat::doctor;
 use tiny_chat::log_queue::LogQueue;
 use tiny_chat::metrics::Metrics;
@@ -43,7 +43,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = config::parse();
     match cli.command {
         None => run(&cli.config),
         Some(Command::Doctor(options)) => {

@@ -49,6 +49,84 @@ const ALL: [&str; 18] = [
     "LOG_FORMAT",
 ];
 
+/// A valid value of each variable in `--help`.
+const VALID: [(&str, &str); 22] = [
+    ("BIND", "127.0.0.1:0"),
+    ("PORT", "0"),
+    ("REDIS_URL", "redis://127.0.0.1:1"),
+    ("REDISTOGO_URL", "redis://127.0.0.1:1"),
+    ("REDIS_CA", "/dev/null"),
+    ("REDIS_PREFIX", "staging"),
+    ("ROOMS", "lobby,garden"),
+    ("HISTORY", "5"),
+    ("HISTORY_TTL", "60"),
+    ("HEARTBEAT", "7"),
+    ("RATE_LIMIT", "1"),
+    ("RATE_BURST", "1"),
+    ("MAX_STREAMS", "10"),
+    ("MAX_STREAMS_PER_ADDRESS", "10"),
+    ("MAX_AGE", "60"),
+    ("TRUSTED_PROXIES", "127.0.0.1"),
+    ("ALLOWED_ORIGINS", "https://a.example"),
+    ("NODE", "chat-1"),
+    ("DRAIN", "0"),
+    ("LOG", "debug"),
+    ("LOG_FORMAT", "text"),
+    ("DRAIN_GRACE", "0"),
+];
+
+/// Returns the variables that `--help` lists.
+async fn variables() -> Vec<String> {
+    let help = Node::run_to_exit(&[], &["--help"]).await.output;
+    let names = help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next());
+    names.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn empty_variables_count_as_unset_in_every_option() {
+    for value in ["", " \n"] {
+        let variables = variables().await;
+        let mut environment: Vec<(&str, &str)> = variables.iter().map(|name| (name.as_str(), value)).collect();
+        // Only so that the port is free.
+        environment.retain(|(name, _)| *name != "PORT");
+        let node = Node::start(&[&environment[..], &[("PORT", " 0\n")]].concat()).await;
+        node.logged("REDIS_URL").await;
+        node.page("/").await.html(200);
+        let mut stream = Stream::open(&node, "/subscribe/everyone", &[]).await;
+        stream.first().await;
+        assert_eq!(stream.event("status").await["heartbeat"], 15);
+    }
+}
+
+#[tokio::test]
+async fn white_space_around_a_value_counts_in_no_option() {
+    let padded = |value: &str| format!(" \t{value} \r\n");
+    let value_of = |name: &str| VALID.iter().find(|(known, _)| *known == name).expect("a valid value").1;
+    let variables = variables().await;
+    let values: Vec<String> = variables.iter().map(|name| padded(value_of(name))).collect();
+    let environment = variables.iter().zip(&values).map(|(name, value)| (name.as_str(), value.as_str()));
+    let of_redis = ["REDIS_URL", "REDISTOGO_URL", "REDIS_CA"];
+    let in_memory = environment.filter(|(name, _)| !of_redis.contains(name)).collect::<Vec<_>>();
+    let node = Node::start(&in_memory).await;
+    node.page("/lobby").await.html(200);
+    let mut stream = Stream::open(&node, "/subscribe/lobby", &[]).await;
+    stream.first().await;
+    let status = stream.event("status").await;
+    assert_eq!((status["node"].as_str(), status["heartbeat"].as_u64()), (Some("chat-1"), Some(7)));
+    let redis = Redis::start().await;
+    for variable in ["REDIS_URL", "REDISTOGO_URL"] {
+        let node = Node::start(&[(variable, &padded(&redis.url())), ("REDIS_PREFIX", "")]).await;
+        node.post("lobby", "mason", "hi").await;
+        assert!(redis.cmd::<bool>(&["EXISTS", &key("lobby")]).await);
+    }
+    let help = Node::run_to_exit(&[], &["--help"]).await.output;
+    let mut flags: Vec<String> = in_memory.iter().map(|(name, value)| format!("{}={value}", flag(name))).collect();
+    flags.retain(|flag| help.contains(flag.split('=').next().unwrap_or_default()) && !flag.starts_with("--bind"));
+    let flags: Vec<&str> = flags.iter().map(String::as_str).chain(["--bind", " 192.0.2.1:1 "]).collect();
+    let refusal = Node::run_to_exit(&[], &flags).await;
+    assert!(refusal.output.contains("ERROR BIND 192.0.2.1:1: "), "{}", refusal.output);
+}
+
 fn flag(variable: &str) -> String {
     format!("--{}", variable.to_lowercase().replace('_', "-"))
 }
