@@ -78,7 +78,7 @@ pub async fn in_time<T>(limit: Duration, work: impl Future<Output = T>) -> Optio
 }
 
 /// Returns how many processes wanted to run on each core, over the last minute.
-fn load_per_core() -> f64 {
+pub fn load_per_core() -> f64 {
     let average = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: f64 = average.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default();
     load / thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64)
