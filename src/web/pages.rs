@@ -21,8 +21,7 @@ const MESSAGES_PER_PAGE: PageLimit = PageLimit { entries: 50, bytes: 256 << 10 }
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
-const ISO_8601: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+const ISO_8601: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 const TIME_OF_DAY: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute] UTC");
 
 #[derive(Template)]
