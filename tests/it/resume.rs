@@ -4,5 +4,6 @@ mod cursors;
 mod gaps;
 mod lineage;
 mod manual_edits;
+mod model;
 mod splice;
 mod storm;
