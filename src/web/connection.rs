@@ -353,3 +353,6 @@ impl AsyncWrite for ConnectionIo {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
