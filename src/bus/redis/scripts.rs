@@ -1,10 +1,11 @@
 //! The scripts, which every connection loads when it is established.
 
 /// All scripts but the check's own.
-pub const ALL: [&str; 5] = [
+pub const ALL: [&str; 6] = [
     include_str!("publish.lua"),
     include_str!("read.lua"),
     include_str!("presence.lua"),
+    include_str!("list_processes.lua"),
     include_str!("take_token.lua"),
     include_str!("reserve_streams.lua"),
 ];

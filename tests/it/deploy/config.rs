@@ -27,7 +27,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("LOG_FORMAT", &["xml", "JSON5"]),
 ];
 
-const ALL: [&str; 18] = [
+const ALL: [&str; 19] = [
     "BIND",
     "REDIS_URL",
     "REDIS_CA",
