@@ -1,12 +1,16 @@
 //! Reading a log of 24 MB: nothing is missing, and clients that do not read cost the node little and the others nothing
 //! (contract § 5).
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use tokio::{
-    io::AsyncWriteExt,
-    net::{TcpSocket, TcpStream},
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Mutex,
 };
 
 use crate::support::{Node, Redis, Stream, eventually, key, within};
@@ -99,4 +103,53 @@ async fn stalled_readers_of_a_large_log_cost_others_nothing() {
         .await;
     let growth = node.peak_memory() - before;
     assert!(growth < 100 * MIB, "{} MiB more for 340 readers that do not read", growth / MIB);
+}
+
+/// Forwards connections to a server, whose answers share this bandwidth.
+async fn slow_link(server: u16, bytes_per_second: u64) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let free_at = Arc::new(Mutex::new(Instant::now()));
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let free_at = Arc::clone(&free_at);
+            tokio::spawn(async move {
+                let server = TcpStream::connect(("127.0.0.1", server)).await.expect("a server");
+                let (mut requests, mut to_client) = client.into_split();
+                let (mut responses, mut to_server) = server.into_split();
+                let upstream = tokio::io::copy(&mut requests, &mut to_server);
+                let downstream = async {
+                    let mut buffer = vec![0; 16 << 10];
+                    while let Ok(count @ 1..) = responses.read(&mut buffer).await {
+                        let mut free_at = free_at.lock().await;
+                        let takes = Duration::from_micros(count as u64 * 1_000_000 / bytes_per_second);
+                        *free_at = (*free_at).max(Instant::now()) + takes;
+                        tokio::time::sleep_until((*free_at).into()).await;
+                        drop(free_at);
+                        if to_client.write_all(&buffer[..count]).await.is_err() {
+                            break;
+                        }
+                    }
+                };
+                tokio::select! {
+                    _ = upstream => {}
+                    () = downstream => {}
+                }
+            });
+        }
+    });
+    port
+}
+
+/// 100 Mbit/s, over which the whole log takes 2 s.
+#[tokio::test]
+async fn room_with_a_large_log_opens_over_a_slow_link() {
+    let redis = Redis::start().await;
+    let all = store_large_messages(&redis, "large", 1000).await;
+    let link = slow_link(redis.port(), 12_500_000).await;
+    let node = Node::start(&[("REDIS_URL", &format!("redis://127.0.0.1:{link}"))]).await;
+    let mut stream = Stream::resume(&node, "large", &all[799]).await;
+    assert_eq!(stream.next_ids(200).await, all[800..]);
+    let live = node.post("large", "mason", "live").await;
+    assert_eq!(stream.next_message().await.id, live);
 }
