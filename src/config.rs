@@ -68,9 +68,9 @@ pub struct Config {
     #[arg(long, env = "RATE_BURST", value_name = "RATE_BURST", default_value_t = 20)]
     pub rate_burst: u32,
 
-    /// Open streams of this node, as far as the limit of open files allows; 0 turns this limit off
-    #[arg(long, env = "MAX_STREAMS", value_name = "MAX_STREAMS", default_value_t = 20_000)]
-    pub max_streams: u32,
+    /// Open streams of this node, as far as the limit of open files allows; 0 turns this limit off [default: 20000]
+    #[arg(long, env = "MAX_STREAMS", value_name = "MAX_STREAMS")]
+    pub max_streams: Option<u32>,
 
     /// Open streams of one client address, counted over all nodes; 0 turns the limit off
     #[arg(

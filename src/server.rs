@@ -19,6 +19,9 @@ use crate::limits::{LimitSettings, Limits};
 use crate::metrics::Metrics;
 use crate::web::{AllowedOrigins, AppState, ConnectionLimiter, finish, routes, serve};
 
+/// Open streams of the node if `MAX_STREAMS` is not set.
+const DEFAULT_MAX_STREAMS: u32 = 20_000;
+
 /// Open files that are reserved for anything but streams: Redis connections, listeners, requests.
 const RESERVED_FILES: u64 = 256;
 
@@ -160,21 +163,26 @@ fn limit_connections(max_streams_per_address: u32, metrics: &Metrics) -> Arc<Con
     ConnectionLimiter::new(max, per_address, metrics.connections_refused.clone())
 }
 
-/// Raises the limit of open files as far as possible and returns how many of `max_streams` fit into
-/// it. 0 stands for as many as fit.
-fn max_streams_that_fit(max_streams: u32) -> u32 {
+/// Raises the limit of open files as far as possible and returns how many of the wanted streams fit into it. 0 stands for
+/// as many as fit. A wish that does not fit is warned of, a default only said.
+fn max_streams_that_fit(wanted: Option<u32>) -> u32 {
+    let max_streams = wanted.unwrap_or(DEFAULT_MAX_STREAMS);
     let Ok(open_files) = rlimit::increase_nofile_limit(u64::MAX) else {
         return max_streams;
     };
     // Each stream is an open file. Without a reserve a full node could not reconnect to Redis.
     let available = open_files.saturating_sub(RESERVED_FILES.min(open_files / 2));
     let fitting = u32::try_from(available).unwrap_or(u32::MAX);
-    if max_streams > fitting {
-        tracing::warn!(
+    match wanted {
+        Some(wanted) if wanted > fitting => tracing::warn!(
             max_streams,
             open_files,
             "the limit of open files is too low for MAX_STREAMS; this node accepts {fitting} streams"
-        );
+        ),
+        None if max_streams > fitting => {
+            tracing::info!(open_files, "accepting {fitting} streams, as many as the limit of open files allows");
+        }
+        _ => {}
     }
     if max_streams == 0 { fitting } else { max_streams.min(fitting) }
 }

@@ -380,7 +380,10 @@ async fn the_open_file_limit_is_raised_and_too_many_streams_are_said() {
     assert_eq!(numbers, ["4000", "4000"]);
     assert!(!node.log().contains("MAX_STREAMS"), "{}", node.log());
     let node = Node::limited("100:4000", &[("MAX_STREAMS", "20000")]).await;
-    node.logged("MAX_STREAMS").await;
+    assert!(node.logged("MAX_STREAMS").await.contains(" WARN "));
+    let node = Node::limited("100:4000", &[]).await;
+    assert!(node.logged("accepting 3744 streams").await.contains(" INFO "));
+    assert!(!node.log().contains("WARN"), "{}", node.log());
 }
 
 #[tokio::test]
