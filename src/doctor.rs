@@ -83,7 +83,7 @@ pub async fn examine(options: &Options) -> Outcome {
 
 async fn run(target: &Target, report: &mut Report, run_id: String, idle: Option<Duration>) -> Outcome {
     report.print_line(&format!("{}, room {}\n", target.origin(), target.room()));
-    let limit = MAX_ACTIVE_TIME + idle.unwrap_or(MAX_DEFAULT_IDLE);
+    let limit = MAX_ACTIVE_TIME + 2 * idle.unwrap_or(MAX_DEFAULT_IDLE); // a stream that is cut is followed by a second
     match timeout(limit, Examination::new(target, report, run_id).run(idle)).await {
         Ok(Ok(())) => {}
         Ok(Err(why)) => return not_examined(report, &why),

@@ -138,8 +138,25 @@ pub(super) fn heartbeats(recording: &Recording, interval: Duration, listened: Du
     Finding::good("heartbeats", format!("in time: {count} received, never more than {longest_text} of silence"))
 }
 
-/// Checks that the stream stayed open as long as it was listened to.
-pub(super) fn idle_stream(recording: &Recording, listened: Duration) -> Finding {
+/// What came of a second stream, after the first one was cut.
+#[derive(Debug)]
+pub(super) enum SecondLook {
+    /// There was no reason for one: the first stream is open, or its node closed it.
+    Unneeded,
+    /// No further stream could be opened, for this reason.
+    Unreachable(String),
+    /// It was listened to for longer than the first one had been open.
+    Listened(Recording),
+}
+
+/// Returns true if the stream ended, and not because its node said so.
+pub(super) fn was_cut(recording: &Recording) -> bool {
+    recording.end.is_some() && recording.event("backoff").is_none()
+}
+
+/// Checks that the stream stayed open as long as it was listened to. A cut that does not happen again is that of a node or
+/// of a network, not of a setting.
+pub(super) fn idle_stream(recording: &Recording, listened: Duration, second: &SecondLook) -> Finding {
     let Some((end, reason)) = &recording.end else {
         let last_message = recording.messages().last().map_or(Duration::ZERO, |(at, _)| at);
         let text = format!(
@@ -153,9 +170,49 @@ pub(super) fn idle_stream(recording: &Recording, listened: Duration) -> Finding 
         let text = format!("the node itself closed it after {}: {}", format_duration(*end), backoff["reason"]);
         return Finding::note("idle stream", text);
     }
-    let silence = silences(recording, *end).last().unwrap_or(*end);
-    let text = format!("cut after {}, after {} of silence: {reason}", format_duration(*end), format_duration(silence));
-    Finding::broken("idle stream", text).with_advice(advice::RAISE_READ_TIMEOUT)
+    let silence = last_silence(recording);
+    let cut = format!("cut after {}, after {} of silence: {reason}", format_duration(*end), format_duration(silence));
+    match second {
+        SecondLook::Unneeded => Finding::broken("idle stream", cut),
+        SecondLook::Unreachable(why) => {
+            Finding::broken("idle stream", format!("{cut}. No other stream could be opened after that: {why}"))
+        }
+        SecondLook::Listened(again) => match &again.end {
+            Some((end_again, _)) if was_cut(again) => {
+                let finding = format!("{cut}; a second one after {}", format_duration(*end_again));
+                let finding = Finding::broken("idle stream", finding);
+                // Timeouts count from the last byte, or from the beginning.
+                if is_about(silence, last_silence(again)) || is_about(*end, *end_again) {
+                    finding.with_advice(advice::RAISE_READ_TIMEOUT)
+                } else {
+                    finding
+                }
+            }
+            _ => {
+                let text = format!("{cut}. It did not happen again: {} may have stopped", node_of(recording));
+                Finding::note("idle stream", format!("{text}; a second stream, of {}, was not cut", node_of(again)))
+            }
+        },
+    }
+}
+
+/// Returns true if two times are so similar that one setting may be the cause of both.
+fn is_about(one: Duration, other: Duration) -> bool {
+    one.abs_diff(other) <= MAX_DELIVERY_LAG + one.max(other).mul_f64(0.1)
+}
+
+/// Returns the time from the last event to the end of the stream.
+fn last_silence(recording: &Recording) -> Duration {
+    let end = recording.end.as_ref().map_or(Duration::ZERO, |(at, _)| *at);
+    silences(recording, end).last().unwrap_or(end)
+}
+
+/// Returns the name of the node that a stream comes from.
+fn node_of(recording: &Recording) -> String {
+    let status = recording.event("status");
+    status
+        .and_then(|status| status["node"].as_str().map(printable))
+        .unwrap_or_else(|| "its node".to_owned())
 }
 
 /// Returns the time before the first, between all and after the last event.

@@ -56,7 +56,12 @@ pub(super) fn clients(
         return note("cannot tell: /healthz is not passed on, or its node is older than this doctor");
     };
     if forged.is_some_and(|forged| forged.address == FORGED_ADDRESS) {
-        return forgery_is_believed(honest, local);
+        // A proxy that passes on what the client sends has nothing to pass on of an honest one.
+        let trusts_this_machine = honest.via_trusted_proxy && honest.is_at(local);
+        if trusts_this_machine && (honest.has_forwarded_for || proxy.is_none()) {
+            return this_machine_is_trusted(honest);
+        }
+        return forgery_is_believed();
     }
     match (honest.via_trusted_proxy, honest.has_forwarded_for, proxy) {
         (true, true, _) => good(format!(
@@ -65,23 +70,23 @@ pub(super) fn clients(
         )),
         (false, true, _) => proxy_is_not_trusted(honest),
         (_, false, Some(proxy)) => address_is_not_forwarded(honest, proxy),
-        (true, false, None) => note(format!(
-            "no proxy is visible, and the node trusts this machine's own address, {}: run the doctor on another machine",
-            honest.address
-        )),
+        (true, false, None) => this_machine_is_trusted(honest),
         (false, false, None) => no_visible_proxy(honest, local),
     }
 }
 
-fn forgery_is_believed(honest: &ObservedClient, local: Option<IpAddr>) -> Finding {
-    let exception = if honest.is_at(local) {
-        "; unless the nodes trust only this machine's network: if so, run the doctor outside of it"
-    } else {
-        ""
-    };
-    broken(format!("a forged X-Forwarded-For is believed, so any client can evade the limits{exception}"))
+fn forgery_is_believed() -> Finding {
+    broken("a forged X-Forwarded-For is believed, so any client can evade the limits".to_owned())
         .with_advice(advice::SET_FORWARDED_FOR)
         .with_advice_line("every node  TRUSTED_PROXIES with the addresses of your proxies and no others")
+}
+
+fn this_machine_is_trusted(honest: &ObservedClient) -> Finding {
+    note(format!(
+        "cannot tell from here: the node trusts this machine's own address, {}, as that of a proxy. Run the doctor on \
+         another machine",
+        honest.address
+    ))
 }
 
 fn proxy_is_not_trusted(honest: &ObservedClient) -> Finding {
@@ -156,11 +161,21 @@ mod tests {
             check(client, forger, NGINX, LOCAL, verdict, part);
         };
         behind_proxy(&observed(LOCAL, true, true), LOCAL, Good, "this machine is 198.51.100.1");
-        behind_proxy(&observed(LOCAL, true, true), FORGED_ADDRESS, Broken, "any client can evade the limits; unless");
+        behind_proxy(&observed(LOCAL, true, false), FORGED_ADDRESS, Broken, "any client can evade the limits");
+        behind_proxy(&observed("10.0.0.2", true, false), FORGED_ADDRESS, Broken, "any client can evade the limits");
         behind_proxy(&observed("10.0.0.2", false, true), "10.0.0.2", Broken, "TRUSTED_PROXIES=10.0.0.2");
         behind_proxy(&observed("fd00::", false, true), "fd00::", Broken, "TRUSTED_PROXIES=fd00::/64");
         behind_proxy(&observed("10.0.0.2", false, false), "10.0.0.2", Broken, "TRUSTED_PROXIES=10.0.0.2");
         behind_proxy(&observed("10.0.0.2", true, false), "10.0.0.2", Broken, "does not forward the client's address");
+    }
+
+    #[test]
+    fn a_machine_that_the_node_trusts_cannot_tell() {
+        let direct = observed(LOCAL, true, false);
+        check(&direct, FORGED_ADDRESS, None, LOCAL, Note, "trusts this machine's own address, 198.51.100.1");
+        let on_the_proxy = observed(LOCAL, true, true);
+        check(&on_the_proxy, FORGED_ADDRESS, NGINX, LOCAL, Note, "trusts this machine's own address");
+        check(&direct, FORGED_ADDRESS, None, "192.168.0.9", Broken, "any client can evade the limits");
     }
 
     #[test]
@@ -170,7 +185,7 @@ mod tests {
         let other = observed("10.0.0.1", false, false);
         check(&other, "10.0.0.1", None, "192.168.0.9", Note, "If that is not its address");
         let trusted = observed("10.0.0.9", true, false);
-        check(&trusted, "10.0.0.9", None, "10.0.0.9", Note, "run the doctor on another machine");
+        check(&trusted, "10.0.0.9", None, "10.0.0.9", Note, "Run the doctor on another machine");
         assert_eq!(clients(None, None, None, None).verdict, Note);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::checks::{self, MAX_DELIVERY_LAG, PostedMessage};
+use super::checks::{self, MAX_DELIVERY_LAG, PostedMessage, SecondLook};
 use super::client_address::{self, FORGED_ADDRESS, ObservedClient};
 use super::finding::Finding;
 use super::http::BufferedResponse;
@@ -235,9 +235,30 @@ impl<'a> Examination<'a> {
         self.report.print_line(&format!("… listening for {} without posting", format_duration(idle)));
         stream.record_until(Instant::now() + idle).await;
         let listened = stream.started_at.elapsed();
-        self.report.add(checks::idle_stream(&stream.recording, listened));
+        let second = self.look_again(&stream.recording).await;
+        self.report.add(checks::idle_stream(&stream.recording, listened, &second));
         self.report.add(checks::heartbeats(&stream.recording, heartbeat, listened));
         self.report.add(checks::buffering(&stream.recording, &self.posted, self.nodes_share_log));
+    }
+
+    /// Listens to a second stream if the first one was cut, for somewhat longer than that was open: a node can have
+    /// stopped by chance.
+    async fn look_again(&mut self, cut: &Recording) -> SecondLook {
+        let Some((end, _)) = cut.end.as_ref().filter(|_| checks::was_cut(cut)) else {
+            return SecondLook::Unneeded;
+        };
+        let listening = *end + PRESENCE_SETTLING_TIME;
+        let text = format!("… the stream was cut, listening to another one for {}", format_duration(listening));
+        self.report.print_line(&text);
+        match self.target.open_stream(StreamCursor::Absent, "identity").await {
+            Ok(Some(mut stream)) if stream.recording.head.is_stream() => {
+                stream.record_until(stream.started_at + listening).await;
+                SecondLook::Listened(stream.recording)
+            }
+            Ok(Some(stream)) => SecondLook::Unreachable(format!("its status is {}", stream.recording.head.status)),
+            Ok(None) => SecondLook::Unreachable("it was not answered".to_owned()),
+            Err(why) => SecondLook::Unreachable(why),
+        }
     }
 }
 

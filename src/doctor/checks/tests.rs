@@ -88,13 +88,45 @@ fn heartbeats_must_arrive_when_they_are_due() {
 }
 
 #[test]
-fn a_cut_stream_is_broken_and_reports_the_last_silence() {
-    let cut = recording(&[(10, ONE), (2_000, TWO)], Some(12_000));
-    assert_finding(&idle_stream(&cut, ms(12_000)), Broken, "cut after 12.0 s, after 10.0 s of silence");
+fn a_stream_that_its_node_closes_is_not_broken() {
+    let judge = |recording: &Recording, listened| idle_stream(recording, ms(listened), &SecondLook::Unneeded);
     let open = recording(&[(2_000, ONE)], None);
-    assert_finding(&idle_stream(&open, ms(40_000)), Good, "still open after 40.0 s, the last 38.0 s without a message");
+    assert_finding(&judge(&open, 40_000), Good, "still open after 40.0 s, the last 38.0 s without a message");
     let drained = recording(&[(10, "event: backoff\ndata: {\"reason\":\"draining\"}")], Some(12));
-    assert_finding(&idle_stream(&drained, ms(12)), Note, "draining");
+    assert_finding(&judge(&drained, 12), Note, "draining");
+    assert!(!was_cut(&open) && !was_cut(&drained));
+}
+
+#[test]
+fn a_stream_that_is_cut_twice_is_broken() {
+    let cut = recording(&[(10, ONE), (2_000, TWO)], Some(12_000));
+    assert!(was_cut(&cut));
+    let judge = |second| idle_stream(&cut, ms(12_000), &second);
+    let same_silence = judge(SecondLook::Listened(recording(&[(10, ONE)], Some(10_500))));
+    assert_finding(
+        &same_silence,
+        Broken,
+        "cut after 12.0 s, after 10.0 s of silence: it ended; a second one after 10.5 s",
+    );
+    let same_age = judge(SecondLook::Listened(recording(&[(10, ONE), (7_000, HEARTBEAT)], Some(12_200))));
+    for repeated in [same_silence, same_age] {
+        assert!(repeated.advice.iter().any(|line| line.contains("proxy_read_timeout")), "{repeated}");
+    }
+    let other = judge(SecondLook::Listened(recording(&[(10, ONE)], Some(3_000))));
+    assert_eq!((other.verdict, other.advice.len()), (Broken, 0), "{other}");
+    let unreachable = judge(SecondLook::Unreachable("no connection".into()));
+    assert_finding(&unreachable, Broken, "No other stream could be opened after that: no connection");
+    assert_eq!(unreachable.advice.len(), 0, "{unreachable}");
+}
+
+#[test]
+fn a_cut_that_does_not_happen_again_is_a_note() {
+    let status = |node| format!("event: status\ndata: {{\"node\":\"{node}\"}}");
+    let cut = recording(&[(10, &status("chat-1"))], Some(4_900));
+    let second = SecondLook::Listened(recording(&[(10, &status("chat-2"))], None));
+    let finding = idle_stream(&cut, ms(4_900), &second);
+    assert_finding(&finding, Note, "chat-1 may have stopped; a second stream, of chat-2, was not cut");
+    assert_eq!(finding.advice.len(), 0, "{finding}");
 }
 
 #[test]

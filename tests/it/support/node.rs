@@ -69,6 +69,11 @@ impl Node {
         Process::spawn(&mut command(BINARY, environment))
     }
 
+    /// Starts the binary with these arguments without waiting for anything.
+    pub fn spawn_command(arguments: &[&str]) -> Process {
+        Process::spawn(command(BINARY, &[]).args(arguments))
+    }
+
     /// Runs a command that starts a node, and waits for the log line with its address.
     pub async fn start_command(command: &mut Command) -> Node {
         let mut process = Process::spawn(command);
@@ -181,6 +186,11 @@ impl Node {
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned))?;
         line.parse().ok()
+    }
+
+    /// Returns the number of open streams.
+    pub async fn open_streams(&self) -> f64 {
+        self.metric("tiny_chat_streams_open").await.expect("a number")
     }
 
     /// Waits until `/readyz` is 200.

@@ -2,7 +2,7 @@
 
 use crate::{
     deploy::{NGINX_EXAMPLE, nginx_config},
-    support::{Node, Proxy, Redis, WebServer, free_port},
+    support::{Node, Proxy, Redis, WebServer, eventually, free_port},
 };
 
 const TRUST_PROXY: [(&str, &str); 2] = [("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBEAT", "1")];
@@ -74,6 +74,26 @@ async fn doctor_finds_a_proxy_that_cuts_idle_streams() {
     assert_broken(&run, &["idle stream"], &["after 2.0 s of silence", "proxy_read_timeout 75s", "timeout server 75s"]);
 }
 
+/// A node that is killed while the doctor listens is no proxy that cuts streams: the next stream stays open.
+#[tokio::test]
+async fn doctor_does_not_blame_the_proxy_for_a_killed_node() {
+    let redis = Redis::start().await;
+    let mut nodes = [Node::on(&redis, &TRUST_PROXY).await, Node::on(&redis, &TRUST_PROXY).await];
+    let nginx = WebServer::start_nginx(|port| nginx_config([&nodes[0], &nodes[1]], port)).await;
+    let mut doctor = Node::spawn_command(&["doctor", &nginx.url("/"), "--idle", "30"]);
+    eventually("the phase of listening", async || doctor.line_with("… listening")).await;
+    let killed = eventually("one node with the only stream", async || {
+        let streams = [nodes[0].open_streams().await, nodes[1].open_streams().await];
+        [[1.0, 0.0], [0.0, 1.0]].iter().position(|only| *only == streams)
+    })
+    .await;
+    nodes[killed].kill();
+    let code = doctor.exit().await.code();
+    let output = doctor.output();
+    assert!(output.contains("note    idle stream     cut after") && output.contains("was not cut"), "{output}");
+    assert!(!output.contains("proxy_read_timeout") && code == Some(0), "{output}");
+}
+
 #[tokio::test]
 async fn doctor_finds_a_proxy_that_drops_last_event_id() {
     let node = Node::start(&TRUST_PROXY).await;
@@ -115,6 +135,15 @@ async fn doctor_finds_a_proxy_that_forwards_forged_addresses() {
         examine_misconfigured(&node, "X-Forwarded-For $remote_addr;", "X-Forwarded-For $http_x_forwarded_for;", &[])
             .await;
     assert_broken(&run, &["clients"], &["a forged X-Forwarded-For is believed"]);
+}
+
+/// On the machine of a proxy that the nodes trust, the doctor is believed whatever it says.
+#[tokio::test]
+async fn doctor_on_a_trusted_machine_cannot_judge_client_addresses() {
+    let node = Node::start(&TRUST_PROXY).await;
+    let (code, output) = examine(&node.url("/"), &["--idle", "1"]).await;
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("note    clients         cannot tell from here"), "{output}");
 }
 
 #[tokio::test]
