@@ -21,6 +21,9 @@ const FILL_TIME: Duration = Duration::from_millis(500);
 /// What the store looks at in one read of sizes, so that it is not held up.
 const SIZES_PAGE: PageLimit = PageLimit { entries: 1000, bytes: 2 << 20 };
 
+/// What is compared at once of the entries that were announced to a room.
+const ANNOUNCED_PAGE: PageLimit = PageLimit { entries: 100, bytes: 256 << 10 };
+
 /// The reads of a node, and how many there are at once.
 pub struct LogReader {
     bus: Arc<dyn Bus>,
@@ -62,6 +65,12 @@ impl LogReader {
             }
             _ => LogPage { more: false, ..page },
         })
+    }
+
+    /// Reads what a room has to compare with announced entries, from an id on, that id included.
+    pub async fn announced_entries(&self, room: &RoomName, after: Id) -> Result<LogPage, Unavailable> {
+        self.count("room");
+        self.bus.read_sizes(room, Span::From(after), ANNOUNCED_PAGE).await
     }
 
     /// Waits until a page may be read for a subscriber, which holds the permit until it has dropped the page.

@@ -21,14 +21,14 @@ use tokio::time::{sleep, sleep_until};
 
 use super::context::OUTAGE_GRACE;
 use super::log_reader::LogReader;
-use crate::bus::{Entry, LogPage, Unavailable};
-use crate::chat::{Id, Name, RoomName, Rooms};
+use crate::bus::{Entry, Unavailable};
+use crate::chat::{Id, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse::GapReason;
 use crate::supervise::{catch, supervise};
 use agenda::Agenda;
 use buffer::MAX_BUFFER_BYTES;
-use log_tail::{AnnouncementOutcome, LogTail, StalePage};
+use log_tail::{AnnouncementOutcome, LogTail};
 use processes::Processes;
 use recent_ids::RecentIds;
 use resume_burst::ResumeBurst;
@@ -119,6 +119,7 @@ impl Room {
     }
 
     fn notify_changed(&self) {
+        self.context.agenda.add(self.name());
         self.changed.send_replace(());
     }
 
@@ -166,7 +167,7 @@ impl Room {
             self.push_ephemeral(event);
         }
         self.check_frames_if_due(now);
-        let is_quiet = self.guards() > 0 && self.log().is_in_sync() && !self.resume_burst.lock().needs_check();
+        let is_quiet = self.guards() > 0 && self.log().is_verified() && !self.resume_burst.lock().needs_check();
         if !is_quiet || self.presence.needs_tick() {
             self.context.agenda.add(self.name());
         }
@@ -215,9 +216,10 @@ impl Room {
         self.in_sync_since(reads_started).await;
     }
 
-    /// Reads the log if cursors were looked up in memory alone, and the check of the frames is due.
+    /// Reads the log if cursors were looked up in memory alone, or entries were only announced, and the check of the
+    /// frames is due.
     fn check_frames_if_due(self: &Arc<Self>, now: Instant) {
-        if self.resume_burst.lock().take_due_check(now) {
+        if self.log().take_due_comparison(now) | self.resume_burst.lock().take_due_check(now) {
             let room = self.clone();
             tokio::spawn(async move {
                 if catch(&room.context.metrics, "room", room.read_log(room.reads_started())).await != Some(Ok(())) {
@@ -272,6 +274,7 @@ impl Room {
         }
         let number = self.reads_started.fetch_add(1, Ordering::SeqCst) + 1;
         let subscription = self.subscription.load(Ordering::SeqCst);
+        self.compare_announced().await?;
         while self.read_page().await? {}
         *last_read = number;
         self.mark_in_sync(subscription);
@@ -288,6 +291,17 @@ impl Room {
         self.notify_changed();
     }
 
+    /// Compares what was announced since the latest read with the log.
+    async fn compare_announced(&self) -> Result<(), Unavailable> {
+        let Some(after) = self.log().unverified() else {
+            return Ok(());
+        };
+        let page = self.logs().announced_entries(self.name(), after).await?;
+        let gap = self.log().compare(after, &page);
+        self.report_gap(gap);
+        Ok(())
+    }
+
     /// Reads and appends one page. Returns true if there is more to read.
     async fn read_page(&self) -> Result<bool, Unavailable> {
         let last = self.log().begin_read();
@@ -301,20 +315,22 @@ impl Room {
             Some(last) => {
                 let page = self.logs().room_page(self.name(), last).await?;
                 let more = page.more;
-                self.apply_page(last, page).is_err() || more
+                let Ok(gap) = self.log().apply_page(last, page) else {
+                    return Ok(true);
+                };
+                self.report_gap(gap);
+                more
             }
         };
         self.notify_changed();
         Ok(more)
     }
 
-    fn apply_page(&self, asked: Id, page: LogPage) -> Result<(), StalePage> {
-        let gap = self.log().apply_page(asked, page)?;
+    fn report_gap(&self, gap: Option<GapReason>) {
         if let Some(reason) = gap {
             self.count_gap(reason);
             tracing::warn!(room = %self.name(), reason = reason.as_str(), "the log was trimmed or lost while subscribers were connected; sending them a gap event");
         }
-        Ok(())
     }
 
     /// Returns the presence in the room.
@@ -377,26 +393,6 @@ impl Drop for RoomGuard {
         if self.0.guards.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.0.context.agenda.add(self.0.name());
         }
-    }
-}
-
-/// Counts a subscriber as present in a room until it is dropped.
-pub struct PresenceGuard {
-    room: Arc<Room>,
-    name: Option<Name>,
-}
-
-impl PresenceGuard {
-    /// Counts a subscriber under this name.
-    pub fn new(room: Arc<Room>, name: Option<Name>) -> Self {
-        room.presence.join(name.as_ref());
-        Self { room, name }
-    }
-}
-
-impl Drop for PresenceGuard {
-    fn drop(&mut self) {
-        self.room.presence.leave(self.name.as_ref());
     }
 }
 

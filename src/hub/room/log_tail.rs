@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -15,6 +15,10 @@ use crate::sse::{self, GapReason};
 
 /// Announcements that are kept while the log is being read. If more arrive, the log is read once more.
 const MAX_PENDING_ANNOUNCEMENTS: usize = 1000;
+
+/// How often announced entries are compared with the log. They do not state their predecessors, so that a log which was
+/// replaced by hand, by one of equal length, is not noticed when they arrive.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What became of an announcement.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,6 +69,9 @@ pub struct LogTail {
     first_retained: Option<Id>,
     /// The last id of the log as far as it is known; `None` before the log was first read.
     last: Option<Id>,
+    /// The last id up to which the entries were read from the log or compared with it.
+    verified: Option<Id>,
+    next_comparison: Instant,
     sync: SyncState,
 }
 
@@ -78,6 +85,8 @@ impl LogTail {
             replay_from: None,
             first_retained: None,
             last: None,
+            verified: None,
+            next_comparison: Instant::now(),
             sync: SyncState::catching_up(Instant::now(), Vec::new()),
         }
     }
@@ -136,6 +145,9 @@ impl LogTail {
             return AnnouncementOutcome::Ignored;
         }
         if self.last.is_some_and(|last| entry.directly_follows(last)) {
+            if entry.prev.is_some() && self.verified == self.last {
+                self.verified = Some(entry.id);
+            }
             self.append(&entry);
             return AnnouncementOutcome::Applied;
         }
@@ -159,6 +171,7 @@ impl LogTail {
             self.append(entry);
         }
         self.last = Some(page.last);
+        self.verified = self.last;
     }
 
     /// Appends the new entries of a page that was read from `asked`, which was the last id at that time. If continuity
@@ -175,6 +188,7 @@ impl LogTail {
         if !reaches_last && !new.is_empty() || continuation.gap.is_some() && self.last != Some(asked) {
             return Err(StalePage);
         }
+        let is_verified = self.verified == Some(asked) && self.last == Some(asked) || continuation.gap.is_some();
         self.first_retained = first;
         if let Some(reason) = continuation.gap {
             self.push_gap(asked, &continuation, reason);
@@ -186,7 +200,62 @@ impl LogTail {
             // The last entry may have been deleted: its number is taken all the same.
             self.last = Some(log_last);
         }
+        if is_verified {
+            self.verified = self.last;
+        }
         Ok(continuation.gap)
+    }
+
+    /// Returns the id after which announced entries have to be compared with the log, if there are any.
+    pub fn unverified(&self) -> Option<Id> {
+        self.verified.filter(|_| self.verified != self.last)
+    }
+
+    /// Returns true if the frames are in sync and no entry of them was only announced.
+    pub fn is_verified(&self) -> bool {
+        self.is_in_sync() && self.unverified().is_none()
+    }
+
+    /// Returns true if the announced entries are due to be compared with the log.
+    pub fn take_due_comparison(&mut self, now: Instant) -> bool {
+        let is_due = self.is_in_sync() && self.unverified().is_some() && self.next_comparison <= now;
+        if is_due {
+            self.next_comparison = now + COMPARE_INTERVAL;
+        }
+        is_due
+    }
+
+    /// Compares the announced entries with a page that was read from `after`, the [`unverified`](Self::unverified) id. If
+    /// the log has an entry between them, or another predecessor, it was replaced: appends a gap frame for all current
+    /// subscribers and returns its reason.
+    pub fn compare(&mut self, after: Id, page: &LogPage) -> Option<GapReason> {
+        let last = self.last.filter(|_| self.unverified() == Some(after))?;
+        self.verified = Some(last);
+        let start = if self.replay_from == Some(after) {
+            self.epoch().start
+        } else {
+            self.position_of(after)? + 1
+        };
+        let mut known = (start..self.buffer.end()).filter_map(|position| self.id_at(position)).peekable();
+        let mut before = after;
+        for entry in page.entries.iter().filter(|entry| after < entry.id && entry.id <= last) {
+            while let Some(id) = known.next_if(|id| *id < entry.id) {
+                before = id;
+            }
+            // A deleted message may be missing in memory, but then the numbers show it.
+            let is_other = entry.prev.is_some_and(|prev| prev != before && before.n + 1 == entry.id.n);
+            if is_other || known.next_if_eq(&entry.id).is_none() {
+                let lost = Continuation { gap: Some(GapReason::Reset), cursor: last, entries: Vec::new() };
+                self.first_retained = page.first;
+                self.push_gap(last, &lost, GapReason::Reset);
+                return lost.gap;
+            }
+            before = entry.id;
+        }
+        if page.more {
+            self.verified = Some(before);
+        }
+        None
     }
 
     /// Splits the entries of a page into those that were announced while it was read and those after them.

@@ -128,3 +128,23 @@ pub async fn read(processes: &Processes, room: &RoomName) -> Result<Vec<Presence
     let alive = stored.filter(|(entry, ttl)| !ttl.is_zero() || processes.is_alive(&entry.process));
     Ok(alive.map(|(entry, _)| entry).collect())
 }
+
+/// Counts a subscriber as present in a room until it is dropped.
+pub struct PresenceGuard {
+    presence: Arc<SharedPresence>,
+    name: Option<Name>,
+}
+
+impl PresenceGuard {
+    /// Counts a subscriber under this name.
+    pub fn new(presence: Arc<SharedPresence>, name: Option<Name>) -> Self {
+        presence.join(name.as_ref());
+        Self { presence, name }
+    }
+}
+
+impl Drop for PresenceGuard {
+    fn drop(&mut self) {
+        self.presence.leave(self.name.as_ref());
+    }
+}

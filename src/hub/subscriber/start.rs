@@ -11,7 +11,8 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use crate::chat::{Cursor, Id, Name, RoomName, Rooms};
-use crate::hub::room::{PresenceGuard, Room, RoomGuard};
+use crate::hub::room::shared_presence::PresenceGuard;
+use crate::hub::room::{Room, RoomGuard};
 use crate::hub::source::Source;
 use crate::hub::source::lookup::Lookup;
 use crate::sse::{self, GapReason};
@@ -91,7 +92,7 @@ impl PresenceRequest {
     /// Joins those of the rooms in which the subscriber is to be present.
     pub fn join(&self, rooms: &[RoomGuard]) -> Box<[PresenceGuard]> {
         let is_present = |room: &&RoomGuard| self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room.name()));
-        let join = |room: &RoomGuard| PresenceGuard::new(Arc::clone(room), self.name.clone());
+        let join = |room: &RoomGuard| PresenceGuard::new(Arc::clone(room.presence()), self.name.clone());
         rooms.iter().filter(is_present).map(join).collect()
     }
 }

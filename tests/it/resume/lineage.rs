@@ -79,3 +79,25 @@ async fn every_cursor_of_the_history_resumes_without_a_gap(bus: Bus) {
     let opening = stream.first().await.id.expect("a cursor");
     assert_eq!(opening, ids[249 - kept.len()]);
 }
+
+/// The connection of the node does not break, and the next announcement seems to follow.
+#[tokio::test]
+async fn log_replaced_by_one_of_equal_length_is_a_gap_after_a_message() {
+    let redis = Redis::start().await;
+    let nodes = [Node::on(&redis, &[]).await, Node::on(&redis, &[]).await];
+    let mut connected = [Stream::live(&nodes[0], "lobby").await, Stream::live(&nodes[1], "lobby").await];
+    let lost = nodes[0].fill("lobby", 3).await;
+    let other = nodes[0].fill("garden", 3).await;
+    let copy: Vec<u8> = redis.cmd(&["DUMP", &key("garden")]).await;
+    let _: String = redis.cmd(&[b"RESTORE", key("lobby").as_bytes(), b"0", &copy, b"REPLACE"]).await;
+    let next = nodes[1].post("lobby", "mason", "the fourth of both").await;
+    for stream in &mut connected {
+        assert_eq!(stream.next_ids(4).await, [&lost[..], std::slice::from_ref(&next)].concat());
+        let gap = Gap::next(stream).await;
+        assert_eq!((&gap.asked, gap.resumed, &gap.cursor), (&next, None, &next));
+    }
+    let mut resumed = Stream::resume(&nodes[0], "lobby", &lost[2]).await;
+    assert_eq!(Gap::next(&mut resumed).await.asked, lost[2]);
+    let mut resumed = Stream::resume(&nodes[0], "lobby", &other[2]).await;
+    assert_eq!(resumed.next_message().await.id, next);
+}

@@ -239,3 +239,41 @@ fn an_announcement_that_states_its_predecessor_has_to_follow_it() {
     assert_eq!(log.on_announcement(stating(11, 3, Id { ms: 10, n: 2 })), AnnouncementOutcome::Applied);
     assert_eq!(log.on_announcement(stating(13, 4, Id { ms: 12, n: 3 })), AnnouncementOutcome::OutOfOrder);
 }
+
+/// It has grown to the same number, so that the next announcement seems to follow.
+#[test]
+fn a_log_replaced_by_one_of_equal_length_is_a_gap() {
+    let stating = |ms, n, prev_ms| Entry { prev: Some(Id { ms: prev_ms, n: n - 1 }), ..entry(ms, n) };
+    let id = |ms, n| Id { ms, n };
+    let gap_after = |log: &mut LogTail, entries| log.compare(id(10, 2), &page(entries, (30, 4)));
+    let announced = || {
+        let mut log = log_tail(2);
+        assert_eq!(log.unverified(), None);
+        assert_eq!(log.on_announcement(entry(20, 3)), AnnouncementOutcome::Applied);
+        assert_eq!(log.on_announcement(entry(30, 4)), AnnouncementOutcome::Applied);
+        assert_eq!(log.unverified(), Some(id(10, 2)));
+        assert!(log.take_due_comparison(Instant::now()) && !log.take_due_comparison(Instant::now()));
+        log
+    };
+    for same in [
+        vec![entry(10, 2), stating(20, 3, 10), stating(30, 4, 20)],
+        vec![stating(30, 4, 20)],
+        vec![entry(20, 3), entry(30, 4), stating(40, 5, 30)],
+        vec![],
+    ] {
+        let mut log = announced();
+        assert_eq!(gap_after(&mut log, same.clone()), None, "{same:?}");
+        assert_eq!((log.unverified(), replayed_after(&log, 10, 1)), (None, Some(vec![2, 3, 4])));
+    }
+    for other in [
+        vec![entry(9, 2), stating(20, 3, 9), stating(30, 4, 20)],
+        vec![stating(20, 3, 10), stating(30, 4, 25)],
+        vec![entry(11, 1), entry(12, 2), entry(20, 3)],
+        vec![entry(25, 3), entry(30, 4)],
+    ] {
+        let mut log = announced();
+        assert_eq!(gap_after(&mut log, other.clone()), Some(GapReason::Reset), "{other:?}");
+        assert_eq!((log.unverified(), log.last(), replayed_after(&log, 10, 1)), (None, Some(id(30, 4)), None));
+        assert_eq!(log.on_announcement(entry(40, 5)), AnnouncementOutcome::Applied);
+    }
+}
