@@ -5,6 +5,7 @@
 //!
 //! - `read_budget.rs`, `log_reader.rs`: how much is read at once for single clients; reads of the logs, in pages
 //! - `room/buffer.rs`: a ring of encoded frames
+//! - `room/node_buffers.rs`: all such rings of the node, which share its memory
 //! - `room/gap.rs`: whether a stream continues without loss after an id; pure
 //! - `room/log_tail.rs`: the frames of a room, and whether they are in sync with its log; no I/O
 //! - `room/agenda.rs`: the rooms that the next tick has to look at
@@ -15,7 +16,7 @@
 //! - `room/resume_burst.rs`: whether resuming subscribers are checked against the log or memory; pure
 //! - `room.rs`: keeps a room in sync with the store
 //! - `source.rs`, `source/merged.rs`: what a subscriber reads, one room or several merged into one buffer;
-//!   `source/lookup.rs`: the position of a cursor in it
+//!   `source/ordered.rs`: the order of their ids; `source/lookup.rs`: the position of a cursor in it
 //! - `context.rs`, `retry.rs`, `drain.rs`: the timing of streams, of reconnects, and of the node's end
 //! - `batch.rs`: frames that are written with one call
 //! - `subscriber.rs`: one subscriber, which is starting, catching up, live, or ended

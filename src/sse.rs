@@ -11,4 +11,4 @@ pub use frame::{
     BackoffReason, GapReason, backoff, cursor, entry, foreign, gap, heartbeat, opening, presence, status, user_joined,
     user_left,
 };
-pub use merged::for_merged_rooms;
+pub use merged::{for_merged_rooms, with_cursor};

@@ -46,6 +46,13 @@ impl Rooms {
         Ok(Self(rooms.into()))
     }
 
+    /// Returns the same rooms, sorted by their names.
+    pub fn sorted(&self) -> Self {
+        let mut rooms = self.0.to_vec();
+        rooms.sort_unstable();
+        Self(rooms.into())
+    }
+
     /// Returns true if the stream merges several rooms, so that each of its events names its room.
     pub fn is_merged(&self) -> bool {
         self.0.len() > 1

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use prometheus::local::{LocalHistogram, LocalIntCounter};
 
 use super::room::buffer::{Frame, FrameBuffer, Position};
+use super::source::ordered::Order;
 use crate::chat::Cursor;
 use crate::metrics::Metrics;
 
@@ -39,21 +40,21 @@ struct BatchedFrame {
 }
 
 impl Batch {
-    /// Collects the frames from a position on, without ephemeral frames before `live_from`. The batch is empty if there
-    /// are none yet. Returns `None` if the position was evicted.
-    pub fn next(buffer: &FrameBuffer, from: Position, live_from: Position) -> Option<Self> {
-        let (mut encoded, mut frames, mut size, mut end) = (Vec::new(), Vec::new(), 0, from);
+    /// Collects the frames from a position on, without ephemeral frames before `live_from`, with their cursors in this
+    /// order. The batch is empty if there are none yet. Returns `None` if the position was evicted.
+    pub fn next(buffer: &FrameBuffer, from: Position, live_from: Position, order: Option<&Order>) -> Option<Self> {
+        let (mut frames, mut size, mut end) = (Vec::new(), 0, from);
         for (position, frame) in buffer.frames_from(from, BATCH_BYTES)? {
             end = position + 1;
             if position >= live_from || frame.logged {
-                size += frame.bytes.len();
-                let (bytes, cursor, arrived) = (frame.bytes.clone(), frame.cursor.clone(), frame.arrived);
+                let Frame { bytes, cursor, arrived, .. } =
+                    order.map_or_else(|| frame.clone(), |order| order.apply(frame));
+                size += bytes.len();
                 frames.push(BatchedFrame { position, end: size, bytes, cursor, arrived });
-                encoded.push(frame);
             }
         }
         let live = (end == buffer.end()).then_some(buffer.live);
-        Some(Self { bytes: concat(&encoded, size), end, live, frames })
+        Some(Self { bytes: concat(&frames, size), end, live, frames })
     }
 
     /// Returns what a subscriber at this position has not received.
@@ -144,7 +145,7 @@ fn observe(histogram: &LocalHistogram, subscribers: u64, latency: Duration) {
 }
 
 /// Concatenates the encodings. A single frame is shared as it is.
-fn concat(frames: &[&Frame], size: usize) -> Bytes {
+fn concat(frames: &[BatchedFrame], size: usize) -> Bytes {
     if let [frame] = frames {
         return frame.bytes.clone();
     }
@@ -179,10 +180,10 @@ mod tests {
 
     #[test]
     fn a_batch_has_whole_frames_and_replays_only_logged_ones() {
-        let all = Batch::next(log_tail().buffer(), 0, 0).unwrap();
+        let all = Batch::next(log_tail().buffer(), 0, 0, None).unwrap();
         assert_eq!(&all.bytes[..], b"id: 1-1\ndata: 1\n\ndata: f\n\nid: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
         assert_eq!((all.end, all.live, all.cursor()), (4, Some(true), Some(&Id { ms: 1, n: 3 }.into())));
-        let replayed = Batch::next(log_tail().buffer(), 0, 2).unwrap();
+        let replayed = Batch::next(log_tail().buffer(), 0, 2, None).unwrap();
         assert_eq!(&replayed.bytes[..], b"id: 1-1\ndata: 1\n\nid: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
         assert_eq!(replayed.after(2), b"id: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
     }
@@ -190,10 +191,10 @@ mod tests {
     #[test]
     fn a_partial_write_continues_without_loss_at_every_byte() {
         let log = log_tail();
-        let all = Batch::next(log.buffer(), 0, 0).unwrap();
+        let all = Batch::next(log.buffer(), 0, 0, None).unwrap();
         for written in 1..=all.bytes.len() {
             let partial = all.split_at_unwritten(all.bytes.len() - written);
-            let rest = Batch::next(log.buffer(), partial.position, 0).unwrap();
+            let rest = Batch::next(log.buffer(), partial.position, 0, None).unwrap();
             assert_eq!([&all.bytes[..written], &partial.unsent, &rest.bytes].concat(), all.bytes);
         }
     }

@@ -103,7 +103,7 @@ impl<F: Fn(Subscriber)> Fanout<F> {
     /// busy room always has more, so heartbeats, queued subscribers and a drain get their turn in between.
     async fn deliver(&mut self) -> bool {
         let from = self.groups.iter().map(Group::position).min().unwrap_or(Position::MAX);
-        let batch = self.source.with_buffer(|buffer| Batch::next(buffer, from, from));
+        let batch = self.source.with_buffer(|buffer| Batch::next(buffer, from, from, self.source.order()));
         let Some(batch) = batch else {
             // The position was evicted. Each subscriber there looks its cursor up again.
             for group in self.groups.iter_mut().filter(|group| group.position() == from) {

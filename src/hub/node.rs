@@ -1,7 +1,6 @@
 //! The hub of a node: its rooms by name. It passes the announcements of the bus on to them.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,12 +11,15 @@ use super::context::{OUTAGE_GRACE, Pace, StreamContext};
 use super::drain::{DRAIN_STEP, Drain};
 use super::log_reader::LogReader;
 use super::placement::Placement;
+use super::room::context::RoomContext;
+use super::room::node_buffers::NodeBuffers;
 use super::room::presence::PresenceSnapshot;
 use super::room::processes::Processes;
 use super::room::shared_presence;
-use super::room::{Room, RoomContext, RoomGuard};
+use super::room::{Room, RoomGuard};
 use super::source::Source;
 use super::source::merged::MergedRooms;
+use super::source::ordered::OrderedRooms;
 use crate::bus::{Bus, Entry, Listener, PresenceEntry, PublishError, Receipt, Stores, Unavailable};
 use crate::chat::{Draft, RoomName, Rooms};
 use crate::metrics::Metrics;
@@ -36,6 +38,15 @@ const CHECK_ALL_INTERVAL: Duration = Duration::from_secs(60);
 /// The most bytes of a foreign frame: as many as a subscriber may lag behind.
 const MAX_FOREIGN_BYTES: usize = 1 << 20;
 
+/// The merged rooms of a node.
+#[derive(Default)]
+struct AllMergedRooms {
+    /// By their names in the order of a URL.
+    ordered: HashMap<Rooms, Weak<OrderedRooms>>,
+    /// By their names, sorted.
+    sets: HashMap<Rooms, Weak<MergedRooms>>,
+}
+
 /// The rooms of one node.
 pub struct Hub {
     /// The rooms' logs.
@@ -43,7 +54,7 @@ pub struct Hub {
     streams: Arc<StreamContext>,
     room_context: Arc<RoomContext>,
     rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
-    merged: Mutex<HashMap<Rooms, Weak<MergedRooms>>>,
+    merged: Mutex<AllMergedRooms>,
     /// When the store last responded; `None` while announcements arrive.
     disconnected_since: Mutex<Option<Instant>>,
     /// Since when the rooms are not checked, after a panic.
@@ -62,7 +73,7 @@ impl Hub {
             agenda: Arc::default(),
             metrics: metrics.clone(),
             logs: LogReader::new(stores.bus.clone(), metrics.clone()),
-            node_bytes: Arc::default(),
+            buffers: NodeBuffers::default(),
         };
         Arc::new(Self {
             bus: stores.bus.clone(),
@@ -228,8 +239,7 @@ impl Hub {
         if self.processes().is_listing_due(now, !self.rooms.lock().is_empty()) {
             tokio::spawn(self.clone().list_process());
         }
-        let bytes = self.room_context.node_bytes.load(Ordering::Relaxed);
-        self.metrics().buffered_bytes.set(bytes as i64);
+        self.metrics().buffered_bytes.set(self.room_context.buffers.bytes() as i64);
     }
 
     /// Lists this process as alive, so that its presence entries stay valid, and sees which others are.
@@ -255,16 +265,22 @@ impl Hub {
         if !names.is_merged() {
             return Source::Room(self.enter_room(&names[0]));
         }
-        let mut all_merged = self.merged.lock();
-        if let Some(merged) = all_merged.get(names).and_then(Weak::upgrade) {
-            return Source::Merged(merged);
+        let mut all = self.merged.lock();
+        if let Some(ordered) = all.ordered.get(names).and_then(Weak::upgrade) {
+            return Source::Merged(ordered);
         }
-        all_merged.retain(|_, merged| merged.strong_count() > 0);
-        let rooms = names.iter().map(|name| self.enter_room(name)).collect();
-        let merged =
-            MergedRooms::new(names.clone(), rooms, self.room_context.node_bytes.clone(), &self.streams.metrics);
-        all_merged.insert(names.clone(), Arc::downgrade(&merged));
-        Source::Merged(merged)
+        all.ordered.retain(|_, ordered| ordered.strong_count() > 0);
+        all.sets.retain(|_, merged| merged.strong_count() > 0);
+        let enter = |names: &Rooms| names.iter().map(|name| self.enter_room(name)).collect();
+        let set = names.sorted();
+        let merged = all.sets.get(&set).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let merged = MergedRooms::new(set.clone(), enter(&set), self.room_context.clone());
+            all.sets.insert(set, Arc::downgrade(&merged));
+            merged
+        });
+        let ordered = Arc::new(OrderedRooms::new(names.clone(), enter(names), merged));
+        all.ordered.insert(names.clone(), Arc::downgrade(&ordered));
+        Source::Merged(ordered)
     }
 
     /// Enters a room. If it is not in memory, creates it and listens to its announcements.
@@ -273,7 +289,7 @@ impl Hub {
         if let Some(room) = rooms.get(name) {
             return room.clone().enter();
         }
-        let room = Arc::new(Room::new(self.room_context.clone(), name.clone(), self.is_live()));
+        let room = Room::new(self.room_context.clone(), name.clone(), self.is_live());
         rooms.insert(name.clone(), room.clone());
         self.metrics().rooms.set(rooms.len() as i64);
         let guard = room.enter();

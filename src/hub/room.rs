@@ -2,8 +2,10 @@
 
 pub mod agenda;
 pub mod buffer;
+pub mod context;
 pub mod gap;
 pub mod log_tail;
+pub mod node_buffers;
 pub mod presence;
 pub mod processes;
 mod recent_ids;
@@ -23,32 +25,18 @@ use super::context::OUTAGE_GRACE;
 use super::log_reader::LogReader;
 use crate::bus::{Entry, Unavailable};
 use crate::chat::{Id, RoomName, Rooms};
-use crate::metrics::Metrics;
 use crate::sse::GapReason;
 use crate::supervise::{catch, supervise};
-use agenda::Agenda;
 use buffer::MAX_BUFFER_BYTES;
+use context::RoomContext;
 use log_tail::{AnnouncementOutcome, LogTail};
-use processes::Processes;
+use node_buffers::BufferOwner;
 use recent_ids::RecentIds;
 use resume_burst::ResumeBurst;
 use shared_presence::SharedPresence;
 
 /// The pause before a failed read of a room's log is repeated.
 const ROOM_READ_RETRY_PAUSE: Duration = Duration::from_millis(100);
-
-/// What the rooms of a node share.
-pub struct RoomContext {
-    /// Reads the rooms' logs.
-    pub logs: LogReader,
-    /// The processes that share the presence store.
-    pub processes: Arc<Processes>,
-    /// The rooms that the next tick looks at.
-    pub agenda: Arc<Agenda>,
-    pub metrics: Arc<Metrics>,
-    /// The bytes of all frame buffers of the node.
-    pub node_bytes: Arc<AtomicUsize>,
-}
 
 /// A room whose frames are shared by the subscribers of all workers.
 pub struct Room {
@@ -75,15 +63,15 @@ pub struct Room {
 
 impl Room {
     /// Creates a room whose log has not been read yet. `live` is the status of its subscribers until then.
-    pub fn new(context: Arc<RoomContext>, name: RoomName, live: bool) -> Self {
+    pub fn new(context: Arc<RoomContext>, name: RoomName, live: bool) -> Arc<Self> {
         let now = Instant::now();
         let (processes, agenda) = (context.processes.clone(), context.agenda.clone());
         let presence = SharedPresence::new(name.clone(), processes, agenda, context.metrics.clone());
         // Its log is not in sync yet.
         context.agenda.add(&name);
-        Self {
+        let room = Arc::new(Self {
             names: name.into(),
-            log: Mutex::new(LogTail::new(live, context.node_bytes.clone())),
+            log: Mutex::new(LogTail::new(live, context.buffers.counter())),
             changed: watch::Sender::new(()),
             subscriptions: AtomicU64::new(0),
             subscription: AtomicU64::new(0),
@@ -95,7 +83,10 @@ impl Room {
             guards: AtomicUsize::new(0),
             last_guard_dropped: Mutex::new(now),
             context,
-        }
+        });
+        let owner: Arc<dyn BufferOwner> = room.clone();
+        room.context.buffers.add(Arc::downgrade(&owner));
+        room
     }
 
     /// Returns the room's name.
@@ -120,6 +111,7 @@ impl Room {
 
     fn notify_changed(&self) {
         self.context.agenda.add(self.name());
+        self.context.buffers.reclaim();
         self.changed.send_replace(());
     }
 
@@ -328,7 +320,7 @@ impl Room {
 
     fn report_gap(&self, gap: Option<GapReason>) {
         if let Some(reason) = gap {
-            self.count_gap(reason);
+            self.context.count_gap(reason);
             tracing::warn!(room = %self.name(), reason = reason.as_str(), "the log was trimmed or lost while subscribers were connected; sending them a gap event");
         }
     }
@@ -338,17 +330,9 @@ impl Room {
         &self.presence
     }
 
-    // Metrics.
-
-    /// Counts a gap event.
-    pub fn count_gap(&self, reason: GapReason) {
-        self.context.metrics.gaps.with_label_values(&[reason.as_str()]).inc();
-    }
-
-    /// Counts a resuming subscriber, by where its cursor was found.
-    pub fn count_resume(&self, in_memory: bool) {
-        let source = if in_memory { "memory" } else { "log" };
-        self.context.metrics.resumes.with_label_values(&[source]).inc();
+    /// Returns what the room shares with the others of its node.
+    pub fn context(&self) -> &RoomContext {
+        &self.context
     }
 
     // Lifetime.
@@ -367,6 +351,16 @@ impl Room {
     /// Returns true if there has been no guard since `limit`.
     pub fn is_unused_since(&self, limit: Instant) -> bool {
         self.guards() == 0 && *self.last_guard_dropped.lock() <= limit
+    }
+}
+
+impl BufferOwner for Room {
+    fn last_read(&self) -> Instant {
+        self.log().buffer().last_read()
+    }
+
+    fn evict_while(&self, is_needed: &dyn Fn() -> bool) {
+        self.log().evict_while(|_| is_needed());
     }
 }
 

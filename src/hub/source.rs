@@ -2,6 +2,7 @@
 
 pub mod lookup;
 pub mod merged;
+pub mod ordered;
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::room::{Room, RoomGuard};
 use crate::chat::{Cursor, Rooms};
 use crate::sse;
 use lookup::{Lookup, NotBuffered};
-use merged::MergedRooms;
+use ordered::{Order, OrderedRooms};
 
 /// One room or merged rooms. Its rooms stay in memory for as long as it is held.
 #[derive(Clone)]
@@ -21,7 +22,7 @@ pub enum Source {
     /// The frames of one room.
     Room(RoomGuard),
     /// Frames made from those of several rooms.
-    Merged(Arc<MergedRooms>),
+    Merged(Arc<OrderedRooms>),
 }
 
 impl Source {
@@ -59,7 +60,7 @@ impl Source {
     pub fn changes(&self) -> watch::Receiver<()> {
         match self {
             Source::Room(room) => room.changes(),
-            Source::Merged(merged) => merged.changes(),
+            Source::Merged(merged) => merged.merged().changes(),
         }
     }
 
@@ -67,7 +68,7 @@ impl Source {
     pub fn with_buffer<T>(&self, function: impl FnOnce(&FrameBuffer) -> T) -> T {
         match self {
             Source::Room(room) => function(room.log().buffer()),
-            Source::Merged(merged) => function(merged.frames().buffer()),
+            Source::Merged(merged) => function(merged.merged().frames().buffer()),
         }
     }
 
@@ -75,7 +76,15 @@ impl Source {
     pub fn is_node_lag(&self, position: Position) -> bool {
         match self {
             Source::Room(room) => room.log().is_node_lag(position),
-            Source::Merged(merged) => merged.frames().is_node_lag(position),
+            Source::Merged(merged) => merged.merged().frames().is_node_lag(position),
+        }
+    }
+
+    /// Returns the order in which the frames' cursors have to be put, if that is not theirs.
+    pub fn order(&self) -> Option<&Order> {
+        match self {
+            Source::Room(_) => None,
+            Source::Merged(merged) => merged.order(),
         }
     }
 

@@ -165,7 +165,8 @@ impl Subscriber {
         self.flush().await?;
         loop {
             let turn = turns.acquire().await;
-            let batch = self.source.with_buffer(|buffer| Batch::next(buffer, self.position, self.live_from));
+            let (source, from) = (&self.source, self.position);
+            let batch = source.with_buffer(|buffer| Batch::next(buffer, from, self.live_from, source.order()));
             match batch {
                 None if self.was_live && is_too_slow(&self.source, self.position) => return Err(EndReason::Slow),
                 None => {
@@ -254,7 +255,7 @@ impl Subscriber {
         let (more, last) = (page.more, page.last);
         let continuation = continue_after(asked, page);
         if let Some(reason) = continuation.gap {
-            self.source.room(index).count_gap(reason);
+            self.source.room(index).context().count_gap(reason);
             let gap = sse::gap(&asked.to_string(), continuation.resumed(), reason, continuation.cursor);
             self.cursor.set(index, continuation.cursor);
             self.writer.write_frames(&[self.source.encode(index, gap, &self.cursor)])?;

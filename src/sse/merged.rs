@@ -1,7 +1,8 @@
 //! A frame of one room, encoded again for a stream of several rooms.
 
 use std::borrow::Cow;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;
@@ -34,6 +35,20 @@ pub fn for_merged_rooms(frame: &[u8], room: &RoomName, cursor: &Cursor) -> Bytes
     merged.into()
 }
 
+/// Replaces the id of a frame that has one with another cursor.
+pub fn with_cursor(frame: &[u8], cursor: &Cursor) -> Bytes {
+    let is_id = |line: &&[u8]| line.starts_with(b"id: ");
+    let mut replaced = Vec::with_capacity(frame.len() + 16);
+    for line in frame.split_inclusive(|byte| *byte == b'\n') {
+        match Some(line).filter(is_id) {
+            // Writing to a Vec cannot fail.
+            Some(_) => drop(writeln!(replaced, "id: {cursor}")),
+            None => replaced.extend_from_slice(line),
+        }
+    }
+    replaced.into()
+}
+
 /// Appends the member `room` to a JSON object. Of two members with this name, a parser keeps the last one.
 fn with_room<'a>(data: &'a str, room: &RoomName) -> Cow<'a, str> {
     let is_object = data.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(data).is_ok();
@@ -61,6 +76,21 @@ mod tests {
             let expected = with_room(&normalize_line_ends(&payload), &room).into_owned();
             prop_assert_eq!(parse(&frame), [Dispatched { event: "message".into(), data: expected, last_event_id: String::new() }]);
         }
+    }
+
+    #[test]
+    fn only_the_id_of_a_frame_is_replaced() {
+        let (before, after): (Cursor, Cursor) = (
+            [Id { ms: 3, n: 4 }, Id::ZERO].into_iter().collect(),
+            [Id::ZERO, Id { ms: 3, n: 4 }].into_iter().collect(),
+        );
+        let room = RoomName::parse("a").unwrap();
+        let id = Id { ms: 3, n: 4 };
+        for frame in [entry(id, "note", "id: 1-1\nid: 2-2"), gap("id: 1-1", Some(id), GapReason::Reset, id)] {
+            let encoded = |cursor| for_merged_rooms(&frame, &room, cursor);
+            assert_eq!(with_cursor(&encoded(&before), &after), encoded(&after));
+        }
+        assert_eq!(with_cursor(b"", &after), Bytes::new());
     }
 
     #[test]

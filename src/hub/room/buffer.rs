@@ -1,5 +1,6 @@
 //! A ring of encoded frames, shared by all subscribers of a source.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,9 +15,6 @@ use crate::sse;
 /// The most bytes of one buffer. It exceeds the lag that a subscriber may have, so that a live subscriber loses its
 /// position only if it is too slow.
 pub const MAX_BUFFER_BYTES: usize = 4 << 20;
-
-/// The most bytes of all buffers of the node together, not counting the newest frame of each.
-const MAX_NODE_BYTES: usize = 256 << 20;
 
 /// Estimated bytes that a frame takes in addition to its encoding.
 const FRAME_OVERHEAD_BYTES: usize = 128;
@@ -69,13 +67,16 @@ pub struct FrameBuffer {
     /// The status of the subscribers: whether this node receives announcements.
     pub live: bool,
     bytes: usize,
+    /// The bytes of all buffers of the node.
     node_bytes: Arc<AtomicUsize>,
+    last_read: Cell<Instant>,
 }
 
 impl FrameBuffer {
     /// Creates an empty buffer. `node_bytes` counts the bytes of all buffers of the node.
     pub fn new(live: bool, node_bytes: Arc<AtomicUsize>) -> Self {
-        Self { frames: VecDeque::new(), start: 0, burst_end: 0, live, bytes: 0, node_bytes }
+        let last_read = Cell::new(Instant::now());
+        Self { frames: VecDeque::new(), start: 0, burst_end: 0, live, bytes: 0, node_bytes, last_read }
     }
 
     /// Returns the position of the oldest frame.
@@ -86,6 +87,11 @@ impl FrameBuffer {
     /// Returns the position after the newest frame.
     pub fn end(&self) -> Position {
         self.start + self.frames.len() as Position
+    }
+
+    /// Returns when frames were last read.
+    pub fn last_read(&self) -> Instant {
+        self.last_read.get()
     }
 
     /// Returns the frame at a position.
@@ -101,6 +107,9 @@ impl FrameBuffer {
         max_bytes: usize,
     ) -> Option<impl Iterator<Item = (Position, &Frame)>> {
         let skip = position.checked_sub(self.start)? as usize;
+        if skip < self.frames.len() {
+            self.last_read.set(Instant::now());
+        }
         let mut left = Some(max_bytes);
         let frames = self.frames.iter().skip(skip).take_while(move |frame| {
             let fits = left.is_some();
@@ -127,7 +136,7 @@ impl FrameBuffer {
         self.burst_end = self.end();
     }
 
-    /// Appends a frame. The caller has to call [`evict`](Self::evict) until it returns `None`.
+    /// Appends a frame. The caller has to remove the oldest ones for as long as the buffer [is full](Self::is_full).
     pub fn push(&mut self, frame: Frame) {
         let size = frame.size();
         self.frames.push_back(frame);
@@ -135,10 +144,14 @@ impl FrameBuffer {
         self.node_bytes.fetch_add(size, Ordering::Relaxed);
     }
 
-    /// Removes the oldest frame if the buffers take too many bytes, and returns it with its position.
-    pub fn evict(&mut self) -> Option<(Position, Frame)> {
-        let is_full = self.bytes > MAX_BUFFER_BYTES || self.node_bytes.load(Ordering::Relaxed) > MAX_NODE_BYTES;
-        if self.frames.len() < 2 || !is_full {
+    /// Returns true if the buffer takes too many bytes.
+    pub fn is_full(&self) -> bool {
+        self.bytes > MAX_BUFFER_BYTES
+    }
+
+    /// Removes the oldest frame, unless it is the newest one as well, and returns it with its position.
+    pub fn pop_oldest(&mut self) -> Option<(Position, Frame)> {
+        if self.frames.len() < 2 {
             return None;
         }
         let frame = self.frames.pop_front()?;

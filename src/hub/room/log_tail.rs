@@ -356,7 +356,14 @@ impl LogTail {
 
     fn push(&mut self, frame: Frame) {
         self.buffer.push(frame);
-        while let Some((position, frame)) = self.buffer.evict() {
+        self.evict_while(FrameBuffer::is_full);
+    }
+
+    /// Removes the oldest frames, but not the newest one, for as long as the function returns true.
+    pub fn evict_while(&mut self, is_needed: impl Fn(&FrameBuffer) -> bool) {
+        while is_needed(&self.buffer)
+            && let Some((position, frame)) = self.buffer.pop_oldest()
+        {
             if position >= self.epoch_start {
                 self.replay_from = frame.cursor.map(|cursor| cursor.of(0)).or(self.replay_from);
             }

@@ -1,13 +1,13 @@
 //! Several rooms in one stream: their frames in the order in which they arrive at this node, each encoded once with the
-//! cursor of all rooms and shared by all subscribers of the same rooms.
+//! cursor of all rooms and shared by all subscribers of the same set of rooms.
 //!
 //! The rooms stay authoritative. The order of merging is this node's own, so a cursor is not looked up among the merged
 //! frames: a subscriber receives from each room's own frames what lies between its cursor and the point that merging
 //! has reached. If merging falls behind a room's buffer, its positions are invalidated and the subscribers look their
 //! cursor up again.
 
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
@@ -17,8 +17,9 @@ use super::lookup::{Lookup, Missed, NotBuffered};
 use crate::chat::{Cursor, Rooms};
 use crate::hub::room::RoomGuard;
 use crate::hub::room::buffer::{Frame, FrameBuffer, Position};
+use crate::hub::room::context::RoomContext;
 use crate::hub::room::log_tail::LogTail;
-use crate::metrics::Metrics;
+use crate::hub::room::node_buffers::BufferOwner;
 use crate::sse;
 use crate::supervise::supervise;
 
@@ -34,6 +35,7 @@ pub struct MergedRooms {
     rooms: Vec<RoomGuard>,
     frames: Mutex<MergedFrames>,
     changed: watch::Sender<()>,
+    context: Arc<RoomContext>,
     /// One task per room, which ends with this value.
     _tasks: JoinSet<()>,
 }
@@ -61,15 +63,15 @@ struct MergeProgress {
 type MissedFrames = (Vec<(usize, Frame)>, bool);
 
 impl MergedRooms {
-    /// Begins to merge the frames of some rooms. `node_bytes` counts the bytes of all buffers of the node.
-    pub fn new(names: Rooms, rooms: Vec<RoomGuard>, node_bytes: Arc<AtomicUsize>, metrics: &Arc<Metrics>) -> Arc<Self> {
+    /// Begins to merge the frames of some rooms.
+    pub fn new(names: Rooms, rooms: Vec<RoomGuard>, context: Arc<RoomContext>) -> Arc<Self> {
         let live = rooms.iter().all(|room| room.log().buffer().live);
         let frames = MergedFrames {
-            buffer: FrameBuffer::new(live, node_bytes),
+            buffer: FrameBuffer::new(live, context.buffers.counter()),
             cursor: Cursor::zero(rooms.len()),
             progress: vec![MergeProgress { next: None, live, in_sync: false, failing: false }; rooms.len()],
         };
-        Arc::new_cyclic(|merged: &Weak<Self>| {
+        let merged = Arc::new_cyclic(|merged: &Weak<Self>| {
             let merge = |(index, room): (usize, &RoomGuard)| {
                 let (changes, failing) = (room.changes(), merged.clone());
                 let merged = merged.clone();
@@ -80,21 +82,20 @@ impl MergedRooms {
                         merged.restart(index);
                     }
                 };
-                supervise(metrics.clone(), "merging", run, on_panic)
+                supervise(context.metrics.clone(), "merging", run, on_panic)
             };
             let tasks = rooms.iter().enumerate().map(merge).collect();
-            Self { names, rooms, frames: Mutex::new(frames), changed: watch::Sender::new(()), _tasks: tasks }
-        })
+            let (frames, changed) = (Mutex::new(frames), watch::Sender::new(()));
+            Self { names, rooms, frames, changed, context, _tasks: tasks }
+        });
+        let owner: Arc<dyn BufferOwner> = merged.clone();
+        merged.context.buffers.add(Arc::downgrade(&owner));
+        merged
     }
 
     /// Returns the names of the rooms, in the order of the ids in a cursor.
     pub fn names(&self) -> &Rooms {
         &self.names
-    }
-
-    /// Returns the rooms, in the same order.
-    pub fn rooms(&self) -> &[RoomGuard] {
-        &self.rooms
     }
 
     /// Returns a receiver that is notified when there may be new frames or a new status.
@@ -196,7 +197,18 @@ impl MergedRooms {
     }
 
     fn notify_changed(&self) {
+        self.context.buffers.reclaim();
         self.changed.send_replace(());
+    }
+}
+
+impl BufferOwner for MergedRooms {
+    fn last_read(&self) -> Instant {
+        self.frames().buffer.last_read()
+    }
+
+    fn evict_while(&self, is_needed: &dyn Fn() -> bool) {
+        self.frames().evict_while(|_| is_needed());
     }
 }
 
@@ -254,7 +266,11 @@ impl MergedFrames {
         let bytes = sse::for_merged_rooms(&frame.bytes, &names[index], &self.cursor);
         let cursor = frame.cursor.as_ref().map(|_| self.cursor.clone());
         self.buffer.push(Frame { bytes, cursor, ..frame.clone() });
-        while self.buffer.evict().is_some() {}
+        self.evict_while(FrameBuffer::is_full);
+    }
+
+    fn evict_while(&mut self, is_needed: impl Fn(&FrameBuffer) -> bool) {
+        while is_needed(&self.buffer) && self.buffer.pop_oldest().is_some() {}
     }
 }
 

@@ -151,7 +151,7 @@ async fn plan_room(room: &Room, start: &Start, index: usize) -> RoomStart {
     };
     if let Some(RequestedCursor::Id(id)) = requested {
         room.ready_for_lookup(*id).await;
-        room.count_resume(room.log().position_after(*id).is_some());
+        room.context().count_resume(room.log().position_after(*id).is_some());
         return RoomStart::at(*id);
     }
     loop {
@@ -170,7 +170,7 @@ async fn plan_room(room: &Room, start: &Start, index: usize) -> RoomStart {
 
 fn start_after_invalid(room: &Room, requested: &str) -> Option<RoomStart> {
     let last = room.log().last()?;
-    room.count_gap(GapReason::Invalid);
+    room.context().count_gap(GapReason::Invalid);
     let gap = sse::gap(requested, None, GapReason::Invalid, last);
     Some(RoomStart { opening: None, gap: Some(gap), ..RoomStart::at(last) })
 }

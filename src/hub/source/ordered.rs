@@ -1,0 +1,93 @@
+//! Merged rooms in the order of one URL. The frames are those of the set of rooms, whatever their order; only the ids in
+//! their cursors are put in order.
+
+use std::sync::Arc;
+
+use super::lookup::{Lookup, Missed, NotBuffered};
+use super::merged::MergedRooms;
+use crate::chat::{Cursor, Rooms};
+use crate::hub::room::RoomGuard;
+use crate::hub::room::buffer::Frame;
+use crate::sse;
+
+/// Merged rooms in the order of one URL.
+pub struct OrderedRooms {
+    names: Rooms,
+    rooms: Vec<RoomGuard>,
+    merged: Arc<MergedRooms>,
+    order: Order,
+}
+
+/// The order of the ids in a cursor, compared with that of the merged rooms.
+pub struct Order {
+    /// For each room its index among the merged rooms.
+    merged_indexes: Vec<usize>,
+}
+
+impl OrderedRooms {
+    /// Puts merged rooms in the order of these names. `rooms` are in this order already.
+    pub fn new(names: Rooms, rooms: Vec<RoomGuard>, merged: Arc<MergedRooms>) -> Self {
+        let index = |name| merged.names().iter().position(|other| other == name);
+        let order = Order { merged_indexes: names.iter().filter_map(index).collect() };
+        Self { names, rooms, merged, order }
+    }
+
+    /// Returns the names of the rooms, in the order of the ids in a cursor.
+    pub fn names(&self) -> &Rooms {
+        &self.names
+    }
+
+    /// Returns the rooms, in the same order.
+    pub fn rooms(&self) -> &[RoomGuard] {
+        &self.rooms
+    }
+
+    /// Returns the rooms as they are merged.
+    pub fn merged(&self) -> &Arc<MergedRooms> {
+        &self.merged
+    }
+
+    /// Returns the order of the ids in a cursor; `None` if it is that of the merged rooms.
+    pub fn order(&self) -> Option<&Order> {
+        Some(&self.order).filter(|_| self.names != *self.merged.names())
+    }
+
+    /// Looks up a cursor: what was missed in each room, up to the point that merging has reached.
+    ///
+    /// # Errors
+    /// If a room's frames do not reach back to the cursor.
+    pub fn look_up(&self, cursor: &Cursor) -> Result<Lookup, NotBuffered> {
+        let Some(order) = self.order() else {
+            return self.merged.look_up(cursor);
+        };
+        let room = |merged_index| order.merged_indexes.iter().position(|index| *index == merged_index).unwrap_or(0);
+        let mut cursor = cursor.clone();
+        let lookup = self.merged.look_up(&order.of_merged(&cursor));
+        let lookup = lookup.map_err(|NotBuffered(index)| NotBuffered(room(index)))?;
+        let reorder = |missed: Missed| {
+            cursor.set(room(missed.room), missed.id);
+            Missed { room: room(missed.room), bytes: sse::with_cursor(&missed.bytes, &cursor), ..missed }
+        };
+        Ok(Lookup { missed: lookup.missed.into_iter().map(reorder).collect(), ..lookup })
+    }
+}
+
+impl Order {
+    /// Puts the cursor of a frame in this order.
+    pub fn apply(&self, frame: &Frame) -> Frame {
+        let Some(merged) = &frame.cursor else {
+            return frame.clone();
+        };
+        let cursor: Cursor = self.merged_indexes.iter().map(|index| merged.of(*index)).collect();
+        Frame { bytes: sse::with_cursor(&frame.bytes, &cursor), cursor: Some(cursor), ..frame.clone() }
+    }
+
+    /// Returns a cursor in the order of the merged rooms.
+    fn of_merged(&self, cursor: &Cursor) -> Cursor {
+        let mut merged = Cursor::zero(self.merged_indexes.len());
+        for (index, merged_index) in self.merged_indexes.iter().enumerate() {
+            merged.set(*merged_index, cursor.of(index));
+        }
+        merged
+    }
+}
