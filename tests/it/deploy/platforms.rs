@@ -67,3 +67,34 @@ fn systemd_unit_is_valid() {
         Err(_) => eprintln!("systemd-analyze is not installed: the unit was not verified"),
     }
 }
+
+/// Returns the seconds that follow a word in a file.
+fn seconds_after(text: &str, word: &str) -> u64 {
+    let (_, rest) = text.split_once(word).unwrap_or_else(|| panic!("no {word}"));
+    rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("seconds")
+}
+
+/// A node that is killed while it drains cuts its streams all at once.
+#[test]
+fn nodes_have_time_to_drain_before_they_are_killed() {
+    let help = help();
+    let default = |option| {
+        let (_, rest) = help.split_once(&format!("[env: {option}=")).expect("an option");
+        seconds_after(rest, "[default: ")
+    };
+    let drain = default("DRAIN_GRACE") + default("DRAIN");
+    for (file, word) in [
+        ("deploy/tiny-chat.service", "TimeoutStopSec="),
+        ("docker-compose.yml", "stop_grace_period: "),
+        ("docker-compose.yml", "docker stop --time "),
+        ("scripts/compose-test", "docker stop --time "),
+        ("docs/operations.md", "terminationGracePeriodSeconds: "),
+    ] {
+        let limit = seconds_after(&text(file), word);
+        assert!(limit > drain, "{word} of {file} is {limit} s, a drain takes {drain} s");
+    }
+    let kubernetes = text("docs/operations.md");
+    let (_, row) = kubernetes.split_once("| a Kubernetes service | `").expect("a row");
+    let limit = seconds_after(&kubernetes, "terminationGracePeriodSeconds: ");
+    assert!(limit > seconds_after(row, "") + default("DRAIN"), "{limit} s are too short");
+}
