@@ -55,9 +55,18 @@ struct History {
     subscription: u64,
     subscriptions: u64,
     announcements: VecDeque<usize>,
+    comparison: Option<Comparison>,
     read: Option<Read>,
     subscribers: Vec<Subscriber>,
     verdicts: Verdicts,
+}
+
+/// What was read to compare announced entries with, and has not arrived yet.
+struct Comparison {
+    after: Id,
+    page: LogPage,
+    log: Log,
+    subscription: u64,
 }
 
 /// A page that was read and has not arrived yet.
@@ -108,6 +117,7 @@ impl History {
             subscription: 0,
             subscriptions: 0,
             announcements: VecDeque::new(),
+            comparison: None,
             read: None,
             subscribers: Vec::new(),
             verdicts: Verdicts::default(),
@@ -168,7 +178,26 @@ impl History {
 
     /// Begins to read the log. A read that has not finished has failed.
     fn begin_read(&mut self) {
-        self.read_page(self.subscription);
+        (self.comparison, self.read) = (None, None);
+        let subscription = self.subscription;
+        match self.tail.unverified() {
+            Some(after) => {
+                let page = self.store.read(Some(after), 2 * PAGE_ENTRIES);
+                self.comparison = Some(Comparison { after, page, log: self.store.log.clone(), subscription });
+            }
+            None => self.read_page(subscription),
+        }
+    }
+
+    fn finish_comparison(&mut self) {
+        let Some(Comparison { after, page, log, subscription }) = self.comparison.take() else {
+            return;
+        };
+        let last = self.tail.last();
+        if self.tail.compare(after, &page).is_some() {
+            self.judge_gap(last.unwrap_or(Id::ZERO), &log);
+        }
+        self.read_page(subscription);
     }
 
     fn read_page(&mut self, subscription: u64) {
@@ -178,6 +207,9 @@ impl History {
     }
 
     fn finish_read(&mut self) {
+        if self.comparison.is_some() {
+            return self.finish_comparison();
+        }
         let Some(Read { asked, page, log, subscription }) = self.read.take() else {
             return;
         };
@@ -316,9 +348,11 @@ impl History {
         self.disconnect();
         self.connect();
         let mut reads = 0;
-        while self.read.is_some() || !self.tail.is_in_sync() {
+        while !self.tail.is_in_sync() || reads == 0 {
             self.begin_read();
-            self.finish_read();
+            while self.comparison.is_some() || self.read.is_some() {
+                self.finish_read();
+            }
             reads += 1;
             assert!(reads < 1000, "the log is read again and again");
         }

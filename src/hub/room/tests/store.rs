@@ -149,8 +149,11 @@ impl Store {
     }
 
     /// Returns true if a log shows that nothing is missing after an id: no message after it was trimmed, and it is in
-    /// the log, or the message after it is.
+    /// the log, or the message after it is. An id that was given out twice shows nothing.
     pub fn is_continuous(&self, log: &Log, id: Id) -> bool {
+        if self.messages.iter().filter(|message| message.id == id).count() > 1 {
+            return false;
+        }
         let place = log.all.iter().position(|number| self.messages[*number].id == id);
         let following = match place {
             Some(place) => &log.all[place + 1..],
