@@ -66,8 +66,16 @@ pub async fn verify(connection: &mut MultiplexedConnection) -> Result<Duration, 
     let replies: Vec<RedisResult<Value>> = commands.query_async(connection).await?;
     let mut replies = replies.into_iter();
     judge_hello(replies.next().as_ref())?;
-    replies.next().transpose()?;
-    Ok(started.elapsed())
+    match replies.next().transpose() {
+        Err(error) if !refuses_writes_only(&error) => Err(error.into()),
+        _ => Ok(started.elapsed()),
+    }
+}
+
+/// Returns true if Redis replies to PING as to a write, because it cannot write to its disk. Logs can be read, and
+/// announcements arrive.
+fn refuses_writes_only(error: &RedisError) -> bool {
+    error.code() == Some("MISCONF")
 }
 
 /// Returns the command that [`is_master`] judges.
@@ -147,6 +155,7 @@ impl Missing {
             }
             // The script was not loaded, which is said already.
             ErrorKind::Server(ServerErrorKind::NoScript) => Ok(()),
+            _ if refuses_writes_only(&error) => Ok(()),
             ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::CrossSlot) => Err(several_masters()),
             _ => Err(error.into()),
         }
