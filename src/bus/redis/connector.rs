@@ -175,7 +175,7 @@ fn client(url: &str, ca: Option<Vec<u8>>) -> Result<Client, String> {
 
 /// Returns the library's own words for an invalid URL, which quote nothing of it.
 fn reason(error: &redis::RedisError) -> String {
-    error.to_string().split(" - ").next().unwrap_or_default().to_lowercase()
+    error.to_string().split(" - ").next().unwrap_or_default().to_owned()
 }
 
 /// Returns the timeouts and the pipeline depth of every connection.
