@@ -25,6 +25,7 @@ pub const TASKS: &[&str] = &[
     "limits",
     "merging",
     "presence",
+    "pushes",
     "request",
     "room",
     "stream",

@@ -91,7 +91,7 @@ impl Bus for Memory {
         let id = entry.id;
         // Announced under the lock, so that announcements keep the order of the log.
         if let Some(listener) = self.listener() {
-            let announced = catch_now(&self.metrics, "announcements", || listener.on_entry(room.as_str(), entry));
+            let announced = catch_now(&self.metrics, "pushes", || listener.on_entry(room.as_str(), entry));
             if announced.is_none() {
                 listener.on_subscribed(room.as_str());
             }

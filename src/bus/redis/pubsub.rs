@@ -165,7 +165,7 @@ impl Shared {
         let (shared, broken, pushed) = (self.clone(), broken.clone(), echo.clone());
         let on_push = move |push: PushInfo| {
             let is_lost = push.kind == PushKind::Disconnection;
-            let handled = catch_now(&shared.metrics, "announcements", || shared.on_push(generation, &pushed, push));
+            let handled = catch_now(&shared.metrics, "pushes", || shared.on_push(generation, &pushed, push));
             // After a panic, too, the logs have to be read again.
             if is_lost || handled.is_none() {
                 broken.notify_one();

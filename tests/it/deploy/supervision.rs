@@ -73,13 +73,35 @@ async fn panic_of_the_redis_subscriber_is_a_lost_redis() {
     let faulty = Faulty::start("announcements").await;
     let mut stream = Stream::live(&faulty.node, "lobby").await;
     faulty.begin();
-    let mut missed = faulty.node.fill("lobby", 2).await;
     assert_eq!(ids_before_status(&mut stream).await, (vec![], false));
+    let mut missed = faulty.node.fill("lobby", 2).await;
     faulty.panicked(3).await;
     missed.extend(faulty.node.fill("lobby", 2).await);
     faulty.end();
     assert_eq!(ids_before_status(&mut stream).await, (missed, true));
     faulty.works(&mut stream).await;
+}
+
+/// The callback for announcements runs on a task of the Redis library, or within the request that posts.
+#[tokio::test]
+async fn panic_in_the_callback_for_announcements_loses_nothing() {
+    let faulty = Faulty::start("pushes").await;
+    let mut stream = Stream::live(&faulty.node, "lobby").await;
+    faulty.begin();
+    let mut missed = faulty.node.fill("lobby", 2).await;
+    assert_eq!(ids_before_status(&mut stream).await, (vec![], false));
+    faulty.panicked(3).await;
+    missed.extend(faulty.node.fill("lobby", 1).await);
+    faulty.end();
+    assert_eq!(ids_before_status(&mut stream).await, (missed, true));
+    faulty.works(&mut stream).await;
+
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let fault = format!("pushes:{}", file.path().display());
+    let node = Node::start(&[("TINY_CHAT_PANIC", &fault)]).await;
+    let mut stream = Stream::live(&node, "lobby").await;
+    let ids = node.fill("lobby", 3).await;
+    assert_eq!(stream.next_ids(3).await, ids);
 }
 
 #[tokio::test]
