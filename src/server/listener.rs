@@ -34,16 +34,18 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn close(listener: &TcpListener, stop_accepting: impl Future<Output = ()>) {
     // The kernel resets what is in the backlog of a socket that is closed, perhaps with a post that no proxy repeats. So
     // new handshakes are held back first: a client repeats its SYN after a second, and is refused then.
-    if let Err(error) = SockRef::from(listener).attach_filter(&without_syn()) {
-        tracing::debug!(%error, "cannot hold back new connections while the listening socket is closed");
-    }
+    let filtered = SockRef::from(listener).attach_filter(&without_syn());
     let deadline = Instant::now() + BACKLOG_TIMEOUT;
     sleep(SETTLING_TIME).await;
     while has_backlog(listener) && Instant::now() < deadline {
         sleep(Duration::from_millis(1)).await;
     }
     stop_accepting.await;
-    sleep(SETTLING_TIME).await;
+    match filtered {
+        Ok(()) => sleep(SETTLING_TIME).await,
+        // Without a filter, more connections would come in that time.
+        Err(error) => tracing::debug!(%error, "cannot hold back new connections while the listening socket is closed"),
+    }
     // On Linux this ends listening, whereas dropping one of several duplicates would not.
     if let Err(error) = SockRef::from(listener).shutdown(Shutdown::Read) {
         tracing::warn!(%error, "cannot close the listening socket");
