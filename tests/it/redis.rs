@@ -1,5 +1,6 @@
 //! What a node writes to Redis, what it reads from it, and Redis outages.
 
+mod databases;
 mod diagnosis;
 mod entries;
 mod foreign_publishes;
