@@ -11,12 +11,16 @@ use std::{
 
 use reqwest::Client;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     presence::{subscribe_as, wait_for_presence},
-    support::{BINARY, DEADLINE, LoadBalancer, Node, Redis, Stream, Subscribers, eventually, free_port, key, within},
+    support::{
+        BINARY, DEADLINE, LoadBalancer, Node, Redis, Stream, Subscribers, eventually, free_port, key, repository::text,
+        within,
+    },
 };
 
 /// Returns the number of subscribers: 3000, or fewer if the limit of open files is low. Each takes three sockets here.
@@ -80,9 +84,13 @@ impl NextVersion {
         let directory = TempDir::new().expect("a directory");
         let program = directory.path().join("tiny-chat");
         let mut bytes = fs::read(BINARY).expect("the program");
-        let (now, then) = (b"--accent: light-dark(#0d6e5f", b"--accent: light-dark(#0d6e5e");
-        let at = bytes.windows(now.len()).position(|part| part == now).expect("the style sheet in the binary");
-        bytes[at..at + then.len()].copy_from_slice(then);
+        let mut replace = |now: &[u8], then: &[u8]| {
+            let at = bytes.windows(now.len()).position(|part| part == now).expect("the style sheet in the binary");
+            bytes[at..at + then.len()].copy_from_slice(then);
+        };
+        replace(b"--accent: light-dark(#0d6e5f", b"--accent: light-dark(#0d6e5e");
+        let hash = Sha256::digest(text("assets/page.css"));
+        replace(&hash, &Sha256::digest("another style sheet"));
         fs::write(&program, bytes).expect("a program");
         fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("a program that runs");
         NextVersion { program, _directory: directory }

@@ -83,10 +83,9 @@ impl World {
         let source = include_str!("../../../src/bus/redis/publish.lua");
         let with_clock = source.replace("redis.call('TIME')", "{ 0, ARGV[6] * 1000 }");
         assert_ne!(source, with_clock, "the clock is injected");
-        let client = redis::Client::open(redis.url()).expect("a URL");
         Arc::new(World {
             nodes: [Node::on(redis, &environment).await, Node::on(redis, &environment).await],
-            redis: client.get_multiplexed_async_connection().await.expect("a connection"),
+            redis: redis.connect().await.expect("a connection"),
             publish: Script::new(&with_clock),
         })
     }

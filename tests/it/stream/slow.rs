@@ -108,9 +108,9 @@ async fn subscriber_taking_no_byte_for_30_seconds_is_ended() {
     let mut quick = Stream::live(&node, "lobby").await;
     let _stalled = Stalled::in_room(&node, "lobby").await;
     wait_for_open_streams(&node, 2).await;
+    let stalled = Instant::now();
     flood(&node, &mut quick, 200).await;
     let mut quick = quick.with_presence();
-    let stalled = Instant::now();
     let ended = async {
         while node.metric("tiny_chat_streams_open").await != Some(1.0) {
             quick.next().await;

@@ -29,12 +29,13 @@ impl Answer {
         Answer { status, headers, body }
     }
 
-    /// Reads a response whose body has a `Content-Length` from a bare socket, and not one byte further.
+    /// Reads a response from a bare socket, and not one byte further.
     pub async fn read_from(socket: &mut TcpStream) -> Answer {
         let Head { status, headers } = Head::read(socket).await;
-        let length = join(&headers, "content-length").parse().expect("a length");
-        let mut body = vec![0; length];
-        socket.read_exact(&mut body).await.expect("the body comes whole");
+        let body = match join(&headers, "content-length").parse() {
+            Ok(length) => read_exactly(socket, length).await,
+            Err(_) => read_chunks(socket).await,
+        };
         Answer { status, headers, body }
     }
 
@@ -99,6 +100,29 @@ impl Answer {
         let answer = self.expect(status);
         assert_eq!(answer.media_type(), "text/html");
         answer.text().to_owned()
+    }
+}
+
+async fn read_exactly(socket: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    socket.read_exact(&mut bytes).await.expect("the body comes whole");
+    bytes
+}
+
+/// Reads a body in chunks (RFC 9112 § 7.1).
+async fn read_chunks(socket: &mut TcpStream) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.push(socket.read_u8().await.expect("the body comes whole"));
+        }
+        let length = std::str::from_utf8(&line).ok().and_then(|line| usize::from_str_radix(line.trim_end(), 16).ok());
+        let length = length.expect("the length of a chunk");
+        body.extend(read_exactly(socket, length + 2).await.drain(..length));
+        if length == 0 {
+            return body;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use nix::sys::signal::Signal;
-use redis::{AsyncConnectionConfig, FromRedisValue, ToRedisArgs};
+use redis::{AsyncConnectionConfig, FromRedisValue, ToRedisArgs, aio::MultiplexedConnection};
 use tempfile::TempDir;
 
 use super::{DEADLINE, eventually, free_port, process::Process};
@@ -115,13 +115,17 @@ impl Redis {
     }
 
     async fn try_cmd<T: FromRedisValue>(&self, words: &[impl ToRedisArgs]) -> redis::RedisResult<T> {
+        let mut command = redis::Cmd::new();
+        command.arg(words).query_async(&mut self.connect().await?).await
+    }
+
+    /// Connects as another program would.
+    pub async fn connect(&self) -> redis::RedisResult<MultiplexedConnection> {
         let client = redis::Client::open(self.url())?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(DEADLINE))
             .set_response_timeout(Some(DEADLINE));
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let mut command = redis::Cmd::new();
-        command.arg(words).query_async(&mut connection).await
+        client.get_multiplexed_async_connection_with_config(&config).await
     }
 
     /// Waits for an answer of the process that was started. Returns false if that process ended instead.
