@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, PushInfo, PushKind, RedisResult, ScriptInvocation};
@@ -131,6 +132,8 @@ async fn keep_open(connector: &Connector, sender: &watch::Sender<Option<Multiple
     while !sender.is_closed() {
         let broken = Arc::new(Notify::new());
         let mut connection = connector.connect(&mut backoff, None, notify_when_broken(&broken)).await;
+        // What calls have noted since then concerns the connection before.
+        let _ = unfit.notified().now_or_never();
         sender.send_replace(Some(connection.clone()));
         tokio::select! {
             () = unfit.notified() => {}

@@ -116,8 +116,13 @@ impl managed::Manager for ReadConnections {
         let on_push = move |push: PushInfo| {
             ended.fetch_or(push.kind == PushKind::Disconnection, Ordering::Relaxed);
         };
-        let connection = self.connector.attempt(None, on_push).await?;
-        Ok(PooledConnection { connection, epoch, closed })
+        match self.connector.attempt(None, on_push).await {
+            Ok(connection) => Ok(PooledConnection { connection, epoch, closed }),
+            Err(failure) => {
+                self.connector.failed(failure.clone()).await;
+                Err(failure)
+            }
+        }
     }
 
     async fn recycle(&self, pooled: &mut PooledConnection, _: &Metrics) -> RecycleResult<Failure> {
