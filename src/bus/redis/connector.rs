@@ -4,8 +4,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use deadpool_redis::Manager;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, PushInfo, TlsCertificates};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, PushInfo, RedisResult,
+    TlsCertificates,
+};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::sync::Notify;
@@ -128,8 +132,28 @@ impl Connector {
             on_push(push);
             Ok::<_, std::convert::Infallible>(())
         });
+        self.check(self.client.get_multiplexed_async_connection_with_config(&config), channel).await
+    }
+
+    /// Returns what establishes connections for a pool, which [`check`](Self::check) has to check.
+    ///
+    /// # Errors
+    /// If the client library cannot use the URL.
+    pub fn manager(&self) -> RedisResult<Manager> {
+        Manager::new_with_config(self.client.get_connection_info().clone(), config())
+    }
+
+    /// Waits for a connection and checks it. Subscribes to `channel` if there is one.
+    ///
+    /// # Errors
+    /// As [`attempt`](Self::attempt).
+    pub async fn check(
+        &self,
+        connecting: impl Future<Output = RedisResult<MultiplexedConnection>>,
+        channel: Option<&str>,
+    ) -> Result<MultiplexedConnection, Failure> {
         let attempt = async {
-            let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            let mut connection = connecting.await?;
             self.check.run(&mut connection).await?;
             if let Some(channel) = channel {
                 connection.subscribe(channel).await?;

@@ -1,13 +1,12 @@
 //! The connections over which logs are read: a pool, since a large response must not delay a publish.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool::Runtime;
-use deadpool::managed::{self, Metrics, Pool, PoolError, RecycleError, RecycleResult, Timeouts};
+use deadpool::managed::{self, Manager, Pool, PoolError, RecycleError, RecycleResult};
+use deadpool_redis::{Metrics, Runtime, Timeouts};
 use redis::aio::MultiplexedConnection;
-use redis::{FromRedisValue, PushInfo, PushKind, ScriptInvocation};
+use redis::{FromRedisValue, ScriptInvocation};
 use tokio::time::timeout;
 
 use super::check;
@@ -35,7 +34,8 @@ impl ReadPool {
     pub fn new(connector: Arc<Connector>) -> Result<Self, String> {
         // An attempt limits itself.
         let timeouts = Timeouts { wait: Some(CONNECTION_WAIT), create: None, recycle: None };
-        let pool = Pool::builder(ReadConnections { connector })
+        let manager = connector.manager().map_err(|error| error.to_string())?;
+        let pool = Pool::builder(ReadConnections { connector, manager })
             .max_size(READ_CONNECTIONS)
             .timeouts(timeouts)
             .runtime(Runtime::Tokio1)
@@ -95,29 +95,25 @@ impl ReadPool {
 }
 
 /// A connection of the pool.
-pub struct PooledConnection {
+struct PooledConnection {
     connection: MultiplexedConnection,
     epoch: u64,
-    closed: Arc<AtomicBool>,
 }
 
-/// Establishes the connections of the pool.
+/// Establishes the connections of the pool, and checks them.
 struct ReadConnections {
     connector: Arc<Connector>,
+    manager: deadpool_redis::Manager,
 }
 
-impl managed::Manager for ReadConnections {
+impl Manager for ReadConnections {
     type Type = PooledConnection;
     type Error = Failure;
 
     async fn create(&self) -> Result<PooledConnection, Failure> {
-        let (epoch, closed) = (self.connector.epoch(), Arc::new(AtomicBool::new(false)));
-        let ended = closed.clone();
-        let on_push = move |push: PushInfo| {
-            ended.fetch_or(push.kind == PushKind::Disconnection, Ordering::Relaxed);
-        };
-        match self.connector.attempt(None, on_push).await {
-            Ok(connection) => Ok(PooledConnection { connection, epoch, closed }),
+        let epoch = self.connector.epoch();
+        match self.connector.check(self.manager.create(), None).await {
+            Ok(connection) => Ok(PooledConnection { connection, epoch }),
             Err(failure) => {
                 self.connector.failed(failure.clone()).await;
                 Err(failure)
@@ -125,9 +121,10 @@ impl managed::Manager for ReadConnections {
         }
     }
 
+    /// Costs no round trip: a read that finds its connection closed is repeated on a new one.
     async fn recycle(&self, pooled: &mut PooledConnection, _: &Metrics) -> RecycleResult<Failure> {
-        if pooled.closed.load(Ordering::Relaxed) || pooled.epoch != self.connector.epoch() {
-            return Err(RecycleError::message("the connection is closed or from before an outage"));
+        if pooled.epoch != self.connector.epoch() {
+            return Err(RecycleError::message("the connection is from before an outage"));
         }
         Ok(())
     }
