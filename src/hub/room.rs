@@ -208,10 +208,14 @@ impl Room {
         self.in_sync_since(reads_started).await;
     }
 
-    /// Reads the log if cursors were looked up in memory alone, or entries were only announced, and the check of the
-    /// frames is due.
+    /// Reads the log if cursors were looked up in memory alone, and compares it with what was announced, where that is
+    /// due.
     fn check_frames_if_due(self: &Arc<Self>, now: Instant) {
-        if self.log().take_due_comparison(now) | self.resume_burst.lock().take_due_check(now) {
+        if self.log().take_due_comparison(now) {
+            let room = self.clone();
+            tokio::spawn(async move { catch(&room.context.metrics, "room", room.compare_announced()).await });
+        }
+        if self.resume_burst.lock().take_due_check(now) {
             let room = self.clone();
             tokio::spawn(async move {
                 if catch(&room.context.metrics, "room", room.read_log(room.reads_started())).await != Some(Ok(())) {
@@ -291,6 +295,7 @@ impl Room {
         let page = self.logs().announced_entries(self.name(), after).await?;
         let gap = self.log().compare(after, &page);
         self.report_gap(gap);
+        self.notify_changed();
         Ok(())
     }
 
