@@ -107,8 +107,8 @@ async fn stop_signal(log: LogQueue, mut terminate: Signal, mut interrupt: Signal
 fn start_log(config: &Config) -> io::Result<(LogQueue, Arc<Metrics>)> {
     let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
     let queue = LogQueue::start(io::stdout(), metrics.log_lines_dropped.clone())?;
-    // At info, actix_server repeats our own start-up lines. actix's dispatcher reports every socket that a stream takes
-    // over as an error.
+    // At info, actix_server repeats our own start-up lines. actix's dispatcher reports every request that it cannot
+    // parse as an error.
     let filter = EnvFilter::new(format!("actix_server=warn,{ACTIX_DISPATCHER_TARGET}=off,{}", config.log));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -200,6 +200,22 @@ impl ConnectionIo {
         }
     }
 
+    /// Notes whether the socket takes no more of an answer. While it does not, the connection may have to make way: a
+    /// client that never reads must not keep the place.
+    fn note_blocked(&mut self, is_blocked: bool) {
+        self.is_blocked = is_blocked;
+        if let Some((_, permit)) = &*self.shared.socket.borrow() {
+            if is_blocked {
+                permit.end_answer();
+            } else if !permit.begin_answer() {
+                return; // revoked, which the next read notices
+            }
+        }
+        if !is_blocked && matches!(self.expected, Expected::Nothing) {
+            self.deadline.set(IDLE_TIMEOUT);
+        }
+    }
+
     /// Is ready when the connection has to end, or was refused: its deadline was reached, or another connection needs
     /// the place.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -324,13 +340,12 @@ impl AsyncWrite for ConnectionIo {
             Some((socket, _)) => Pin::new(socket).poll_write(cx, bytes),
             None => Poll::Ready(Ok(bytes.len())), // what actix still has to say after the socket was taken
         };
-        let was_blocked = std::mem::replace(&mut this.is_blocked, written.is_pending());
+        if this.is_blocked || written.is_pending() {
+            this.note_blocked(written.is_pending());
+        }
         if written.is_pending() {
             ready!(this.poll_end(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        if was_blocked && matches!(this.expected, Expected::Nothing) {
-            this.deadline.set(IDLE_TIMEOUT);
         }
         written
     }

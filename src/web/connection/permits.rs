@@ -15,8 +15,8 @@ const MAX_REVOKED_AT_ONCE: usize = 16;
 
 /// Counts the open connections of a node, streams included.
 ///
-/// If there are too many, a new one takes the place of the oldest that waits for a request or for the rest of one. If
-/// all are streams or are being answered, the new one is refused.
+/// If there are too many, a new one takes the place of the oldest that waits for its client. If all are streams or are
+/// being answered, the new one is refused.
 pub(crate) struct ConnectionLimiter {
     max: usize,
     max_per_peer: usize,
@@ -54,7 +54,7 @@ struct Lease {
     waker: AtomicWaker,
 }
 
-/// A lease of a connection that waits for a request, or for the rest of one.
+/// A lease of a connection that waits for its client: for a request, the rest of one, or room for an answer.
 const WAITING: u8 = 0;
 /// A lease of a connection with a request that is being answered.
 const BUSY: u8 = 1;
@@ -132,12 +132,12 @@ impl Open {
 }
 
 impl ConnectionPermit {
-    /// Notes that a whole request has arrived. Returns false if the permit was revoked.
+    /// Notes that a request is being answered. Returns false if the permit was revoked.
     pub(crate) fn begin_answer(&self) -> bool {
         self.lease.as_ref().is_none_or(|lease| lease.change(WAITING, BUSY))
     }
 
-    /// Notes that the answer has been written.
+    /// Notes that the answer was written, or that the client does not read it.
     pub(crate) fn end_answer(&self) {
         if let Some(lease) = &self.lease {
             lease.change(BUSY, WAITING);

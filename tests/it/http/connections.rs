@@ -103,6 +103,26 @@ async fn an_address_has_its_streams_and_100_connections() {
     );
 }
 
+/// Clients that do not read their answers keep no place, either.
+#[tokio::test]
+async fn unread_answers_make_way() {
+    let node = Node::start(&[("MAX_STREAMS_PER_ADDRESS", "1"), ("RATE_LIMIT", "0")]).await;
+    let text = "<".repeat(4000); // 16 KB when it is escaped
+    for _ in 0..25 {
+        node.post("lobby", "mason", &text).await;
+    }
+    let mut unread = join_all((0..101).map(|_| connect(&node))).await;
+    for socket in &mut unread {
+        send(socket, "GET /history/lobby?limit=200 HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    }
+    for socket in &mut unread {
+        assert_eq!(Head::read(socket).await.status, 200);
+    }
+    let mut socket = connect(&node).await;
+    send(&mut socket, HEALTH).await;
+    assert_eq!(Answer::read_from(&mut socket).await.text(), "ok\n");
+}
+
 #[tokio::test]
 async fn trusted_proxies_have_any_number_of_connections() {
     for option in [("TRUSTED_PROXIES", "127.0.0.0/8"), ("MAX_STREAMS_PER_ADDRESS", "0")] {
