@@ -24,12 +24,13 @@ use super::batch::{Batch, DeliveryStats};
 use super::context::{OUTAGE_GRACE, StreamContext, StreamGauge};
 use super::read_budget::{MAX_PAGE_BYTES, PagePermit};
 use super::retry;
+use super::room::Room;
 use super::room::buffer::{Frame, Position};
 use super::room::gap::continue_after;
 use super::room::shared_presence::PresenceGuard;
 use super::source::Source;
 use super::source::lookup::{Lookup, NotBuffered};
-use crate::bus::{Entry, LogPage, PageLimit};
+use crate::bus::{Entry, LogPage, PageLimit, Unavailable};
 use crate::chat::{Cursor, Id};
 use crate::sse;
 use end_reason::EndReason;
@@ -68,7 +69,7 @@ pub struct Subscriber {
     was_live: bool,
     /// The bytes of the next page that is read for the subscriber.
     page_bytes: usize,
-    /// Lets one subscriber of the worker at a time write what it has missed.
+    /// Lets a few subscribers of the worker at a time write what they have missed.
     turns: Rc<Semaphore>,
     _gauge: StreamGauge,
     _permit: Box<dyn Send>,
@@ -283,7 +284,7 @@ impl Subscriber {
         let mut failing_since = None;
         loop {
             self.flush().await?;
-            let permit = self.writer.wait(room.logs().subscriber_permit()).await?;
+            let permit = self.page_permit(&room).await?;
             if !self.writer.is_flushed() {
                 continue;
             }
@@ -296,6 +297,18 @@ impl Subscriber {
                 self.writer.report_outage()?;
             }
             self.writer.wait(sleep(SUBSCRIBER_READ_RETRY_PAUSE)).await?;
+        }
+    }
+
+    /// Waits for the subscriber's turn. If the room is lost meanwhile, sends the status.
+    async fn page_permit(&mut self, room: &Room) -> Result<Result<PagePermit, Unavailable>, EndReason> {
+        let mut permit = pin!(room.logs().subscriber_permit());
+        loop {
+            match self.writer.wait(timeout(OUTAGE_GRACE, &mut permit)).await? {
+                Ok(permit) => return Ok(permit),
+                Err(_) if self.source.with_buffer(|buffer| buffer.live) => {}
+                Err(_) => self.writer.report_outage()?,
+            }
         }
     }
 

@@ -23,10 +23,13 @@ use crate::chat::Rooms;
 use crate::metrics::Metrics;
 use crate::supervise::{catch, supervise};
 
+/// Subscribers of one thread that may be writing what they have missed. Each writes what its socket takes at once.
+const CATCH_UP_TURNS: usize = 4;
+
 /// The subscribers of one thread. It never leaves that thread.
 pub struct Worker {
     hub: Arc<Hub>,
-    /// Lets one subscriber at a time write what it has missed, so that they do not delay live messages and requests.
+    /// Lets a few subscribers at a time write what they have missed, so that they do not delay live messages and requests.
     turns: Rc<Semaphore>,
     fanouts: RefCell<HashMap<Rooms, Rc<JoinQueue>>>,
 }
@@ -36,7 +39,7 @@ impl Worker {
     pub fn new(hub: Arc<Hub>) -> Rc<Self> {
         let mut handoffs = hub.placement().add_worker();
         hub.prepare_thread();
-        let worker = Rc::new(Self { hub, turns: Rc::new(Semaphore::new(1)), fanouts: RefCell::default() });
+        let worker = Rc::new(Self { hub, turns: Rc::new(Semaphore::new(CATCH_UP_TURNS)), fanouts: RefCell::default() });
         let receiver = worker.clone();
         let receive = async move || {
             while let Some(handoff) = handoffs.recv().await {
