@@ -60,13 +60,29 @@ impl Drain {
         }
     }
 
-    /// Draws whether one subscriber leaves in this step. The odds grow such that every moment of the window is equally
-    /// likely.
-    pub fn draw(&self) -> bool {
-        let end = *self.end.borrow();
-        end.is_some_and(|end| {
-            let left = end.saturating_duration_since(Instant::now());
-            rand::random::<f64>() * left.as_secs_f64() <= DRAIN_STEP.as_secs_f64()
+    /// Returns the odds of leaving now for a subscriber that could leave at `since`, too. They grow such that every moment
+    /// of the window is equally likely, also if steps come late.
+    pub fn odds(&self, since: Instant) -> f64 {
+        let (end, now) = (*self.end.borrow(), Instant::now());
+        end.map_or(0.0, |end| {
+            let left = end.saturating_duration_since(since);
+            if now >= end { 1.0 } else { (now - since).as_secs_f64() / left.as_secs_f64() }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_step_makes_up_for_the_time_it_lost() {
+        let drain = Drain::default();
+        assert_eq!(drain.odds(Instant::now()), 0.0);
+        drain.start(Duration::from_secs(30));
+        let odds = drain.odds(Instant::now() - Duration::from_secs(10));
+        assert!((0.24..0.26).contains(&odds), "{odds} after a quarter of 40 s");
+        drain.start(Duration::ZERO);
+        assert_eq!(drain.odds(Instant::now()), 1.0);
     }
 }

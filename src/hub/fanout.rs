@@ -5,7 +5,7 @@ pub mod group;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::task::yield_now;
@@ -45,6 +45,7 @@ pub struct Fanout<F> {
     /// Usually one group. A subscriber that joins is a group of its own until it has received what the others have.
     groups: Vec<Group>,
     stats: DeliveryStats,
+    last_drain_step: Option<Instant>,
     on_lagging: F,
 }
 
@@ -58,7 +59,16 @@ impl<F: Fn(Subscriber)> Fanout<F> {
         on_lagging: F,
     ) -> Self {
         let stats = DeliveryStats::new(&context.metrics);
-        Self { context, drain, source, queue, groups: Vec::new(), stats, on_lagging }
+        Self {
+            context,
+            drain,
+            source,
+            queue,
+            groups: Vec::new(),
+            stats,
+            last_drain_step: None,
+            on_lagging,
+        }
     }
 
     /// Runs until there are no subscribers. When this returns, the queue is empty.
@@ -130,8 +140,12 @@ impl<F: Fn(Subscriber)> Fanout<F> {
 
     /// Ends the subscribers that are drawn to leave in this step.
     async fn drain_step(&mut self) {
+        let now = Instant::now();
+        let odds = self.drain.odds(self.last_drain_step.replace(now).unwrap_or(now - DRAIN_STEP));
         for group in &mut self.groups {
-            let leave = |_: &mut Subscriber, _| if self.drain.draw() { Err(EndReason::Draining) } else { Ok(true) };
+            let leave = |_: &mut Subscriber, _| {
+                if rand::random::<f64>() < odds { Err(EndReason::Draining) } else { Ok(true) }
+            };
             group.for_each(&self.on_lagging, leave).await;
         }
     }
