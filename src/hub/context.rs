@@ -21,7 +21,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Returns how often subscribers are checked, which is the precision of heartbeats, closed connections and ages.
+    /// Returns the precision of heartbeats, closed connections and ages.
     pub fn tick_interval(&self) -> Duration {
         let heartbeat = self.heartbeat / 20;
         self.max_age.map_or(heartbeat, |age| heartbeat.min(age / 50))
@@ -42,9 +42,19 @@ pub struct StreamContext {
     pub node: String,
     pub pace: Pace,
     pub metrics: Arc<Metrics>,
+    /// The beginning of the first tick.
+    pub started: Instant,
 }
 
 impl StreamContext {
+    /// Returns the first tick from a time on. The ticks of all rooms are the same, so that a worker wakes once for all
+    /// heartbeats that are due.
+    pub fn tick_from(&self, time: Instant) -> Instant {
+        let interval = self.pace.tick_interval().as_nanos();
+        let ticks = time.saturating_duration_since(self.started).as_nanos().div_ceil(interval);
+        self.started + Duration::from_nanos((ticks * interval) as u64)
+    }
+
     /// Encodes the node's status.
     pub fn status(&self, live: bool) -> Bytes {
         sse::status(live, &self.node, self.pace.heartbeat.as_secs())
@@ -65,5 +75,24 @@ impl StreamGauge {
 impl Drop for StreamGauge {
     fn drop(&mut self) {
         self.0.metrics.streams.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_the_same_for_all_rooms() {
+        let pace = Pace { heartbeat: Duration::from_secs(20), max_age: None };
+        let (started, second) = (Instant::now(), Duration::from_secs(1));
+        let context =
+            StreamContext { node: "chat-1".into(), pace, metrics: Arc::new(Metrics::new().unwrap()), started };
+        assert_eq!(pace.tick_interval(), second);
+        assert_eq!(context.tick_from(started), started);
+        for late in [1, 500, 1000] {
+            assert_eq!(context.tick_from(started + 7 * second + Duration::from_millis(late)), started + 8 * second);
+        }
+        assert_eq!(context.tick_from(started + 8 * second), started + 8 * second);
     }
 }

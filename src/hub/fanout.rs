@@ -3,13 +3,15 @@
 pub mod group;
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::task::{Wake, Waker};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio::task::yield_now;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::batch::{Batch, DeliveryStats};
 use super::context::StreamContext;
@@ -35,6 +37,21 @@ impl JoinQueue {
     }
 }
 
+/// Wakes a fan-out when there is input from one of its subscribers. They have nothing to send, so it is the end of a
+/// connection nearly always.
+#[derive(Default)]
+struct InputSignal(Notify);
+
+impl Wake for InputSignal {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
 /// The live subscribers of one source on one worker. New frames are written to all of them in turn, with one call each.
 /// A subscriber whose socket is full is passed to `on_lagging` and catches up on its own, so the others never wait.
 pub struct Fanout<F> {
@@ -44,6 +61,13 @@ pub struct Fanout<F> {
     queue: Rc<JoinQueue>,
     /// Usually one group. A subscriber that joins is a group of its own until it has received what the others have.
     groups: Vec<Group>,
+    input: Arc<InputSignal>,
+    /// The waker of `input`.
+    input_waker: Waker,
+    /// Whether there was input since the last tick.
+    has_input: bool,
+    /// When the next tick is.
+    tick_at: Instant,
     stats: DeliveryStats,
     last_drain_step: Option<Instant>,
     on_lagging: F,
@@ -59,12 +83,17 @@ impl<F: Fn(Subscriber)> Fanout<F> {
         on_lagging: F,
     ) -> Self {
         let stats = DeliveryStats::new(&context.metrics);
+        let (input, tick_at) = (Arc::<InputSignal>::default(), Instant::now() + context.pace.heartbeat);
         Self {
             context,
             drain,
             source,
             queue,
             groups: Vec::new(),
+            input_waker: input.clone().into(),
+            input,
+            has_input: false,
+            tick_at,
             stats,
             last_drain_step: None,
             on_lagging,
@@ -75,19 +104,24 @@ impl<F: Fn(Subscriber)> Fanout<F> {
     pub async fn run(mut self) {
         let mut changes = self.source.changes();
         let mut drain = self.drain.changes();
-        let mut ticks = every(self.context.pace.tick_interval());
-        let mut drain_steps = every(DRAIN_STEP);
+        let mut tick = pin!(sleep_until(self.tick_at.into()));
+        let mut drain_steps = interval(DRAIN_STEP);
+        drain_steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.admit() {
             let more = self.deliver().await;
             if self.groups.iter().all(Group::is_empty) {
                 continue;
+            }
+            if tick.deadline() != self.tick_at.into() {
+                tick.as_mut().reset(self.tick_at.into());
             }
             let is_draining = drain.borrow_and_update().is_some();
             tokio::select! {
                 _ = changes.changed() => {}
                 () = self.queue.added.notified() => {}
                 _ = drain.changed() => {}
-                _ = ticks.tick() => self.tick().await,
+                () = self.input.0.notified() => self.on_input(),
+                () = &mut tick => self.tick().await,
                 _ = drain_steps.tick(), if is_draining => self.drain_step().await,
                 () = yield_now(), if more => {}
             }
@@ -98,9 +132,15 @@ impl<F: Fn(Subscriber)> Fanout<F> {
     /// subscribers.
     fn admit(&mut self) -> bool {
         self.groups.retain(|group| !group.is_empty());
-        let later = self.groups.split_off(self.groups.len().min(1));
-        let queued = self.queue.subscribers.take().into_iter().map(Group::of);
-        for group in later.into_iter().chain(queued) {
+        let mut later = self.groups.split_off(self.groups.len().min(1));
+        for subscriber in self.queue.subscribers.take() {
+            match subscriber.writer.check_input(&self.input_waker) {
+                Ok(()) => later.push(Group::of(subscriber)),
+                Err(reason) => subscriber.end(reason),
+            }
+        }
+        for group in later {
+            self.tick_before(group.due_at());
             match self.groups.iter_mut().find(|other| other.matches(&group)) {
                 Some(other) => other.merge(group),
                 None => self.groups.push(group),
@@ -132,10 +172,34 @@ impl<F: Fn(Subscriber)> Fanout<F> {
         true
     }
 
+    /// Looks after the subscribers that have something to do, and after all of them if there was input. Between ticks idle
+    /// subscribers cost nothing.
     async fn tick(&mut self) {
-        for group in &mut self.groups {
-            group.tick(&self.on_lagging).await;
+        let now = Instant::now();
+        let has_input = std::mem::take(&mut self.has_input);
+        self.tick_at = self.context.tick_from(now + self.context.pace.heartbeat);
+        for index in 0..self.groups.len() {
+            let group = &mut self.groups[index];
+            if has_input {
+                group.check_input(&self.input_waker, &self.on_lagging).await;
+            }
+            group.tick(now, &self.on_lagging).await;
+            let due_at = group.due_at();
+            self.tick_before(due_at);
         }
+    }
+
+    /// Moves the next tick forward if something is due before it.
+    fn tick_before(&mut self, due_at: Option<Instant>) {
+        if let Some(due_at) = due_at.filter(|due_at| *due_at < self.tick_at) {
+            self.tick_at = self.context.tick_from(due_at);
+        }
+    }
+
+    /// Has the next tick look at the input: not at once, since many clients may leave together.
+    fn on_input(&mut self) {
+        self.has_input = true;
+        self.tick_before(Some(Instant::now()));
     }
 
     /// Ends the subscribers that are drawn to leave in this step.
@@ -149,10 +213,4 @@ impl<F: Fn(Subscriber)> Fanout<F> {
             group.for_each(&self.on_lagging, leave).await;
         }
     }
-}
-
-fn every(period: Duration) -> Interval {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }

@@ -77,7 +77,7 @@ impl Hub {
         };
         Arc::new(Self {
             bus: stores.bus.clone(),
-            streams: Arc::new(StreamContext { node: node.into(), pace, metrics }),
+            streams: Arc::new(StreamContext { node: node.into(), pace, metrics, started: Instant::now() }),
             room_context: Arc::new(room_context),
             rooms: Mutex::default(),
             merged: Mutex::default(),

@@ -1,6 +1,7 @@
 //! Subscribers at the same position with the same status. What they have in common is kept once, so that writing to one
 //! of them touches its socket and nothing else of it.
 
+use std::task::Waker;
 use std::time::Instant;
 
 use tokio::task::yield_now;
@@ -21,6 +22,9 @@ const SUBSCRIBERS_PER_CLOCK_READING: usize = 16;
 /// Live subscribers of one source that receive the same bytes next.
 pub struct Group {
     subscribers: Vec<Subscriber>,
+    /// When each subscriber has something to do at the earliest: a heartbeat, or the end at its maximum age. Apart from
+    /// the subscribers, so that looking for those that are due touches few cache lines.
+    due: Vec<Instant>,
     position: Position,
     /// The cursor of each; `None` if the group has received no batch that moves it.
     cursor: Option<Cursor>,
@@ -37,6 +41,7 @@ impl Group {
             cursor: None,
             last_status: subscriber.writer.last_status,
             last_write: subscriber.writer.last_write(),
+            due: vec![subscriber.writer.due_at(subscriber.writer.last_write())],
             subscribers: vec![subscriber],
         }
     }
@@ -61,8 +66,14 @@ impl Group {
         (self.position, self.last_status) == (other.position, other.last_status)
     }
 
+    /// Returns when the first subscriber has something to do, or `None` if there are no subscribers.
+    pub fn due_at(&self) -> Option<Instant> {
+        self.due.iter().min().copied()
+    }
+
     /// Moves the subscribers of a matching group into this one.
     pub fn merge(&mut self, mut other: Self) {
+        self.due.append(&mut other.due);
         for mut subscriber in std::mem::take(&mut other.subscribers) {
             other.copy_shared_state(&mut subscriber);
             self.subscribers.push(subscriber);
@@ -127,10 +138,26 @@ impl Group {
         }
     }
 
-    /// Sends heartbeats that are due, and ends subscribers that have left or reached their maximum age.
-    pub async fn tick(&mut self, on_lagging: &impl Fn(Subscriber)) {
-        let now = Instant::now();
-        self.for_each(on_lagging, |subscriber, last_write| subscriber.writer.tick(now, last_write)).await;
+    /// Sends the heartbeats that are due, and ends subscribers that have reached their maximum age.
+    pub async fn tick(&mut self, now: Instant, on_lagging: &impl Fn(Subscriber)) {
+        let (mut end, mut served) = (self.due.len(), 0);
+        while let Some(index) = self.due[..end].iter().rposition(|due| *due <= now) {
+            end = index;
+            match self.subscribers[index].writer.tick(now, self.last_write) {
+                Ok(true) => self.due[index] = self.subscribers[index].writer.due_at(self.last_write),
+                Ok(false) => on_lagging(self.remove(index)),
+                Err(reason) => self.remove(index).end(reason),
+            }
+            served += 1;
+            if served % SUBSCRIBERS_PER_YIELD == 0 {
+                yield_now().await;
+            }
+        }
+    }
+
+    /// Ends subscribers that have left. The waker is woken when there is input from one of the others.
+    pub async fn check_input(&mut self, waker: &Waker, on_lagging: &impl Fn(Subscriber)) {
+        self.for_each(on_lagging, |subscriber, _| subscriber.writer.check_input(waker).map(|()| true)).await;
     }
 
     /// Calls a function with every subscriber and the time of the group's last write. A subscriber for which it returns
@@ -153,6 +180,7 @@ impl Group {
     }
 
     fn remove(&mut self, index: usize) -> Subscriber {
+        self.due.swap_remove(index);
         let mut subscriber = self.subscribers.swap_remove(index);
         self.copy_shared_state(&mut subscriber);
         subscriber

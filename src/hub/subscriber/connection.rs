@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
@@ -126,6 +127,19 @@ impl Connection {
             }
         }
         Err(EndReason::Closed)
+    }
+
+    /// Looks at the input if there is any, and has the waker woken when there is more.
+    pub fn check_input(&self, waker: &Waker) -> Result<(), EndReason> {
+        let mut context = Context::from_waker(waker);
+        if self.socket.poll_read_ready(&mut context).is_pending() {
+            return Ok(());
+        }
+        self.check_closed()?;
+        if self.socket.poll_read_ready(&mut context).is_ready() {
+            waker.wake_by_ref();
+        }
+        Ok(())
     }
 
     /// Closes the connection. If there is a last frame, first writes what is unsent and then that frame, as far as the

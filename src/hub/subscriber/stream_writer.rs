@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -139,6 +140,17 @@ impl StreamWriter {
             self.queue_status(false);
         }
         self.connection.try_flush(Instant::now())
+    }
+
+    /// Returns when [`tick`](Self::tick) has something to do, unless more is written until then.
+    pub fn due_at(&self, last_group_write: Instant) -> Instant {
+        let heartbeat_at = self.last_write().max(last_group_write) + self.context.pace.heartbeat;
+        self.expires_at.map_or(heartbeat_at, |expires_at| expires_at.min(heartbeat_at))
+    }
+
+    /// Notices a closed connection. While there is no input, the waker is woken when some comes.
+    pub fn check_input(&self, waker: &Waker) -> Result<(), EndReason> {
+        self.connection.check_input(waker)
     }
 
     /// Sends a heartbeat if nothing was written for long enough, by the subscriber itself or its group, and notices a
