@@ -81,7 +81,7 @@ pub struct Entry {
     /// The last id that the log had generated before, [`Id::ZERO`] for its first entry; `None` if it is unknown, since
     /// announcements in Redis and entries of earlier versions do not state it.
     pub prev: Option<Id>,
-    /// The event type; empty for a message. It is [`NO_DATA`] if another program wrote an entry without data, which is no
+    /// The event type; empty for a message. It is `NO_DATA` if another program wrote an entry without data, which is no
     /// event: subscribers pass it over.
     pub kind: String,
     /// The data of the event: one line of JSON for a message.

@@ -47,6 +47,6 @@ pub trait PresenceStore: Send + Sync {
     /// Returns the entries of all processes.
     async fn read(&self, room: &RoomName) -> Result<Vec<StoredPresence>, Unavailable>;
 
-    /// Returns the processes that are listed as alive, and then lists `process`, if there is one, for [`LISTING_TTL`].
+    /// Returns the processes that are listed as alive, and then lists `process`, if there is one, for `LISTING_TTL`.
     async fn list_processes(&self, process: Option<&str>) -> Result<Vec<String>, Unavailable>;
 }
