@@ -35,6 +35,10 @@ const CONNECTIONS_BESIDE_STREAMS: u32 = 100;
 /// have ended.
 const REQUESTS_SHARE_OF_DRAIN: f64 = 0.25;
 
+/// How long workers have to take the connections that were accepted last: those that wait for it when the server stops
+/// are dropped without an answer.
+const PICK_UP_TIME: Duration = Duration::from_millis(500);
+
 /// How a node stops.
 #[derive(Clone, Copy, Debug)]
 pub struct Shutdown {
@@ -110,7 +114,8 @@ impl Server {
         // Before the first stream ends: a client that is sent away must not come back to this node.
         listener::close(&listener, handle.pause()).await;
         // Streams before requests: stopping the server ends its workers, and with them their streams.
-        hub.drain(drain.mul_f64(1.0 - REQUESTS_SHARE_OF_DRAIN)).await;
+        let time_for_streams = drain.mul_f64(1.0 - REQUESTS_SHARE_OF_DRAIN);
+        tokio::join!(hub.drain(time_for_streams), sleep(PICK_UP_TIME.min(time_for_streams)));
         let stopped = timeout(drain.mul_f64(REQUESTS_SHARE_OF_DRAIN), handle.stop(true)).await;
         if stopped.is_err() {
             tracing::warn!("requests were still in flight at the end of the drain time");

@@ -17,7 +17,7 @@ const LISTEN_BACKLOG: i32 = 4096;
 const SETTLING_TIME: Duration = Duration::from_millis(10);
 
 /// How long the server may take to accept what is in the backlog before the socket is closed.
-const BACKLOG_TIMEOUT: Duration = Duration::from_millis(500);
+const BACKLOG_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Binds a listener to the address, with a longer backlog than that of the standard library.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
