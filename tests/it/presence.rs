@@ -63,7 +63,9 @@ pub async fn wait_for_presence(node: &Node, presence: Value) {
     let mut last = Value::Null;
     let polling = async {
         while last != presence {
-            last = node.get("/presence/lobby").await.expect(200).json();
+            // 503 until the node has reached its store again.
+            let answer = node.get("/presence/lobby").await;
+            last = if answer.status == 503 { Value::Null } else { answer.expect(200).json() };
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
