@@ -153,7 +153,7 @@ impl StreamLimiter {
         Err(Unavailable)
     }
 
-    /// Gives permits to all that wait for the store, and to those that come, until the store responds again.
+    /// Grants every permit without asking the store, those that are waited for included, until it responds again.
     pub fn decide_alone(self: &Arc<Self>) {
         let waiting = self.usage.lock().decide_alone();
         for reservation in waiting {

@@ -43,7 +43,7 @@ pub use sse::{Block, Gap, Stream, assert_backoff};
 pub use subscribers::Subscribers;
 pub use web_server::WebServer;
 
-/// How long anything may take before a test fails, on a machine that has a core for whoever wants one.
+/// How long anything may take before a test fails, on a machine with idle cores.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The most by which a deadline is extended on a busy machine.

@@ -189,7 +189,7 @@ fn client(url: &str, ca: Option<Vec<u8>>) -> Result<Client, String> {
     if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
         return Err("REDIS_CA is for rediss://, and this URL has another scheme".into());
     }
-    // The library takes a file without any certificate, and then trusts nobody.
+    // The library accepts a file without a certificate, and then every handshake fails.
     if !CertificateDer::pem_slice_iter(&ca).any(|certificate| certificate.is_ok()) {
         return Err("REDIS_CA has no certificate in PEM".into());
     }
