@@ -231,11 +231,7 @@ impl LogTail {
     pub fn compare(&mut self, after: Id, page: &LogPage) -> Option<GapReason> {
         let last = self.last.filter(|_| self.unverified() == Some(after))?;
         self.verified = Some(last);
-        let start = if self.replay_from == Some(after) {
-            self.epoch().start
-        } else {
-            self.position_of(after)? + 1
-        };
+        let start = self.position_behind(after)?;
         let mut known = (start..self.buffer.end()).filter_map(|position| self.id_at(position)).peekable();
         let mut before = after;
         for entry in page.entries.iter().filter(|entry| after < entry.id && entry.id <= last) {
@@ -293,11 +289,7 @@ impl LogTail {
         if Some(id) == self.last {
             return Some(self.buffer.end());
         }
-        let after = if Some(id) == self.replay_from {
-            self.epoch().start
-        } else {
-            self.position_of(id)? + 1
-        };
+        let after = self.position_behind(id)?;
         let first = self.first_retained?;
         let next = || (after..self.buffer.end()).find_map(|position| self.id_at(position));
         (first <= id || next() == Some(first)).then_some(after)
@@ -328,6 +320,14 @@ impl LogTail {
     fn id_at(&self, position: Position) -> Option<Id> {
         let frame = self.buffer.get(position).filter(|frame| frame.logged)?;
         frame.cursor.as_ref().map(|cursor| cursor.of(0))
+    }
+
+    /// Returns the position behind the frame with this id, or of the oldest frame if the id is the cursor before it.
+    fn position_behind(&self, id: Id) -> Option<Position> {
+        if Some(id) == self.replay_from {
+            return Some(self.epoch().start);
+        }
+        self.position_of(id).map(|position| position + 1)
     }
 
     /// Returns the position of the frame with this id. Ephemeral frames have no id to search by, so the search goes
