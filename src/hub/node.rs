@@ -11,6 +11,7 @@ use super::context::{OUTAGE_GRACE, Pace, StreamContext};
 use super::drain::{DRAIN_STEP, Drain};
 use super::log_reader::LogReader;
 use super::placement::Placement;
+use super::room::agenda::Agenda;
 use super::room::context::RoomContext;
 use super::room::node_buffers::NodeBuffers;
 use super::room::presence::PresenceSnapshot;
@@ -70,7 +71,7 @@ impl Hub {
         let process = format!("{node}~{:016x}", rand::random::<u64>());
         let room_context = RoomContext {
             processes: Arc::new(Processes::new(process.into(), stores.presence.clone())),
-            agenda: Arc::default(),
+            agenda: Agenda::default(),
             metrics: metrics.clone(),
             logs: LogReader::new(stores.bus.clone(), metrics.clone()),
             buffers: NodeBuffers::default(),

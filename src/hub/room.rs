@@ -25,7 +25,6 @@ use super::context::OUTAGE_GRACE;
 use super::log_reader::LogReader;
 use crate::bus::{Entry, Unavailable};
 use crate::chat::{Id, RoomName, Rooms};
-use crate::sse::GapReason;
 use crate::supervise::{catch, supervise};
 use buffer::MAX_BUFFER_BYTES;
 use context::RoomContext;
@@ -65,12 +64,9 @@ impl Room {
     /// Creates a room whose log has not been read yet. `live` is the status of its subscribers until then.
     pub fn new(context: Arc<RoomContext>, name: RoomName, live: bool) -> Arc<Self> {
         let now = Instant::now();
-        let (processes, agenda) = (context.processes.clone(), context.agenda.clone());
-        let presence = SharedPresence::new(name.clone(), processes, agenda, context.metrics.clone());
         // Its log is not in sync yet.
         context.agenda.add(&name);
         let room = Arc::new(Self {
-            names: name.into(),
             log: Mutex::new(LogTail::new(live, context.buffers.counter())),
             changed: watch::Sender::new(()),
             subscriptions: AtomicU64::new(0),
@@ -79,7 +75,8 @@ impl Room {
             last_read: tokio::sync::Mutex::new(0),
             resume_burst: Mutex::new(ResumeBurst::new(now)),
             recent_ids: tokio::sync::Mutex::default(),
-            presence: Arc::new(presence),
+            names: name.clone().into(),
+            presence: Arc::new(SharedPresence::new(name.clone(), context.clone())),
             guards: AtomicUsize::new(0),
             last_guard_dropped: Mutex::new(now),
             context,
@@ -294,7 +291,7 @@ impl Room {
         };
         let page = self.logs().announced_entries(self.name(), after).await?;
         let gap = self.log().compare(after, &page);
-        self.report_gap(gap);
+        self.context.report_gap(self.name(), gap);
         self.notify_changed();
         Ok(())
     }
@@ -315,19 +312,12 @@ impl Room {
                 let Ok(gap) = self.log().apply_page(last, page) else {
                     return Ok(true);
                 };
-                self.report_gap(gap);
+                self.context.report_gap(self.name(), gap);
                 more
             }
         };
         self.notify_changed();
         Ok(more)
-    }
-
-    fn report_gap(&self, gap: Option<GapReason>) {
-        if let Some(reason) = gap {
-            self.context.count_gap(reason);
-            tracing::warn!(room = %self.name(), reason = reason.as_str(), "the log was trimmed or lost while subscribers were connected; sending them a gap event");
-        }
     }
 
     /// Returns the presence in the room.

@@ -5,64 +5,61 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::agenda::Agenda;
+use super::context::RoomContext;
 use super::presence::{Presence, PresenceSnapshot};
 use super::processes::Processes;
 use crate::bus::{PresenceEntry, StoredPresence, Unavailable};
 use crate::chat::{Name, RoomName};
-use crate::metrics::Metrics;
 use crate::supervise::catch;
 
 /// The presence of one room. Whatever changes it puts the room on the agenda.
 pub struct SharedPresence {
     room: RoomName,
     presence: Presence,
-    processes: Arc<Processes>,
-    agenda: Arc<Agenda>,
-    metrics: Arc<Metrics>,
+    context: Arc<RoomContext>,
 }
 
 impl SharedPresence {
     /// Creates the presence of a room without subscribers.
-    pub fn new(room: RoomName, processes: Arc<Processes>, agenda: Arc<Agenda>, metrics: Arc<Metrics>) -> Self {
-        Self { room, presence: Presence::new(processes.clone()), processes, agenda, metrics }
+    pub fn new(room: RoomName, context: Arc<RoomContext>) -> Self {
+        Self { room, presence: Presence::new(context.processes.clone()), context }
     }
 
     /// Counts a subscriber of this process, and announces it if an announcement is due.
     pub fn join(self: &Arc<Self>, name: Option<&Name>) {
         self.presence.join(name);
         self.announce(Instant::now());
-        self.agenda.add(&self.room);
+        self.context.agenda.add(&self.room);
     }
 
     /// Stops counting a subscriber of this process.
     pub fn leave(&self, name: Option<&Name>) {
         self.presence.leave(name);
-        self.agenda.add(&self.room);
+        self.context.agenda.add(&self.room);
     }
 
     /// Notes that a new subscriber needs a snapshot: earlier ones were ephemeral.
     pub fn request_snapshot(&self) {
         self.presence.request_snapshot();
-        self.agenda.add(&self.room);
+        self.context.agenda.add(&self.room);
     }
 
     /// Takes the announcement of another process.
     pub fn on_remote(&self, entry: PresenceEntry) {
         self.presence.on_remote(entry);
-        self.agenda.add(&self.room);
+        self.context.agenda.add(&self.room);
     }
 
     /// After a reconnect, extends the time to live of remote entries, and announces the local one again.
     pub fn on_reconnected(&self) {
         self.presence.on_reconnected();
-        self.agenda.add(&self.room);
+        self.context.agenda.add(&self.room);
     }
 
     /// Announces the local subscribers again, because others have taken this process for dead.
     pub fn announce_again(&self) {
         self.presence.announce_again();
-        self.agenda.add(&self.room);
+        self.context.agenda.add(&self.room);
     }
 
     /// Announces the local subscribers if that is due, and returns the events that are.
@@ -81,12 +78,12 @@ impl SharedPresence {
     /// # Errors
     /// If the store is unavailable.
     pub async fn read(&self) -> Result<PresenceSnapshot, Unavailable> {
-        Ok(self.presence.snapshot(&read(&self.processes, &self.room).await?))
+        Ok(self.presence.snapshot(&read(&self.context.processes, &self.room).await?))
     }
 
     /// Removes this process from the room's presence, at the end of the process.
     pub async fn withdraw(&self) {
-        if let Some(store) = self.processes.store()
+        if let Some(store) = self.context.processes.store()
             && let Some(entry) = self.presence.withdrawal()
         {
             // If it fails, the entry expires by itself.
@@ -95,22 +92,22 @@ impl SharedPresence {
     }
 
     fn announce(self: &Arc<Self>, now: Instant) {
-        if self.processes.store().is_none() {
+        if self.context.processes.store().is_none() {
             return;
         }
         if let Some(entry) = self.presence.next_announcement(now) {
             let shared = self.clone();
             tokio::spawn(async move {
-                let reply = catch(&shared.metrics, "presence", shared.send(&entry)).await;
+                let reply = catch(&shared.context.metrics, "presence", shared.send(&entry)).await;
                 shared.presence.on_reply(reply.and_then(Result::ok));
-                shared.agenda.add(&shared.room);
+                shared.context.agenda.add(&shared.room);
             });
         }
     }
 
     async fn send(&self, entry: &PresenceEntry) -> Result<Vec<StoredPresence>, Unavailable> {
-        let store = self.processes.store().ok_or(Unavailable)?;
-        self.processes.read_if_stale().await?;
+        let store = self.context.processes.store().ok_or(Unavailable)?;
+        self.context.processes.read_if_stale().await?;
         store.announce(&self.room, entry).await
     }
 }
