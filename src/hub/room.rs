@@ -107,7 +107,6 @@ impl Room {
     }
 
     fn notify_changed(&self) {
-        self.context.agenda.add(self.name());
         self.context.buffers.reclaim();
         self.changed.send_replace(());
     }
@@ -133,7 +132,15 @@ impl Room {
 
     /// Appends an announced entry. If it shows that others were missed, reads the log.
     pub fn on_entry(self: Arc<Self>, entry: Entry) {
-        let outcome = self.log().on_announcement(entry);
+        let (outcome, needs_comparison) = {
+            let mut log = self.log();
+            let was_verified = log.is_verified();
+            (log.on_announcement(entry), was_verified && !log.is_verified())
+        };
+        if needs_comparison {
+            // Once, not with each entry: a tick keeps the room on the agenda until it was compared.
+            self.context.agenda.add(self.name());
+        }
         match outcome {
             AnnouncementOutcome::Applied => self.notify_changed(),
             AnnouncementOutcome::Ignored => {}
