@@ -10,6 +10,7 @@
 //! - [`chat`]: room names, ids, cursors and messages, parsed into types that cannot be invalid
 //! - [`sse`]: the wire format of a stream, as bytes
 //! - [`metrics`]: what a node counts; every module may use it
+//! - [`backoff`]: the pauses between attempts that may fail
 //! - [`log_queue`]: where the lines of the log wait to be written
 //! - [`supervise`]: what keeps a panic from ending more than one task
 //! - [`config`]: the options; only [`server`] and `main` use it
@@ -23,6 +24,7 @@
 pub mod chat;
 pub mod sse;
 
+pub mod backoff;
 pub mod config;
 pub mod log_queue;
 pub mod metrics;

@@ -5,18 +5,17 @@ use std::future::{Future, poll_fn};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::FutureExt;
-use tokio::time::sleep;
-
+use crate::backoff::Backoff;
 use crate::metrics::Metrics;
+use futures_util::FutureExt;
 
 /// The pause after the first panic of a task. It doubles with each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// The longest pause, and how long a task has to run for its next pause to be the first again.
-const MAX_PAUSE: Duration = Duration::from_secs(4);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// Runs a task until it returns, and starts it anew after a panic. `on_panic` is called before the pause: it passes on
 /// what waits for the task, and prepares what the panic may have left unfinished.
@@ -28,19 +27,14 @@ pub async fn supervise(
     mut run: impl AsyncFnMut(),
     mut on_panic: impl FnMut(),
 ) {
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE);
     loop {
-        let started = Instant::now();
+        backoff.on_success();
         if catch(&metrics, task, run()).await.is_some() {
             return;
         }
         let _ = panic::catch_unwind(AssertUnwindSafe(&mut on_panic)).map_err(|_| count(&metrics, task));
-        if started.elapsed() >= MAX_PAUSE {
-            pause = FIRST_PAUSE;
-        }
-        // Drawn at random, so that tasks that failed together do not start together.
-        sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-        pause = MAX_PAUSE.min(2 * pause);
+        backoff.wait().await;
     }
 }
 
@@ -113,6 +107,8 @@ mod fault {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[tokio::test]

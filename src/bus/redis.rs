@@ -16,7 +16,6 @@
 //! large response must not delay a publish. Announcements arrive over a connection of their own ([`pubsub`]).
 
 pub mod announcement;
-mod backoff;
 mod call_log;
 mod check;
 mod connection;

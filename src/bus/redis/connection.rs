@@ -14,10 +14,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use super::backoff::Backoff;
 use super::call_log::CallLog;
 use super::check;
-use super::connector::{Connector, RESPONSE_TIMEOUT};
+use super::connector::{Connector, RESPONSE_TIMEOUT, reconnect_backoff};
 use super::error::CallError;
 use crate::metrics::Metrics;
 use crate::supervise::supervise;
@@ -128,7 +127,7 @@ impl KeptConnection {
 }
 
 async fn keep_open(connector: &Connector, sender: &watch::Sender<Option<MultiplexedConnection>>, unfit: &Notify) {
-    let mut backoff = Backoff::new();
+    let mut backoff = reconnect_backoff();
     while !sender.is_closed() {
         let broken = Arc::new(Notify::new());
         let mut connection = connector.connect(&mut backoff, None, notify_when_broken(&broken)).await;

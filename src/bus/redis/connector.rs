@@ -15,17 +15,26 @@ use rustls::pki_types::pem::PemObject;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::backoff::Backoff;
 use super::check::Check;
 use super::failure::Failure;
 use super::keys::Keys;
 use super::outage_log::OutageLog;
+use crate::backoff::Backoff;
 
 /// How long a command waits for its response.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long an attempt may take: a round trip each for TCP, the greeting, the check and a subscription, and two for TLS.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The pause before the first retry.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause. With the longest attempt it stays below 5 s, within which a node has to find a Redis that is back.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
+
+/// How long a connection must have lasted for the pauses to begin anew: one that is refused after its greeting has not.
+const STABLE_AFTER: Duration = Duration::from_secs(3);
 
 /// How long the kernel retransmits to a server that does not acknowledge before it closes the connection.
 const REDIS_TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -102,7 +111,7 @@ impl Connector {
         loop {
             match self.attempt(channel, on_push.clone()).await {
                 Ok(connection) => {
-                    backoff.on_connected();
+                    backoff.on_success();
                     self.reached.notify_waiters();
                     return connection;
                 }
@@ -171,6 +180,11 @@ impl Connector {
             self.log.failed(&failure, &explained);
         }
     }
+}
+
+/// Returns the pauses of a task that keeps a connection.
+pub fn reconnect_backoff() -> Backoff {
+    Backoff::new(FIRST_PAUSE, LONGEST_PAUSE, STABLE_AFTER)
 }
 
 /// Creates a client whose connections send without delay, speak RESP3 and notice a vanished server.

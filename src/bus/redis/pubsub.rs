@@ -20,14 +20,14 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::announcement::{self, Announcement};
-use super::backoff::Backoff;
 use super::check;
 use super::connection::{ThreadConnections, VERIFY_INTERVAL};
-use super::connector::Connector;
+use super::connector::{Connector, reconnect_backoff};
 use super::durability;
 use super::failure::Failure;
 use super::keys::Keys;
 use super::read_pool::ReadPool;
+use crate::backoff::Backoff;
 use crate::bus::log::Listener;
 use crate::metrics::Metrics;
 use crate::supervise::{catch_now, supervise};
@@ -133,7 +133,7 @@ impl Shared {
 
     /// Connects, and reconnects for as long as the listener exists.
     async fn run(self: Arc<Self>) {
-        let mut backoff = Backoff::new();
+        let mut backoff = reconnect_backoff();
         let mut lost: Option<Lost> = None;
         while self.listener.get().is_some_and(|listener| listener.strong_count() > 0) {
             let generation = self.channels.lock().start_generation();

@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// Modules that every other may use, and that use only the lowest layer.
-const LEAVES: [&str; 2] = ["config", "metrics"];
+const LEAVES: [&str; 3] = ["backoff", "config", "metrics"];
 
 const MAX_FILE_LINES: usize = 400;
 
