@@ -3,7 +3,8 @@
 //! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`.
 //! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin`.
 //! - Answering it: `error` turns failures into problem details; `finish` wraps every handler;
-//!   `compression`; `held_body` counts what was not sent yet; `raw_response` is for what actix does not write.
+//!   `compression`; `guarded_body` lets a body hold something until it was sent, as `held_body` does what it counts for;
+//!   `raw_response` is for what actix does not write.
 //! - Below that: `connection` lies between a client's socket and actix, and gives the sockets of subscribers away;
 //!   `serve` runs actix's server over it.
 //! - `state` is what all handlers share.
@@ -15,6 +16,7 @@ mod compression;
 mod connection;
 mod error;
 mod finish;
+mod guarded_body;
 mod health;
 mod held_body;
 mod history;

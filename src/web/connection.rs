@@ -35,8 +35,8 @@ use deadline::Deadline;
 use framing::Body;
 use head::{Head, Outcome};
 
-pub(crate) use answer::AnswerBody;
 pub(super) use answer::Connection;
+pub(crate) use answer::OwedAnswer;
 pub(crate) use permits::{ConnectionLimiter, ConnectionPermit};
 
 /// How long the head of a request may take, from its first byte on.

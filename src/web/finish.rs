@@ -9,14 +9,18 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::compression::compress_page;
-use super::connection::{AnswerBody, Connection};
+use super::connection::{Connection, OwedAnswer};
 use super::error::Problem;
+use super::guarded_body::GuardedBody;
 use super::held_body::held_bytes;
 use super::negotiation::prefers_html;
 use super::pages;
 use super::state::AppState;
 use crate::hub::AnswerPermit;
 use crate::supervise::catch;
+
+/// The body of a response, which holds the answer that its connection owes.
+pub(crate) type AnswerBody = GuardedBody<BoxBody, Option<OwedAnswer>>;
 
 /// Calls the next service and completes its response.
 pub(crate) async fn finish(
@@ -50,7 +54,10 @@ pub(crate) async fn finish(
     for (name, value) in cors.unwrap_or_default() {
         headers.append(name, value);
     }
-    Ok(response.map_body(|_, body| AnswerBody::new(body, owed)))
+    if let Some(owed) = &owed {
+        owed.begin();
+    }
+    Ok(response.map_body(|_, body| GuardedBody::new(body, owed)))
 }
 
 /// Lets the body of a response hold the permit that its handler attached, if there is one.

@@ -1,23 +1,16 @@
 //! Bodies that count in the node's budget until they were sent.
 
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody, SizedStream};
+use actix_web::body::{BodyStream, BoxBody, SizedStream};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 
+use super::guarded_body::GuardedBody;
 use crate::hub::AnswerPermit;
 
 /// The bytes that actix gets at once: it buffers them without counting them.
 const CHUNK_BYTES: usize = 16 << 10;
-
-/// A body and the permit that it holds.
-struct HeldBody<B> {
-    body: B,
-    _permit: AnswerPermit,
-}
 
 /// Returns a body of these bytes, which holds the permit for them until they were sent.
 pub(super) fn held_bytes(bytes: Bytes, mut permit: AnswerPermit) -> BoxBody {
@@ -25,7 +18,7 @@ pub(super) fn held_bytes(bytes: Bytes, mut permit: AnswerPermit) -> BoxBody {
     let length = bytes.len();
     let chunks = (0..length).step_by(CHUNK_BYTES);
     let chunks = chunks.map(move |from| Ok::<_, Infallible>(bytes.slice(from..length.min(from + CHUNK_BYTES))));
-    BoxBody::new(HeldBody { body: SizedStream::new(length as u64, stream::iter(chunks)), _permit: permit })
+    BoxBody::new(GuardedBody::new(SizedStream::new(length as u64, stream::iter(chunks)), permit))
 }
 
 /// Returns a body of chunks that are made when they are sent, which holds the permit for one of them until the last one
@@ -34,17 +27,5 @@ pub(super) fn held_stream<E: std::error::Error + 'static>(
     chunks: impl Stream<Item = Result<Bytes, E>> + 'static,
     permit: AnswerPermit,
 ) -> BoxBody {
-    BoxBody::new(HeldBody { body: BodyStream::new(Box::pin(chunks)), _permit: permit })
-}
-
-impl<B: MessageBody + Unpin> MessageBody for HeldBody<B> {
-    type Error = B::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(context)
-    }
+    BoxBody::new(GuardedBody::new(BodyStream::new(Box::pin(chunks)), permit))
 }

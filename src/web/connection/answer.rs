@@ -2,12 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::TcpStream as StdStream;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
-use actix_web::body::{BodySize, BoxBody, MessageBody};
-use bytes::Bytes;
 use tokio::net::TcpStream;
 
 use super::permits::ConnectionPermit;
@@ -43,14 +39,8 @@ pub enum Answer {
     Refused,
 }
 
-/// The answer to the current request of a connection, until it is encoded.
+/// The answer to the current request of a connection. Its body holds it until all of that is encoded.
 pub struct OwedAnswer(Rc<Shared>);
-
-/// The body of an answer. When it is dropped, actix has encoded all of it.
-pub struct AnswerBody {
-    body: BoxBody,
-    _owed: Option<OwedAnswer>,
-}
 
 impl Connection {
     /// Returns the connection for the handlers of its requests.
@@ -88,24 +78,9 @@ impl Drop for OwedAnswer {
     }
 }
 
-impl AnswerBody {
-    /// Notes that the handler has returned its answer, which has this body.
-    pub fn new(body: BoxBody, owed: Option<OwedAnswer>) -> Self {
-        if let Some(owed) = &owed {
-            owed.0.advance(Answer::Owed, Answer::Begun);
-        }
-        Self { body, _owed: owed }
-    }
-}
-
-impl MessageBody for AnswerBody {
-    type Error = <BoxBody as MessageBody>::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(cx)
+impl OwedAnswer {
+    /// Notes that the handler has returned the answer.
+    pub fn begin(&self) {
+        self.0.advance(Answer::Owed, Answer::Begun);
     }
 }
