@@ -79,14 +79,17 @@ impl Stream {
         stream
     }
 
-    /// On a busy machine it can take the node more than a second to read a log. What comes until then is returned after.
+    /// On a busy machine it can take the node more than a second to read a log. What comes until then is returned after,
+    /// but for the cursor that the opening lacked.
     async fn hold_until_live(&mut self) {
-        let mut held = VecDeque::new();
+        let mut held = VecDeque::<Block>::new();
         loop {
             let block = self.next().await;
+            let is_after_gap = held.back().is_some_and(|before| before.event.as_deref() == Some("gap"));
             match block.event.as_deref() {
                 Some("heartbeat") => {}
                 Some("status") if block.json()["live"] == true => break,
+                None if block.data.is_none() && !is_after_gap => {}
                 _ => held.push_back(block),
             }
         }
