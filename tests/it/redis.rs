@@ -12,14 +12,11 @@ mod subscriptions;
 mod tls;
 mod unfit_connections;
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Node, Proxy, Redis, eventually};
+use crate::support::{Node, Proxy, eventually};
 
 const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
 
@@ -27,10 +24,6 @@ const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
 async fn start_behind(proxy: &Proxy) -> Node {
     let url = format!("redis://{}", proxy.address());
     Node::start(&[("REDIS_URL", &url), HEARTBEAT]).await
-}
-
-fn address(redis: &Redis) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], redis.port()))
 }
 
 /// Checks that a post is refused with 503 and `Retry-After`, within 2 s.

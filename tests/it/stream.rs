@@ -5,3 +5,11 @@ mod idle;
 mod max_age;
 mod memory;
 mod slow;
+
+use std::time::Duration;
+
+const NO_STREAM_LIMIT: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "0");
+const MIB: u64 = 1 << 20;
+
+/// How long a message may take to a subscriber that reads, on a busy machine.
+const PROMPT: Duration = Duration::from_secs(2);

@@ -14,6 +14,7 @@ mod redis;
 pub mod repository;
 mod resp;
 mod sse;
+mod stalled;
 mod subscribers;
 mod web_server;
 
@@ -40,6 +41,7 @@ pub use node::{BINARY, BROWSER, Node};
 pub use proxy::Proxy;
 pub use redis::{Redis, key};
 pub use sse::{Block, Gap, Stream, assert_backoff};
+pub use stalled::{stalled, stalled_many};
 pub use subscribers::Subscribers;
 pub use web_server::WebServer;
 

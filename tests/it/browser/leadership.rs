@@ -20,12 +20,7 @@ async fn browser_and_site(node: &Node, trusted: bool) -> (Browser, String) {
 
 /// Waits until the node holds one stream.
 async fn wait_for_one_stream(node: &Node) {
-    wait_for("one stream only", async || (open_streams(node).await == 1.0).then_some(())).await;
-}
-
-/// Returns the number of streams that the node holds.
-async fn open_streams(node: &Node) -> f64 {
-    node.metric("tiny_chat_streams_open").await.expect("a number")
+    wait_for("one stream only", async || (node.open_streams().await == 1.0).then_some(())).await;
 }
 
 /// Returns the texts of the messages with these numbers.
@@ -59,7 +54,7 @@ async fn eight_tabs_share_a_stream(trusted: bool) {
     browser.messages_up_to("from the last tab").await;
     browser.switch_to(&tabs[1]).await;
     browser.messages_up_to("from the last tab").await;
-    assert_eq!(open_streams(&node).await, 1.0, "no tab opened a second stream");
+    assert_eq!(node.open_streams().await, 1.0, "no tab opened a second stream");
     assert_eq!(browser.console().await, [""; 0]);
 }
 

@@ -145,8 +145,7 @@ async fn the_end_of_a_talkative_subscriber_is_noticed() {
     expect_stream(&mut socket).await;
     send(&mut socket, &"x".repeat(200_000)).await;
     socket.shutdown().await.expect("the node reads");
-    let open = async || node.metric("tiny_chat_streams_open").await;
-    eventually("the end of the stream", async || (open().await == Some(0.0)).then_some(())).await;
+    node.wait_for_open_streams(0).await;
 }
 
 #[tokio::test]

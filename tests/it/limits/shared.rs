@@ -223,10 +223,7 @@ async fn permits_freed_in_an_outage_are_released_after_it() {
     redis.pause();
     let _during = open_stream(&nodes[0], "192.0.2.3").await.expect("a permit that the node grants on its own");
     drop(ended);
-    eventually("the end of the streams", async || {
-        (nodes[0].metric("tiny_chat_streams_open").await == Some(2.0)).then_some(())
-    })
-    .await;
+    nodes[0].wait_for_open_streams(2).await;
     redis.unpause();
     eventually("a free permit on another node", async || open_stream(&nodes[1], "192.0.2.1").await).await;
 }

@@ -7,7 +7,6 @@ use tokio::{
     net::TcpListener,
 };
 
-use super::address;
 use crate::support::{Node, Redis, eventually, free_port};
 
 /// Starts a node, and checks that its log names the address and these words, that it is not ready, and that it claims
@@ -50,7 +49,7 @@ async fn servers_that_are_something_else_are_named() {
     let http = start_http_server().await.to_string();
     assert_named(&format!("redis://:hunter2@{http}"), &http, &["refuses this node", "an HTTP server"]).await;
     let redis = Redis::start().await;
-    let place = address(&redis).to_string();
+    let place = redis.address().to_string();
     assert_named(&format!("rediss://:hunter2@{place}"), &place, &["refuses this node", "use redis://"]).await;
     assert_named(&format!("redis://{place}/99"), &place, &["refuses this node", "database", "does not exist"]).await;
     assert_named(&format!("redis://me:hunter2@{place}"), &place, &["refuses this node", "WRONGPASS"]).await;
@@ -60,13 +59,13 @@ async fn servers_that_are_something_else_are_named() {
 async fn replicas_sentinels_and_clusters_are_named_and_not_ready() {
     let master = Redis::start().await;
     let replica = Redis::with(&["--replicaof", "127.0.0.1", &master.port().to_string()]).await;
-    assert_named(&replica.url(), &address(&replica).to_string(), &["it is a replica"]).await;
+    assert_named(&replica.url(), &replica.address().to_string(), &["it is a replica"]).await;
 
     let directory = tempfile::tempdir().expect("a directory");
     let configuration = directory.path().join("sentinel.conf");
     std::fs::write(&configuration, format!("sentinel monitor m 127.0.0.1 {} 1\n", master.port())).expect("a file");
     let sentinel = Redis::sentinel(&configuration).await;
-    assert_named(&sentinel.url(), &address(&sentinel).to_string(), &["it is a Sentinel"]).await;
+    assert_named(&sentinel.url(), &sentinel.address().to_string(), &["it is a Sentinel"]).await;
 
     let cluster = ["--cluster-enabled", "yes"];
     let masters = [Redis::with(&cluster).await, Redis::with(&cluster).await];
@@ -79,5 +78,5 @@ async fn replicas_sentinels_and_clusters_are_named_and_not_ready() {
         info.contains("cluster_size:2").then_some(())
     })
     .await;
-    assert_named(&masters[0].url(), &address(&masters[0]).to_string(), &["a cluster of several masters"]).await;
+    assert_named(&masters[0].url(), &masters[0].address().to_string(), &["a cluster of several masters"]).await;
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{HEARTBEAT, address, assert_post_unavailable, post_until_accepted, start_behind};
+use super::{HEARTBEAT, assert_post_unavailable, post_until_accepted, start_behind};
 use crate::support::{Gap, Node, Proxy, Redis, Stream, eventually, key, within};
 
 /// Returns the ids of the next `count` messages, after which `status` must be live and not before.
@@ -272,7 +272,7 @@ async fn hanging_redis_shows_in_the_status_and_heartbeats_continue() {
 #[tokio::test]
 async fn missed_messages_arrive_before_the_live_status() {
     let redis = Redis::start().await;
-    let proxy = Proxy::to(address(&redis)).await;
+    let proxy = Proxy::to(redis.address()).await;
     let (here, there) = (start_behind(&proxy).await, Node::on(&redis, &[("HISTORY", "10000")]).await);
     let mut subscriber = Stream::live(&here, "lobby").await;
     let mut idle = Stream::live(&here, "garden").await;
@@ -292,7 +292,7 @@ async fn missed_messages_arrive_before_the_live_status() {
 async fn subscriber_behind_after_an_outage_is_not_ended_as_slow() {
     const MISSED: usize = 2000;
     let redis = Redis::start().await;
-    let proxy = Proxy::to(address(&redis)).await;
+    let proxy = Proxy::to(redis.address()).await;
     let (here, there) = (start_behind(&proxy).await, Node::on(&redis, &[("HISTORY", "10000")]).await);
     let mut subscriber = Stream::live(&here, "lobby").await;
     proxy.cut();
@@ -310,7 +310,7 @@ async fn subscriber_behind_after_an_outage_is_not_ended_as_slow() {
 #[tokio::test]
 async fn stream_opened_in_an_outage_is_served_after_it() {
     let redis = Redis::start().await;
-    let proxy = Proxy::to(address(&redis)).await;
+    let proxy = Proxy::to(redis.address()).await;
     let (here, there) = (start_behind(&proxy).await, Node::on(&redis, &[]).await);
     let mut warm = Stream::live(&here, "lobby").await;
     let before = there.fill("lobby", 5).await;

@@ -4,38 +4,26 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{address, start_behind};
+use super::start_behind;
 use crate::support::{Node, Proxy, Redis, Stream};
 
 /// The time within which a post is answered.
 const MAX_POST: Duration = Duration::from_secs(2);
 
-/// Subscribes and waits until the stream is live, which a subscription and a read take close to a second for.
-async fn live_at_last(node: &Node, path: &str, cursor: Option<&str>) -> Stream {
-    let headers: Vec<_> = cursor.map(|cursor| ("Last-Event-ID", cursor)).into_iter().collect();
-    let mut stream = Stream::open(node, path, &headers).await;
-    loop {
-        let block = stream.next().await;
-        if block.event.as_deref() == Some("status") && block.json()["live"] == true {
-            return stream;
-        }
-    }
-}
-
 #[tokio::test]
 async fn everything_works_with_400_ms_of_round_trip() {
     let redis = Redis::start().await;
-    let proxy = Proxy::with_round_trip(address(&redis), Duration::from_millis(400)).await;
+    let proxy = Proxy::with_round_trip(redis.address(), Duration::from_millis(400)).await;
     let (here, there) = (start_behind(&proxy).await, Node::on(&redis, &[]).await);
     let first = there.post("lobby", "mason", "before").await;
-    let mut reader = live_at_last(&here, "/subscribe/lobby", None).await;
+    let mut reader = Stream::live(&here, "lobby").await;
     let id = there.post("lobby", "mason", "from nearby").await;
     assert_eq!(reader.next_message().await.id, id);
     let started = Instant::now();
     let id = here.post("lobby", "mason", "from far away").await;
     assert!(started.elapsed() < MAX_POST, "{:?}", started.elapsed());
     assert_eq!(reader.next_message().await.id, id);
-    let mut returning = live_at_last(&here, "/subscribe/attic", Some("0-0")).await;
+    let mut returning = Stream::resume(&here, "attic", "0-0").await;
     let elsewhere = there.post("attic", "mason", "in another room").await;
     assert_eq!(returning.next_message().await.id, elsewhere);
     let history = here.stored("lobby").await;
@@ -46,7 +34,7 @@ async fn everything_works_with_400_ms_of_round_trip() {
 #[tokio::test]
 async fn longer_round_trip_is_named() {
     let redis = Redis::start().await;
-    let proxy = Proxy::with_round_trip(address(&redis), Duration::from_millis(600)).await;
+    let proxy = Proxy::with_round_trip(redis.address(), Duration::from_millis(600)).await;
     let node = Node::launch(&[("REDIS_URL", &format!("redis://{}", proxy.address()))]).await;
     let line = node.logged("round trip to Redis").await;
     assert!(line.contains("round_trip_ms=6") && line.contains("longer than 400 ms"), "{line}");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{address, post_until_accepted, start_behind};
+use super::{post_until_accepted, start_behind};
 use crate::support::{Node, Proxy, Redis, Stream, eventually, within};
 
 /// The time within which a node finds a new master that can be reached.
@@ -28,7 +28,7 @@ async fn start_replica(master: &Redis) -> Redis {
 async fn demoted_master_is_left_for_the_new_one() {
     let old = Redis::start().await;
     let new = start_replica(&old).await;
-    let proxy = Proxy::to(address(&old)).await;
+    let proxy = Proxy::to(old.address()).await;
     let node = start_behind(&proxy).await;
     let mut reader = Stream::live(&node, "lobby").await;
     let before = node.fill("lobby", 3).await;
@@ -38,7 +38,7 @@ async fn demoted_master_is_left_for_the_new_one() {
     node.get("/history/lobby").await.problem(503);
     node.logged("replica").await;
     let changed = Instant::now();
-    proxy.lead_to(address(&new));
+    proxy.lead_to(new.address());
     let after = post_until_accepted(&node, "to the new master").await;
     assert!(changed.elapsed() < MAX_FAILOVER + SLACK, "a post was taken after {:?}", changed.elapsed());
     assert_eq!(reader.next_message().await.id, after, "neither a gap nor a loss");
@@ -50,7 +50,7 @@ async fn demoted_master_is_left_for_the_new_one() {
 #[tokio::test]
 async fn connection_without_announcements_is_renewed() {
     let redis = Redis::start().await;
-    let proxy = Proxy::to(address(&redis)).await;
+    let proxy = Proxy::to(redis.address()).await;
     let (here, there) = (start_behind(&proxy).await, Node::on(&redis, &[]).await);
     let mut reader = Stream::live(&here, "lobby").await;
     proxy.lose_announcements();
@@ -65,7 +65,7 @@ async fn connection_without_announcements_is_renewed() {
 #[tokio::test]
 async fn connection_that_swallows_responses_is_renewed() {
     let redis = Redis::start().await;
-    let proxy = Proxy::to(address(&redis)).await;
+    let proxy = Proxy::to(redis.address()).await;
     let (here, there) = (start_behind(&proxy).await, Node::on(&redis, &[]).await);
     let mut reader = Stream::live(&here, "lobby").await;
     proxy.lose_responses();

@@ -1,7 +1,7 @@
 //! Merged rooms in Redis outages, and while subscribers connect and resume at random: every message arrives exactly
 //! once (contract § 7).
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -79,7 +79,7 @@ async fn redis_restart_without_its_logs_is_a_gap_before_the_status() {
 #[tokio::test]
 async fn missed_messages_arrive_before_the_live_status() {
     let redis = Redis::start().await;
-    let proxy = Proxy::to(SocketAddr::from(([127, 0, 0, 1], redis.port()))).await;
+    let proxy = Proxy::to(redis.address()).await;
     let url = format!("redis://{}", proxy.address());
     let here = Node::start(&[("REDIS_URL", &url), HEARTBEAT]).await;
     let there = [Arc::new(Node::on(&redis, &[("HISTORY", "10000")]).await)];
@@ -114,7 +114,7 @@ async fn missed_messages_arrive_before_the_live_status() {
 async fn merged_streams_behind_after_an_outage_are_not_ended() {
     const MISSED: usize = 500;
     let redis = Redis::start().await;
-    let proxy = Proxy::to(SocketAddr::from(([127, 0, 0, 1], redis.port()))).await;
+    let proxy = Proxy::to(redis.address()).await;
     let url = format!("redis://{}", proxy.address());
     let here = Node::start(&[("REDIS_URL", &url), HEARTBEAT]).await;
     let there = Node::on(&redis, &[("HISTORY", "10000")]).await;

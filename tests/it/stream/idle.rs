@@ -3,15 +3,7 @@
 
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::support::{Node, Stream, eventually};
-
-async fn wait_for_streams(node: &Node, count: usize) {
-    let all = Some(count as f64);
-    eventually("the number of open streams", async || {
-        (node.metric("tiny_chat_streams_open").await == all).then_some(())
-    })
-    .await;
-}
+use crate::support::{Node, Stream};
 
 /// The next heartbeat would be a minute later.
 #[tokio::test]
@@ -23,12 +15,12 @@ async fn an_end_is_noticed_before_the_next_heartbeat() {
         .write_all(b"GET /subscribe/lobby HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
         .expect("the node reads");
-    wait_for_streams(&node, 2).await;
+    node.wait_for_open_streams(2).await;
     for _ in 0..3 {
         talkative.write_all(b"a subscriber has nothing to say").await.expect("the node reads");
     }
     drop(talkative);
-    wait_for_streams(&node, 1).await;
+    node.wait_for_open_streams(1).await;
     drop(kept);
-    wait_for_streams(&node, 0).await;
+    node.wait_for_open_streams(0).await;
 }

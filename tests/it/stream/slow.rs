@@ -7,44 +7,11 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tokio::{io::AsyncWriteExt, net::TcpSocket};
 
-use crate::support::{Bus, Node, Redis, Stream, eventually, key, on_both_buses, within};
+use super::{MIB, NO_STREAM_LIMIT, PROMPT};
+use crate::support::{Bus, Node, Redis, Stream, eventually, key, on_both_buses, stalled, stalled_many, within};
 
 const ENDED_AS_SLOW: &str = "tiny_chat_streams_ended_total{reason=\"slow\"}";
-const NO_STREAM_LIMIT: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "0");
-const MIB: u64 = 1 << 20;
-
-/// How long a message may take to a subscriber that reads, on a busy machine.
-const PROMPT: Duration = Duration::from_secs(2);
-
-/// A subscriber with the smallest receive buffer that reads nothing.
-struct Stalled {
-    _socket: tokio::net::TcpStream,
-}
-
-impl Stalled {
-    async fn in_room(node: &Node, room: &str) -> Stalled {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(4096).expect("a small buffer");
-        let mut socket = socket.connect(node.address()).await.expect("the node accepts");
-        let request = format!("GET /subscribe/{room} HTTP/1.1\r\nHost: x\r\n\r\n");
-        socket.write_all(request.as_bytes()).await.expect("the node reads");
-        socket.readable().await.expect("an answer begins");
-        Stalled { _socket: socket }
-    }
-
-    async fn many(node: &Node, room: &str, count: usize) -> Vec<Stalled> {
-        join_all((0..count).map(|_| Stalled::in_room(node, room))).await
-    }
-}
-
-async fn wait_for_open_streams(node: &Node, count: usize) {
-    eventually(&format!("{count} open streams"), async || {
-        (node.metric("tiny_chat_streams_open").await == Some(count as f64)).then_some(())
-    })
-    .await
-}
 
 /// Publishes texts of 4 kB, each of which the subscriber must receive promptly.
 async fn flood(node: &Node, subscriber: &mut Stream, count: usize) {
@@ -89,8 +56,8 @@ async fn memory_stays_flat_with_stalled_subscribers() {
     let mut quick = Stream::live(&node, "lobby").await;
     flood(&node, &mut quick, 1500).await;
     let before = node.peak_memory();
-    let _stalled = Stalled::many(&node, "lobby", 50).await;
-    wait_for_open_streams(&node, 51).await;
+    let _stalled = stalled_many(&node, "/subscribe/lobby", 50).await;
+    node.wait_for_open_streams(51).await;
     flood(&node, &mut quick, 5000).await;
     let growth = node.peak_memory() - before;
     assert!(growth < 12 * MIB, "{growth} bytes more for 50 stalled subscribers");
@@ -98,7 +65,7 @@ async fn memory_stays_flat_with_stalled_subscribers() {
         (node.metric(ENDED_AS_SLOW).await == Some(50.0)).then_some(())
     })
     .await;
-    wait_for_open_streams(&node, 1).await;
+    node.wait_for_open_streams(1).await;
 }
 
 /// It is ended although it lags by less than a subscriber may.
@@ -106,8 +73,8 @@ async fn memory_stays_flat_with_stalled_subscribers() {
 async fn subscriber_taking_no_byte_for_30_seconds_is_ended() {
     let node = Node::start(&[]).await;
     let mut quick = Stream::live(&node, "lobby").await;
-    let _stalled = Stalled::in_room(&node, "lobby").await;
-    wait_for_open_streams(&node, 2).await;
+    let _stalled = stalled(&node, "/subscribe/lobby").await;
+    node.wait_for_open_streams(2).await;
     let stalled = Instant::now();
     flood(&node, &mut quick, 200).await;
     let mut quick = quick.with_presence();
@@ -135,12 +102,12 @@ async fn disconnected_subscribers_leave_no_resources_behind() {
 async fn connect_and_disconnect(node: &Node, redis: &Redis) {
     let rooms: Vec<String> = (0..10).map(|number| format!("room-{number}")).collect();
     let subscribers = join_all((0..500).map(|number| Stream::live(node, &rooms[number % 10]))).await;
-    wait_for_open_streams(node, 500).await;
+    node.wait_for_open_streams(500).await;
     assert_eq!(node.metric("tiny_chat_rooms").await, Some(10.0));
     assert!(open_files(node) > 500);
     drop(subscribers);
     let left = Instant::now();
-    wait_for_open_streams(node, 0).await;
+    node.wait_for_open_streams(0).await;
     assert!(left.elapsed() < Duration::from_secs(3) + PROMPT, "noticed after {:?}", left.elapsed());
     eventually("the end of all rooms", async || (node.metric("tiny_chat_rooms").await == Some(0.0)).then_some(()))
         .await;

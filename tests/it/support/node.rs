@@ -193,6 +193,14 @@ impl Node {
         self.metric("tiny_chat_streams_open").await.expect("a number")
     }
 
+    /// Waits until so many streams are open.
+    pub async fn wait_for_open_streams(&self, count: usize) {
+        eventually(&format!("{count} open streams"), async || {
+            (self.metric("tiny_chat_streams_open").await == Some(count as f64)).then_some(())
+        })
+        .await
+    }
+
     /// Waits until `/readyz` is 200.
     pub async fn ready(&self) {
         eventually("a ready node", async || (self.get("/readyz").await.status == 200).then_some(())).await

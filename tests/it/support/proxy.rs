@@ -30,7 +30,25 @@ struct Route {
     server: SocketAddr,
     /// How long a byte takes in each direction.
     delay: Duration,
+    /// What the answers of all connections share; `None` if it is not limited.
+    bandwidth: Option<Bandwidth>,
     loss: Arc<watch::Sender<Loss>>,
+}
+
+#[derive(Clone)]
+struct Bandwidth {
+    bytes_per_second: u64,
+    free_at: Arc<Mutex<Instant>>,
+}
+
+impl Bandwidth {
+    /// Returns when so many bytes, sent now, have passed.
+    fn passed_at(&self, bytes: usize) -> Instant {
+        let mut free_at = self.free_at.lock().unwrap();
+        let takes = Duration::from_micros(bytes as u64 * 1_000_000 / self.bytes_per_second);
+        *free_at = (*free_at).max(Instant::now()) + takes;
+        *free_at
+    }
 }
 
 /// What is lost on the way from the server.
@@ -63,7 +81,7 @@ impl Proxy {
         let address = listener.local_addr().expect("an address");
         let mode = Arc::new(watch::Sender::new(Mode::Open));
         let loss = Arc::new(watch::Sender::new(Loss::Nothing));
-        let route = Arc::new(Mutex::new(Route { server, delay: Duration::ZERO, loss }));
+        let route = Arc::new(Mutex::new(Route { server, delay: Duration::ZERO, bandwidth: None, loss }));
         tokio::spawn(serve(listener, Arc::clone(&route), Arc::clone(&mode)));
         Proxy { address, mode, route }
     }
@@ -72,6 +90,14 @@ impl Proxy {
     pub async fn with_round_trip(server: SocketAddr, round_trip: Duration) -> Proxy {
         let proxy = Proxy::to(server).await;
         proxy.route.lock().unwrap().delay = round_trip / 2;
+        proxy
+    }
+
+    /// Starts a proxy whose answers share this bandwidth.
+    pub async fn with_bandwidth(server: SocketAddr, bytes_per_second: u64) -> Proxy {
+        let proxy = Proxy::to(server).await;
+        let free_at = Arc::new(Mutex::new(Instant::now()));
+        proxy.route.lock().unwrap().bandwidth = Some(Bandwidth { bytes_per_second, free_at });
         proxy
     }
 
@@ -169,7 +195,7 @@ async fn forward(
     mode: &watch::Sender<Mode>,
 ) -> io::Result<Option<(Vec<u8>, TcpStream)>> {
     match current {
-        Mode::Open if !route.delay.is_zero() => forward_slowly(client, route).await?,
+        Mode::Open if !route.delay.is_zero() || route.bandwidth.is_some() => forward_slowly(client, route).await?,
         Mode::Open | Mode::CutAtNextPost => {
             let mut server = TcpStream::connect(route.server).await?;
             let (mut up, mut down) = (vec![0; 65_536], vec![0; 65_536]);
@@ -213,29 +239,33 @@ async fn forward(
     Ok(None)
 }
 
-/// Forwards both directions with a delay, which the first byte has twice, as if the connection had to be established.
+/// Forwards both directions with a delay, which the first byte has twice, as if the connection had to be established, and
+/// with the bandwidth of the route.
 async fn forward_slowly(client: &mut TcpStream, route: Route) -> io::Result<()> {
     sleep(2 * route.delay).await;
     let mut server = TcpStream::connect(route.server).await?;
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     tokio::select! {
-        end = copy_slowly(from_client, to_server, route.delay) => end,
-        end = copy_slowly(from_server, to_client, route.delay) => end,
+        end = copy_slowly(from_client, to_server, |_| Instant::now() + route.delay) => end,
+        end = copy_slowly(from_server, to_client, |bytes| {
+            route.bandwidth.as_ref().map_or_else(Instant::now, |bandwidth| bandwidth.passed_at(bytes)) + route.delay
+        }) => end,
     }
 }
 
+/// Copies in the same pieces; `arrival` is when one of so many bytes arrives that is sent now.
 async fn copy_slowly(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    delay: Duration,
+    arrival: impl Fn(usize) -> Instant,
 ) -> io::Result<()> {
     let (sender, mut receiver) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
     let reading = async {
         let mut buffer = vec![0; 65_536];
         loop {
             let count = from.read(&mut buffer).await?;
-            if count == 0 || sender.send((Instant::now() + delay, buffer[..count].to_vec())).is_err() {
+            if count == 0 || sender.send((arrival(count), buffer[..count].to_vec())).is_err() {
                 return io::Result::Ok(());
             }
         }
