@@ -68,9 +68,9 @@ async fn ids_before_status(stream: &mut Stream) -> (Vec<String>, bool) {
     (ids, live)
 }
 
-#[tokio::test]
-async fn panic_of_the_redis_subscriber_is_a_lost_redis() {
-    let faulty = Faulty::start("announcements").await;
+/// While the task panics its subscribers are told as in an outage, and nothing is lost.
+async fn assert_panic_is_an_outage(task: &'static str) {
+    let faulty = Faulty::start(task).await;
     let mut stream = Stream::live(&faulty.node, "lobby").await;
     faulty.begin();
     assert_eq!(ids_before_status(&mut stream).await, (vec![], false));
@@ -80,6 +80,11 @@ async fn panic_of_the_redis_subscriber_is_a_lost_redis() {
     faulty.end();
     assert_eq!(ids_before_status(&mut stream).await, (missed, true));
     faulty.works(&mut stream).await;
+}
+
+#[tokio::test]
+async fn panic_of_the_redis_subscriber_is_a_lost_redis() {
+    assert_panic_is_an_outage("announcements").await;
 }
 
 /// The callback for announcements runs on a task of the Redis library, or within the request that posts.
@@ -130,15 +135,7 @@ async fn panic_of_a_kept_connection_refuses_posts_until_it_is_back() {
 
 #[tokio::test]
 async fn panic_of_the_ticks_is_told_to_subscribers() {
-    let faulty = Faulty::start("ticks").await;
-    let mut stream = Stream::live(&faulty.node, "lobby").await;
-    faulty.begin();
-    assert_eq!(ids_before_status(&mut stream).await, (vec![], false));
-    faulty.panicked(3).await;
-    let missed = faulty.node.fill("lobby", 2).await;
-    faulty.end();
-    assert_eq!(ids_before_status(&mut stream).await, (missed, true));
-    faulty.works(&mut stream).await;
+    assert_panic_is_an_outage("ticks").await;
 }
 
 #[tokio::test]
