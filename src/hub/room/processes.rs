@@ -147,36 +147,16 @@ impl List {
 }
 
 #[cfg(test)]
+pub mod listing_store;
+
+#[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
-
+    use super::listing_store::ListingStore;
     use super::*;
-    use crate::bus::{PresenceEntry, StoredPresence};
-    use crate::chat::RoomName;
-
-    /// A store that lists these processes, or is unavailable.
-    #[derive(Default)]
-    struct FakeStore(Mutex<Option<Vec<&'static str>>>);
-
-    #[async_trait]
-    impl PresenceStore for FakeStore {
-        async fn announce(&self, _: &RoomName, _: &PresenceEntry) -> Result<Vec<StoredPresence>, Unavailable> {
-            Err(Unavailable)
-        }
-
-        async fn read(&self, _: &RoomName) -> Result<Vec<StoredPresence>, Unavailable> {
-            Err(Unavailable)
-        }
-
-        async fn list_processes(&self, _: Option<&str>) -> Result<Vec<String>, Unavailable> {
-            let listed = self.0.lock().clone().ok_or(Unavailable)?;
-            Ok(listed.into_iter().map(str::to_owned).collect())
-        }
-    }
 
     #[tokio::test]
     async fn a_process_lists_itself_at_intervals_and_sees_a_loss() {
-        let store = Arc::new(FakeStore::default());
+        let store = Arc::new(ListingStore::default());
         let (processes, now) = (Processes::new("here~1".into(), Some(store.clone())), Instant::now());
         assert!(!processes.is_listing_due(now, false), "without rooms");
         assert!(processes.is_listing_due(now, true) && !processes.is_listing_due(now, true));
@@ -190,7 +170,7 @@ mod tests {
             (vec!["here~1"], false, false),
             (vec![], false, true),
         ] {
-            *store.0.lock() = Some(listed);
+            store.list(Some(listed));
             assert_eq!(processes.list_own().await, Some(Listing { others_changed, was_lost }));
         }
         processes.is_listing_due(now, false);
@@ -199,13 +179,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_list_is_read_where_it_is_stale() {
-        let store = Arc::new(FakeStore::default());
+        let store = Arc::new(ListingStore::default());
         let processes = Processes::new("here~1".into(), Some(store.clone()));
         assert_eq!(processes.read_if_stale().await, Err(Unavailable));
-        *store.0.lock() = Some(vec!["there~2"]);
+        store.list(Some(vec!["there~2"]));
         assert_eq!(processes.read_if_stale().await, Ok(()));
         assert!(processes.is_alive("there~2"));
-        *store.0.lock() = None;
+        store.list(None);
         assert_eq!(processes.read_if_stale().await, Ok(()), "read a moment ago");
     }
 

@@ -1,35 +1,16 @@
-use async_trait::async_trait;
-
 use super::*;
-use crate::bus::{PresenceStore, Unavailable};
-use crate::chat::RoomName;
+use crate::hub::room::processes::listing_store::ListingStore;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A store that only lists these processes.
-#[derive(Default)]
-struct ListingStore(Mutex<Vec<&'static str>>);
-
-#[async_trait]
-impl PresenceStore for ListingStore {
-    async fn announce(&self, _: &RoomName, _: &PresenceEntry) -> Result<Vec<StoredPresence>, Unavailable> {
-        Err(Unavailable)
-    }
-
-    async fn read(&self, _: &RoomName) -> Result<Vec<StoredPresence>, Unavailable> {
-        Err(Unavailable)
-    }
-
-    async fn list_processes(&self, _: Option<&str>) -> Result<Vec<String>, Unavailable> {
-        Ok(self.0.lock().iter().map(|process| (*process).to_owned()).collect())
-    }
-}
-
 fn presence() -> Presence {
-    presence_on(Arc::default())
+    presence_beside(vec![])
 }
 
-fn presence_on(store: Arc<ListingStore>) -> Presence {
+/// Creates the presence in a room where these other processes are listed.
+fn presence_beside(others: Vec<&'static str>) -> Presence {
+    let store = Arc::new(ListingStore::default());
+    store.list(Some(others));
     Presence::new(Arc::new(Processes::new("here~1".into(), Some(store))))
 }
 
@@ -199,9 +180,7 @@ fn a_silent_process_expires_unless_disconnected() {
 
 #[tokio::test]
 async fn an_entry_is_valid_while_its_process_is_listed() {
-    let store = Arc::new(ListingStore::default());
-    *store.0.lock() = vec!["there~2"];
-    let (presence, now) = (presence_on(store), Instant::now());
+    let (presence, now) = (presence_beside(vec!["there~2"]), Instant::now());
     presence.processes.list_own().await.unwrap();
     let dead = PresenceEntry { process: "dead~3".into(), ..remote(1, 5, &["nora"]) };
     presence.on_reply(Some(vec![(remote(1, 1, &["mason"]), Duration::ZERO), (dead, Duration::ZERO)]));
