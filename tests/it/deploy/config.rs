@@ -4,8 +4,7 @@ use std::{net::TcpListener, process::Command};
 
 use tokio::net::TcpStream;
 
-use crate::redis::rights::url_of_user;
-use crate::support::{BINARY, Node, Redis, Stream, eventually, free_port, halves, key};
+use crate::support::{BINARY, Node, Redis, Stream, eventually, free_port, key};
 
 /// Values that no reading of contract 8 allows.
 const BAD: &[(&str, &[&str])] = &[
@@ -165,29 +164,6 @@ async fn the_forms_of_a_redis_url_are_named_and_its_password_is_not() {
     }
 }
 
-/// Pub/Sub ignores the number of the database.
-#[tokio::test]
-async fn a_database_without_a_prefix_is_warned_of() {
-    let redis = Redis::start().await;
-    let url = format!("{}/1", redis.url());
-    Node::start(&[("REDIS_URL", &url)]).await.logged("set REDIS_PREFIX").await;
-    let node = Node::start(&[("REDIS_URL", &url), ("REDIS_PREFIX", "staging")]).await;
-    assert!(!node.log().contains("REDIS_PREFIX"), "{}", node.log());
-}
-
-#[tokio::test]
-async fn a_redis_that_keeps_nothing_is_warned_of() {
-    let forgetting = Redis::start().await;
-    Node::on(&forgetting, &[]).await.logged("set appendonly yes").await;
-    let (durable, saving) = (Redis::durable().await, Redis::with(&["--save", "60 1"]).await);
-    for redis in [durable, saving] {
-        let node = Node::on(&redis, &[]).await;
-        node.logged("sharing rooms with all nodes").await;
-        node.post("lobby", "mason", "hi").await;
-        assert!(!node.log().contains("appendonly"), "{}", node.log());
-    }
-}
-
 #[tokio::test]
 async fn a_bad_port_ends_the_start_and_is_named() {
     for value in ["x", "65536", "-1"] {
@@ -308,23 +284,6 @@ async fn redistogo_url_is_taken_where_redis_url_is_missing() {
     assert_eq!(keys, [key("garden")]);
 }
 
-/// "`chat` is `REDIS_PREFIX`, because pub/sub ignores the database number".
-#[tokio::test]
-async fn nodes_of_two_prefixes_on_one_redis_share_nothing() {
-    let redis = Redis::start().await;
-    let (ours, theirs) = (Node::on(&redis, &[]).await, Node::on(&redis, &[("REDIS_PREFIX", "staging")]).await);
-    let mut reader = Stream::live(&ours, "lobby").await;
-    theirs.post("lobby", "mason", "over there").await;
-    let id = ours.post("lobby", "mason", "here").await;
-    assert_eq!(reader.next_message().await.id, id);
-    assert_eq!(halves(&id).1, 1);
-    let mut keys: Vec<String> = redis.cmd(&["KEYS", "*"]).await;
-    let of_the_reader = ["chat:{lobby}:present", "chat:present", "chat:streams:127.0.0.1", "chat:processes"];
-    keys.retain(|key| !of_the_reader.contains(&key.as_str()));
-    keys.sort();
-    assert_eq!(keys, ["chat:{lobby}", "staging:{lobby}"]);
-}
-
 #[tokio::test]
 async fn the_start_says_where_to_open_the_page() {
     let node = Node::start(&[]).await;
@@ -340,34 +299,6 @@ async fn memory_only_is_said_with_the_option_that_changes_it() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
     assert!(!node.log().contains("REDIS_URL"), "{}", node.log());
-}
-
-#[tokio::test]
-async fn a_redis_that_may_evict_logs_is_warned_of() {
-    let evicting = Redis::with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]).await;
-    Node::on(&evicting, &[]).await.logged("maxmemory-policy").await;
-    let keeping = Redis::with(&["--maxmemory", "100mb", "--maxmemory-policy", "noeviction"]).await;
-    let node = Node::on(&keeping, &[]).await;
-    node.post("lobby", "mason", "hi").await;
-    assert!(!node.log().contains("maxmemory-policy"), "{}", node.log());
-}
-
-/// What docs/operations.md gives a node's Redis user is enough, and a wrong password is said.
-#[tokio::test]
-async fn a_node_needs_no_more_of_redis_than_operations_md_gives_it() {
-    let redis = Redis::start().await;
-    let url = url_of_user(&redis, &[]).await;
-    let node = Node::start(&[("REDIS_URL", &url), ("LOG", "debug")]).await;
-    let mut reader = Stream::live(&node, "lobby?name=ada").await;
-    let posted = node.publish("lobby", serde_json::json!({ "message": "hi", "key": "k" })).await.id();
-    assert_eq!(reader.next_message().await.id, posted);
-    assert_eq!(Stream::resume(&node, "lobby", "0-0").await.next_message().await.id, posted);
-    assert_eq!(node.get("/presence/lobby").await.json()["names"], serde_json::json!(["ada"]));
-    assert_eq!(node.stored("lobby").await.len(), 1);
-    let refused: Vec<Vec<redis::Value>> = redis.cmd(&["ACL", "LOG"]).await;
-    assert!(!format!("{refused:?}").replace("\"client\"", "").contains("reason"), "{refused:?}");
-    let stranger = Node::launch(&[("REDIS_URL", &url.replace("SECRET", "wrong"))]).await;
-    stranger.logged("Redis refuses this node").await;
 }
 
 /// "the soft open-file limit is raised to the hard one, and a `MAX_STREAMS` that does not fit is said".

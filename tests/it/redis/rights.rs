@@ -6,14 +6,14 @@ use super::assert_post_unavailable;
 use crate::support::{Node, Redis, Stream, key};
 
 /// The user of docs/operations.md.
-pub fn documented_user() -> Vec<&'static str> {
+fn documented_user() -> Vec<&'static str> {
     let operations = include_str!("../../../docs/operations.md");
     let rule = operations.lines().find_map(|line| line.trim().strip_prefix("user tiny-chat "));
     rule.expect("the user").split(' ').collect()
 }
 
 /// Creates the documented user with further rules, and returns the URL for it.
-pub async fn url_of_user(redis: &Redis, further: &[&str]) -> String {
+async fn url_of_user(redis: &Redis, further: &[&str]) -> String {
     let rule = [&["ACL", "SETUSER", "tiny-chat", "reset"], &documented_user()[..], further].concat();
     let _: String = redis.cmd(&rule).await;
     redis.url().replace("redis://", "redis://tiny-chat:SECRET@")
@@ -23,6 +23,24 @@ async fn connections_received(redis: &Redis) -> u64 {
     let info: String = redis.cmd(&["INFO", "stats"]).await;
     let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
     line.and_then(|count| count.parse().ok()).expect("the number of connections")
+}
+
+/// What docs/operations.md gives a node's Redis user is enough, and a wrong password is said.
+#[tokio::test]
+async fn a_node_needs_no_more_of_redis_than_operations_md_gives_it() {
+    let redis = Redis::start().await;
+    let url = url_of_user(&redis, &[]).await;
+    let node = Node::start(&[("REDIS_URL", &url), ("LOG", "debug")]).await;
+    let mut reader = Stream::live(&node, "lobby?name=ada").await;
+    let posted = node.publish("lobby", serde_json::json!({ "message": "hi", "key": "k" })).await.id();
+    assert_eq!(reader.next_message().await.id, posted);
+    assert_eq!(Stream::resume(&node, "lobby", "0-0").await.next_message().await.id, posted);
+    assert_eq!(node.get("/presence/lobby").await.json()["names"], serde_json::json!(["ada"]));
+    assert_eq!(node.stored("lobby").await.len(), 1);
+    let refused: Vec<Vec<redis::Value>> = redis.cmd(&["ACL", "LOG"]).await;
+    assert!(!format!("{refused:?}").replace("\"client\"", "").contains("reason"), "{refused:?}");
+    let stranger = Node::launch(&[("REDIS_URL", &url.replace("SECRET", "wrong"))]).await;
+    stranger.logged("Redis refuses this node").await;
 }
 
 /// The default of Redis 7 grants no channel.
