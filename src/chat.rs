@@ -8,9 +8,11 @@ mod id;
 mod message;
 mod room;
 mod rooms;
+mod text_line;
 
 pub use cursor::Cursor;
 pub use id::{Id, ParseIdError};
 pub use message::{Draft, Fields, InvalidField, Message, Name};
 pub use room::{RoomName, RoomNameError};
 pub use rooms::{MAX_ROOMS, Rooms, RoomsError};
+pub use text_line::{push_text_line, to_visible_json};
