@@ -9,6 +9,7 @@ mod message;
 mod room;
 mod rooms;
 mod text_line;
+mod time_zone;
 
 pub use cursor::Cursor;
 pub use id::{Id, ParseIdError};
@@ -16,3 +17,4 @@ pub use message::{Draft, Fields, InvalidField, Message, Name};
 pub use room::{RoomName, RoomNameError};
 pub use rooms::{MAX_ROOMS, Rooms, RoomsError};
 pub use text_line::{push_text_line, to_visible_json};
+pub use time_zone::{TimeZone, TimeZoneError};
