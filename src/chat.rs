@@ -3,6 +3,7 @@
 //! Input is parsed into types that can only hold valid values, or rejected with an error that
 //! states the rule it breaks. Nothing here does I/O.
 
+mod article_chat;
 mod cursor;
 mod id;
 mod message;
@@ -11,6 +12,7 @@ mod rooms;
 mod text_line;
 mod time_zone;
 
+pub use article_chat::ArticleChat;
 pub use cursor::Cursor;
 pub use id::{Id, ParseIdError};
 pub use message::{Draft, Fields, InvalidField, Message, Name};

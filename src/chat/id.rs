@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// Exclusive upper bound of the numbers that JSON parsers keep exact if they read them as doubles.
+const EXACT_LIMIT: u64 = 1 << 53;
+
 /// The id of a message in its room, displayed as `<ms>-<n>`.
 ///
 /// Both halves are below 2^53, so that JSON parsers that read numbers as doubles keep them exact.
@@ -19,9 +22,6 @@ pub struct Id {
 impl Id {
     /// The cursor before the first message of any room.
     pub const ZERO: Id = Id { ms: 0, n: 0 };
-
-    /// Exclusive upper bound of both halves of an id.
-    const HALF_LIMIT: u64 = 1 << 53;
 
     /// Returns the id of the next message, stored at `now` (Unix milliseconds). Its `ms` is never
     /// below that of this id, even if the clock was set back.
@@ -71,17 +71,16 @@ impl FromStr for Id {
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         let (ms, n) = text.split_once('-').ok_or(ParseIdError)?;
-        Ok(Id { ms: parse_half(ms)?, n: parse_half(n)? })
+        let half = |text| parse_canonical(text).ok_or(ParseIdError);
+        Ok(Id { ms: half(ms)?, n: half(n)? })
     }
 }
 
-/// Parses one half of an id. A sign or a leading zero is an error, so that an id has one spelling.
-fn parse_half(text: &str) -> Result<u64, ParseIdError> {
+/// Parses a decimal number below [`EXACT_LIMIT`]. Returns `None` if it has a sign or a leading zero, so that a number
+/// has one spelling.
+pub(super) fn parse_canonical(text: &str) -> Option<u64> {
     let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    match text.parse() {
-        Ok(number) if canonical && number < Id::HALF_LIMIT => Ok(number),
-        _ => Err(ParseIdError),
-    }
+    text.parse().ok().filter(|number| canonical && *number < EXACT_LIMIT)
 }
 
 #[cfg(test)]
