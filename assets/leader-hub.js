@@ -63,7 +63,7 @@ const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden
  *   { event: 'message', room: string } & HubMessage |
  *   { event: 'latest', room: string, messages: HubMessage[], last: string } |
  *   { event: 'cursor', room: string } & Step |
- *   { event: 'gap', room: string, gap: Gap } |
+ *   { event: 'gap', room: string, gap: Gap, cursor: string } |
  *   { event: 'presence', room: string, presence: Presence } |
  *   { event: 'own', room: string, id: string }} HubEvent
  */
@@ -297,7 +297,7 @@ export class LeaderHub {
     if (type === 'message') this.#onMessage(room, data, step);
     if (type === 'gap') {
       this.#outbox?.markUnsure(room);
-      this.#broadcast({ event: 'gap', room, gap: data });
+      this.#broadcast({ event: 'gap', room, gap: data, cursor: this.#stream.cursors[room] });
       this.#endReplay(room);
     }
     if (type === 'presence') {

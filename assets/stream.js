@@ -143,12 +143,12 @@ export class Stream {
     const room = this.rooms.length > 1 ? data.room : this.rooms[0];
     const steps = advance(this.cursors, this.rooms, event.lastEventId); // any event may carry ids
     for (const name in steps) {
-      if (name !== room || type !== 'message') this.#hooks.onCursor(name, steps[name]);
+      if (name !== room || (type !== 'message' && type !== 'gap')) this.#hooks.onCursor(name, steps[name]);
     }
     if (type === 'backoff') return this.reconnectLater(data.reason ?? 'slow');
     if (type === 'status') this.#readStatus(data);
     this.#expectEvent(this.#silence);
-    if (type === 'gap') this.cursors[room] = START;
+    if (type === 'gap' && !steps[room]) this.cursors[room] = START; // of several, only the last has their ids
     if (room) this.#hooks.onEvent(type, room, type === 'message' ? event.data : data, steps[room]);
   }
 

@@ -247,7 +247,7 @@ export class Tab {
         this.#advance(event);
         return;
       case 'gap':
-        return this.#onGap(event.gap);
+        return this.#onGap(event.gap, event.cursor);
       case 'presence':
         this.presence = event.presence;
         return hooks.onChange();
@@ -283,10 +283,14 @@ export class Tab {
     return whole;
   }
 
-  /** @param {Gap} gap */
-  #onGap(gap) {
+  /**
+   * Shows a gap, and goes on from the cursor after it, which may look older than what came before.
+   * @param {Gap} gap
+   * @param {string} cursor
+   */
+  #onGap(gap, cursor) {
     if (gap.asked !== this.#cursor) return;
-    this.#cursor = START; // what comes after a gap may look older than what came before
+    this.#cursor = cursor;
     this.#hooks.onGap(gap);
   }
 

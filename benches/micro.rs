@@ -24,7 +24,7 @@ use tiny_chat::{
     chat::{Cursor, Draft, Fields, Id, RoomName, Rooms},
     hub::{Hub, Pace, PresenceRequest, Start, SubscribeRequest, Worker},
     metrics::Metrics,
-    sse,
+    sse::{Block, Event, Form},
 };
 use tokio::{
     runtime::{Builder, Runtime},
@@ -68,20 +68,24 @@ fn format_id() -> String {
 #[divan::bench]
 fn encode_message_frame(bencher: Bencher) {
     let (id, data) = (Id { ms: 1_361_572_294_000, n: 42 }, data());
-    bencher.bench(|| sse::entry(black_box(id), "", black_box(&data)));
+    bencher.bench(|| encode(&Event::entry(black_box(id), "", black_box(&data).clone()), &id.into(), None));
 }
 
 #[divan::bench]
 fn encode_frame_for_merged_rooms(bencher: Bencher) {
     let id = Id { ms: 1_361_572_294_000, n: 42 };
-    let (frame, room) = (sse::entry(id, "", &data()), RoomName::parse(ROOM).expect("a room"));
+    let (event, room) = (Event::entry(id, "", data()), RoomName::parse(ROOM).expect("a room"));
     let cursor: Cursor = [id; 8].into_iter().collect();
-    bencher.bench(|| sse::for_merged_rooms(black_box(&frame), &room, &cursor));
+    bencher.bench(|| encode(black_box(&event), &cursor, Some(&room)));
 }
 
 #[divan::bench]
 fn encode_foreign_frame() -> Bytes {
-    sse::foreign(black_box(b"first line\nsecond line"))
+    Form::default().encode_event(&Event::foreign(black_box(b"first line\nsecond line"), 1))
+}
+
+fn encode(event: &Event, cursor: &Cursor, room: Option<&RoomName>) -> Bytes {
+    Form::default().encode(&Block { retry_ms: None, cursor: Some(cursor), room, event })
 }
 
 /// Appends a message, which evicts the oldest one, and wakes the fan-out, which does not get to run.
@@ -145,6 +149,7 @@ impl Node {
             rooms,
             start: Start::Live,
             presence: PresenceRequest::default(),
+            form: Form::default(),
             socket,
             head: Bytes::new(),
             permit: Box::new(()),

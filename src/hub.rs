@@ -1,10 +1,10 @@
 //! The rooms of this node and their subscribers.
 //!
-//! A room is the tail of its log as encoded frames, shared by all its subscribers. A subscriber is a connection and a
+//! A room is the tail of its log as frames, shared by all its subscribers. A subscriber is a connection and a
 //! position among the frames of its source, without a queue of its own. Below, each module uses only those above it.
 //!
 //! - `read_budget.rs`, `log_reader.rs`: how much is read at once for single clients; reads of the logs, in pages
-//! - `room/buffer.rs`: a ring of encoded frames
+//! - `room/buffer.rs`: a ring of frames
 //! - `room/node_buffers.rs`: all such rings of the node, which share its memory
 //! - `room/gap.rs`: whether a stream continues without loss after an id; pure
 //! - `room/log_tail.rs`: the frames of a room, and whether they are in sync with its log; no I/O
@@ -53,7 +53,6 @@ pub use context::Pace;
 pub use log_reader::LogReader;
 pub use node::Hub;
 pub use read_budget::AnswerPermit;
-pub use retry::backoff;
 pub use room::presence::PresenceSnapshot;
 pub use subscriber::start::{PresenceRequest, RequestedCursor, Start, SubscribeRequest};
 pub use worker::Worker;

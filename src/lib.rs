@@ -8,7 +8,7 @@
 //! In reading order. Each module uses only those above it.
 //!
 //! - [`chat`]: room names, ids, cursors and messages, parsed into types that cannot be invalid
-//! - [`sse`]: the wire format of a stream, as bytes
+//! - [`sse`]: what is written to streams: events, and their encodings
 //! - [`metrics`]: what a node counts; every module may use it
 //! - [`backoff`]: the pauses between attempts that may fail
 //! - [`log_queue`]: where the lines of the log wait to be written

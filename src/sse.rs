@@ -1,14 +1,16 @@
-//! The wire format of a stream: frames as bytes, without I/O.
+//! What is written to streams, and how: events, and their encodings as bytes. No I/O.
 //!
-//! `frame.rs` encodes a frame of one room. `merged.rs` encodes it again for a stream of several rooms.
+//! - `event.rs`: what a block of a stream says
+//! - `event_stream.rs`, `json_lines.rs`, `text_lines.rs`: how each syntax writes it
+//! - `form.rs`: how one stream is written: its syntax, in chunks or not
 
-mod frame;
-mod merged;
+mod event;
+mod event_stream;
+mod form;
+mod json_lines;
 #[cfg(test)]
 mod parser;
+mod text_lines;
 
-pub use frame::{
-    BackoffReason, GapReason, backoff, cursor, entry, foreign, gap, heartbeat, opening, presence, status, user_joined,
-    user_left,
-};
-pub use merged::{for_merged_rooms, with_cursor};
+pub use event::{BackoffReason, Block, Event, GapReason, Text};
+pub use form::{EncodedBlock, Form, Syntax};

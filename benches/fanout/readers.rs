@@ -309,8 +309,8 @@ impl Reader {
         let Some(at) = memchr::memmem::find(&self.tail, opening) else {
             return false;
         };
-        if let Some(retry) = memchr::memmem::find(&self.tail, b"retry: ") {
-            let digits = self.tail[retry + 7..].iter().take_while(|byte| byte.is_ascii_digit());
+        if let Some(retry) = memchr::memmem::find(&self.tail, b"retry:") {
+            let digits = self.tail[retry + 6..].iter().take_while(|byte| byte.is_ascii_digit());
             self.retry = Duration::from_millis(digits.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')));
         }
         self.tail.drain(..at + opening.len());

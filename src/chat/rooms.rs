@@ -10,7 +10,7 @@ use super::room::{RoomName, RoomNameError};
 /// The maximum number of rooms of one stream.
 pub const MAX_ROOMS: usize = 16;
 
-/// The rooms of one stream in the order of its URL: 1 to 16, without duplicates.
+/// The rooms of one stream in the order of its URL: up to 16, without duplicates.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rooms(Arc<[RoomName]>);
 
@@ -44,6 +44,11 @@ impl Rooms {
             rooms.push(room);
         }
         Ok(Self(rooms.into()))
+    }
+
+    /// Returns no rooms, for a stream of nothing but heartbeats.
+    pub fn none() -> Self {
+        Self([].into())
     }
 
     /// Returns the same rooms, sorted by their names.

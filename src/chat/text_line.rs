@@ -21,6 +21,11 @@ pub fn push_text_line(out: &mut String, time: &str, label: &str, text: &str) {
     }
 }
 
+/// Returns a text on one line, with control characters, line breaks included, shown as U+FFFD.
+pub fn visible_line(text: &str) -> String {
+    text.chars().map(visible).collect()
+}
+
 /// Returns a character as a terminal may show it.
 fn visible(c: char) -> char {
     if c.is_control() && c != '\t' { '\u{fffd}' } else { c }

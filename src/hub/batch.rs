@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use prometheus::local::{LocalHistogram, LocalIntCounter};
 
-use super::room::buffer::{Frame, FrameBuffer, Position};
+use super::room::buffer::{FrameBuffer, Position};
 use super::source::ordered::Order;
 use crate::chat::Cursor;
 use crate::metrics::Metrics;
+use crate::sse::Form;
 
 /// The bytes of a batch, which its last frame may exceed: what a socket's buffer may take at once.
 const BATCH_BYTES: usize = 64 << 10;
@@ -40,17 +41,25 @@ struct BatchedFrame {
 }
 
 impl Batch {
-    /// Collects the frames from a position on, without ephemeral frames before `live_from`, with their cursors in this
-    /// order. The batch is empty if there are none yet. Returns `None` if the position was evicted.
-    pub fn next(buffer: &FrameBuffer, from: Position, live_from: Position, order: Option<&Order>) -> Option<Self> {
+    /// Collects the frames from a position on, without ephemeral frames before `live_from`, in this form and with their
+    /// cursors in this order. The batch is empty if there are none yet. Returns `None` if the position was evicted.
+    pub fn next(
+        buffer: &FrameBuffer,
+        from: Position,
+        live_from: Position,
+        form: Form,
+        order: Option<&Order>,
+    ) -> Option<Self> {
         let (mut frames, mut size, mut end) = (Vec::new(), 0, from);
         for (position, frame) in buffer.frames_from(from, BATCH_BYTES)? {
             end = position + 1;
             if position >= live_from || frame.logged {
-                let Frame { bytes, cursor, arrived, .. } =
-                    order.map_or_else(|| frame.clone(), |order| order.apply(frame));
+                let (bytes, cursor) = match order {
+                    None => (buffer.encode(frame, form), frame.cursor.clone()),
+                    Some(order) => order.encode(frame, form),
+                };
                 size += bytes.len();
-                frames.push(BatchedFrame { position, end: size, bytes, cursor, arrived });
+                frames.push(BatchedFrame { position, end: size, bytes, cursor, arrived: frame.arrived });
             }
         }
         let live = (end == buffer.end()).then_some(buffer.live);
@@ -164,6 +173,9 @@ mod tests {
     use crate::bus::{Entry, LogPage};
     use crate::chat::Id;
     use crate::hub::room::log_tail::LogTail;
+    use crate::sse::{Event, Syntax, Text};
+
+    const BARE: Form = Form { syntax: Syntax::EventStream(Text::Escaped), is_chunked: false };
 
     /// Returns the messages 1 to 3 with an ephemeral frame between them.
     fn log_tail() -> LogTail {
@@ -172,7 +184,7 @@ mod tests {
         log.load(LogPage { first: None, last: Id::ZERO, entries: vec![], more: false });
         log.mark_in_sync();
         log.on_announcement(entry(1));
-        log.push_ephemeral(Bytes::from_static(b"data: f\n\n"));
+        log.push_ephemeral(Event::foreign(b"f", 1));
         log.on_announcement(entry(2));
         log.on_announcement(entry(3));
         log
@@ -180,10 +192,10 @@ mod tests {
 
     #[test]
     fn a_batch_has_whole_frames_and_replays_only_logged_ones() {
-        let all = Batch::next(log_tail().buffer(), 0, 0, None).unwrap();
+        let all = Batch::next(log_tail().buffer(), 0, 0, BARE, None).unwrap();
         assert_eq!(&all.bytes[..], b"id: 1-1\ndata: 1\n\ndata: f\n\nid: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
         assert_eq!((all.end, all.live, all.cursor()), (4, Some(true), Some(&Id { ms: 1, n: 3 }.into())));
-        let replayed = Batch::next(log_tail().buffer(), 0, 2, None).unwrap();
+        let replayed = Batch::next(log_tail().buffer(), 0, 2, BARE, None).unwrap();
         assert_eq!(&replayed.bytes[..], b"id: 1-1\ndata: 1\n\nid: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
         assert_eq!(replayed.after(2), b"id: 1-2\ndata: 2\n\nid: 1-3\ndata: 3\n\n");
     }
@@ -191,10 +203,10 @@ mod tests {
     #[test]
     fn a_partial_write_continues_without_loss_at_every_byte() {
         let log = log_tail();
-        let all = Batch::next(log.buffer(), 0, 0, None).unwrap();
+        let all = Batch::next(log.buffer(), 0, 0, BARE, None).unwrap();
         for written in 1..=all.bytes.len() {
             let partial = all.split_at_unwritten(all.bytes.len() - written);
-            let rest = Batch::next(log.buffer(), partial.position, 0, None).unwrap();
+            let rest = Batch::next(log.buffer(), partial.position, 0, BARE, None).unwrap();
             assert_eq!([&all.bytes[..written], &partial.unsent, &rest.bytes].concat(), all.bytes);
         }
     }

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use crate::metrics::Metrics;
-use crate::sse;
+use crate::sse::Event;
 
 /// How long announcements may fail to arrive before subscribers get the status that is not live.
 pub const OUTAGE_GRACE: Duration = Duration::from_secs(1);
@@ -55,9 +53,9 @@ impl StreamContext {
         self.started + Duration::from_nanos((ticks * interval) as u64)
     }
 
-    /// Encodes the node's status.
-    pub fn status(&self, live: bool) -> Bytes {
-        sse::status(live, &self.node, self.pace.heartbeat.as_secs())
+    /// Returns the event of the node's status.
+    pub fn status(&self, live: bool) -> Event {
+        Event::status(live, &self.node, self.pace.heartbeat.as_secs())
     }
 }
 

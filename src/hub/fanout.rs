@@ -1,4 +1,4 @@
-//! The loop that writes the frames of one source to its live subscribers on one worker.
+//! The loop that writes the frames of one source, in one form, to its live subscribers on one worker.
 
 pub mod group;
 
@@ -20,6 +20,7 @@ use super::room::buffer::Position;
 use super::source::Source;
 use super::subscriber::Subscriber;
 use super::subscriber::end_reason::EndReason;
+use crate::sse::Form;
 use group::Group;
 
 /// Live subscribers that are about to join a fan-out.
@@ -52,12 +53,13 @@ impl Wake for InputSignal {
     }
 }
 
-/// The live subscribers of one source on one worker. New frames are written to all of them in turn, with one call each.
+/// The live subscribers of one source on one worker whose streams have one form. New frames are written to all of them in turn, with one call each.
 /// A subscriber whose socket is full is passed to `on_lagging` and catches up on its own, so the others never wait.
 pub struct Fanout<F> {
     context: Arc<StreamContext>,
     drain: Arc<Drain>,
     source: Source,
+    form: Form,
     queue: Rc<JoinQueue>,
     /// Usually one group. A subscriber that joins is a group of its own until it has received what the others have.
     groups: Vec<Group>,
@@ -79,6 +81,7 @@ impl<F: Fn(Subscriber)> Fanout<F> {
         context: Arc<StreamContext>,
         drain: Arc<Drain>,
         source: Source,
+        form: Form,
         queue: Rc<JoinQueue>,
         on_lagging: F,
     ) -> Self {
@@ -88,6 +91,7 @@ impl<F: Fn(Subscriber)> Fanout<F> {
             context,
             drain,
             source,
+            form,
             queue,
             groups: Vec::new(),
             input_waker: input.clone().into(),
@@ -153,7 +157,7 @@ impl<F: Fn(Subscriber)> Fanout<F> {
     /// busy room always has more, so heartbeats, queued subscribers and a drain get their turn in between.
     async fn deliver(&mut self) -> bool {
         let from = self.groups.iter().map(Group::position).min().unwrap_or(Position::MAX);
-        let batch = self.source.with_buffer(|buffer| Batch::next(buffer, from, from, self.source.order()));
+        let batch = self.source.with_buffer(|buffer| Batch::next(buffer, from, from, self.form, self.source.order()));
         let Some(batch) = batch else {
             // The position was evicted. Each subscriber there looks its cursor up again.
             for group in self.groups.iter_mut().filter(|group| group.position() == from) {
@@ -162,11 +166,11 @@ impl<F: Fn(Subscriber)> Fanout<F> {
             return true;
         };
         let status_is_known = self.groups.iter().all(|group| batch.live == Some(group.last_status()));
-        if batch.bytes.is_empty() && status_is_known {
+        if batch.end == from && status_is_known {
             return false;
         }
         for group in &mut self.groups {
-            group.deliver(&batch, &self.context, &mut self.stats, &self.on_lagging).await;
+            group.deliver(&batch, self.form, &self.context, &mut self.stats, &self.on_lagging).await;
         }
         self.stats.flush();
         true

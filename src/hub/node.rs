@@ -21,10 +21,10 @@ use super::room::{Room, RoomGuard};
 use super::source::Source;
 use super::source::merged::MergedRooms;
 use super::source::ordered::OrderedRooms;
-use crate::bus::{Bus, Entry, Listener, PresenceEntry, PublishError, Receipt, Stores, Unavailable};
+use crate::bus::{Bus, Entry, Listener, PresenceEntry, PublishError, Receipt, Stores, Unavailable, unix_ms};
 use crate::chat::{Draft, RoomName, Rooms};
 use crate::metrics::Metrics;
-use crate::sse;
+use crate::sse::Event;
 use crate::supervise::{catch, supervise};
 
 /// How long a room without subscribers stays in memory, so that reloading a page does not read its log again.
@@ -263,8 +263,8 @@ impl Hub {
 
     /// Returns what a subscriber of these rooms reads, and keeps the rooms in memory while it is held.
     pub(super) fn enter(&self, names: &Rooms) -> Source {
-        if !names.is_merged() {
-            return Source::Room(self.enter_room(&names[0]));
+        if let [name] = &**names {
+            return Source::Room(self.enter_room(name));
         }
         let mut all = self.merged.lock();
         if let Some(ordered) = all.ordered.get(names).and_then(Weak::upgrade) {
@@ -354,9 +354,9 @@ impl Listener for Hub {
 
     fn on_foreign(&self, room: &str, payload: &[u8]) {
         let Some(room) = self.room(room) else { return };
-        let frame = sse::foreign(payload);
-        if frame.len() <= MAX_FOREIGN_BYTES {
-            room.push_ephemeral(frame);
+        let event = Event::foreign(payload, unix_ms());
+        if event.size() <= MAX_FOREIGN_BYTES {
+            room.push_ephemeral(event);
         } else {
             tracing::warn!(room = %room.name(), bytes = payload.len(), "discarded a payload of another program, which is too long");
         }

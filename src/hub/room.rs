@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
@@ -25,6 +24,7 @@ use super::context::OUTAGE_GRACE;
 use super::log_reader::LogReader;
 use crate::bus::{Entry, Unavailable};
 use crate::chat::{Id, RoomName, Rooms};
+use crate::sse::Event;
 use crate::supervise::{catch, supervise};
 use buffer::MAX_BUFFER_BYTES;
 use context::RoomContext;
@@ -149,8 +149,8 @@ impl Room {
     }
 
     /// Appends an ephemeral frame.
-    pub fn push_ephemeral(&self, bytes: Bytes) {
-        self.log().push_ephemeral(bytes);
+    pub fn push_ephemeral(&self, event: Event) {
+        self.log().push_ephemeral(event);
         self.notify_changed();
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::room::buffer::{FrameBuffer, Position};
 use super::room::{Room, RoomGuard};
 use crate::chat::{Cursor, Rooms};
-use crate::sse;
+use crate::sse::{Block, Event, Form};
 use lookup::{Lookup, NotBuffered};
 use ordered::{Order, OrderedRooms};
 
@@ -104,11 +104,12 @@ impl Source {
         }
     }
 
-    /// Encodes a frame of one room for this source; `cursor` is the subscriber's after it.
-    pub fn encode(&self, index: usize, frame: Bytes, cursor: &Cursor) -> Bytes {
-        match self {
-            Source::Room(_) => frame,
-            Source::Merged(merged) => sse::for_merged_rooms(&frame, &merged.names()[index], cursor),
-        }
+    /// Encodes an event of one room for one subscriber; `cursor` is the subscriber's after it, if the event moves it.
+    pub fn encode(&self, index: usize, event: &Event, cursor: Option<&Cursor>, form: Form) -> Bytes {
+        let room = match self {
+            Source::Room(_) => None,
+            Source::Merged(merged) => merged.names().get(index),
+        };
+        form.encode(&Block { retry_ms: None, cursor, room, event })
     }
 }

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
@@ -23,16 +22,15 @@ use tokio::time::{sleep, timeout};
 use super::batch::{Batch, DeliveryStats};
 use super::context::{OUTAGE_GRACE, StreamContext, StreamGauge};
 use super::read_budget::{MAX_PAGE_BYTES, PagePermit};
-use super::retry;
 use super::room::Room;
-use super::room::buffer::{Frame, Position};
+use super::room::buffer::{Position, event_of};
 use super::room::gap::continue_after;
 use super::room::shared_presence::PresenceGuard;
 use super::source::Source;
 use super::source::lookup::{Lookup, NotBuffered};
 use crate::bus::{Entry, LogPage, PageLimit, Unavailable};
 use crate::chat::{Cursor, Id};
-use crate::sse;
+use crate::sse::Event;
 use end_reason::EndReason;
 use start::{Start, StartPlan, plan};
 use stream_writer::StreamWriter;
@@ -77,18 +75,17 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// Creates a subscriber to which nothing was sent yet. `head` is written first.
+    /// Creates a subscriber to which nothing was sent yet.
     pub fn new(
         context: Arc<StreamContext>,
         turns: Rc<Semaphore>,
         source: Source,
         presence: Box<[PresenceGuard]>,
-        socket: TcpStream,
-        head: Bytes,
+        writer: StreamWriter,
         permit: Box<dyn Send>,
     ) -> Self {
         Self {
-            writer: StreamWriter::new(context.clone(), socket, head),
+            writer,
             cursor: Cursor::zero(source.names().len()),
             source,
             position: 0,
@@ -128,28 +125,29 @@ impl Subscriber {
         self.send_opening(known.as_ref(), false).await?;
         let plan = self.writer.wait_for_log(planning).await?;
         if let (None, Some(cursor)) = (known, plan.opening_cursor()) {
-            self.send(sse::cursor(&cursor)).await?;
+            self.writer.queue_late_cursor(&cursor);
+            self.flush().await?;
         }
         self.follow(plan).await
     }
 
     async fn send_opening(&mut self, cursor: Option<&Cursor>, live: bool) -> Result<(), EndReason> {
-        self.writer.queue(sse::opening(retry::opening_ms(), cursor));
-        self.send_status(live).await
+        self.writer.queue_opening(cursor, live);
+        self.flush().await
     }
 
     /// Sends the gaps of a plan, and continues as it says.
     async fn follow(&mut self, plan: StartPlan) -> Result<(), EndReason> {
         self.cursor = plan.cursor();
-        // All gaps come before all replays: a replayed message carries the cursor of every room, and a client that
-        // resumes from it would never receive the gap of another room.
-        let mut gaps = Vec::new();
-        for (index, room) in plan.rooms.iter().enumerate() {
-            if let Some(gap) = &room.gap {
-                gaps.extend_from_slice(&self.source.encode(index, gap.clone(), &self.cursor));
-            }
+        // All gaps come before all replays, and only the last one moves the cursor: an id is that of every room, and a
+        // client that resumes from it would never receive the gap of another room.
+        let gaps = plan.rooms.iter().enumerate().filter_map(|(index, room)| Some((index, room.gap.as_ref()?)));
+        let mut gaps = gaps.peekable();
+        while let Some((index, gap)) = gaps.next() {
+            let cursor = gaps.peek().is_none().then_some(&self.cursor);
+            self.writer.queue(self.encode(index, gap, cursor));
         }
-        self.send(gaps).await?;
+        self.flush().await?;
         match plan.lookup {
             Some(lookup) => self.apply_lookup(lookup).map(drop),
             None => self.look_up().await,
@@ -167,7 +165,8 @@ impl Subscriber {
         loop {
             let turn = turns.acquire().await;
             let (source, from) = (&self.source, self.position);
-            let batch = source.with_buffer(|buffer| Batch::next(buffer, from, self.live_from, source.order()));
+            let batch = source
+                .with_buffer(|buffer| Batch::next(buffer, from, self.live_from, self.writer.form, source.order()));
             match batch {
                 None if self.was_live && is_too_slow(&self.source, self.position) => return Err(EndReason::Slow),
                 None => {
@@ -233,7 +232,12 @@ impl Subscriber {
     /// Writes the missed frames of a lookup, as far as the socket takes them now. Returns true if there are no more, and
     /// the position is known.
     fn apply_lookup(&mut self, lookup: Lookup) -> Result<bool, EndReason> {
-        let frames: Vec<Bytes> = lookup.missed.iter().map(|missed| missed.bytes.clone()).collect();
+        let mut cursor = self.cursor.clone();
+        let mut frames = Vec::with_capacity(lookup.missed.len());
+        for missed in &lookup.missed {
+            cursor.set(missed.room, missed.id);
+            frames.push(self.encode_entry(missed.room, missed.event.as_deref(), &cursor));
+        }
         let taken = self.writer.write_frames(&frames)?;
         for missed in &lookup.missed[..taken] {
             self.cursor.set(missed.room, missed.id);
@@ -257,17 +261,18 @@ impl Subscriber {
         let continuation = continue_after(asked, page);
         if let Some(reason) = continuation.gap {
             self.source.room(index).context().count_gap(reason);
-            let gap = sse::gap(&asked.to_string(), continuation.resumed(), reason, continuation.cursor);
+            let gap = Event::gap(&asked.to_string(), continuation.resumed(), reason);
             self.cursor.set(index, continuation.cursor);
-            self.writer.write_frames(&[self.source.encode(index, gap, &self.cursor)])?;
+            self.writer.write_frames(&[self.encode(index, &gap, Some(&self.cursor))])?;
         }
-        let is_whole = self.writer.is_flushed() && self.write_entries(index, &continuation.entries)?;
-        if is_whole && (!more || continuation.entries.is_empty()) {
+        let is_empty = continuation.entries.is_empty();
+        let is_whole = self.writer.is_flushed() && self.write_entries(index, continuation.entries)?;
+        if is_whole && (!more || is_empty) {
             // Not the id of the last entry: later messages may have been deleted.
             self.cursor.set(index, last);
         }
         self.page_bytes = if is_whole { MAX_PAGE_BYTES.min(2 * self.page_bytes) } else { MIN_PAGE_BYTES };
-        drop((continuation, permit));
+        drop(permit);
         self.flush().await?;
         let room = self.source.room(index).clone();
         if more && room.log().position_after(self.cursor.of(index)).is_none() {
@@ -314,26 +319,32 @@ impl Subscriber {
 
     /// Writes entries that were read from a room's log, as far as the socket takes them now. Returns true if it took
     /// all of them.
-    fn write_entries(&mut self, index: usize, entries: &[Entry]) -> Result<bool, EndReason> {
-        let before = self.cursor.of(index);
-        let mut frames = Vec::with_capacity(entries.len());
+    fn write_entries(&mut self, index: usize, entries: Vec<Entry>) -> Result<bool, EndReason> {
+        let mut cursor = self.cursor.clone();
+        let (mut ids, mut frames) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
         for entry in entries {
-            self.cursor.set(index, entry.id);
-            frames.push(self.source.encode(index, Frame::of_entry(entry).bytes, &self.cursor));
+            cursor.set(index, entry.id);
+            ids.push(entry.id);
+            frames.push(self.encode_entry(index, event_of(entry).as_ref(), &cursor));
         }
         let taken = self.writer.write_frames(&frames)?;
-        self.cursor.set(index, entries[..taken].last().map_or(before, |entry| entry.id));
-        Ok(taken == entries.len() && self.writer.is_flushed())
+        if let Some(id) = ids[..taken].last() {
+            self.cursor.set(index, *id);
+        }
+        Ok(taken == ids.len() && self.writer.is_flushed())
+    }
+
+    /// Encodes an entry of a room's log for this subscriber alone: nothing, if it has no data.
+    fn encode_entry(&self, index: usize, event: Option<&Event>, cursor: &Cursor) -> Bytes {
+        event.map(|event| self.encode(index, event, Some(cursor))).unwrap_or_default()
+    }
+
+    fn encode(&self, index: usize, event: &Event, cursor: Option<&Cursor>) -> Bytes {
+        self.source.encode(index, event, cursor, self.writer.form)
     }
 
     async fn send_status(&mut self, live: bool) -> Result<(), EndReason> {
         self.writer.queue_status(live);
-        self.flush().await
-    }
-
-    /// Sends bytes, waiting until the socket has taken all of them.
-    async fn send(&mut self, bytes: impl Into<Bytes>) -> Result<(), EndReason> {
-        self.writer.queue(bytes);
         self.flush().await
     }
 

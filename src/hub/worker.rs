@@ -5,22 +5,26 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::fanout::{Fanout, JoinQueue};
 use super::node::Hub;
 use super::placement::Handoff;
+use super::retry;
 use super::source::Source;
 use super::subscriber::Subscriber;
+use super::subscriber::connection::Connection;
 use super::subscriber::end_reason::EndReason;
 use super::subscriber::start::{Start, SubscribeRequest};
+use super::subscriber::stream_writer::StreamWriter;
 use crate::chat::Rooms;
 use crate::metrics::Metrics;
+use crate::sse::{BackoffReason, Form};
 use crate::supervise::{catch, supervise};
 
 /// Subscribers of one thread that may be writing what they have missed. Each writes what its socket takes at once.
@@ -31,7 +35,7 @@ pub struct Worker {
     hub: Arc<Hub>,
     /// Lets a few subscribers at a time write what they have missed, so that they do not delay live messages and requests.
     turns: Rc<Semaphore>,
-    fanouts: RefCell<HashMap<Rooms, Rc<JoinQueue>>>,
+    fanouts: RefCell<HashMap<(Rooms, Form), Rc<JoinQueue>>>,
 }
 
 impl Worker {
@@ -62,14 +66,27 @@ impl Worker {
         }
     }
 
+    /// Refuses a subscribe request after a pause: its stream is a `backoff` event, with the cursor that was asked for.
+    pub fn refuse(&self, request: SubscribeRequest, reason: BackoffReason, pause: Duration) {
+        let refuse = async move {
+            sleep(pause).await;
+            if let Ok(socket) = TcpStream::from_std(request.socket) {
+                let backoff = retry::backoff(reason, request.start.known_cursor().as_ref(), request.form);
+                Connection::new(socket, request.head).close(Some(backoff));
+            }
+        };
+        let metrics = self.metrics().clone();
+        spawn_local(async move { catch(&metrics, "stream", refuse).await });
+    }
+
     fn accept(self: &Rc<Self>, Handoff { request, source }: Handoff) {
         let Ok(socket) = TcpStream::from_std(request.socket) else {
             return;
         };
         let presence = request.presence.join(source.rooms());
         let context = self.hub.stream_context().clone();
-        let subscriber =
-            Subscriber::new(context, self.turns.clone(), source, presence, socket, request.head, request.permit);
+        let writer = StreamWriter::new(context.clone(), request.form, socket, request.head);
+        let subscriber = Subscriber::new(context, self.turns.clone(), source, presence, writer, request.permit);
         self.catch_up(subscriber, Some(request.start));
     }
 
@@ -94,26 +111,26 @@ impl Worker {
     }
 
     fn join_fanout(self: &Rc<Self>, subscriber: Subscriber) {
-        let source = subscriber.source().clone();
+        let (source, form) = (subscriber.source().clone(), subscriber.writer.form);
         let mut fanouts = self.fanouts.borrow_mut();
-        let queue = fanouts.entry(source.names().clone()).or_insert_with(|| {
+        let queue = fanouts.entry((source.names().clone(), form)).or_insert_with(|| {
             let queue = Rc::new(JoinQueue::default());
-            spawn_local(self.clone().run_fanout(source, queue.clone()));
+            spawn_local(self.clone().run_fanout(source, form, queue.clone()));
             queue
         });
         queue.push(subscriber);
     }
 
-    async fn run_fanout(self: Rc<Self>, source: Source, queue: Rc<JoinQueue>) {
+    async fn run_fanout(self: Rc<Self>, source: Source, form: Form, queue: Rc<JoinQueue>) {
         let names = source.names().clone();
         let worker = self.clone();
         let on_lagging = move |subscriber| worker.catch_up(subscriber, None);
         let (context, drain) = (self.hub.stream_context().clone(), self.hub.drain_signal().clone());
-        let fanout = Fanout::new(context, drain, source, queue, on_lagging);
+        let fanout = Fanout::new(context, drain, source, form, queue, on_lagging);
         // After a panic all its streams end, since half a frame may have been written, and their clients resume.
         let _ = catch(self.metrics(), "fanout", fanout.run()).await;
         // The next subscriber starts a new fan-out. None is lost: there was no await since the queue was empty.
-        self.fanouts.borrow_mut().remove(&names);
+        self.fanouts.borrow_mut().remove(&(names, form));
     }
 }
 

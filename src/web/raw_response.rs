@@ -8,7 +8,7 @@ use actix_web::body::MessageBody;
 use actix_web::http::header::{self, HeaderName, HeaderValue, HttpDate};
 use bytes::Bytes;
 
-/// Encodes the status line and headers of a response whose body ends when the connection closes.
+/// Encodes the status line and headers of a response on a connection that ends with it.
 pub(super) fn encode_head(response: &HttpResponse, more: &[(HeaderName, HeaderValue)]) -> Bytes {
     let date = HttpDate::from(SystemTime::now());
     let mut head = format!(

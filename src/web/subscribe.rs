@@ -1,10 +1,12 @@
-//! `GET /subscribe/{rooms}`: decides whether a client gets an event stream, where the stream starts
-//! and under which name the client is present.
+//! `GET /subscribe/{rooms}` and what else is a stream: decides whether a client gets one, where it starts and under which
+//! name the client is present.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix_web::body;
-use actix_web::http::{Method, header};
+use actix_web::http::header::HeaderValue;
+use actix_web::http::{Method, Version, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 
 use super::client::Client;
@@ -13,8 +15,8 @@ use super::error::Problem;
 use super::state::AppState;
 use super::{query, raw_response};
 use crate::chat::{MAX_ROOMS, Name, RoomName, Rooms};
-use crate::hub::{self, PresenceRequest, Start, SubscribeRequest, Worker};
-use crate::sse::BackoffReason;
+use crate::hub::{PresenceRequest, Start, SubscribeRequest, Worker};
+use crate::sse::{BackoffReason, Form, Syntax, Text};
 
 /// The highest value of `history`, in messages per room.
 const MAX_REPLAY_MESSAGES: usize = 1000;
@@ -22,37 +24,57 @@ const MAX_REPLAY_MESSAGES: usize = 1000;
 /// How much of a cursor is read, in characters; 16 ids with their commas have at most 543.
 const MAX_CURSOR_CHARS: usize = 1024;
 
-/// Handles `GET /subscribe/{room}`, or a comma-separated list of rooms, and hands the connection
-/// over to the hub.
+/// Handles `GET /subscribe/{room}`, or a comma-separated list of rooms.
 pub(super) async fn subscribe(
     req: HttpRequest,
     rooms: Rooms,
     state: web::Data<AppState>,
     worker: web::Data<Rc<Worker>>,
 ) -> Result<HttpResponse, Problem> {
-    let (start, presence) = (start(&req, &rooms)?, presence(&req, &rooms)?);
+    open(&req, rooms, Syntax::EventStream(Text::Escaped), &state, &worker).await
+}
+
+/// Opens a stream of these rooms in this syntax: hands the connection over to the hub.
+pub(super) async fn open(
+    req: &HttpRequest,
+    rooms: Rooms,
+    syntax: Syntax,
+    state: &AppState,
+    worker: &Rc<Worker>,
+) -> Result<HttpResponse, Problem> {
+    let (start, presence) = (start(req, &rooms)?, presence(req, &rooms)?);
+    let form = Form { syntax, is_chunked: req.version() >= Version::HTTP_11 };
     if req.method() == Method::HEAD {
-        return Ok(stream_response().body(body::None::new())); // a stream has no length
+        return Ok(stream_response(form).body(body::None::new())); // a stream has no length
     }
     if state.hub.is_draining() {
         // The node no longer listens: this connection was kept alive. Closing it without an answer sends the request to
         // another node, by the proxy or by the client, which may both repeat a GET (RFC 9112 § 9.3.1). An answer would
         // send away a reader that this node has sent away before.
-        count_refusal(&state, "draining");
+        count_refusal(state, "draining");
         drop(req.conn_data::<Connection>().and_then(Connection::take));
         return Ok(unwritten());
     }
-    let client = Client::from_request(&req, &state.trusted_proxies);
-    let permit = state.limits.stream_permit(client.address).await;
-    let taken = permit.and_then(|permit| Some((permit, req.conn_data::<Connection>()?.take()?)));
-    let Some((stream_permit, (socket, connection_permit))) = taken else {
-        count_refusal(&state, "full");
-        return Ok(refuse(BackoffReason::Full));
+    let client = Client::from_request(req, &state.trusted_proxies);
+    let stream_permit = state.limits.stream_permit(client.address).await;
+    let Some((socket, connection_permit)) = req.conn_data::<Connection>().and_then(Connection::take) else {
+        return Ok(unwritten()); // the client's place was given to another
     };
     // Written by the hub: middleware never sees the head of a stream, so it gets its CORS headers here.
-    let head = raw_response::encode_head(&stream_response().finish(), &state.origins.cors_headers(req.headers()));
+    let mut more = state.origins.cors_headers(req.headers());
+    if form.is_chunked {
+        more.push((header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")));
+    }
+    let head = raw_response::encode_head(&stream_response(form).finish(), &more);
+    let is_permitted = stream_permit.is_some();
     let permit = Box::new((stream_permit, connection_permit));
-    worker.subscribe(SubscribeRequest { rooms, start, presence, socket, head, permit });
+    let request = SubscribeRequest { rooms, start, presence, form, socket, head, permit };
+    if is_permitted {
+        worker.subscribe(request);
+    } else {
+        count_refusal(state, "full");
+        worker.refuse(request, BackoffReason::Full, Duration::ZERO);
+    }
     Ok(unwritten())
 }
 
@@ -61,11 +83,12 @@ fn unwritten() -> HttpResponse {
     HttpResponse::Ok().force_close().finish()
 }
 
-/// Returns the status and headers of every event stream.
-fn stream_response() -> HttpResponseBuilder {
+/// Returns the status and headers of every stream of this form. A stream is `200` even if it is refused: after any other
+/// status a browser's `EventSource` would never reconnect.
+fn stream_response(form: Form) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
-        .content_type("text/event-stream")
+        .content_type(form.syntax.content_type())
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
         .insert_header(("X-Accel-Buffering", "no")) // nginx would buffer the stream
         .force_close();
@@ -74,12 +97,6 @@ fn stream_response() -> HttpResponseBuilder {
 
 fn count_refusal(state: &AppState, reason: &str) {
     state.metrics.streams_refused.with_label_values(&[reason]).inc();
-}
-
-/// Returns a stream that consists of a `backoff` event: after any status but 200 a browser's
-/// `EventSource` would never reconnect.
-fn refuse(reason: BackoffReason) -> HttpResponse {
-    stream_response().body(hub::backoff(reason))
 }
 
 /// Reads where the stream starts: after a cursor, with the newest messages, or live.

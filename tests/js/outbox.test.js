@@ -182,6 +182,24 @@ test('a message that the replay contains is not posted again', async () => {
   assert.equal(page.confirmed.length, 1);
 });
 
+test('a gap in the middle of the log is shown, and reading goes on after it', async () => {
+  const page = await open(new Browser(server));
+  server.say('everyone', 'old');
+  await pass(100);
+  server.cut();
+  for (const text of ['missed', 'kept']) {
+    clock.tick(1000);
+    server.say('everyone', text);
+  }
+  server.trim('everyone', 2);
+  server.restore();
+  await pass(40_000);
+  clock.tick(1000);
+  server.say('everyone', 'new');
+  await pass(100);
+  assert.deepEqual([page.gaps.length, page.texts], [1, ['old', 'kept', 'new']]);
+});
+
 test('after a gap only unanswered messages become unsure', async () => {
   const browser = new Browser(server);
   const page = await open(browser);

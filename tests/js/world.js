@@ -60,7 +60,7 @@ export class Server {
   say(room, text, sender = 'mason', key = undefined) {
     const log = this.log(room);
     const id = `${Date.now()}-${Number(log.last.split('-')[1]) + 1}`;
-    const entry = { id, data: { sender, message: text, ...(key && { key }) } };
+    const entry = { id, previous: log.last, data: { sender, message: text, ...(key && { key }) } };
     log.entries.push(entry);
     log.last = id;
     for (const source of this.sources) source.receive(room, entry);
@@ -70,6 +70,11 @@ export class Server {
   /** Deletes a room's log, as a failover may. */
   lose(room) {
     this.rooms.delete(room);
+  }
+
+  /** Deletes the oldest messages of a room's log. */
+  trim(room, count) {
+    this.log(room).entries.splice(0, count);
   }
 
   history(room, query) {
@@ -176,8 +181,8 @@ class Source {
     const asked = this.#vector[index];
     const at = entries.findIndex(({ id }) => id === asked);
     if (at < 0 && asked !== last && asked !== '0-0') {
+      this.#vector[index] = entries[0]?.previous ?? last;
       this.emit('gap', this.#named(room, { asked, resumed: entries[0]?.id ?? null, reason: 'reset' }));
-      this.#vector[index] = '0-0';
     }
     for (const entry of entries.slice(at + 1)) if (asked !== last) this.receive(room, entry);
   }

@@ -12,6 +12,7 @@ use crate::hub::context::StreamContext;
 use crate::hub::room::buffer::Position;
 use crate::hub::subscriber::Subscriber;
 use crate::hub::subscriber::end_reason::EndReason;
+use crate::sse::Form;
 
 /// Subscribers that are served before the task yields, so that the worker handles requests as well.
 const SUBSCRIBERS_PER_YIELD: usize = 48;
@@ -85,6 +86,7 @@ impl Group {
     pub async fn deliver(
         &mut self,
         batch: &Batch,
+        form: Form,
         context: &StreamContext,
         stats: &mut DeliveryStats,
         on_lagging: &impl Fn(Subscriber),
@@ -99,7 +101,7 @@ impl Group {
         }
         if let Some(live) = batch.live.filter(|live| *live != self.last_status) {
             self.last_status = live;
-            let (status, now) = (context.status(live), Instant::now());
+            let (status, now) = (form.encode_event(&context.status(live)), Instant::now());
             self.for_each(on_lagging, |subscriber, _| subscriber.writer.send_now(status.clone(), now)).await;
         }
     }

@@ -1,59 +1,111 @@
-//! A ring of encoded frames, shared by all subscribers of a source.
+//! A ring of frames, shared by all subscribers of a source.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::bus::Entry;
-use crate::chat::Cursor;
-use crate::sse;
+use crate::chat::{Cursor, RoomName};
+use crate::sse::{Block, EncodedBlock, Event, Form, Syntax};
 
 /// The most bytes of one buffer. It exceeds the lag that a subscriber may have, so that a live subscriber loses its
 /// position only if it is too slow.
 pub const MAX_BUFFER_BYTES: usize = 4 << 20;
 
-/// Estimated bytes that a frame takes in addition to its encoding.
-const FRAME_OVERHEAD_BYTES: usize = 128;
+/// The most bytes of one buffer with the encodings of its frames, between two frames: beyond that, an encoding is made
+/// anew each time.
+const MAX_ENCODED_BYTES: usize = 2 * MAX_BUFFER_BYTES;
+
+/// Estimated bytes that a frame takes in addition to its event and its encodings.
+const FRAME_OVERHEAD_BYTES: usize = 192;
 
 /// The index of a frame in a buffer. Frames are numbered from 0 in the order in which they arrive at this node.
 pub type Position = u64;
 
-/// A part of a stream that is the same for all its subscribers, encoded once.
-#[derive(Clone, Debug)]
+/// A part of a stream that is the same for all its subscribers. It is encoded once for each syntax in which one of them
+/// reads it.
+#[derive(Debug)]
 pub struct Frame {
     /// The cursor of a subscriber that has received the frame; `None` if the frame does not move it.
     pub cursor: Option<Cursor>,
     /// Whether the frame is an entry of a log, which is replayed. Others are ephemeral.
     pub logged: bool,
-    /// The encoding.
-    pub bytes: Bytes,
+    /// What it says; `None` for an entry without data, which is sent as nothing.
+    pub event: Option<Arc<Event>>,
+    /// The room to name, in merged rooms.
+    pub room: Option<RoomName>,
     /// When the frame arrived at this node.
     pub arrived: Instant,
+    encodings: RefCell<SmallVec<[(Syntax, EncodedBlock); 1]>>,
 }
 
 impl Frame {
-    /// Creates a frame that arrives now.
-    pub fn new(cursor: Option<Cursor>, logged: bool, bytes: Bytes) -> Self {
-        Self { cursor, logged, bytes, arrived: Instant::now() }
+    /// Creates a frame that arrives now and moves no cursor.
+    pub fn ephemeral(event: Event) -> Self {
+        Self {
+            cursor: None,
+            logged: false,
+            event: Some(Arc::new(event)),
+            room: None,
+            arrived: Instant::now(),
+            encodings: RefCell::default(),
+        }
     }
 
-    /// Creates the frame of an entry of the log. One without data is sent as nothing.
-    pub fn of_entry(entry: &Entry) -> Self {
-        let bytes = if entry.has_data() {
-            sse::entry(entry.id, &entry.kind, &entry.data)
-        } else {
-            Bytes::new()
-        };
-        Self::new(Some(entry.id.into()), true, bytes)
+    /// Creates the frame of a gap that arrives now, with the cursor after it.
+    pub fn of_gap(event: Event, cursor: Cursor) -> Self {
+        Self { cursor: Some(cursor), ..Self::ephemeral(event) }
+    }
+
+    /// Creates the frame of an entry of the log that arrives now.
+    pub fn of_entry(entry: Entry) -> Self {
+        Self {
+            cursor: Some(entry.id.into()),
+            logged: true,
+            event: event_of(entry).map(Arc::new),
+            room: None,
+            arrived: Instant::now(),
+            encodings: RefCell::default(),
+        }
+    }
+
+    /// Returns the frame for a stream of several rooms, with the cursor of all of them after it.
+    pub fn of_merged_rooms(&self, room: &RoomName, cursor: &Cursor) -> Self {
+        Self {
+            cursor: self.cursor.as_ref().map(|_| cursor.clone()),
+            logged: self.logged,
+            event: self.event.clone(),
+            room: Some(room.clone()),
+            arrived: self.arrived,
+            encodings: RefCell::default(),
+        }
+    }
+
+    /// Encodes the frame with another cursor in the place of its own.
+    pub fn encode_with(&self, cursor: Option<&Cursor>, form: Form) -> Bytes {
+        let block = |event| Block { retry_ms: None, cursor, room: self.room.as_ref(), event };
+        self.event.as_ref().map(|event| form.encode(&block(event))).unwrap_or_default()
+    }
+
+    /// Returns about how many bytes the frame takes in a stream.
+    pub fn len(&self) -> usize {
+        self.event.as_ref().map_or(0, |event| event.size())
     }
 
     fn size(&self) -> usize {
-        self.bytes.len() + FRAME_OVERHEAD_BYTES
+        let encodings: usize = self.encodings.borrow().iter().map(|(_, encoded)| encoded.size()).sum();
+        self.len() + encodings + FRAME_OVERHEAD_BYTES
     }
+}
+
+/// Returns what an entry says; `None` if it has no data.
+pub fn event_of(entry: Entry) -> Option<Event> {
+    entry.has_data().then(|| Event::entry(entry.id, &entry.kind, entry.data))
 }
 
 /// The newest frames of a source, oldest first.
@@ -66,7 +118,7 @@ pub struct FrameBuffer {
     burst_end: Position,
     /// The status of the subscribers: whether this node receives announcements.
     pub live: bool,
-    bytes: usize,
+    bytes: Cell<usize>,
     /// The bytes of all buffers of the node.
     node_bytes: Arc<AtomicUsize>,
     last_read: Cell<Instant>,
@@ -76,7 +128,15 @@ impl FrameBuffer {
     /// Creates an empty buffer. `node_bytes` counts the bytes of all buffers of the node.
     pub fn new(live: bool, node_bytes: Arc<AtomicUsize>) -> Self {
         let last_read = Cell::new(Instant::now());
-        Self { frames: VecDeque::new(), start: 0, burst_end: 0, live, bytes: 0, node_bytes, last_read }
+        Self {
+            frames: VecDeque::new(),
+            start: 0,
+            burst_end: 0,
+            live,
+            bytes: Cell::new(0),
+            node_bytes,
+            last_read,
+        }
     }
 
     /// Returns the position of the oldest frame.
@@ -113,7 +173,7 @@ impl FrameBuffer {
         let mut left = Some(max_bytes);
         let frames = self.frames.iter().skip(skip).take_while(move |frame| {
             let fits = left.is_some();
-            left = left.and_then(|left| left.checked_sub(frame.bytes.len()));
+            left = left.and_then(|left| left.checked_sub(frame.len()));
             fits
         });
         Some((position..).zip(frames))
@@ -123,7 +183,7 @@ impl FrameBuffer {
     pub fn lag(&self, position: Position) -> (usize, usize) {
         let behind = self.frames.iter().skip(position.saturating_sub(self.start) as usize);
         let frames = self.end().saturating_sub(position) as usize;
-        (frames, behind.skip(1).map(|frame| frame.bytes.len()).sum())
+        (frames, behind.skip(1).map(Frame::len).sum())
     }
 
     /// Returns true if frames after the position arrived in a catch-up burst, which no socket takes at once.
@@ -140,13 +200,39 @@ impl FrameBuffer {
     pub fn push(&mut self, frame: Frame) {
         let size = frame.size();
         self.frames.push_back(frame);
-        self.bytes += size;
-        self.node_bytes.fetch_add(size, Ordering::Relaxed);
+        self.count_added(size);
+    }
+
+    fn count_added(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get() + bytes);
+        self.node_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn count_removed(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get() - bytes);
+        self.node_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Returns the encoding of one of its frames. All subscribers with this syntax share it.
+    pub fn encode(&self, frame: &Frame, form: Form) -> Bytes {
+        let Some(event) = &frame.event else { return Bytes::new() };
+        let mut encodings = frame.encodings.borrow_mut();
+        if let Some((_, encoded)) = encodings.iter().find(|(syntax, _)| *syntax == form.syntax) {
+            return encoded.in_form(form);
+        }
+        let block = Block { retry_ms: None, cursor: frame.cursor.as_ref(), room: frame.room.as_ref(), event };
+        let encoded = form.syntax.encode(&block);
+        let bytes = encoded.in_form(form);
+        if self.bytes.get() + encoded.size() <= MAX_ENCODED_BYTES {
+            self.count_added(encoded.size());
+            encodings.push((form.syntax, encoded));
+        }
+        bytes
     }
 
     /// Returns true if the buffer takes too many bytes.
     pub fn is_full(&self) -> bool {
-        self.bytes > MAX_BUFFER_BYTES
+        self.bytes.get() > MAX_BUFFER_BYTES
     }
 
     /// Removes the oldest frame, unless it is the newest one as well, and returns it with its position.
@@ -155,8 +241,7 @@ impl FrameBuffer {
             return None;
         }
         let frame = self.frames.pop_front()?;
-        self.bytes -= frame.size();
-        self.node_bytes.fetch_sub(frame.size(), Ordering::Relaxed);
+        self.count_removed(frame.size());
         self.start += 1;
         Some((self.start - 1, frame))
     }
@@ -167,12 +252,12 @@ impl FrameBuffer {
         self.start = self.end() + 1;
         self.burst_end = self.start;
         self.frames.clear();
-        self.node_bytes.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+        self.count_removed(self.bytes.get());
     }
 }
 
 impl Drop for FrameBuffer {
     fn drop(&mut self) {
-        self.node_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.count_removed(self.bytes.get());
     }
 }

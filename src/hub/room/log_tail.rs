@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::buffer::{Frame, FrameBuffer, Position};
-use super::gap::{Continuation, continue_after};
+use super::gap::continue_after;
 use crate::bus::{Entry, LogPage};
 use crate::chat::Id;
-use crate::sse::{self, GapReason};
+use crate::sse::{Event, GapReason};
 
 /// Announcements that are kept while the log is being read. If more arrive, the log is read once more.
 const MAX_PENDING_ANNOUNCEMENTS: usize = 1000;
@@ -148,7 +146,7 @@ impl LogTail {
             if entry.prev.is_some() && self.verified == self.last {
                 self.verified = Some(entry.id);
             }
-            self.append(&entry);
+            self.append(entry);
             return AnnouncementOutcome::Applied;
         }
         if self.is_known(entry.id) {
@@ -159,15 +157,15 @@ impl LogTail {
     }
 
     /// Appends an ephemeral frame: no id, never replayed.
-    pub fn push_ephemeral(&mut self, bytes: Bytes) {
-        self.push(Frame::new(None, false, bytes));
+    pub fn push_ephemeral(&mut self, event: Event) {
+        self.push(Frame::ephemeral(event));
     }
 
     /// Appends the first page, which holds the newest entries of the log.
     pub fn load(&mut self, page: LogPage) {
         self.first_retained = page.first;
         self.replay_from = page.entries.is_empty().then_some(page.last);
-        for entry in &page.entries {
+        for entry in page.entries {
             self.append(entry);
         }
         self.last = Some(page.last);
@@ -182,16 +180,18 @@ impl LogTail {
     /// gap after `asked` is then not one for the current subscribers, and the log has to be read from their id.
     pub fn apply_page(&mut self, asked: Id, page: LogPage) -> Result<Option<GapReason>, StalePage> {
         let (more, first, log_last) = (page.more, page.first, page.last);
-        let continuation = continue_after(asked, page);
-        let (known, new) = self.split_known(&continuation.entries);
-        let reaches_last = self.last == Some(known.last().map_or(asked, |entry| entry.id));
+        let mut continuation = continue_after(asked, page);
+        let resumed = continuation.resumed();
+        // After those that were announced while the page was read.
+        let new = continuation.entries.split_off(self.count_known(&continuation.entries));
+        let reaches_last = self.last == Some(continuation.entries.last().map_or(asked, |entry| entry.id));
         if !reaches_last && !new.is_empty() || continuation.gap.is_some() && self.last != Some(asked) {
             return Err(StalePage);
         }
         let is_verified = self.verified == Some(asked) && self.last == Some(asked) || continuation.gap.is_some();
         self.first_retained = first;
         if let Some(reason) = continuation.gap {
-            self.push_gap(asked, &continuation, reason);
+            self.push_gap(asked, resumed, reason, continuation.cursor);
         }
         for entry in new {
             self.append(entry);
@@ -241,10 +241,9 @@ impl LogTail {
             // A deleted message may be missing in memory, but then the numbers show it.
             let is_other = entry.prev.is_some_and(|prev| prev != before && before.n + 1 == entry.id.n);
             if is_other || known.next_if_eq(&entry.id).is_none() {
-                let lost = Continuation { gap: Some(GapReason::Reset), cursor: last, entries: Vec::new() };
                 self.first_retained = page.first;
-                self.push_gap(last, &lost, GapReason::Reset);
-                return lost.gap;
+                self.push_gap(last, None, GapReason::Reset, last);
+                return Some(GapReason::Reset);
             }
             before = entry.id;
         }
@@ -254,9 +253,9 @@ impl LogTail {
         None
     }
 
-    /// Splits the entries of a page into those that were announced while it was read and those after them.
-    fn split_known<'a>(&self, entries: &'a [Entry]) -> (&'a [Entry], &'a [Entry]) {
-        entries.split_at(entries.iter().take_while(|entry| self.is_known(entry.id)).count())
+    /// Returns how many of the entries, from the first on, are known.
+    fn count_known(&self, entries: &[Entry]) -> usize {
+        entries.iter().take_while(|entry| self.is_known(entry.id)).count()
     }
 
     /// Marks the frames as in sync, after the log was read to its end, and appends the announcements that arrived since
@@ -269,7 +268,7 @@ impl LogTail {
         let mut is_incomplete = overflowed;
         for entry in pending {
             if self.last.is_some_and(|last| entry.directly_follows(last)) {
-                self.append(&entry);
+                self.append(entry);
             } else if !self.is_known(entry.id) {
                 // None of the later ones may be appended, even if its number is the next: the log may be a new one.
                 is_incomplete = true;
@@ -339,16 +338,15 @@ impl LogTail {
             .find(|position| self.id_at(*position) == Some(id))
     }
 
-    fn append(&mut self, entry: &Entry) {
+    fn append(&mut self, entry: Entry) {
         self.last = Some(entry.id);
         self.first_retained.get_or_insert(entry.id);
         self.push(Frame::of_entry(entry));
     }
 
-    fn push_gap(&mut self, asked: Id, continuation: &Continuation, reason: GapReason) {
-        let cursor = continuation.cursor;
-        let bytes = sse::gap(&asked.to_string(), continuation.resumed(), reason, cursor);
-        self.push(Frame::new(Some(cursor.into()), false, bytes));
+    fn push_gap(&mut self, asked: Id, resumed: Option<Id>, reason: GapReason, cursor: Id) {
+        let event = Event::gap(&asked.to_string(), resumed, reason);
+        self.push(Frame::of_gap(event, cursor.into()));
         self.epoch_start = self.buffer.end();
         self.replay_from = Some(cursor);
         self.last = Some(cursor);

@@ -74,6 +74,7 @@ impl NodeBuffers {
 mod tests {
     use super::*;
     use crate::hub::room::buffer::{Frame, FrameBuffer};
+    use crate::sse::Event;
 
     struct Owner(Mutex<FrameBuffer>);
 
@@ -97,7 +98,7 @@ mod tests {
         }
 
         fn push(&self, buffers: &NodeBuffers) {
-            self.0.lock().push(Frame::new(None, true, vec![0; 1000].into()));
+            self.0.lock().push(Frame::ephemeral(Event::foreign(&[0; 1000], 1)));
             buffers.reclaim();
         }
 

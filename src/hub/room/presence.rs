@@ -8,14 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::processes::Processes;
 use crate::bus::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, StoredPresence, unix_ms};
 use crate::chat::Name;
-use crate::sse;
+use crate::sse::Event;
 
 /// The shortest time between two announcements, and between two `presence` events.
 const MIN_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
@@ -214,7 +213,7 @@ impl Presence {
     }
 
     /// Returns the events for the current subscribers. While the store is disconnected, remote entries do not expire.
-    pub fn take_events(&self, now: Instant, is_connected: bool) -> Vec<Bytes> {
+    pub fn take_events(&self, now: Instant, is_connected: bool) -> Vec<Event> {
         let mut state = self.state.lock();
         if is_connected {
             state.expire_remote(now, &self.processes);
@@ -261,7 +260,7 @@ impl PresenceState {
         self.dirty |= self.remote.len() < before;
     }
 
-    fn take_events(&mut self, now: Instant) -> Vec<Bytes> {
+    fn take_events(&mut self, now: Instant) -> Vec<Event> {
         if !self.dirty || self.last_snapshot.as_ref().is_some_and(|(at, _)| now - *at < MIN_UPDATE_INTERVAL) {
             return Vec::new();
         }
@@ -271,7 +270,7 @@ impl PresenceState {
         let mut events = self.tracked.update(names, std::mem::take(&mut self.initial_names), now);
         let has_changed = self.last_snapshot.as_ref().is_none_or(|(_, last)| *last != snapshot);
         if std::mem::take(&mut self.snapshot_requested) || has_changed {
-            events.push(sse::presence(&snapshot));
+            events.push(Event::presence(&snapshot));
             self.last_snapshot = Some((now, snapshot));
         }
         self.dirty = self.tracked.has_pending_leaves();
@@ -325,7 +324,7 @@ impl TrackedNames {
     /// Compares with the names that are present now, `None` if there are too many, and returns the events for joins and
     /// leaves. Not counted as joins are the names in the first snapshot that were there `initially`, and the names of a
     /// room that has just become small enough.
-    fn update(&mut self, present: Option<&[String]>, initially: Vec<String>, now: Instant) -> Vec<Bytes> {
+    fn update(&mut self, present: Option<&[String]>, initially: Vec<String>, now: Instant) -> Vec<Event> {
         let Some(present) = present else {
             *self = TrackedNames::TooMany;
             return Vec::new();
@@ -338,13 +337,13 @@ impl TrackedNames {
         let mut events = Vec::new();
         for name in present {
             if tracked.insert(name.clone(), None).is_none() {
-                events.push(sse::user_joined(name));
+                events.push(Event::user_joined(name));
             }
         }
         tracked.retain(|name, absent_since| {
             let has_left = !present.contains(name) && now - *absent_since.get_or_insert(now) >= LEAVE_GRACE;
             if has_left {
-                events.push(sse::user_left(name));
+                events.push(Event::user_left(name));
             }
             !has_left
         });

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::context::RoomContext;
 use super::presence::{Presence, PresenceSnapshot};
 use super::processes::Processes;
 use crate::bus::{PresenceEntry, StoredPresence, Unavailable};
 use crate::chat::{Name, RoomName};
+use crate::sse::Event;
 use crate::supervise::catch;
 
 /// The presence of one room. Whatever changes it puts the room on the agenda.
@@ -63,7 +62,7 @@ impl SharedPresence {
     }
 
     /// Announces the local subscribers if that is due, and returns the events that are.
-    pub fn tick(self: &Arc<Self>, now: Instant, is_connected: bool) -> Vec<Bytes> {
+    pub fn tick(self: &Arc<Self>, now: Instant, is_connected: bool) -> Vec<Event> {
         self.announce(now);
         self.presence.take_events(now, is_connected)
     }

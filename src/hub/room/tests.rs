@@ -285,13 +285,13 @@ impl History {
     fn receive(&mut self, subscriber: &mut Subscriber, count: usize) {
         let Some(position) = subscriber.position else { return };
         let frames = self.tail.buffer().frames_from(position, usize::MAX).expect("a position in memory");
-        let frames: Vec<Frame> = frames.take(count).map(|(_, frame)| frame.clone()).collect();
-        for frame in &frames {
-            if frame.logged {
-                let text = String::from_utf8_lossy(&frame.bytes);
-                let data = text.lines().find_map(|line| line.strip_prefix("data: "));
-                self.on_message(subscriber, data.and_then(|data| data.parse().ok()).expect("a number"));
-            } else if let Some(cursor) = &frame.cursor {
+        let parts = |frame: &Frame| (frame.logged, frame.cursor.clone(), frame.event.clone());
+        let frames: Vec<_> = frames.take(count).map(|(_, frame)| parts(frame)).collect();
+        for (logged, cursor, event) in &frames {
+            if *logged {
+                let number = event.as_ref().and_then(|event| event.data.parse().ok());
+                self.on_message(subscriber, number.expect("a number"));
+            } else if let Some(cursor) = cursor {
                 self.on_gap(subscriber, cursor.of(0));
             }
         }

@@ -1,9 +1,10 @@
 //! The result of looking up a cursor among the frames of a source.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
 use crate::chat::Id;
 use crate::hub::room::buffer::Position;
+use crate::sse::Event;
 
 /// Where a subscriber continues.
 pub struct Lookup {
@@ -21,8 +22,8 @@ pub struct Missed {
     pub room: usize,
     /// The cursor in that room after the frame.
     pub id: Id,
-    /// The encoding.
-    pub bytes: Bytes,
+    /// What it says; `None` for an entry without data.
+    pub event: Option<Arc<Event>>,
 }
 
 /// The index of a room whose frames do not reach back to the cursor: its log has to be read.

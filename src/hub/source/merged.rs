@@ -1,5 +1,5 @@
-//! Several rooms in one stream: their frames in the order in which they arrive at this node, each encoded once with the
-//! cursor of all rooms and shared by all subscribers of the same set of rooms.
+//! Several rooms in one stream: their frames in the order in which they arrive at this node, each with the cursor of all
+//! rooms and shared by all subscribers of the same set of rooms.
 //!
 //! The rooms stay authoritative. The order of merging is this node's own, so a cursor is not looked up among the merged
 //! frames: a subscriber receives from each room's own frames what lies between its cursor and the point that merging
@@ -14,19 +14,18 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::lookup::{Lookup, Missed, NotBuffered};
-use crate::chat::{Cursor, Rooms};
+use crate::chat::{Cursor, Id, Rooms};
 use crate::hub::room::RoomGuard;
 use crate::hub::room::buffer::{Frame, FrameBuffer, Position};
 use crate::hub::room::context::RoomContext;
 use crate::hub::room::log_tail::LogTail;
 use crate::hub::room::node_buffers::BufferOwner;
-use crate::sse;
 use crate::supervise::supervise;
 
-/// The most missed frames that are encoded at once for one subscriber.
+/// The most missed frames that are looked up at once for one subscriber.
 const MISSED_PER_LOOKUP: usize = 250;
 
-/// The bytes of missed frames that are encoded at once for one subscriber, which the last of them may exceed.
+/// The bytes of missed frames that are looked up at once for one subscriber, which the last of them may exceed.
 const MISSED_BYTES_PER_LOOKUP: usize = 64 << 10;
 
 /// Several rooms merged into one buffer.
@@ -59,8 +58,8 @@ struct MergeProgress {
     failing: bool,
 }
 
-/// Frames with the indexes of their rooms, and whether these are all that were missed.
-type MissedFrames = (Vec<(usize, Frame)>, bool);
+/// Missed frames, and whether these are all.
+type MissedFrames = (Vec<Missed>, bool);
 
 impl MergedRooms {
     /// Begins to merge the frames of some rooms.
@@ -120,18 +119,16 @@ impl MergedRooms {
                 // Frames arrived since merging and the cursor is after them.
                 continue;
             };
-            let mut cursor = cursor.clone();
             let (mut missed, mut bytes) = (Vec::new(), 0);
-            for (room, frame) in frames.iter().take(MISSED_PER_LOOKUP) {
+            let all = frames.len();
+            for frame in frames.into_iter().take(MISSED_PER_LOOKUP) {
                 if bytes >= MISSED_BYTES_PER_LOOKUP {
                     break;
                 }
-                advance(&mut cursor, *room, frame);
-                bytes += frame.bytes.len();
-                let bytes = sse::for_merged_rooms(&frame.bytes, &self.names[*room], &cursor);
-                missed.push(Missed { room: *room, id: cursor.of(*room), bytes });
+                bytes += frame.event.as_ref().map_or(0, |event| event.size());
+                missed.push(frame);
             }
-            let position = (are_all && missed.len() == frames.len()).then_some(end);
+            let position = (are_all && missed.len() == all).then_some(end);
             return Ok(Lookup { missed, position, live_from: end });
         }
     }
@@ -155,11 +152,12 @@ impl MergedRooms {
                     break;
                 }
                 count += 1;
-                bytes += frame.bytes.len();
-                frames.push((index, frame.clone()));
+                bytes += frame.len();
+                let id = frame.cursor.as_ref().map_or(Id::ZERO, |cursor| cursor.of(0));
+                frames.push(Missed { room: index, id, event: frame.event.clone() });
             }
         }
-        frames.sort_by_key(|(_, frame)| frame.cursor.as_ref().map(|cursor| cursor.of(0).ms));
+        frames.sort_by_key(|missed| missed.id.ms);
         Ok(Some((frames, are_all)))
     }
 
@@ -262,22 +260,15 @@ impl MergedFrames {
     }
 
     fn append(&mut self, index: usize, names: &Rooms, frame: &Frame) {
-        advance(&mut self.cursor, index, frame);
-        let bytes = sse::for_merged_rooms(&frame.bytes, &names[index], &self.cursor);
-        let cursor = frame.cursor.as_ref().map(|_| self.cursor.clone());
-        self.buffer.push(Frame { bytes, cursor, ..frame.clone() });
+        if let Some(own) = &frame.cursor {
+            self.cursor.set(index, own.of(0));
+        }
+        self.buffer.push(frame.of_merged_rooms(&names[index], &self.cursor));
         self.evict_while(FrameBuffer::is_full);
     }
 
     fn evict_while(&mut self, is_needed: impl Fn(&FrameBuffer) -> bool) {
         while is_needed(&self.buffer) && self.buffer.pop_oldest().is_some() {}
-    }
-}
-
-/// Advances the cursor in one room by a frame of that room.
-fn advance(cursor: &mut Cursor, index: usize, frame: &Frame) {
-    if let Some(own) = &frame.cursor {
-        cursor.set(index, own.of(0));
     }
 }
 

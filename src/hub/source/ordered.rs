@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::lookup::{Lookup, Missed, NotBuffered};
 use super::merged::MergedRooms;
 use crate::chat::{Cursor, Rooms};
 use crate::hub::room::RoomGuard;
 use crate::hub::room::buffer::Frame;
-use crate::sse;
+use crate::sse::Form;
 
 /// Merged rooms in the order of one URL.
 pub struct OrderedRooms {
@@ -61,25 +63,19 @@ impl OrderedRooms {
             return self.merged.look_up(cursor);
         };
         let room = |merged_index| order.merged_indexes.iter().position(|index| *index == merged_index).unwrap_or(0);
-        let mut cursor = cursor.clone();
-        let lookup = self.merged.look_up(&order.of_merged(&cursor));
+        let lookup = self.merged.look_up(&order.of_merged(cursor));
         let lookup = lookup.map_err(|NotBuffered(index)| NotBuffered(room(index)))?;
-        let reorder = |missed: Missed| {
-            cursor.set(room(missed.room), missed.id);
-            Missed { room: room(missed.room), bytes: sse::with_cursor(&missed.bytes, &cursor), ..missed }
-        };
+        let reorder = |missed: Missed| Missed { room: room(missed.room), ..missed };
         Ok(Lookup { missed: lookup.missed.into_iter().map(reorder).collect(), ..lookup })
     }
 }
 
 impl Order {
-    /// Puts the cursor of a frame in this order.
-    pub fn apply(&self, frame: &Frame) -> Frame {
-        let Some(merged) = &frame.cursor else {
-            return frame.clone();
-        };
-        let cursor: Cursor = self.merged_indexes.iter().map(|index| merged.of(*index)).collect();
-        Frame { bytes: sse::with_cursor(&frame.bytes, &cursor), cursor: Some(cursor), ..frame.clone() }
+    /// Encodes a frame with its cursor in this order, and returns that as well.
+    pub fn encode(&self, frame: &Frame, form: Form) -> (Bytes, Option<Cursor>) {
+        let reorder = |merged: &Cursor| self.merged_indexes.iter().map(|index| merged.of(*index)).collect();
+        let cursor: Option<Cursor> = frame.cursor.as_ref().map(reorder);
+        (frame.encode_with(cursor.as_ref(), form), cursor)
     }
 
     /// Returns a cursor in the order of the merged rooms.

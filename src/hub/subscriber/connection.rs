@@ -146,7 +146,7 @@ impl Connection {
     /// socket takes them now.
     pub fn close(self, last_frame: Option<Bytes>) {
         if let Some(last_frame) = last_frame {
-            let _ = self.socket.try_write(&[self.unsent, last_frame].concat());
+            let _ = self.try_write(&[&self.unsent[..], &last_frame].concat());
         }
         let _ = SockRef::from(&self.socket).shutdown(Shutdown::Write);
     }

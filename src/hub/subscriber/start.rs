@@ -15,7 +15,7 @@ use crate::hub::room::shared_presence::PresenceGuard;
 use crate::hub::room::{Room, RoomGuard};
 use crate::hub::source::Source;
 use crate::hub::source::lookup::Lookup;
-use crate::sse::{self, GapReason};
+use crate::sse::{Event, Form, GapReason};
 
 /// The pause before a plan is tried again after a failed read.
 const PLAN_RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -28,6 +28,8 @@ pub struct SubscribeRequest {
     pub start: Start,
     /// How the subscriber is present.
     pub presence: PresenceRequest,
+    /// How it is written.
+    pub form: Form,
     /// The client's connection, to which nothing else writes any more.
     pub socket: std::net::TcpStream,
     /// The head of the response, which is written before the first frame.
@@ -111,7 +113,7 @@ pub struct RoomStart {
     /// has to request the same cursor again.
     pub opening: Option<Id>,
     /// The gap event to send before anything else.
-    pub gap: Option<Bytes>,
+    pub gap: Option<Event>,
     /// The cursor after which it continues.
     pub cursor: Id,
 }
@@ -171,6 +173,6 @@ async fn plan_room(room: &Room, start: &Start, index: usize) -> RoomStart {
 fn start_after_invalid(room: &Room, requested: &str) -> Option<RoomStart> {
     let last = room.log().last()?;
     room.context().count_gap(GapReason::Invalid);
-    let gap = sse::gap(requested, None, GapReason::Invalid, last);
+    let gap = Event::gap(requested, None, GapReason::Invalid);
     Some(RoomStart { opening: None, gap: Some(gap), ..RoomStart::at(last) })
 }

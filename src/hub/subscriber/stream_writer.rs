@@ -12,9 +12,10 @@ use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::end_reason::EndReason;
+use crate::chat::Cursor;
 use crate::hub::context::{OUTAGE_GRACE, StreamContext};
 use crate::hub::retry;
-use crate::sse;
+use crate::sse::{Block, Event, Form, Syntax};
 
 /// How long a socket may take no byte before its stream is ended.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,6 +27,8 @@ const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub struct StreamWriter {
     connection: Connection,
     context: Arc<StreamContext>,
+    /// How the stream is written.
+    pub form: Form,
     /// The status that was sent last.
     pub last_status: bool,
     /// When the stream ends because of its age; `None` if its age is not limited.
@@ -34,9 +37,9 @@ pub struct StreamWriter {
 
 impl StreamWriter {
     /// Takes a socket over. `head` is written before anything else.
-    pub fn new(context: Arc<StreamContext>, socket: TcpStream, head: Bytes) -> Self {
+    pub fn new(context: Arc<StreamContext>, form: Form, socket: TcpStream, head: Bytes) -> Self {
         let expires_at = context.pace.draw_expiry();
-        Self { connection: Connection::new(socket, head), context, last_status: true, expires_at }
+        Self { connection: Connection::new(socket, head), context, form, last_status: true, expires_at }
     }
 
     /// Returns when the socket last took a byte, as far as the subscriber knows: its group keeps its own time.
@@ -77,10 +80,28 @@ impl StreamWriter {
         self.connection.queue(bytes.into());
     }
 
+    /// Appends the opening of the stream: the milliseconds after which the client reconnects, the cursor it begins with, if
+    /// that is known, and the status.
+    pub fn queue_opening(&mut self, cursor: Option<&Cursor>, live: bool) {
+        self.last_status = live;
+        let event = match self.form.syntax {
+            Syntax::Heartbeats => Event::heartbeat(),
+            _ => self.context.status(live),
+        };
+        let block = Block { retry_ms: Some(retry::opening_ms()), cursor, ..Block::of(&event) };
+        self.queue(self.form.encode(&block));
+    }
+
+    /// Appends the status, changed or not, with the cursor that the opening lacked.
+    pub fn queue_late_cursor(&mut self, cursor: &Cursor) {
+        let event = self.context.status(self.last_status);
+        self.queue(self.form.encode(&Block { cursor: Some(cursor), ..Block::of(&event) }));
+    }
+
     /// Appends the status.
     pub fn queue_status(&mut self, live: bool) {
         self.last_status = live;
-        self.queue(self.context.status(live));
+        self.queue(self.form.encode_event(&self.context.status(live)));
     }
 
     /// Writes what has to be written, waiting for the socket for as long as the subscriber is not too slow.
@@ -164,7 +185,7 @@ impl StreamWriter {
         if silence < self.context.pace.heartbeat {
             return Ok(true);
         }
-        self.send_now(sse::heartbeat(), now)
+        self.send_now(self.form.heartbeat(), now)
     }
 
     /// Sends a small ephemeral frame without waiting. Returns false if the socket did not take all of it: the subscriber
@@ -178,6 +199,6 @@ impl StreamWriter {
     /// Ends the stream, with a backoff event unless the client has closed it.
     pub fn end(self, reason: EndReason) {
         self.context.metrics.streams_ended.with_label_values(&[reason.label()]).inc();
-        self.connection.close(reason.backoff().map(retry::backoff));
+        self.connection.close(reason.backoff().map(|reason| retry::backoff(reason, None, self.form)));
     }
 }

@@ -92,8 +92,7 @@ async fn empty_variables_count_as_unset_in_every_option() {
         node.logged("REDIS_URL").await;
         node.page("/").await.html(200);
         let mut stream = Stream::open(&node, "/subscribe/everyone", &[]).await;
-        stream.first().await;
-        assert_eq!(stream.event("status").await["heartbeat"], 15);
+        assert_eq!(stream.first().await.json()["heartbeat"], 15);
     }
 }
 
@@ -109,8 +108,7 @@ async fn white_space_around_a_value_counts_in_no_option() {
     let node = Node::start(&in_memory).await;
     node.page("/lobby").await.html(200);
     let mut stream = Stream::open(&node, "/subscribe/lobby", &[]).await;
-    stream.first().await;
-    let status = stream.event("status").await;
+    let status = stream.first().await.json();
     assert_eq!((status["node"].as_str(), status["heartbeat"].as_u64()), (Some("chat-1"), Some(7)));
     let redis = Redis::start().await;
     for variable in ["REDIS_URL", "REDISTOGO_URL"] {
@@ -335,7 +333,6 @@ async fn log_lines_are_json_where_that_is_asked_for() {
 async fn a_node_is_named_after_its_host() {
     let node = Node::start(&[]).await;
     let mut stream = Stream::open(&node, "/subscribe/lobby", &[]).await;
-    stream.first().await;
     let host = Command::new("hostname").output().expect("hostname").stdout;
-    assert_eq!(stream.event("status").await["node"], String::from_utf8_lossy(&host).trim());
+    assert_eq!(stream.first().await.json()["node"], String::from_utf8_lossy(&host).trim());
 }

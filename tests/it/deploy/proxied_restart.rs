@@ -133,7 +133,7 @@ impl Reader {
 
     fn handle_block(&mut self, block: &str, node: &mut String) -> Result<(), String> {
         let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
-        if let Some(retry) = field("retry: ") {
+        if let Some(retry) = field("retry:") {
             self.retry = Duration::from_millis(retry.parse().map_err(|_| block)?);
         }
         match field("event: ") {
@@ -149,7 +149,7 @@ impl Reader {
         }
         if let Some(id) = field("id: ") {
             let (number, last) = (halves(id).1, halves(&self.last_id).1);
-            if field("data: ").is_some() && number != last + 1 {
+            if field("event: ").is_none() && number != last + 1 {
                 return Err(format!("{id} does not follow {}", self.last_id));
             }
             self.last_id = id.to_owned();

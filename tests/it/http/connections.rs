@@ -185,10 +185,10 @@ async fn health_checks_are_answered_when_files_run_out() {
 /// Reads the head of a stream and its opening, which comes after all that was owed before.
 async fn expect_stream(socket: &mut TcpStream) {
     let head = Head::read(socket).await;
-    assert_eq!((head.status, head.header("content-type").as_str()), (200, "text/event-stream"));
-    let mut opening = [0; 7];
+    assert_eq!((head.status, head.header("content-type").as_str()), (200, "text/event-stream; charset=utf-8"));
+    let mut opening = [0; 10];
     socket.read_exact(&mut opening).await.expect("an opening");
-    assert_eq!(&opening, b"retry: ");
+    assert!(opening.ends_with(b"\r\nretry:"), "{opening:?}");
 }
 
 #[tokio::test]

@@ -74,6 +74,9 @@ async fn a_byte_order_mark_is_skipped() {
 async fn the_head_of_a_stream_has_no_length() {
     let node = Node::start(&[]).await;
     let answer = send_raw(&node, "HEAD /subscribe/lobby HTTP/1.1\r\nHost: x\r\n\r\n").await.to_lowercase();
-    assert!(answer.starts_with("http/1.1 200 ok\r\n") && answer.contains("content-type: text/event-stream\r\n"));
+    assert!(
+        answer.starts_with("http/1.1 200 ok\r\n")
+            && answer.contains("content-type: text/event-stream; charset=utf-8\r\n")
+    );
     assert!(!answer.contains("content-length") && !answer.contains("transfer-encoding"), "{answer}");
 }

@@ -35,12 +35,11 @@ async fn node_starts_without_redis_and_recovers() {
     assert_post_unavailable(&node).await;
     let mut early = Stream::open(&node, "/subscribe/lobby", &[]).await;
     assert_eq!(early.head.status, 200);
-    assert_eq!(early.first().await.id, None, "the cursor is not known yet");
-    early.expect_status(false).await;
+    let first = early.first().await;
+    assert_eq!((first.is_live(), first.id), (false, None), "the cursor is not known yet");
     redis.restart().await;
     node.ready().await;
-    let cursor = early.next_content().await;
-    assert_eq!(cursor.raw, "id: 0-0\n\n");
+    assert_eq!(early.late_cursor().await, "0-0");
     early.expect_status(true).await;
     let id = node.post("lobby", "mason", "at last").await;
     assert_eq!(early.next_message().await.id, id);
@@ -239,23 +238,19 @@ async fn stream_opened_in_an_outage_is_served_after_it() {
     proxy.cut();
     warm.expect_status(false).await;
     let mut returning = Stream::open(&here, "/subscribe/lobby", &[("Last-Event-ID", &before[2])]).await;
-    assert_eq!(returning.first().await.id.as_ref(), Some(&before[2]));
-    returning.expect_status(false).await;
+    let first = returning.first().await;
+    assert_eq!((first.is_live(), first.id.as_ref()), (false, Some(&before[2])));
     let mut recent = Stream::open(&here, "/subscribe/lobby?history=3", &[]).await;
-    assert_eq!(recent.first().await.id, None, "the last three messages are not known yet");
-    recent.expect_status(false).await;
+    let first = recent.first().await;
+    assert_eq!((first.is_live(), first.id), (false, None), "the last three messages are not known yet");
     let mut elsewhere = Stream::open(&here, "/subscribe/attic", &[("Last-Event-ID", "0-0")]).await;
-    assert_eq!(elsewhere.first().await.id.as_deref(), Some("0-0"));
-    elsewhere.expect_status(false).await;
+    let first = elsewhere.first().await;
+    assert_eq!((first.is_live(), first.id.as_deref()), (false, Some("0-0")));
     let during = there.fill("lobby", 5).await;
     proxy.restore();
     assert_eq!(read_until_live(&mut warm, 5).await, during);
     assert_eq!(read_until_live(&mut returning, 7).await, [&before[3..], &during[..]].concat());
-    assert_eq!(
-        recent.next_content().await.raw,
-        format!("id: {}\n\n", during[1]),
-        "the cursor before the last three"
-    );
+    assert_eq!(recent.late_cursor().await, during[1], "the cursor before the last three");
     assert_eq!(read_until_live(&mut recent, 3).await, during[2..]);
     assert_eq!(read_until_live(&mut elsewhere, 0).await, [""; 0]);
     let id = post_until_accepted(&here, "after").await;

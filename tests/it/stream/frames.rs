@@ -21,7 +21,7 @@ async fn stream_headers_forbid_caching_and_transformation() {
     let node = Node::start(&[]).await;
     let stream = Stream::open(&node, "/subscribe/lobby", &[("Accept-Encoding", "gzip, deflate, br, zstd")]).await;
     assert_eq!(stream.head.status, 200);
-    assert_eq!(stream.head.header("content-type"), "text/event-stream");
+    assert_eq!(stream.head.header("content-type"), "text/event-stream; charset=utf-8");
     assert_eq!(stream.head.header("cache-control"), "no-cache, no-transform");
     assert_eq!(stream.head.header("x-accel-buffering"), "no");
     assert_eq!(stream.head.header("content-encoding"), "");
@@ -33,32 +33,24 @@ async fn accept_header_does_not_affect_streams() {
     let node = Node::start(&[]).await;
     for accept in ["text/html", "*/*", "application/json"] {
         let mut stream = Stream::open(&node, "/subscribe/lobby", &[("Accept", accept)]).await;
-        assert_eq!(stream.head.header("content-type"), "text/event-stream");
+        assert_eq!(stream.head.header("content-type"), "text/event-stream; charset=utf-8");
         stream.first().await;
     }
 }
 
 #[tokio::test]
-async fn first_block_has_a_random_retry_and_the_cursor() {
-    let node = Node::start(&[]).await;
+async fn first_block_has_a_random_retry_the_cursor_and_the_status() {
+    let node = Node::start(&[("NODE", "chat-2"), ("HEARTBEAT", "7")]).await;
     let mut drawn = BTreeSet::new();
     for _ in 0..12 {
         let first = Stream::open(&node, "/subscribe/lobby", &[]).await.next().await;
         let retry = first.retry.expect("a retry");
-        assert_eq!(first.raw, format!("retry: {retry}\nid: 0-0\n\n"));
+        let status = "event: status\ndata: {\"live\":true,\"node\":\"chat-2\",\"heartbeat\":7}\n\n";
+        assert_eq!(first.raw, format!("retry:{retry}\nid: 0-0\n{status}"));
         assert!((1000..=3000).contains(&retry), "{retry}");
         drawn.insert(retry);
     }
     assert!(drawn.len() > 1, "every subscriber would reconnect at the same moment: {drawn:?}");
-}
-
-#[tokio::test]
-async fn second_block_is_the_status() {
-    let node = Node::start(&[("NODE", "chat-2"), ("HEARTBEAT", "7")]).await;
-    let mut stream = Stream::open(&node, "/subscribe/lobby", &[]).await;
-    stream.first().await;
-    let status = stream.next().await;
-    assert_eq!(status.raw, "event: status\ndata: {\"live\":true,\"node\":\"chat-2\",\"heartbeat\":7}\n\n");
 }
 
 #[tokio::test]
@@ -78,7 +70,6 @@ async fn fresh_stream_starts_at_the_last_id_and_gets_new_messages(bus: Bus) {
     let old = node.fill("lobby", 3).await;
     let mut stream = Stream::open(&node, "/subscribe/lobby", &[]).await;
     assert_eq!(stream.first().await.id.as_deref(), Some(old[2].as_str()));
-    assert_eq!(stream.event("status").await["live"], true);
     let new = node.fill("lobby", 2).await;
     assert_eq!(stream.next_ids(2).await, new);
 }
@@ -95,7 +86,6 @@ async fn message_frame_is_an_id_line_and_one_data_line(bus: Bus) {
     assert_eq!(keyed.json(), json!({ "sender": "mason", "message": "ho", "key": "k-1" }));
     let mut again = Stream::open(&node, "/subscribe/lobby?history=2", &[]).await;
     again.first().await;
-    again.event("status").await;
     assert_eq!(again.next().await.raw, frame, "replayed as it was sent live");
     assert_eq!(again.next().await.raw, keyed.raw);
 }

@@ -15,10 +15,12 @@ use super::{DEADLINE, Head, Node, within};
 pub struct Stream {
     pub head: Head,
     socket: TcpStream,
+    /// What was received and is not a whole chunk yet.
+    received: Vec<u8>,
     unread: Vec<u8>,
-    /// Whether presence events are skipped. They can arrive at any time, and most tests are about something else.
     /// Blocks that were read before their turn.
     held: VecDeque<Block>,
+    /// Whether presence events are skipped. They can arrive at any time, and most tests are about something else.
     skips_presence: bool,
 }
 
@@ -55,7 +57,9 @@ impl Stream {
         let mut socket = TcpStream::connect(node.address()).await.expect("the node accepts");
         socket.write_all(format!("{request}\r\n").as_bytes()).await.expect("the node reads");
         let head = within(DEADLINE, "the head of the stream", Head::read(&mut socket)).await;
-        Stream { head, socket, unread: Vec::new(), held: VecDeque::new(), skips_presence: true }
+        assert_eq!(head.header("transfer-encoding"), if head.status == 200 { "chunked" } else { "" });
+        let (received, unread) = (Vec::new(), Vec::new());
+        Stream { head, socket, received, unread, held: VecDeque::new(), skips_presence: true }
     }
 
     /// Subscribes without a cursor and waits until the stream is live.
@@ -63,7 +67,7 @@ impl Stream {
         Stream::open_live(node, room, &[]).await
     }
 
-    /// Subscribes with a cursor and reads the first block and the status.
+    /// Subscribes with a cursor and waits until the stream is live.
     pub async fn resume(node: &Node, room: &str, id: &str) -> Stream {
         Stream::open_live(node, room, &[("Last-Event-ID", id)]).await
     }
@@ -71,25 +75,22 @@ impl Stream {
     async fn open_live(node: &Node, room: &str, headers: &[(&str, &str)]) -> Stream {
         let mut stream = Stream::open(node, &format!("/subscribe/{room}"), headers).await;
         assert_eq!(stream.head.status, 200);
-        stream.first().await;
-        let status = stream.event("status").await;
-        if status["live"] != true {
+        if !stream.first().await.is_live() {
             stream.hold_until_live().await;
         }
         stream
     }
 
     /// On a busy machine it can take the node more than a second to read a log. What comes until then is returned after,
-    /// but for the cursor that the opening lacked.
+    /// but for the status with the cursor that the opening lacked.
     async fn hold_until_live(&mut self) {
         let mut held = VecDeque::<Block>::new();
         loop {
             let block = self.next().await;
-            let is_after_gap = held.back().is_some_and(|before| before.event.as_deref() == Some("gap"));
             match block.event.as_deref() {
                 Some("heartbeat") => {}
-                Some("status") if block.json()["live"] == true => break,
-                None if block.data.is_none() && !is_after_gap => {}
+                Some("status") if block.is_live() => break,
+                Some("status") => {}
                 _ => held.push_back(block),
             }
         }
@@ -129,29 +130,48 @@ impl Stream {
             if let Some(block) = self.take() {
                 return Some(block);
             }
-            let count = self.socket.read_buf(&mut self.unread).await.expect("the stream is not reset");
+            let count = self.socket.read_buf(&mut self.received).await.expect("the stream is not reset");
             if count == 0 {
-                assert!(self.unread.is_empty(), "half a block at the end: {:?}", String::from_utf8_lossy(&self.unread));
+                let rest = [&self.received[..], &self.unread].concat();
+                assert!(rest.is_empty(), "half a block at the end: {:?}", String::from_utf8_lossy(&rest));
                 return None;
             }
+            self.take_chunks();
         }
     }
 
-    /// Returns the first block: `retry:`, and the cursor if the node knows it yet.
+    /// Decodes whole chunks, of which each has whole blocks, and none is the last.
+    fn take_chunks(&mut self) {
+        while let Some(header) = self.received.windows(2).position(|pair| pair == b"\r\n") {
+            let length = std::str::from_utf8(&self.received[..header]).ok().filter(|hex| !hex.starts_with('0'));
+            let length = length.and_then(|hex| usize::from_str_radix(hex, 16).ok()).expect("the length of a chunk");
+            let end = header + 2 + length;
+            if self.received.len() < end + 2 {
+                return;
+            }
+            let chunk: Vec<u8> = self.received.drain(..end + 2).skip(header + 2).collect();
+            assert!(chunk.ends_with(b"\n\n\r\n"), "not whole blocks: {:?}", String::from_utf8_lossy(&chunk));
+            self.unread.extend_from_slice(&chunk[..length]);
+        }
+    }
+
+    /// Returns the first block: `retry:`, the cursor if the node knows it yet, and the status.
     pub async fn first(&mut self) -> Block {
         let block = self.next().await;
-        assert!(
-            block.retry.is_some() && block.event.is_none() && block.data.is_none(),
-            "not a first block: {block:?}"
-        );
+        assert!(block.retry.is_some() && block.event.as_deref() == Some("status"), "not a first block: {block:?}");
         block
     }
 
-    /// Returns the JSON data of the next block, which must be this event.
-    pub async fn event(&mut self, name: &str) -> Value {
-        let block = self.next().await;
-        assert_eq!(block.event.as_deref(), Some(name), "{block:?}");
-        block.json()
+    /// Returns the next status with a cursor: that which the first block lacked.
+    pub async fn late_cursor(&mut self) -> String {
+        loop {
+            let block = self.next().await;
+            match (block.event.as_deref(), block.id) {
+                (Some("heartbeat"), _) | (Some("status"), None) => {}
+                (Some("status"), Some(cursor)) => return cursor,
+                _ => panic!("{} instead of a status with a cursor", block.raw),
+            }
+        }
     }
 
     /// Reads the next status, before which only heartbeats may arrive, and checks its `live`.
@@ -216,8 +236,9 @@ impl Stream {
 
     /// Returns every complete block of a stream that may end within a block or be reset, as a stalled one is.
     pub async fn read_until_cut(&mut self) -> Vec<Block> {
-        let reading = async { while let Ok(1..) = self.socket.read_buf(&mut self.unread).await {} };
+        let reading = async { while let Ok(1..) = self.socket.read_buf(&mut self.received).await {} };
         within(DEADLINE, "the end of the stream", reading).await;
+        self.take_chunks();
         let mut blocks = Vec::new();
         while let Some(block) = self.take() {
             blocks.push(block);
@@ -243,8 +264,9 @@ impl Block {
         assert!(!raw.contains('\r'), "lines end with LF only: {raw:?}");
         let mut block = Block::default();
         for line in raw.trim_end_matches('\n').split('\n') {
-            let (field, value) = line.split_once(": ").unwrap_or_else(|| panic!("no space after a colon in {raw:?}"));
-            let value = value.to_owned();
+            let (field, value) = line.split_once(':').unwrap_or_else(|| panic!("no colon in {raw:?}"));
+            let value = if field == "retry" { Some(value) } else { value.strip_prefix(' ') };
+            let value = value.unwrap_or_else(|| panic!("no space after a colon in {raw:?}")).to_owned();
             match field {
                 "id" => set(&mut block.id, value, &raw),
                 "event" => set(&mut block.event, value, &raw),
@@ -257,7 +279,14 @@ impl Block {
             }
         }
         assert_ne!(block.event.as_deref(), Some("message"), "`event: message` is never written");
+        assert!(block.data.is_some(), "a block without data: {raw:?}");
         Block { raw, ..block }
+    }
+
+    /// Returns true if the block is a status that is live.
+    #[track_caller]
+    pub fn is_live(&self) -> bool {
+        self.event.as_deref() == Some("status") && self.json()["live"] == true
     }
 
     /// Parses the data as JSON.
@@ -299,11 +328,9 @@ impl Gap {
     /// Reads a gap, which must be next, and the block with the cursor after it.
     pub async fn next(stream: &mut Stream) -> Gap {
         let block = stream.next_content().await;
-        assert_eq!((block.event.as_deref(), &block.id), (Some("gap"), &None), "{block:?}");
+        assert_eq!(block.event.as_deref(), Some("gap"), "{block:?}");
         let gap = block.json();
-        let after = stream.next_content().await;
-        let cursor = after.id.unwrap_or_default();
-        assert_eq!(after.raw, format!("id: {cursor}\n\n"), "a block with only an id follows the gap");
+        let cursor = block.id.expect("a gap has the cursor after it");
         let text = |member: &str| gap[member].as_str().map(str::to_owned);
         Gap {
             asked: text("asked").expect("asked"),
@@ -319,11 +346,11 @@ impl Gap {
 #[track_caller]
 pub fn assert_backoff(blocks: &[Block], reason: &str, retry: RangeInclusive<u64>) -> u64 {
     let events: Vec<&Block> = blocks.iter().filter(|block| block.event.is_some()).collect();
-    assert_eq!(events.len(), 1, "{blocks:?}");
-    assert_eq!(events[0].event.as_deref(), Some("backoff"));
-    assert_eq!(events[0].data, Some(format!("{{\"reason\":\"{reason}\"}}")));
+    let [backoff] = events[..] else { panic!("{blocks:?}") };
+    assert_eq!(backoff.event.as_deref(), Some("backoff"));
     assert!(blocks.iter().all(|block| block.id.is_none()), "an id would move the cursor: {blocks:?}");
-    let drawn = blocks.iter().filter_map(|block| block.retry).next_back().expect("a retry");
+    let drawn = backoff.retry.expect("a retry");
+    assert_eq!(backoff.data, Some(format!("{{\"reason\":\"{reason}\",\"retry\":{drawn}}}")));
     assert!(retry.contains(&drawn), "{drawn} is not in {retry:?}");
     drawn
 }

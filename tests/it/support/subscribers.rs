@@ -152,7 +152,7 @@ impl Subscriber {
 
     fn handle_block(&mut self, block: &str, live: &mut bool) {
         let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
-        if let Some(retry) = field("retry: ").and_then(|retry| retry.parse().ok()) {
+        if let Some(retry) = field("retry:").and_then(|retry| retry.parse().ok()) {
             self.retry = Duration::from_millis(retry);
         }
         let (event, id) = (field("event: "), field("id: "));
@@ -161,11 +161,9 @@ impl Subscriber {
             self.shared.live.fetch_add(1, Ordering::SeqCst);
         }
         if let Some(id) = id {
-            match (field("data: "), &self.last_id) {
-                (Some(_), Some(last)) => {
-                    assert_eq!(halves(&id).1, halves(last).1 + 1, "{id} does not follow {last}")
-                }
-                (None, Some(last)) => assert_eq!(id, *last, "the first block repeats the requested cursor"),
+            match (event.as_deref(), &self.last_id) {
+                (None, Some(last)) => assert_eq!(halves(&id).1, halves(last).1 + 1, "{id} does not follow {last}"),
+                (Some(_), Some(last)) => assert_eq!(id, *last, "the node repeats the requested cursor"),
                 _ => {}
             }
             self.last_id = Some(id);

@@ -151,7 +151,7 @@ fn is_complete(request: &[u8]) -> bool {
 /// Sends the messages as an event stream, one of them with the fault.
 async fn send_stream(mut reader: TcpStream, mut messages: watch::Receiver<Vec<String>>, fault: Fault) {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n\
-        retry: 50\nid: 1000-0\n\nevent: status\ndata: {\"live\":true,\"node\":\"server\",\"heartbeat\":15}\n\n";
+        retry:50\nid: 1000-0\nevent: status\ndata: {\"live\":true,\"node\":\"server\",\"heartbeat\":15}\n\n";
     reader.write_all(head.as_bytes()).await.expect("a reader");
     for number in 1.. {
         let mut frames = Vec::new();

@@ -45,7 +45,7 @@ async fn shell_lines_of_the_readme_work() {
         let stdout = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         if is_stream {
-            assert!(stdout.starts_with("retry: ") && stdout.contains("\nid: "), "{line}: {stdout}");
+            assert!(stdout.starts_with("retry:") && stdout.contains("\nid: "), "{line}: {stdout}");
         } else {
             let json: Value =
                 serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{line}: {error} in {stdout}"));

@@ -105,9 +105,9 @@ fn a_lost_log_is_a_gap_and_its_ids_have_no_position() {
     let gap = log.apply_page(Id { ms: 10, n: 5 }, page(vec![entry(20, 1), entry(20, 2)], (20, 2)));
     assert_eq!(gap, Ok(Some(GapReason::Reset)));
     log.mark_in_sync();
-    let frame = log.buffer().frames_from(5, 1).unwrap().next().unwrap().1.bytes.clone();
-    let expected = sse::gap("10-5", Some(Id { ms: 20, n: 1 }), GapReason::Reset, Id::ZERO);
-    assert_eq!(frame, expected);
+    let (_, frame) = log.buffer().frames_from(5, 1).unwrap().next().unwrap();
+    let expected = Event::gap("10-5", Some(Id { ms: 20, n: 1 }), GapReason::Reset);
+    assert_eq!((frame.event.as_deref(), &frame.cursor), (Some(&expected), &Some(Id::ZERO.into())));
     assert_eq!(replayed_after(&log, 10, 4), None);
     assert_eq!(replayed_after(&log, 20, 1), Some(vec![2]));
     assert_eq!(log.on_announcement(entry(20, 3)), AnnouncementOutcome::Applied);
@@ -156,7 +156,7 @@ fn memory_is_bounded_and_the_newest_frames_are_kept() {
 #[test]
 fn ephemeral_frames_are_sent_but_not_replayed() {
     let mut log = log_tail(2);
-    log.push_ephemeral(Bytes::from_static(b"data: x\n\n"));
+    log.push_ephemeral(Event::foreign(b"x", 1));
     assert_eq!(log.on_announcement(entry(11, 3)), AnnouncementOutcome::Applied);
     assert_eq!(replayed_after(&log, 10, 1), Some(vec![2, 3]));
     assert_eq!(log.buffer().frames_from(0, usize::MAX).unwrap().count(), 4);

@@ -1,7 +1,5 @@
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::*;
 use crate::bus::{Entry, Listener, LogPage, Retention, Stores};
 use crate::chat::{Draft, Fields, Id, RoomName};
@@ -45,13 +43,17 @@ impl Node {
     }
 }
 
-/// Looks up a cursor. Returns the first lines of the missed frames, and the position.
+/// Looks up a cursor. Returns the cursors after the missed frames, and the position.
 fn look_up(merged: &MergedRooms, ids: &[Id]) -> (Vec<String>, Option<Position>) {
     let lookup = merged
         .look_up(&ids.iter().copied().collect())
         .unwrap_or_else(|NotBuffered(index)| panic!("room {index} is not buffered"));
-    let first_line = |frame: &Bytes| String::from_utf8_lossy(frame).lines().next().unwrap().to_owned();
-    (lookup.missed.iter().map(|missed| first_line(&missed.bytes)).collect(), lookup.position)
+    let mut cursor: Cursor = ids.iter().copied().collect();
+    let after = |missed: &Missed| {
+        cursor.set(missed.room, missed.id);
+        cursor.to_string()
+    };
+    (lookup.missed.iter().map(after).collect(), lookup.position)
 }
 
 fn count_frames(merged: &MergedRooms, from: Position) -> Option<usize> {
@@ -64,12 +66,9 @@ async fn a_lookup_has_what_was_missed_in_each_room_until_merged() {
     let merged = node.merged("a,b").await;
     let (a1, b1) = (node.post("a", "1").await, node.post("b", "1").await);
     let a2 = node.post("a", "2").await;
-    assert_eq!(
-        look_up(&merged, &[Id::ZERO, b1]),
-        (vec![format!("id: {a1},{b1}"), format!("id: {a2},{b1}")], Some(3))
-    );
+    assert_eq!(look_up(&merged, &[Id::ZERO, b1]), (vec![format!("{a1},{b1}"), format!("{a2},{b1}")], Some(3)));
     let b2 = node.post("b", "2").await;
-    assert_eq!(look_up(&merged, &[a1, b1]), (vec![format!("id: {a2},{b1}"), format!("id: {a2},{b2}")], Some(4)));
+    assert_eq!(look_up(&merged, &[a1, b1]), (vec![format!("{a2},{b1}"), format!("{a2},{b2}")], Some(4)));
     assert_eq!(look_up(&merged, &[a2, b2]), (vec![], Some(4)));
     assert_eq!(count_frames(&merged, 0), Some(4));
 }
