@@ -20,6 +20,18 @@ pub(super) fn first(req: &HttpRequest, names: &[&str]) -> Option<String> {
     all(req, names).next()
 }
 
+/// Returns true if the client asks for senders and texts as they were posted (`text=plain`), and not escaped for HTML.
+///
+/// # Errors
+/// 400 if `text` is anything but `plain` and `escaped`.
+pub(super) fn wants_plain_text(req: &HttpRequest) -> Result<bool, Problem> {
+    match first(req, &["text"]).as_deref() {
+        None | Some("escaped") => Ok(false),
+        Some("plain") => Ok(true),
+        Some(_) => Err(Problem::bad_request("text must be plain, or escaped, which is the default.")),
+    }
+}
+
 /// Returns a query parameter that is a decimal number in `range`, or `None` if it is absent.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ on_both_buses!(
     log_keeps_at_least_history_messages,
     writes_extend_history_ttl,
     single_message_names_the_node_that_accepted_it,
+    plain_text_is_what_was_posted_in_answers_of_any_length,
 );
 
 fn ids(history: &Value) -> Vec<String> {
@@ -137,6 +138,44 @@ async fn single_message_names_the_node_that_accepted_it(bus: Bus) {
         first.get(&format!("/history/lobby/{absent}")).await.problem(404);
     }
     first.get(&format!("/history/garden/{id}")).await.problem(404);
+}
+
+/// An answer beyond 64 KiB is sent in parts.
+async fn plain_text_is_what_was_posted_in_answers_of_any_length(bus: Bus) {
+    let node = bus.node(&[]).await;
+    let sender = "<i>O'Neil</i> &amp;";
+    let texts: Vec<String> = (0..30).map(|n| format!("{n} </script> & \"{}\"\r\n&lt;", "<x>".repeat(1200))).collect();
+    let mut last = String::new();
+    for text in &texts {
+        last = node.post("lobby", sender, text).await;
+    }
+    let posted = |history: &Value| -> Vec<String> {
+        let messages = history["messages"].as_array().expect("messages");
+        assert!(messages.iter().all(|message| message["sender"] == sender), "{history}");
+        messages.iter().map(|message| message["message"].as_str().expect("a text").to_owned()).collect()
+    };
+    for (query, range) in [("&limit=2", 28..30), ("&limit=200", 0..30), ("&after=0-0&limit=200", 0..30)] {
+        let answer = node.get(&format!("/history/lobby?text=plain{query}")).await.expect(200);
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert!(posted(&answer.json()) == texts[range], "{query}");
+    }
+    let one = node.get(&format!("/history/lobby/{last}?text=plain")).await.expect(200).json();
+    assert_eq!((one["sender"].as_str(), one["message"].as_str()), (Some(sender), Some(&*texts[29])));
+    let escaped = node.history("lobby", "?text=escaped&limit=200").await;
+    assert_eq!(escaped, node.history("lobby", "?limit=200").await);
+    assert_eq!(escaped["messages"][0]["sender"], "&lt;i&gt;O&#x27;Neil&lt;&#x2F;i&gt; &amp;amp;");
+}
+
+#[tokio::test]
+async fn text_that_is_neither_plain_nor_escaped_is_400() {
+    let node = Node::start(&[]).await;
+    let id = node.post("lobby", "mason", "hi").await;
+    for path in ["/history/lobby".to_owned(), format!("/history/lobby/{id}")] {
+        for value in ["", "Plain", "html", "raw"] {
+            let detail = node.get(&format!("{path}?text={value}")).await.problem(400);
+            assert!(detail.contains("plain") && detail.contains("escaped"), "{detail}");
+        }
+    }
 }
 
 #[tokio::test]
