@@ -1,7 +1,8 @@
 //! HTTP: the route table, and a file for each endpoint or concern.
 //!
 //! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`.
-//! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin`.
+//! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin` with
+//!   `refused_origins`.
 //! - Answering it: `error` turns failures into problem details; `finish` wraps every handler;
 //!   `compression`; `guarded_body` lets a body hold something until it was sent, as `held_body` does what it counts for;
 //!   `raw_response` is for what actix does not write.
@@ -28,6 +29,7 @@ mod presence;
 mod publish;
 mod query;
 mod raw_response;
+mod refused_origins;
 mod serve;
 mod state;
 mod subscribe;

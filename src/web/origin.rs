@@ -1,14 +1,16 @@
 //! Requests from other sites: CORS headers for the origins that the operator allows, and the refusal
-//! of messages from all others.
+//! of messages from all others, which the log mentions.
 //!
 //! The headers are made here and not by a middleware crate, since middleware never sees the head of
 //! a stream.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
 
 use super::client::Client;
 use super::error::Problem;
+use super::refused_origins::RefusedOrigins;
 
 /// The request headers that pages of other sites may set.
 const CORS_REQUEST_HEADERS: &str = "Content-Type, Idempotency-Key, Last-Event-ID, Authorization";
@@ -17,26 +19,29 @@ const CORS_REQUEST_HEADERS: &str = "Content-Type, Idempotency-Key, Last-Event-ID
 const PREFLIGHT_MAX_AGE_SECONDS: &str = "600";
 
 /// The origins of other sites whose pages may subscribe and publish.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AllowedOrigins(Vec<String>);
+#[derive(Debug)]
+pub(crate) struct AllowedOrigins {
+    allowed: Vec<String>,
+    refused: RefusedOrigins,
+}
 
 impl AllowedOrigins {
     /// Allows `origins`, each with scheme, host and any port, as browsers serialize them.
-    pub(crate) fn new(origins: Vec<String>) -> Self {
-        Self(origins)
+    pub(crate) fn new(allowed: Vec<String>) -> Self {
+        Self { allowed, refused: RefusedOrigins::default() }
     }
 
     /// Returns the value of a request's `Origin` header if it is an allowed origin.
     fn matching<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
         let text = origin.to_str().ok()?;
-        self.0.iter().any(|allowed| allowed.eq_ignore_ascii_case(text)).then_some(origin)
+        self.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(text)).then_some(origin)
     }
 
     /// Returns the CORS headers of the response to a request with these headers.
     pub(super) fn cors_headers(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         let mut cors = Vec::new();
-        if !self.0.is_empty() {
+        if !self.allowed.is_empty() {
             cors.push((header::VARY, HeaderValue::from_static("Origin")));
         }
         if let Some(origin) = self.matching(headers) {
@@ -63,19 +68,34 @@ impl AllowedOrigins {
     /// # Errors
     /// 403 if it comes from any other site.
     pub(super) fn refuse_cross_site(&self, req: &HttpRequest, client: Client) -> Result<(), Problem> {
-        let headers = req.headers();
-        let same_site = match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
-            (Some(site), _) => matches!(site.as_bytes(), b"same-origin" | b"none"),
-            // A browser too old for `Sec-Fetch-Site`.
-            (None, Some(origin)) => origin.to_str().is_ok_and(|origin| has_host(origin, &requested_host(req, client))),
-            // Not a browser: browsers send one of the two with every POST.
-            (None, None) => true,
-        };
-        if same_site || self.matching(headers).is_some() {
+        if is_same_site(req, client) || self.matching(req.headers()).is_some() {
             Ok(())
         } else {
             Err(Problem::cross_site())
         }
+    }
+
+    /// Logs the first request of each origin that is not allowed: its page cannot read the answer.
+    pub(super) fn log_refused(&self, req: &HttpRequest, trusted_proxies: &[IpNet]) {
+        let headers = req.headers();
+        let Some(origin) = headers.get(header::ORIGIN).filter(|_| self.matching(headers).is_none()) else {
+            return;
+        };
+        if !is_same_site(req, Client::from_request(req, trusted_proxies)) {
+            self.refused.log(origin.as_bytes());
+        }
+    }
+}
+
+/// Returns true if a request comes from a page of this server, or from no page at all.
+fn is_same_site(req: &HttpRequest, client: Client) -> bool {
+    let headers = req.headers();
+    match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
+        (Some(site), _) => matches!(site.as_bytes(), b"same-origin" | b"none"),
+        // A browser too old for `Sec-Fetch-Site`.
+        (None, Some(origin)) => origin.to_str().is_ok_and(|origin| has_host(origin, &requested_host(req, client))),
+        // Not a browser: browsers send one of the two with every POST.
+        (None, None) => true,
     }
 }
 

@@ -144,3 +144,39 @@ async fn preflight_grants_other_origins_nothing() {
         assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
     }
 }
+
+/// A page that is refused sees no reason, so the operator has to: in one line for each origin.
+#[tokio::test]
+async fn first_refused_request_of_each_origin_is_logged() {
+    let node = Node::start(&[FRIEND]).await;
+    let lines = |origin: &str| node.log().lines().filter(|line| line.contains(origin)).count();
+    let own = node.url("");
+    for headers in [
+        vec![("Origin", own.as_str())],
+        vec![("Origin", "https://proxied.example"), ("Sec-Fetch-Site", "same-origin")],
+        vec![("Origin", "https://friend.example"), ("Sec-Fetch-Site", "cross-site")],
+    ] {
+        node.send(message(&node, &headers)).await.expect(200);
+    }
+    for _ in 0..2 {
+        Stream::open(&node, "/subscribe/lobby", &[("Origin", "https://stream.example")]).await;
+        preflight(&node, "/lobby", "https://preflight.example", "POST").await;
+        let forged = "https://post.example\u{9b}2J\tx";
+        node.send(message(&node, &[("Sec-Fetch-Site", "cross-site"), ("Origin", forged)]))
+            .await
+            .problem(403);
+        let request = node.request(Method::GET, "/history/lobby").header("Origin", "null");
+        node.send(request.header("Sec-Fetch-Site", "cross-site")).await.expect(200);
+    }
+    // Lines are written in order: when this one is there, so are those before it.
+    preflight(&node, "/lobby", "https://last.example", "POST").await;
+    node.logged("https://last.example").await;
+    for origin in ["https://stream.example", "https://preflight.example", "https://post.example\u{fffd}2J\u{fffd}x"] {
+        assert_eq!(lines(origin), 1, "{origin}");
+        assert!(node.logged(origin).await.contains("ALLOWED_ORIGINS"));
+    }
+    assert_eq!(lines("without a web address"), 1);
+    for known in [own.as_str(), "proxied.example", "friend.example"] {
+        assert!(!node.log().lines().any(|line| line.contains("refused") && line.contains(known)), "{known}");
+    }
+}
