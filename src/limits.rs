@@ -1,20 +1,23 @@
 //! Limits per client address, counted over all nodes. While the store is unavailable, each node counts alone.
 
 mod rate;
+mod refusals;
 mod store_call;
 mod streams;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::bus::{LimitStore, Rate};
 use crate::metrics::Metrics;
 use crate::supervise::supervise;
 use rate::RateLimiter;
+use refusals::RefusalPacer;
 use streams::StreamLimiter;
 
+pub use refusals::Pause;
 pub use streams::StreamPermit;
 
 /// The highest rate that is limited: the store counts in microseconds. A higher one is the same to any client.
@@ -37,6 +40,7 @@ pub struct LimitSettings {
 pub struct Limits {
     rate: Option<RateLimiter>,
     streams: Arc<StreamLimiter>,
+    refusals: RefusalPacer,
 }
 
 impl Limits {
@@ -47,6 +51,7 @@ impl Limits {
         Self {
             rate: rate.map(|rate| RateLimiter::new(store.clone(), rate)),
             streams: StreamLimiter::new(store, settings.streams, settings.streams_per_address),
+            refusals: RefusalPacer::default(),
         }
     }
 
@@ -64,6 +69,11 @@ impl Limits {
     /// Returns a permit for one more stream of an address, or `None` if there are too many streams.
     pub async fn stream_permit(&self, address: IpAddr) -> Option<StreamPermit> {
         self.streams.permit(address).await
+    }
+
+    /// Counts a refused stream of an address. Returns how long the connection has to wait for the refusal, if it has to.
+    pub fn pause_refusal(&self, address: IpAddr) -> Option<Pause> {
+        self.refusals.pause(address, Instant::now())
     }
 
     /// Counts streams together with the other processes, for as long as these limits exist.
