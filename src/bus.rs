@@ -18,7 +18,7 @@ pub use error::{PublishError, Unavailable};
 pub use limits::{LimitStore, PROCESS_TTL, Rate, StreamReservation};
 pub use log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 pub use presence::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence};
-pub use redis::announcement;
+pub use redis::{RedisServer, announcement};
 
 /// The stores of a node, all in the same Redis or in the memory of this process.
 pub struct Stores {
@@ -31,8 +31,7 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Opens the store that the URL names: a Redis shared by many nodes, or the memory of this process without a URL.
-    /// `ca` has the certificates of the authorities that may vouch for that Redis, in PEM.
+    /// Opens the store: a Redis shared by many nodes, or the memory of this process if there is none.
     ///
     /// Connecting begins when a listener is attached to the bus, and is retried without end: a server that cannot be
     /// reached is no error.
@@ -40,19 +39,18 @@ impl Stores {
     /// # Errors
     /// If the URL or the certificates cannot be understood.
     pub fn open(
-        url: Option<&str>,
-        ca: Option<Vec<u8>>,
+        server: Option<RedisServer<'_>>,
         prefix: &str,
         node: &str,
         retention: Retention,
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
-        match url {
+        match server {
             None => {
                 Ok(Self { bus: Arc::new(memory::Memory::new(node, retention, metrics)), presence: None, limits: None })
             }
-            Some(url) => {
-                let redis = redis::Redis::open(url, ca, prefix, node, retention, metrics)?;
+            Some(server) => {
+                let redis = redis::Redis::open(server, prefix, node, retention, metrics)?;
                 let (presence, limits) = (redis.presence_store(), redis.limit_store());
                 Ok(Self { bus: Arc::new(redis), presence: Some(Arc::new(presence)), limits: Some(Arc::new(limits)) })
             }

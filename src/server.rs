@@ -12,7 +12,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tokio::time::{sleep, timeout};
 
-use crate::bus::{LimitStore, Listener, Retention, Stores};
+use crate::bus::{LimitStore, Listener, RedisServer, Retention, Stores};
 use crate::config::Config;
 use crate::hub::{Hub, Pace, Worker};
 use crate::limits::{LimitSettings, Limits};
@@ -132,7 +132,9 @@ fn open_stores(config: &Config, metrics: Arc<Metrics>) -> Result<Stores, String>
     let ca = ca
         .map(|path| std::fs::read(path).map_err(|error| format!("REDIS_CA {path}: {error}")))
         .transpose()?;
-    Stores::open(url, ca, &config.redis_prefix, &config.node(), retention, metrics)
+    let is_user_optional = variable == Some("REDISTOGO_URL");
+    let server = url.map(|url| RedisServer { url, ca, is_user_optional });
+    Stores::open(server, &config.redis_prefix, &config.node(), retention, metrics)
         .map_err(|error| format!("{}: {error}", variable.unwrap_or_default()))
 }
 

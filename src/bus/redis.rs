@@ -49,6 +49,8 @@ use presence::RedisPresence;
 use pubsub::PubSub;
 use read_pool::ReadPool;
 
+pub use connector::RedisServer;
+
 /// The value of `REDIS_PREFIX` unless it is set.
 const DEFAULT_PREFIX: &str = "chat";
 
@@ -65,20 +67,19 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Prepares connections to the server that the URL names. `ca` has the certificates of authorities to trust, in PEM.
+    /// Prepares connections to a server.
     ///
     /// # Errors
     /// If the URL or the certificates cannot be understood.
     pub fn open(
-        url: &str,
-        ca: Option<Vec<u8>>,
+        server: RedisServer<'_>,
         prefix: &str,
         node: &str,
         retention: Retention,
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
         let keys = Keys::new(prefix);
-        let connector = Arc::new(Connector::new(url, ca, keys.clone())?);
+        let connector = Arc::new(Connector::new(server, keys.clone())?);
         if connector.database() != 0 && prefix == DEFAULT_PREFIX {
             tracing::warn!(
                 database = connector.database(),

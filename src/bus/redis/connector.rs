@@ -1,14 +1,15 @@
 //! Connects to Redis. Every connection of a node is established here: it is checked before it is used, and a failure is
 //! logged with its cause.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use deadpool::managed::Manager as _;
 use deadpool_redis::Manager;
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, PushInfo, RedisResult,
-    TlsCertificates,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, PushInfo,
+    RedisConnectionInfo, RedisResult, TlsCertificates,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -46,9 +47,24 @@ const PIPELINE_DEPTH: usize = 1024;
 const URL_FORMS: &str = "write it as redis://[user:password@]host[:port][/database], as rediss://… for TLS, or as \
                          unix:///path/of/socket";
 
+/// The server to connect to.
+#[derive(Clone, Debug)]
+pub struct RedisServer<'a> {
+    /// Its URL, with the user and the password.
+    pub url: &'a str,
+    /// The certificates, in PEM, of the authorities that are trusted instead of the public ones.
+    pub ca: Option<Vec<u8>>,
+    /// Whether the password is used alone if the server does not know the user. Old URLs have a user that was never sent.
+    pub is_user_optional: bool,
+}
+
 /// What all connections of a node have in common.
 pub struct Connector {
     client: Client,
+    /// The same without the user in the URL, if that may be unknown to Redis.
+    userless: Option<Client>,
+    /// Whether Redis knew the password and not the user.
+    is_userless: AtomicBool,
     check: Check,
     log: OutageLog,
     epoch: AtomicU64,
@@ -57,16 +73,22 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Prepares connections to the server that the URL names. `ca` has the certificates, in PEM, of the authorities that
-    /// are trusted instead of the public ones.
+    /// Prepares connections to a server.
     ///
     /// # Errors
     /// If the URL or the certificates cannot be understood.
-    pub fn new(url: &str, ca: Option<Vec<u8>>, keys: Keys) -> Result<Self, String> {
-        let client = client(url, ca)?;
+    pub fn new(server: RedisServer<'_>, keys: Keys) -> Result<Self, String> {
+        let info = connection_info(server.url)?;
+        let settings = info.redis_settings();
+        let has_user = settings.username().is_some() && settings.password().is_some();
+        let without_user = without_user(&info).filter(|_| server.is_user_optional && has_user);
+        let userless = without_user.map(|info| client(info, server.ca.clone())).transpose()?;
+        let client = client(info, server.ca)?;
         let address = client.get_connection_info().addr().to_string();
         Ok(Self {
             client,
+            userless,
+            is_userless: AtomicBool::new(false),
             check: Check::new(keys),
             log: OutageLog::new(address),
             epoch: AtomicU64::new(0),
@@ -81,7 +103,12 @@ impl Connector {
 
     /// Returns true if the URL names a user, whose rights are limited as a rule.
     pub fn has_user(&self) -> bool {
-        self.client.get_connection_info().redis_settings().username().is_some()
+        self.current_client().get_connection_info().redis_settings().username().is_some()
+    }
+
+    fn current_client(&self) -> &Client {
+        let is_userless = self.is_userless.load(Ordering::Relaxed);
+        self.userless.as_ref().filter(|_| is_userless).unwrap_or(&self.client)
     }
 
     /// Returns what the log says about the connections.
@@ -141,28 +168,32 @@ impl Connector {
             on_push(push);
             Ok::<_, std::convert::Infallible>(())
         });
-        self.check(self.client.get_multiplexed_async_connection_with_config(&config), channel).await
+        let connect = |client: Client| {
+            let config = config.clone();
+            async move { client.get_multiplexed_async_connection_with_config(&config).await }
+        };
+        self.establish(connect, channel).await
     }
 
-    /// Returns what establishes connections for a pool, which [`check`](Self::check) has to check.
-    ///
-    /// # Errors
-    /// If the client library cannot use the URL.
-    pub fn manager(&self) -> RedisResult<Manager> {
-        Manager::new_with_config(self.client.get_connection_info().clone(), config())
-    }
-
-    /// Waits for a connection and checks it. Subscribes to `channel` if there is one.
+    /// Tries once to connect for a pool.
     ///
     /// # Errors
     /// As [`attempt`](Self::attempt).
-    pub async fn check(
+    pub async fn attempt_for_pool(&self) -> Result<MultiplexedConnection, Failure> {
+        let connect = async |client: Client| {
+            Manager::new_with_config(client.get_connection_info().clone(), config())?.create().await
+        };
+        self.establish(connect, None).await
+    }
+
+    /// Connects and checks the connection. Subscribes to `channel` if there is one.
+    async fn establish<F: Future<Output = RedisResult<MultiplexedConnection>>>(
         &self,
-        connecting: impl Future<Output = RedisResult<MultiplexedConnection>>,
+        connect: impl Fn(Client) -> F,
         channel: Option<&str>,
     ) -> Result<MultiplexedConnection, Failure> {
         let attempt = async {
-            let mut connection = connecting.await?;
+            let mut connection = self.authenticate(connect).await?;
             self.check.run(&mut connection).await?;
             if let Some(channel) = channel {
                 connection.subscribe(channel).await?;
@@ -171,6 +202,29 @@ impl Connector {
         };
         let timed_out = |_| Err(Failure::Unclear(format!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs())));
         timeout(ATTEMPT_TIMEOUT, attempt).await.unwrap_or_else(timed_out)
+    }
+
+    /// Connects. If Redis does not know the user and the password, and the URL may be of the old kind, tries the password
+    /// alone, or the user again.
+    async fn authenticate<F: Future<Output = RedisResult<MultiplexedConnection>>>(
+        &self,
+        connect: impl Fn(Client) -> F,
+    ) -> RedisResult<MultiplexedConnection> {
+        let is_userless = self.is_userless.load(Ordering::Relaxed);
+        let refusal = match connect(self.current_client().clone()).await {
+            Err(error) if error.code() == Some("WRONGPASS") => error,
+            result => return result,
+        };
+        let other = if is_userless { Some(&self.client) } else { self.userless.as_ref() };
+        let Some(other) = other else { return Err(refusal) };
+        let connection = connect(other.clone()).await.map_err(|_| refusal)?;
+        self.is_userless.store(!is_userless, Ordering::Relaxed);
+        if !is_userless {
+            self.log.warn_once(
+                "Redis does not know the user in REDISTOGO_URL, so the password is used without it, as for a URL of the old kind",
+            );
+        }
+        Ok(connection)
     }
 
     /// Logs a failed attempt, and looks for its cause first if it is new and unclear.
@@ -187,13 +241,24 @@ pub fn reconnect_backoff() -> Backoff {
     Backoff::new(FIRST_PAUSE, LONGEST_PAUSE, STABLE_AFTER)
 }
 
-/// Creates a client whose connections send without delay, speak RESP3 and notice a vanished server.
-fn client(url: &str, ca: Option<Vec<u8>>) -> Result<Client, String> {
+/// Parses a URL.
+fn connection_info(url: &str) -> Result<ConnectionInfo, String> {
     // Neither the URL nor the library's error is quoted: both may hold the password.
-    let info = url.into_connection_info().map_err(|error| match error.detail() {
+    url.into_connection_info().map_err(|error| match error.detail() {
         None if error.kind() == ErrorKind::InvalidClientConfig => format!("{}; {URL_FORMS}", reason(&error)),
         _ => format!("it is not understood; {URL_FORMS}"),
-    })?;
+    })
+}
+
+/// Returns where and how to connect with the password alone.
+fn without_user(info: &ConnectionInfo) -> Option<ConnectionInfo> {
+    let settings = info.redis_settings();
+    let without_user = RedisConnectionInfo::default().set_db(settings.db()).set_password(settings.password()?);
+    Some(info.clone().set_redis_settings(without_user))
+}
+
+/// Creates a client whose connections send without delay, speak RESP3 and notice a vanished server.
+fn client(info: ConnectionInfo, ca: Option<Vec<u8>>) -> Result<Client, String> {
     let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(REDIS_TCP_USER_TIMEOUT);
     let redis = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3).set_skip_set_lib_name();
     let info = info.set_tcp_settings(tcp).set_redis_settings(redis);

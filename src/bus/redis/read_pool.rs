@@ -34,8 +34,7 @@ impl ReadPool {
     pub fn new(connector: Arc<Connector>) -> Result<Self, String> {
         // An attempt limits itself.
         let timeouts = Timeouts { wait: Some(CONNECTION_WAIT), create: None, recycle: None };
-        let manager = connector.manager().map_err(|error| error.to_string())?;
-        let pool = Pool::builder(ReadConnections { connector, manager })
+        let pool = Pool::builder(ReadConnections { connector })
             .max_size(READ_CONNECTIONS)
             .timeouts(timeouts)
             .runtime(Runtime::Tokio1)
@@ -103,7 +102,6 @@ struct PooledConnection {
 /// Establishes the connections of the pool, and checks them.
 struct ReadConnections {
     connector: Arc<Connector>,
-    manager: deadpool_redis::Manager,
 }
 
 impl Manager for ReadConnections {
@@ -112,7 +110,7 @@ impl Manager for ReadConnections {
 
     async fn create(&self) -> Result<PooledConnection, Failure> {
         let epoch = self.connector.epoch();
-        match self.connector.check(self.manager.create(), None).await {
+        match self.connector.attempt_for_pool().await {
             Ok(connection) => Ok(PooledConnection { connection, epoch }),
             Err(failure) => {
                 self.connector.failed(failure.clone()).await;

@@ -18,7 +18,7 @@ impl Node {
     fn new() -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
         let retention = Retention { messages: 5000, seconds: 60 };
-        let stores = Stores::open(None, None, "chat", "node", retention, metrics.clone()).unwrap();
+        let stores = Stores::open(None, "chat", "node", retention, metrics.clone()).unwrap();
         let hub = Hub::new(&stores, "node", Pace { heartbeat: Duration::from_secs(15), max_age: None }, metrics);
         let listener: Arc<dyn Listener> = hub.clone();
         stores.bus.attach(Arc::downgrade(&listener));
