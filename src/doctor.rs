@@ -1,7 +1,7 @@
 //! Examines a public address from outside: whether anything between it and the nodes buffers, compresses, cuts or caches
 //! streams, drops headers or hides clients, and which setting of which proxy to change.
 //!
-//! It relies only on what `docs/contract.md` promises to every client. `examination` measures; `checks` and
+//! It relies only on what `docs/contract.md` promises to every client. `examination` measures; `checks`, `framing` and
 //! `client_address` judge the measurements and do no I/O.
 
 mod advice;
@@ -9,6 +9,7 @@ mod checks;
 mod client_address;
 mod examination;
 mod finding;
+mod framing;
 mod http;
 mod recording;
 mod report;

@@ -31,6 +31,24 @@ pub(super) const KEEP_CACHE_CONTROL: Advice = &[
     ("Cloudflare", "Browser Cache TTL: respect existing headers"),
 ];
 
+/// Pass on a stream in chunks.
+pub(super) const KEEP_CHUNKS: Advice = &[
+    ("nginx", "no chunked_transfer_encoding off"),
+    ("any other", "HTTP/1.1 and not 1.0 towards its clients"),
+    ("every node", "this version or a later one: older ones send no chunks"),
+];
+
+/// Pass on `Content-Type` unchanged.
+pub(super) const KEEP_CONTENT_TYPE: Advice = &[
+    (
+        "nginx",
+        "no proxy_hide_header Content-Type, no add_header Content-Type and no charset for /subscribe/",
+    ),
+    ("Caddy", "no header Content-Type … for /subscribe/*"),
+    ("HAProxy", "no http-response set-header Content-Type … for /subscribe/"),
+    ("every node", "this version or a later one: older ones name no charset"),
+];
+
 /// Keep a silent stream open for longer than the heartbeat interval.
 pub(super) const RAISE_READ_TIMEOUT: Advice = &[
     ("nginx", "location /subscribe/ { proxy_read_timeout 75s; }  longer than HEARTBEAT"),

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::checks::{self, MAX_DELIVERY_LAG, PostedMessage, SecondLook};
 use super::client_address::{self, FORGED_ADDRESS, ObservedClient};
 use super::finding::Finding;
+use super::framing;
 use super::http::BufferedResponse;
 use super::recording::Recording;
 use super::report::Report;
@@ -105,6 +106,8 @@ impl<'a> Examination<'a> {
         self.report.add(checks::http_version(head.version, self.target.is_secure()));
         self.report.add(checks::compression(head));
         self.report.add(checks::caching(head));
+        self.report.add(framing::framing(head));
+        self.report.add(framing::charset(head));
         if !head.content_encoding.is_empty() {
             // The recorder does not decompress, so the other checks need a stream without compression.
             match self.target.open_stream(StreamCursor::Absent, "identity").await? {

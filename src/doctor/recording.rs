@@ -23,6 +23,10 @@ pub(super) struct StreamHead {
     /// `Content-Encoding`; empty if the stream is not compressed.
     pub(super) content_encoding: String,
     pub(super) cache_control: String,
+    /// `Transfer-Encoding`; empty over HTTP/2.
+    pub(super) transfer_encoding: String,
+    /// `Content-Length`; empty if there is none.
+    pub(super) content_length: String,
 }
 
 /// The fields up to a blank line in an event stream (WHATWG HTML § 9.2).
@@ -32,6 +36,8 @@ pub(super) struct Block {
     /// The name of the event; `None` for a message.
     pub(super) event: Option<String>,
     pub(super) data: String,
+    /// Whether it has a `data` field, which may be empty.
+    pub(super) has_data: bool,
     /// Whether it sets the reconnection time, as only the first block of a stream does.
     pub(super) has_retry: bool,
 }
@@ -83,7 +89,7 @@ impl Block {
             match field {
                 "id" => block.id = Some(value.to_owned()),
                 "event" => block.event = Some(value.to_owned()),
-                "data" if block.data.is_empty() => block.data = value.to_owned(),
+                "data" if !block.has_data => (block.has_data, block.data) = (true, value.to_owned()),
                 "data" => block.data = format!("{}\n{value}", block.data),
                 "retry" => block.has_retry = true,
                 _ => {}
@@ -104,8 +110,13 @@ mod tests {
     #[test]
     fn a_block_is_parsed_as_a_browser_parses_it() {
         let block = Block::parse("retry: 2000\nid: 1-1\nevent:gap\ndata: a\ndata:b\n: nothing");
-        let expected =
-            Block { id: Some("1-1".into()), event: Some("gap".into()), data: "a\nb".into(), has_retry: true };
+        let expected = Block {
+            id: Some("1-1".into()),
+            event: Some("gap".into()),
+            data: "a\nb".into(),
+            has_data: true,
+            has_retry: true,
+        };
         assert_eq!(block, expected);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Response;
-use reqwest::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use reqwest::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -72,6 +72,8 @@ fn head_of(response: &Response) -> StreamHead {
         content_type: header(CONTENT_TYPE),
         content_encoding: header(CONTENT_ENCODING).replace("identity", ""),
         cache_control: header(CACHE_CONTROL),
+        transfer_encoding: header(TRANSFER_ENCODING),
+        content_length: header(CONTENT_LENGTH),
     }
 }
 

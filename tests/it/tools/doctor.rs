@@ -66,6 +66,19 @@ async fn doctor_finds_a_proxy_that_compresses_streams() {
     assert_broken(&run, &["compression"], &["(gzip)", "gzip_types without text/event-stream"]);
 }
 
+/// Browsers read such a stream all the same, so these are notes.
+#[tokio::test]
+async fn doctor_finds_a_proxy_that_takes_chunks_and_charset_away() {
+    let node = Node::start(&TRUST_PROXY).await;
+    let wrong = "proxy_buffering off; chunked_transfer_encoding off; proxy_hide_header Content-Type; \
+                 add_header Content-Type text/event-stream;";
+    let (code, output) = examine_misconfigured(&node, "proxy_buffering off;", wrong, &[]).await;
+    assert_eq!(code, 0, "{output}");
+    for part in ["note    framing", "no chunked_transfer_encoding off", "note    charset", "no proxy_hide_header"] {
+        assert!(output.contains(part), "no {part:?} in\n{output}");
+    }
+}
+
 #[tokio::test]
 async fn doctor_finds_a_proxy_that_cuts_idle_streams() {
     let node = Node::start(&[("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBEAT", "30")]).await;
