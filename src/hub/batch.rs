@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
     use crate::bus::{Entry, LogPage};
-    use crate::chat::Id;
+    use crate::chat::{Id, TimeZone};
     use crate::hub::room::log_tail::LogTail;
     use crate::sse::{Event, Syntax, Text};
 
@@ -202,12 +202,38 @@ mod tests {
 
     #[test]
     fn a_partial_write_continues_without_loss_at_every_byte() {
+        let syntaxes = [
+            Syntax::EventStream(Text::Escaped),
+            Syntax::Chats,
+            Syntax::Heartbeats,
+            Syntax::TextLines(TimeZone::UTC),
+            Syntax::JsonLines(Text::Plain),
+        ];
+        for (syntax, is_chunked) in syntaxes.into_iter().flat_map(|syntax| [(syntax, true), (syntax, false)]) {
+            let (log, form) = (log_tail(), Form { syntax, is_chunked });
+            let all = Batch::next(log.buffer(), 0, 0, form, None).unwrap();
+            assert_eq!(all.bytes.is_empty(), syntax == Syntax::Heartbeats);
+            for written in 1..=all.bytes.len() {
+                let partial = all.split_at_unwritten(all.bytes.len() - written);
+                let rest = Batch::next(log.buffer(), partial.position, 0, form, None).unwrap();
+                assert_eq!([&all.bytes[..written], &partial.unsent, &rest.bytes].concat(), all.bytes, "{form:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_is_encoded_once_for_each_syntax() {
         let log = log_tail();
-        let all = Batch::next(log.buffer(), 0, 0, BARE, None).unwrap();
-        for written in 1..=all.bytes.len() {
-            let partial = all.split_at_unwritten(all.bytes.len() - written);
-            let rest = Batch::next(log.buffer(), partial.position, 0, BARE, None).unwrap();
-            assert_eq!([&all.bytes[..written], &partial.unsent, &rest.bytes].concat(), all.bytes);
+        let address = |is_chunked, syntax| {
+            let (_, frame) = log.buffer().frames_from(0, 1).unwrap().next().unwrap();
+            log.buffer().encode(frame, Form { syntax, is_chunked }).as_ptr() as usize
+        };
+        let (stream, json) = (Syntax::EventStream(Text::Escaped), Syntax::JsonLines(Text::Escaped));
+        let (chunk, line) = (address(true, stream), address(true, json));
+        assert_ne!(chunk, line);
+        for _ in 0..2 {
+            assert_eq!((address(true, stream), address(true, json)), (chunk, line));
+            assert!((1..8).contains(&(address(false, stream) - chunk)), "a slice of the chunk");
         }
     }
 }
