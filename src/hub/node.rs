@@ -355,7 +355,7 @@ impl Listener for Hub {
     fn on_foreign(&self, room: &str, payload: &[u8]) {
         let Some(room) = self.room(room) else { return };
         let event = Event::foreign(payload, unix_ms());
-        if event.size() <= MAX_FOREIGN_BYTES {
+        if event.encoded_len() <= MAX_FOREIGN_BYTES {
             room.push_ephemeral(event);
         } else {
             tracing::warn!(room = %room.name(), bytes = payload.len(), "discarded a payload of another program, which is too long");

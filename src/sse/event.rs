@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2_iter;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::chat::{Cursor, Id, Message, RoomName};
+
+/// Estimated bytes of an event in a stream beside its data.
+const FIELDS_BYTES: usize = 64;
 
 /// The most characters of a requested cursor that a gap event repeats.
 const MAX_ASKED_CHARS: usize = 64;
@@ -163,9 +167,9 @@ impl Event {
     }
 
     /// Returns about how many bytes the event takes in a stream.
-    pub fn size(&self) -> usize {
-        let lines = self.data.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
-        64 + self.data.len() + lines * 6
+    pub fn encoded_len(&self) -> usize {
+        let line_breaks = memchr2_iter(b'\n', b'\r', self.data.as_bytes()).count();
+        FIELDS_BYTES + self.data.len() + line_breaks * "data: ".len()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The last chunk is never written: it would mean that the stream has ended for good.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::event::{Block, Event, Kind, Text};
 use super::{event_stream, json_lines, text_lines};
@@ -130,7 +130,9 @@ impl EncodedBlock {
             let digit = length >> (4 * (digits - 1 - index)) & 0xf;
             *byte = b"0123456789abcdef"[digit];
         }
-        Self { chunk: Bytes::from(chunk).slice(start..), header: digits + CHUNK_END.len() }
+        let mut chunk = Bytes::from(chunk);
+        chunk.advance(start);
+        Self { chunk, header: digits + CHUNK_END.len() }
     }
 
     /// Returns the block as a stream of this form has it.

@@ -41,47 +41,43 @@ pub struct Frame {
     pub room: Option<RoomName>,
     /// When the frame arrived at this node.
     pub arrived: Instant,
+    /// About how many bytes it takes in a stream.
+    encoded_len: usize,
     encodings: RefCell<SmallVec<[(Syntax, EncodedBlock); 1]>>,
 }
 
 impl Frame {
-    /// Creates a frame that arrives now and moves no cursor.
+    /// Creates an ephemeral frame that arrives now and moves no cursor.
     pub fn ephemeral(event: Event) -> Self {
-        Self {
-            cursor: None,
-            logged: false,
-            event: Some(Arc::new(event)),
-            room: None,
-            arrived: Instant::now(),
-            encodings: RefCell::default(),
-        }
+        Self::new(None, false, Some(Arc::new(event)))
     }
 
     /// Creates the frame of a gap that arrives now, with the cursor after it.
     pub fn of_gap(event: Event, cursor: Cursor) -> Self {
-        Self { cursor: Some(cursor), ..Self::ephemeral(event) }
+        Self::new(Some(cursor), false, Some(Arc::new(event)))
     }
 
     /// Creates the frame of an entry of the log that arrives now.
     pub fn of_entry(entry: Entry) -> Self {
-        Self {
-            cursor: Some(entry.id.into()),
-            logged: true,
-            event: event_of(entry).map(Arc::new),
-            room: None,
-            arrived: Instant::now(),
-            encodings: RefCell::default(),
-        }
+        Self::new(Some(entry.id.into()), true, event_of(entry).map(Arc::new))
     }
 
     /// Returns the frame for a stream of several rooms, with the cursor of all of them after it.
     pub fn of_merged_rooms(&self, room: &RoomName, cursor: &Cursor) -> Self {
+        let cursor = self.cursor.as_ref().map(|_| cursor.clone());
+        let (room, arrived) = (Some(room.clone()), self.arrived);
+        Self { room, arrived, ..Self::new(cursor, self.logged, self.event.clone()) }
+    }
+
+    fn new(cursor: Option<Cursor>, logged: bool, event: Option<Arc<Event>>) -> Self {
+        let encoded_len = event.as_ref().map_or(0, |event| event.encoded_len());
         Self {
-            cursor: self.cursor.as_ref().map(|_| cursor.clone()),
-            logged: self.logged,
-            event: self.event.clone(),
-            room: Some(room.clone()),
-            arrived: self.arrived,
+            cursor,
+            logged,
+            event,
+            room: None,
+            arrived: Instant::now(),
+            encoded_len,
             encodings: RefCell::default(),
         }
     }
@@ -93,13 +89,13 @@ impl Frame {
     }
 
     /// Returns about how many bytes the frame takes in a stream.
-    pub fn len(&self) -> usize {
-        self.event.as_ref().map_or(0, |event| event.size())
+    pub fn encoded_len(&self) -> usize {
+        self.encoded_len
     }
 
     fn size(&self) -> usize {
         let encodings: usize = self.encodings.borrow().iter().map(|(_, encoded)| encoded.size()).sum();
-        self.len() + encodings + FRAME_OVERHEAD_BYTES
+        self.encoded_len() + encodings + FRAME_OVERHEAD_BYTES
     }
 }
 
@@ -173,7 +169,7 @@ impl FrameBuffer {
         let mut left = Some(max_bytes);
         let frames = self.frames.iter().skip(skip).take_while(move |frame| {
             let fits = left.is_some();
-            left = left.and_then(|left| left.checked_sub(frame.len()));
+            left = left.and_then(|left| left.checked_sub(frame.encoded_len()));
             fits
         });
         Some((position..).zip(frames))
@@ -183,7 +179,7 @@ impl FrameBuffer {
     pub fn lag(&self, position: Position) -> (usize, usize) {
         let behind = self.frames.iter().skip(position.saturating_sub(self.start) as usize);
         let frames = self.end().saturating_sub(position) as usize;
-        (frames, behind.skip(1).map(Frame::len).sum())
+        (frames, behind.skip(1).map(Frame::encoded_len).sum())
     }
 
     /// Returns true if frames after the position arrived in a catch-up burst, which no socket takes at once.

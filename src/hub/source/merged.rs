@@ -125,7 +125,7 @@ impl MergedRooms {
                 if bytes >= MISSED_BYTES_PER_LOOKUP {
                     break;
                 }
-                bytes += frame.event.as_ref().map_or(0, |event| event.size());
+                bytes += frame.event.as_ref().map_or(0, |event| event.encoded_len());
                 missed.push(frame);
             }
             let position = (are_all && missed.len() == all).then_some(end);
@@ -152,7 +152,7 @@ impl MergedRooms {
                     break;
                 }
                 count += 1;
-                bytes += frame.len();
+                bytes += frame.encoded_len();
                 let id = frame.cursor.as_ref().map_or(Id::ZERO, |cursor| cursor.of(0));
                 frames.push(Missed { room: index, id, event: frame.event.clone() });
             }
