@@ -19,7 +19,11 @@
 //! - [`limits`]: limits per client address, counted over all nodes
 //! - [`web`]: HTTP: the route table, and one file for each endpoint
 //! - [`server`]: a node, from binding its address to draining its streams
-//! - [`doctor`]: examines a public address from outside, for what is between clients and a node
+//! - `doctor`: examines a public address from outside, for what is between clients and a node
+//! - `client`: a client of event streams, and the commands `listen` and `send`
+//! - `http_client`: requests, for these two
+//!
+//! The last three are behind the features `doctor` and `client`, both on by default.
 
 pub mod chat;
 pub mod sse;
@@ -35,5 +39,11 @@ pub mod hub;
 pub mod limits;
 pub mod web;
 
-pub mod doctor;
 pub mod server;
+
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "doctor")]
+pub mod doctor;
+#[cfg(any(feature = "client", feature = "doctor"))]
+pub mod http_client;

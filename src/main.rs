@@ -1,4 +1,4 @@
-//! The program: runs a node until a signal stops it, or checks a public address with `tiny-chat doctor`.
+//! The program: runs a node until a signal stops it, or one of the commands that are clients.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use prometheus::IntCounter;
+#[cfg(feature = "client")]
+use tiny_chat::client::{listen, send};
 use tiny_chat::config::{self, Config, LogFormat};
+#[cfg(feature = "doctor")]
 use tiny_chat::doctor;
 use tiny_chat::log_queue::LogQueue;
 use tiny_chat::metrics::Metrics;
@@ -39,16 +42,37 @@ enum Command {
     ///
     /// Opens streams and posts five messages. Exit code 0: nothing is broken, 1: something is, 2: there was nothing to check.
     /// Takes about three heartbeats, and a few minutes at most.
+    #[cfg(feature = "doctor")]
     Doctor(doctor::Options),
+
+    /// Prints what is said in a room, and comes back after the last message whenever the connection is lost
+    ///
+    /// A line for each message: `12:01 mason: hi`, in local time. What is lost and found again is told on standard error. Exit
+    /// code 0: --count or --for was reached, or standard output was closed, 1: the server closed the stream for good, 2: usage,
+    /// 3: --tries failures in a row, 130: interrupted.
+    #[cfg(feature = "client")]
+    Listen(listen::Options),
+
+    /// Posts a message, again for 30 s while it is not known to be stored, and prints its id
+    ///
+    /// However often it is posted, it is stored once. Exit code 0: stored, 1: refused, with the reason on standard error,
+    /// 2: usage, 3: not known to be stored.
+    #[cfg(feature = "client")]
+    Send(send::Options),
 }
 
 fn main() -> ExitCode {
     let cli: Cli = config::parse();
     match cli.command {
         None => run(&cli.config),
+        #[cfg(feature = "doctor")]
         Some(Command::Doctor(options)) => {
             actix_rt::System::new().block_on(async move { doctor::examine(&options).await.code().into() })
         }
+        #[cfg(feature = "client")]
+        Some(Command::Listen(options)) => listen::run(&options),
+        #[cfg(feature = "client")]
+        Some(Command::Send(options)) => send::run(&options),
     }
 }
 

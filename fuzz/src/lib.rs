@@ -10,3 +10,4 @@ pub mod frames;
 pub mod ids;
 pub mod rooms;
 mod stream;
+pub mod streams;

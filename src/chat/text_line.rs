@@ -27,7 +27,7 @@ pub fn visible_line(text: &str) -> String {
 }
 
 /// Returns a character as a terminal may show it.
-fn visible(c: char) -> char {
+pub fn visible(c: char) -> char {
     if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
 }
 

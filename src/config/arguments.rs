@@ -29,9 +29,14 @@ fn parse_from<C: CommandFactory + FromArgMatches>(
     };
     let given = match C::command().mut_args(any_value).try_get_matches_from(&arguments) {
         Ok(given) if given.subcommand_name().is_none() => given,
+        Ok(_) => {
+            // A command of its own is not concerned by the variables of a node, valid or not.
+            let command = C::command().mut_args(|arg| arg.env(Resettable::Reset));
+            return C::from_arg_matches(&command.try_get_matches_from(arguments)?);
+        }
         Err(error) if error.kind() != ErrorKind::DisplayHelp => return Err(error),
         // Help shows the variables and the values.
-        _ => return C::from_arg_matches(&C::command().try_get_matches_from(arguments)?),
+        Err(_) => return C::from_arg_matches(&C::command().try_get_matches_from(arguments)?),
     };
     let mut cleaned = vec![arguments.into_iter().next().unwrap_or_default()];
     for arg in C::command().get_arguments() {

@@ -1,14 +1,14 @@
 //! Sends one HTTP request, each on a connection of its own, and reads the whole response.
 
-use std::error::Error;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Client, RequestBuilder, Response, redirect};
+use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
 
 use super::text::printable;
+use crate::http_client;
 
 /// Limit on connecting, and on a request with its whole response.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,13 +58,8 @@ impl BufferedResponse {
 
 /// Returns a client without connections: behind a load balancer, each new connection may reach another node.
 pub(super) fn new_client() -> Result<Client, String> {
-    // Fails if a provider is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder()
-        .user_agent(concat!("tiny-chat-doctor/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .connect_timeout(REQUEST_TIMEOUT)
-        .no_proxy();
+    let user_agent = concat!("tiny-chat-doctor/", env!("CARGO_PKG_VERSION"));
+    let client = http_client::builder(user_agent, REQUEST_TIMEOUT).no_proxy();
     client.build().map_err(|error| describe_error(&error))
 }
 
@@ -89,15 +84,10 @@ async fn read_body(mut response: Response) -> reqwest::Result<Vec<u8>> {
     Ok(body)
 }
 
-/// Describes a failed request by its innermost cause, which is the most specific one.
+/// Describes a failed request in a few words.
 pub(super) fn describe_error(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no answer within {} s", REQUEST_TIMEOUT.as_secs());
     }
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let prefix = if error.is_connect() { "no connection: " } else { "" };
-    printable(&format!("{prefix}{cause}"))
+    http_client::describe_error(error)
 }

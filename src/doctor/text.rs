@@ -2,15 +2,7 @@
 
 use std::time::Duration;
 
-/// Characters of a string from the network that are shown.
-const MAX_PRINTABLE_CHARS: usize = 200;
-
-/// Returns a string from the network cut to a fixed length and without control characters, so that it cannot send escape
-/// sequences to the terminal.
-pub(super) fn printable(text: &str) -> String {
-    let text = text.chars().take(MAX_PRINTABLE_CHARS);
-    text.map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
+pub(super) use crate::http_client::printable;
 
 /// Formats a duration in milliseconds below one second, and in seconds above.
 pub(super) fn format_duration(duration: Duration) -> String {

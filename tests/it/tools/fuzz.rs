@@ -98,3 +98,8 @@ fn bodies_are_refused_or_yield_valid_drafts() {
 fn announcements_decode_to_what_was_encoded() {
     assert_holds("announcements", properties::announcements::check);
 }
+
+#[test]
+fn streams_are_read_alike_wherever_they_are_cut() {
+    assert_holds("streams", properties::streams::check);
+}

@@ -9,10 +9,10 @@ use crate::support::repository::{File, files, sources};
 /// each other.
 const LAYERS: [&[&str]; 6] = [
     &["chat", "log_queue", "supervise"],
-    &["sse", "bus"],
+    &["sse", "bus", "http_client"],
     &["hub", "limits"],
     &["web"],
-    &["server", "doctor"],
+    &["server", "doctor", "client"],
     &["main", "lib"],
 ];
 

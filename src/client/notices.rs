@@ -1,0 +1,28 @@
+//! What the commands say on standard error, in colour if that is a terminal.
+
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::chat::visible;
+
+/// Says that something is wrong.
+pub(super) fn complain(text: &str) {
+    write_line(AnsiColor::Yellow.on_default(), text);
+}
+
+/// Says that all is well again.
+pub(super) fn reassure(text: &str) {
+    write_line(AnsiColor::Green.on_default(), text);
+}
+
+/// Writes lines that are safe to show as they are.
+pub(super) fn write_lines(lines: &str) {
+    // Where standard error is closed, there is nobody to tell.
+    let _ = anstream::stderr().write_all(lines.as_bytes());
+}
+
+fn write_line(style: Style, text: &str) {
+    let text: String = text.chars().map(visible).collect();
+    write_lines(&format!("{style}{text}{style:#}\n"));
+}
