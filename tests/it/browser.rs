@@ -1,4 +1,4 @@
-//! The page in a real Chromium.
+//! The page in a real Chromium, and part of it in Firefox as well.
 
 mod accessibility;
 mod axe;

@@ -30,7 +30,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use browser::{Browser, ShownMessage, keyboard, wait_for};
+pub(crate) use browser::in_both_browsers;
+pub use browser::{Browser, BrowserKind, ShownMessage, keyboard, wait_for};
 pub use bus::Bus;
 pub(crate) use bus::on_both_buses;
 pub use dns::DnsServer;

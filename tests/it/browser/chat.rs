@@ -1,16 +1,20 @@
-//! Conversations on the page, in a real browser: two people on two nodes, reloads, rooms and presence.
+//! Conversations on the page, in real browsers: two people on two nodes, reloads, rooms and presence.
 
 use serde_json::json;
 
 use super::assert_once;
-use crate::support::{Browser, Node, Redis};
+use crate::support::{Browser, BrowserKind, Node, Redis, in_both_browsers};
 
-#[tokio::test]
-async fn two_people_chat_through_two_nodes() {
+in_both_browsers! {
+    two_people_chat_through_two_nodes,
+    reload_keeps_the_name_and_shows_every_message_once,
+}
+
+async fn two_people_chat_through_two_nodes(kind: BrowserKind) {
     let redis = Redis::start().await;
     let one = Node::on(&redis, &[("NODE", "chat-1")]).await;
     let two = Node::on(&redis, &[("NODE", "chat-2")]).await;
-    let (ada, bob) = tokio::join!(Browser::start(), Browser::start());
+    let (ada, bob) = tokio::join!(kind.start(), kind.start());
     ada.open(&one.url("/lobby")).await;
     bob.open(&two.url("/lobby")).await;
     assert_eq!(ada.status("live").await, "Live on chat-1");
@@ -29,10 +33,9 @@ async fn two_people_chat_through_two_nodes() {
     }
 }
 
-#[tokio::test]
-async fn reload_keeps_the_name_and_shows_every_message_once() {
+async fn reload_keeps_the_name_and_shows_every_message_once(kind: BrowserKind) {
     let node = Node::start(&[]).await;
-    let browser = Browser::start().await;
+    let browser = kind.start().await;
     browser.open(&node.url("/lobby")).await;
     browser.live().await;
     browser.send("Zoë", "one").await;

@@ -1,7 +1,9 @@
 //! The page reconnects when its connection, its node or the message store was lost, and misses no message.
 
 use super::{HEARTBEAT, assert_once, texts};
-use crate::support::{Browser, Node, Proxy, Redis, free_port, key};
+use crate::support::{Browser, BrowserKind, Node, Proxy, Redis, free_port, in_both_browsers, key};
+
+in_both_browsers!(page_reconnects_to_a_restarted_node);
 
 #[tokio::test]
 async fn page_reconnects_after_a_cut_and_misses_nothing() {
@@ -49,14 +51,13 @@ async fn page_replaces_an_event_source_that_gave_up_after_a_503() {
     assert_eq!(browser.run("return document.querySelectorAll('p.gap').length").await, 0);
 }
 
-#[tokio::test]
-async fn page_reconnects_to_a_restarted_node() {
+async fn page_reconnects_to_a_restarted_node(kind: BrowserKind) {
     let redis = Redis::start().await;
     let bind = format!("127.0.0.1:{}", free_port());
     let environment = [("BIND", bind.as_str())];
     let mut node = Node::on(&redis, &environment).await;
     let other = Node::on(&redis, &[]).await;
-    let browser = Browser::start().await;
+    let browser = kind.start().await;
     browser.open(&node.url("/lobby")).await;
     browser.live().await;
     node.post("lobby", "mason", "before").await;

@@ -1,48 +1,28 @@
-//! A headless Chromium, driven by chromedriver, with a profile that is deleted with it.
+//! A headless browser, with a profile that is deleted with it: Chromium or Firefox.
 
+mod bidi;
+mod chromium;
+mod driver;
 mod faults;
+mod firefox;
 mod interaction;
 mod outbox;
 mod permit;
 mod tabs;
 
-use std::{
-    io::{self, Read, Write},
-    net::TcpStream,
-    path::Path,
-    process::Command,
-    time::Duration,
-};
+use std::time::Duration;
 
-use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
-use hyper_util::client::legacy::connect::HttpConnector;
-use nix::{
-    sys::signal::{self, Signal},
-    unistd::Pid,
-};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
+use chromium::Chromium;
+use driver::Driver;
+use firefox::Firefox;
 use permit::{Permit, permit};
 
-use super::{DEADLINE, Node, process::Process, within};
+use super::{Node, within};
 
 pub use interaction::key as keyboard;
-
-/// What a headless browser needs, and what keeps it from sending requests of its own.
-const CHROMIUM_FLAGS: [&str; 10] = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1000,800",
-];
 
 /// How long a page may take: browsers start slowly on a busy machine, and pages wait for timers of their own.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -56,17 +36,57 @@ const SHOWN_MESSAGES: &str =
     time: line.querySelector('time').getAttribute('datetime'),
 }))";
 
+/// The browser that a rule is tested in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum BrowserKind {
+    Chromium,
+    Firefox,
+}
+
+impl BrowserKind {
+    /// Starts a browser of this kind.
+    pub async fn start(self) -> Browser {
+        let permit = permit().await; // before anything that has a deadline
+        match self {
+            BrowserKind::Chromium => Browser::chromium(permit, &[], json!({}), console_only()).await,
+            BrowserKind::Firefox => {
+                let running = Running::Firefox(Box::new(Firefox::launch(Value::Null).await));
+                Browser { running, _permit: permit }
+            }
+        }
+    }
+}
+
+/// Turns each `async fn rule(kind: BrowserKind)` into two tests, `rule::chromium` and `rule::firefox`. Where there is no
+/// Firefox, scripts/test leaves out the second by its name.
+macro_rules! in_both_browsers {
+    ($($rule:ident),+ $(,)?) => {$(
+        mod $rule {
+            use crate::support::BrowserKind;
+
+            #[tokio::test]
+            async fn chromium() {
+                super::$rule(BrowserKind::Chromium).await;
+            }
+
+            #[tokio::test]
+            async fn firefox() {
+                super::$rule(BrowserKind::Firefox).await;
+            }
+        }
+    )+};
+}
+pub(crate) use in_both_browsers;
+
 pub struct Browser {
-    client: Client,
-    pid: Pid,
-    /// The port of chromedriver.
-    port: u16,
-    session: String,
-    capabilities: Value,
-    _driver: Process,
-    profile: TempDir,
+    running: Running,
     /// Held until the browser is gone: fields are dropped in order, so this is the last.
     _permit: Permit,
+}
+
+enum Running {
+    Chromium(Box<Chromium>),
+    Firefox(Box<Firefox>),
 }
 
 /// A message on the page.
@@ -79,12 +99,12 @@ pub struct ShownMessage {
 }
 
 impl Browser {
-    /// Starts a browser.
+    /// Starts a Chromium.
     pub async fn start() -> Browser {
-        Browser::with(&[], json!({})).await
+        BrowserKind::Chromium.start().await
     }
 
-    /// Starts a browser with the complete page of the lobby.
+    /// Starts a Chromium with the complete page of the lobby.
     pub async fn in_lobby(node: &Node) -> Browser {
         let browser = Browser::start().await;
         browser.open(&node.url("/lobby")).await;
@@ -92,73 +112,79 @@ impl Browser {
         browser
     }
 
-    /// Starts a browser that runs no scripts.
+    /// Starts a Chromium that runs no scripts.
     pub async fn without_javascript() -> Browser {
         Browser::with(&[], json!({ "profile.managed_default_content_settings.javascript": 2 })).await
     }
 
-    /// Starts a browser with further command line flags and preferences.
+    /// Starts a Chromium with further command line flags and preferences.
     pub async fn with(flags: &[&str], preferences: Value) -> Browser {
-        Browser::launch(flags, preferences, json!({ "browser": "ALL" })).await
+        Browser::chromium(permit().await, flags, preferences, console_only()).await
     }
 
-    async fn launch(flags: &[&str], preferences: Value, logs: Value) -> Browser {
-        let permit = permit().await; // before anything that has a deadline
-        let profile = tempfile::tempdir().expect("a directory for the browser");
-        let (driver, port) = start_chromedriver(profile.path()).await;
-        let data = format!("--user-data-dir={}", profile.path().join("profile").display());
-        let arguments: Vec<&str> = CHROMIUM_FLAGS.iter().chain(flags).copied().chain([data.as_str()]).collect();
-        let capabilities = json!({
-            "goog:chromeOptions": { "args": arguments, "prefs": preferences },
-            "goog:loggingPrefs": logs,
-        });
-        let (client, session, pid) = connect(port, &capabilities).await;
-        Browser { client, pid, port, session, capabilities, _driver: driver, profile, _permit: permit }
+    async fn chromium(permit: Permit, flags: &[&str], preferences: Value, logs: Value) -> Browser {
+        let running = Running::Chromium(Box::new(Chromium::launch(flags, preferences, logs).await));
+        Browser { running, _permit: permit }
+    }
+
+    fn driver(&self) -> &dyn Driver {
+        match &self.running {
+            Running::Chromium(chromium) => chromium.as_ref(),
+            Running::Firefox(firefox) => firefox.as_ref(),
+        }
+    }
+
+    /// Returns the browser for what only Chromium can do.
+    fn as_chromium(&self) -> &Chromium {
+        match &self.running {
+            Running::Chromium(chromium) => chromium,
+            Running::Firefox(_) => panic!("Firefox cannot do this"),
+        }
     }
 
     /// Opens an address and waits for its `load`.
     pub async fn open(&self, url: &str) {
-        self.client.goto(url).await.expect("a page");
+        self.driver().open(url).await;
     }
 
     pub async fn reload(&self) {
-        self.client.refresh().await.expect("a page");
+        self.driver().reload().await;
     }
 
     /// Returns the path of the current address.
     pub async fn path(&self) -> String {
-        self.client.current_url().await.expect("an address").path().to_owned()
+        self.run("return location.pathname").await.as_str().expect("a path").to_owned()
     }
 
-    /// Runs a script and returns what it returns.
+    /// Runs a script and returns what it returns, awaited if it is a promise.
     pub async fn run(&self, script: &str) -> Value {
-        self.client.execute(script, Vec::new()).await.expect("a script that runs")
+        self.run_with(script, &[]).await
     }
 
-    /// Returns the first element that matches a selector.
-    pub async fn find(&self, selector: &str) -> Element {
-        self.client.find(Locator::Css(selector)).await.unwrap_or_else(|error| panic!("{selector}: {error}"))
+    /// Runs a script with `arguments` and returns what it returns.
+    pub async fn run_with(&self, script: &str, arguments: &[&str]) -> Value {
+        self.driver().run(script, arguments).await
     }
 
     /// Returns the text of an element as it is rendered.
     pub async fn text(&self, selector: &str) -> String {
-        self.find(selector).await.text().await.expect("a text")
+        self.driver().text(selector).await
     }
 
     /// Returns the value of a form field.
     pub async fn value(&self, selector: &str) -> String {
-        self.find(selector).await.prop("value").await.expect("a property").unwrap_or_default()
+        let value = self.run_with("return document.querySelector(arguments[0]).value", &[selector]).await;
+        value.as_str().expect("a form field").to_owned()
     }
 
     /// Replaces the value of a form field by typing.
     pub async fn type_into(&self, selector: &str, text: &str) {
-        let element = self.find(selector).await;
-        element.clear().await.expect("a box that can be emptied");
-        element.send_keys(text).await.expect("a box to write in");
+        self.driver().clear(selector).await;
+        self.driver().type_into(selector, text).await;
     }
 
     pub async fn click(&self, selector: &str) {
-        self.find(selector).await.click().await.expect("something to click on");
+        self.driver().click(selector).await;
     }
 
     /// Waits until the status line is `live`.
@@ -169,10 +195,10 @@ impl Browser {
     /// Waits until the status line has this state, and returns its text.
     pub async fn status(&self, state: &str) -> String {
         let selector = format!("p.status[role=status][data-state={state}]");
-        let client = &self.client;
-        let found = client.wait().at_most(PAGE_TIMEOUT).for_element(Locator::Css(&selector)).await;
-        let element = found.unwrap_or_else(|error| panic!("the status never became {state}: {error}"));
-        element.text().await.expect("a sentence")
+        let found = "return document.querySelector(arguments[0]) !== null";
+        let reached = async || (self.run_with(found, &[&selector]).await == true).then_some(());
+        wait_for(&format!("the status {state}"), reached).await;
+        self.text(&selector).await
     }
 
     /// Waits until a script returns true.
@@ -216,71 +242,16 @@ impl Browser {
         .await
     }
 
-    /// Ends the session, and with it the browser.
-    fn close(&self) -> io::Result<()> {
-        let mut socket = TcpStream::connect(("127.0.0.1", self.port))?;
-        socket.set_read_timeout(Some(DEADLINE))?;
-        write!(socket, "DELETE /session/{} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", self.session)?;
-        socket.read_exact(&mut [0; 12])
-    }
-
-    /// Returns the lines of the console since the last call: errors, violations of the CSP, failed requests.
+    /// Returns the lines of the console since the last call: errors of scripts and what they logged; from Chromium also
+    /// failed requests and violations of the CSP.
     pub async fn console(&self) -> Vec<String> {
-        self.log("browser").await.iter().map(Value::to_string).collect()
-    }
-
-    async fn log(&self, kind: &str) -> Vec<Value> {
-        match self.command("se/log", json!({ "type": kind })).await {
-            Value::Array(entries) => entries,
-            other => panic!("{other} is no log"),
-        }
-    }
-
-    /// Sends a command that is chromedriver's own, not WebDriver's.
-    async fn command(&self, path: &str, parameters: Value) -> Value {
-        let url = format!("http://127.0.0.1:{}/session/{}/{path}", self.port, self.session);
-        let request = reqwest::Client::new().post(url).json(&parameters);
-        let mut answer: Value = request.send().await.expect("an answer").json().await.expect("JSON");
-        answer["value"].take()
+        self.driver().console().await
     }
 }
 
-/// Starts chromedriver on a free port, and returns the port with it.
-async fn start_chromedriver(home: &Path) -> (Process, u16) {
-    loop {
-        let mut driver =
-            Process::spawn(Command::new("chromedriver").arg("--port=0").env("HOME", home).env("TMPDIR", home));
-        let started = wait_for("chromedriver", async || {
-            let port = driver.line_with("started successfully on port").and_then(|line| port_in(&line));
-            (port.is_some() || driver.try_wait().is_some()).then_some(port)
-        });
-        if let Some(port) = started.await {
-            return (driver, port);
-        }
-        // It takes a free port of IPv6 and needs the same one of IPv4, which another process may have.
-        assert!(driver.line_with("Address already in use").is_some(), "chromedriver ended:\n{}", driver.output());
-    }
-}
-
-async fn connect(port: u16, capabilities: &Value) -> (Client, String, Pid) {
-    let client = ClientBuilder::new(HttpConnector::new())
-        .capabilities(capabilities.as_object().expect("an object").clone())
-        .connect(&format!("http://127.0.0.1:{port}"))
-        .await
-        .expect("chromium starts");
-    let session = client.session_id().await.expect("an answer").expect("a session");
-    let pid = client.capabilities().and_then(|all| all.get("goog:processID")?.as_i64()).expect("its pid");
-    (client, session, Pid::from_raw(pid.try_into().expect("a pid fits")))
-}
-
-/// Closes the session first and kills the browser only if that fails: killing chromedriver would leave the browser behind,
-/// and killing the browser would leave children that still write into the profile.
-impl Drop for Browser {
-    fn drop(&mut self) {
-        if self.close().is_err() {
-            let _ = signal::kill(self.pid, Signal::SIGKILL);
-        }
-    }
+/// The logs that a Chromium keeps unless a test asks for more.
+fn console_only() -> Value {
+    json!({ "browser": "ALL" })
 }
 
 /// Waits like `eventually`, but as long as a page may take.
@@ -294,8 +265,4 @@ pub async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) ->
         }
     };
     within(PAGE_TIMEOUT, what, asking).await
-}
-
-fn port_in(line: &str) -> Option<u16> {
-    line.rsplit_once("port ")?.1.trim_end_matches('.').parse().ok()
 }

@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use nix::sys::signal::{self, Signal};
 use serde_json::{Value, json};
 
-use super::{Browser, connect, wait_for};
+use super::{Browser, Running, wait_for};
 use crate::support::{Node, Proxy};
 
 impl Browser {
@@ -22,17 +21,15 @@ impl Browser {
 
     /// Kills the browser, as a power cut would, and starts it again with what it had on disk.
     pub async fn crash(&mut self) {
-        signal::kill(self.pid, Signal::SIGKILL).expect("a browser to kill");
-        let line = format!("/proc/{}/cmdline", self.pid); // empty when it is only to be reaped
-        let ended = async || fs::read(&line).unwrap_or_default().is_empty().then_some(());
-        wait_for("the end of the browser", ended).await;
-        let _ = self.close();
-        (self.client, self.session, self.pid) = connect(self.port, &self.capabilities).await;
+        match &mut self.running {
+            Running::Chromium(chromium) => chromium.crash().await,
+            Running::Firefox(_) => panic!("Firefox cannot do this"),
+        }
     }
 
     /// Waits until the browser has written a `localStorage` that contains `part` to disk.
     pub async fn written_to_disk(&self, part: &str) {
-        let folder = self.profile.path().join("profile/Default/Local Storage/leveldb");
+        let folder = self.as_chromium().profile().join("profile/Default/Local Storage/leveldb");
         wait_for(&format!("{part:?} on disk"), async || {
             let files = fs::read_dir(&folder).ok()?.filter_map(|file| fs::read(file.ok()?.path()).ok());
             let holds = |bytes: Vec<u8>| bytes.windows(part.len()).any(|window| window == part.as_bytes());

@@ -1,6 +1,6 @@
 //! The screen and the preferences of the user, keys and taps, and what axe-core finds.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Browser;
 
@@ -18,6 +18,7 @@ pub mod key {
     pub const TAB: char = '\u{e004}';
     pub const ENTER: char = '\u{e007}';
     pub const SHIFT: char = '\u{e008}';
+    pub const CONTROL: char = '\u{e009}';
     pub const ALT: char = '\u{e00a}';
     pub const ESCAPE: char = '\u{e00c}';
     pub const UP: char = '\u{e013}';
@@ -48,8 +49,7 @@ impl Browser {
 
     /// Types into the focused element. Modifier keys are held until the end.
     pub async fn press(&self, keys: impl ToString) {
-        let active = self.client.active_element().await.expect("a focus");
-        active.send_keys(&keys.to_string()).await.expect("somewhere to type");
+        self.driver().press(&keys.to_string()).await;
     }
 
     /// Inserts a text at once into the focused element, as pasting does.
@@ -100,11 +100,5 @@ impl Browser {
         let script = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]";
         let value = self.run_with(script, &[selector, property]).await;
         value.as_str().expect("a style").to_owned()
-    }
-
-    /// Runs a script with `arguments` and returns what it returns.
-    pub async fn run_with(&self, script: &str, arguments: &[&str]) -> Value {
-        let arguments = arguments.iter().map(|argument| json!(argument)).collect();
-        self.client.execute(script, arguments).await.expect("a script that runs")
     }
 }

@@ -1,68 +1,58 @@
 //! The tabs of a browser, and the requests it sends.
 
-use fantoccini::wd::WindowHandle;
 use serde_json::{Value, json};
 
-use super::Browser;
+use super::{Browser, driver::Tab, permit::permit};
 
 impl Browser {
-    /// Starts a browser that records its requests.
+    /// Starts a Chromium that records its requests.
     pub async fn recording_requests() -> Browser {
-        Browser::launch(&[], json!({}), json!({ "browser": "ALL", "performance": "ALL" })).await
+        let logs = json!({ "browser": "ALL", "performance": "ALL" });
+        Browser::chromium(permit().await, &[], json!({}), logs).await
     }
 
     /// Returns the address of every request since the last call.
     pub async fn requests(&self) -> Vec<String> {
-        let events = self.log("performance").await;
-        let sent = events.iter().filter_map(|event| {
-            let event: Value = serde_json::from_str(event["message"].as_str()?).expect("JSON");
-            let message = &event["message"];
-            let url = message["params"]["request"]["url"].as_str()?;
-            (message["method"] == "Network.requestWillBeSent").then(|| url.to_owned())
-        });
-        sent.collect()
+        self.driver().requests().await
     }
 
     /// Returns the current tab.
-    pub async fn current_tab(&self) -> WindowHandle {
-        self.client.window().await.expect("a tab")
+    pub async fn current_tab(&self) -> Tab {
+        self.driver().current_tab().await
     }
 
     /// Opens an address in a new tab and switches to it.
-    pub async fn open_tab(&self, url: &str) -> WindowHandle {
-        let tab = self.client.new_window(true).await.expect("a tab").handle;
-        self.switch_to(&tab).await;
-        self.open(url).await;
-        tab
+    pub async fn open_tab(&self, url: &str) -> Tab {
+        self.driver().open_tab(url).await
     }
 
     /// Returns the tab that is not this one, where there are two.
-    pub async fn tab_other_than(&self, tab: &WindowHandle) -> WindowHandle {
-        let tabs = self.client.windows().await.expect("tabs");
+    pub async fn tab_other_than(&self, tab: &Tab) -> Tab {
+        let tabs = self.driver().tabs().await;
         tabs.into_iter().find(|each| each != tab).expect("another tab")
     }
 
     /// Switches to a tab: everything else acts on it from now on.
-    pub async fn switch_to(&self, tab: &WindowHandle) {
-        self.client.switch_to_window(tab.clone()).await.expect("a tab");
+    pub async fn switch_to(&self, tab: &Tab) {
+        self.driver().switch_to(tab).await;
     }
 
     /// Closes this tab. Switch to another one afterwards.
     pub async fn close_tab(&self) {
-        self.client.close_window().await.expect("a tab that closes");
+        self.driver().close_tab().await;
     }
 
     pub async fn title(&self) -> String {
-        self.client.title().await.expect("a title")
+        self.run("return document.title").await.as_str().expect("a title").to_owned()
     }
 
     /// Runs a script on each page that this tab opens from now on, before those of the page.
     pub async fn run_on_new_pages(&self, script: &str) {
-        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+        self.driver().run_on_new_pages(script).await;
     }
 
     /// Sends a command of the DevTools protocol to this tab.
     pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
-        self.command("goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
+        self.as_chromium().devtools(command, parameters).await
     }
 }
