@@ -5,6 +5,7 @@ mod axe;
 mod chat;
 mod composer;
 mod details;
+mod event_source;
 mod history;
 mod layout;
 mod leadership;
@@ -12,15 +13,22 @@ mod markup;
 mod no_javascript;
 mod notifications;
 mod outbox;
+mod proxies;
 mod reading;
 mod reconnect;
 mod safety;
 mod status_line;
 mod weight;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
-use crate::support::{Browser, ShownMessage, wait_for};
+use tokio::time::sleep;
+
+use crate::support::{Browser, Node, ShownMessage, wait_for};
 
 /// The shortest heartbeat interval, one second: a dead stream is noticed within seconds.
 const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
@@ -58,4 +66,14 @@ async fn badge(browser: &Browser, room: &str) -> String {
 /// Waits until the badge at the link to a room is `expected`.
 async fn wait_for_badge(browser: &Browser, room: &str, expected: &str) {
     wait_for(&format!("{expected:?} at {room}"), async || (badge(browser, room).await == expected).then_some(())).await;
+}
+
+/// Posts one message after the other into a room of a node until it is told to stop. Returns the ids.
+async fn post_until(node: &Node, room: &str, stop: &AtomicBool) -> Vec<String> {
+    let mut ids = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        ids.push(node.post(room, "mason", "hi").await);
+        sleep(Duration::from_millis(10)).await; // or the log, which holds 1000, would lose what a page still has to read
+    }
+    ids
 }

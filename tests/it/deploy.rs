@@ -17,10 +17,10 @@ use crate::support::Node;
 pub const NGINX_EXAMPLE: &str = include_str!("../../deploy/nginx.conf");
 
 /// The HAProxy configuration that the repository ships.
-const HAPROXY_EXAMPLE: &str = include_str!("../../deploy/haproxy.cfg");
+pub const HAPROXY_EXAMPLE: &str = include_str!("../../deploy/haproxy.cfg");
 
 /// The Caddyfile that the repository ships for nodes on one host.
-const CADDY_EXAMPLE: &str = include_str!("../../deploy/Caddyfile");
+pub const CADDY_EXAMPLE: &str = include_str!("../../deploy/Caddyfile");
 
 /// Returns the nginx example with the addresses of these nodes, listening on `port`.
 pub fn nginx_config(nodes: [&Node; 2], port: u16) -> String {

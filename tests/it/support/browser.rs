@@ -1,5 +1,6 @@
 //! A headless browser, with a profile that is deleted with it: Chromium or Firefox.
 
+mod bare_page;
 mod bidi;
 mod chromium;
 mod driver;
@@ -22,6 +23,7 @@ use permit::{Permit, permit};
 
 use super::{Node, within};
 
+pub use bare_page::{BarePage, BareStream, Received};
 pub use interaction::key as keyboard;
 
 /// How long a page may take: browsers start slowly on a busy machine, and pages wait for timers of their own.
@@ -60,16 +62,18 @@ impl BrowserKind {
 /// Turns each `async fn rule(kind: BrowserKind)` into two tests, `rule::chromium` and `rule::firefox`. Where there is no
 /// Firefox, scripts/test leaves out the second by its name.
 macro_rules! in_both_browsers {
-    ($($rule:ident),+ $(,)?) => {$(
+    ($($(#[$attribute:meta])* $rule:ident),+ $(,)?) => {$(
         mod $rule {
             use crate::support::BrowserKind;
 
             #[tokio::test]
+            $(#[$attribute])*
             async fn chromium() {
                 super::$rule(BrowserKind::Chromium).await;
             }
 
             #[tokio::test]
+            $(#[$attribute])*
             async fn firefox() {
                 super::$rule(BrowserKind::Firefox).await;
             }

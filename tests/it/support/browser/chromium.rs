@@ -17,6 +17,7 @@ use nix::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 use super::{
     driver::{Driver, Tab},
@@ -45,6 +46,8 @@ pub struct Chromium {
     port: u16,
     session: String,
     capabilities: Value,
+    /// Held while a new tab is opened or a script is run in a certain tab: each makes it the current one first.
+    switching: Mutex<()>,
     _driver: Process,
     profile: TempDir,
 }
@@ -62,7 +65,8 @@ impl Chromium {
             "goog:loggingPrefs": logs,
         });
         let (client, session, pid) = connect(port, &capabilities).await;
-        Chromium { client, pid, port, session, capabilities, _driver: driver, profile }
+        let switching = Mutex::default();
+        Chromium { client, pid, port, session, capabilities, switching, _driver: driver, profile }
     }
 
     /// Kills the browser, as a power cut would, and starts it again with what it had on disk.
@@ -127,6 +131,12 @@ impl Driver for Chromium {
         self.client.execute(script, arguments).await.expect("a script that runs")
     }
 
+    async fn run_in(&self, tab: &Tab, script: &str) -> Value {
+        let _held = self.switching.lock().await;
+        self.switch_to(tab).await;
+        self.run(script, &[]).await
+    }
+
     async fn run_on_new_pages(&self, script: &str) {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
     }
@@ -177,6 +187,7 @@ impl Driver for Chromium {
     }
 
     async fn open_tab(&self, url: &str) -> Tab {
+        let _held = self.switching.lock().await;
         let tab = Tab(self.client.new_window(true).await.expect("a tab").handle.into());
         self.switch_to(&tab).await;
         self.open(url).await;

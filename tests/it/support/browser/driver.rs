@@ -19,6 +19,9 @@ pub trait Driver {
     /// Runs a script with these `arguments` and returns what it returns, awaited if it is a promise.
     async fn run(&self, script: &str, arguments: &[&str]) -> Value;
 
+    /// Runs a script in a tab, which may be the current one from then on.
+    async fn run_in(&self, tab: &Tab, script: &str) -> Value;
+
     /// Runs a script on each page that this tab opens from now on, before those of the page.
     async fn run_on_new_pages(&self, script: &str);
 

@@ -122,10 +122,15 @@ impl Firefox {
         self.current.lock().unwrap().clone()
     }
 
-    /// Runs a script in a tab. Its result comes as JSON, because the protocol has a notation of its own for values.
+    /// Runs a script in a tab, once its page has loaded, as chromedriver does. The result comes as JSON, because the
+    /// protocol has a notation of its own for values.
     async fn call(&self, tab: &Tab, script: &str, arguments: &[&str]) -> Value {
         let function = format!(
-            "async (...given) => JSON.stringify(await (function () {{ {script}\n }}).apply(window, given)) ?? 'null'"
+            "async (...given) => {{
+                if (document.readyState !== 'complete')
+                    await new Promise((loaded) => addEventListener('load', loaded, {{ once: true }}));
+                return JSON.stringify(await (function () {{ {script}\n }}).apply(window, given)) ?? 'null';
+            }}"
         );
         let arguments: Vec<Value> =
             arguments.iter().map(|argument| json!({ "type": "string", "value": argument })).collect();
@@ -170,6 +175,10 @@ impl Driver for Firefox {
         self.call(&self.current(), script, arguments).await
     }
 
+    async fn run_in(&self, tab: &Tab, script: &str) -> Value {
+        self.call(tab, script, &[]).await
+    }
+
     async fn run_on_new_pages(&self, script: &str) {
         let parameters =
             json!({ "functionDeclaration": format!("() => {{ {script}\n }}"), "contexts": [self.current().0] });
@@ -205,7 +214,8 @@ impl Driver for Firefox {
     async fn clear(&self, selector: &str) {
         let empty = "element.focus();
             element.value = '';
-            for (const type of ['input', 'change']) element.dispatchEvent(new Event(type, { bubbles: true }));";
+            for (const type of ['input', 'change']) element.dispatchEvent(new Event(type, { bubbles: true }));
+            element.blur();";
         self.with_element(selector, empty).await;
     }
 

@@ -42,6 +42,11 @@ impl Browser {
         self.driver().close_tab().await;
     }
 
+    /// Runs a script in a tab, which may be the current one from then on, and returns what it returns.
+    pub async fn run_in(&self, tab: &Tab, script: &str) -> Value {
+        self.driver().run_in(tab, script).await
+    }
+
     pub async fn title(&self) -> String {
         self.run("return document.title").await.as_str().expect("a title").to_owned()
     }
