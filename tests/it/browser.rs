@@ -7,6 +7,7 @@ mod composer;
 mod details;
 mod event_source;
 mod history;
+mod jquery_page;
 mod layout;
 mod leadership;
 mod markup;

@@ -23,7 +23,7 @@ mod stream; // a connected stream: frames, lifetime, slow subscribers
 // what an operator runs
 mod deploy; // options, proxies, platforms, the image, restarts, shutdown, logs
 mod redis; // entries and announcements in Redis, and Redis outages
-mod tools; // the doctor, the demo, the benchmark, the fuzz targets, the source tree
+mod tools; // the doctor, the demo, the benchmark, the fuzz targets, clients of others, the source tree
 
 // what people see
 mod browser; // the page, in Chromium

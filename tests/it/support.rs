@@ -13,6 +13,7 @@ mod proxy;
 mod redis;
 pub mod repository;
 mod resp;
+mod site;
 mod sse;
 mod stalled;
 mod subscribers;
@@ -41,6 +42,7 @@ pub use merged::{IdsByRoom, MergedStream, RoomGap, count_ids, ids_after, room_of
 pub use node::{BINARY, BROWSER, Node};
 pub use proxy::Proxy;
 pub use redis::{Redis, key};
+pub use site::Site;
 pub use sse::{Block, Gap, Stream, assert_backoff};
 pub use stalled::{stalled, stalled_many};
 pub use subscribers::Subscribers;

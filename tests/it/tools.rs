@@ -1,6 +1,7 @@
-//! The doctor, the demo, the benchmark, the fuzz targets, and the repository itself.
+//! The doctor, the demo, the benchmark, the fuzz targets, clients of others, and the repository itself.
 
 mod bench;
+pub mod clients;
 mod demo;
 mod doctor;
 mod fuzz;

@@ -3,7 +3,10 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,6 +25,7 @@ pub struct Proxy {
     address: SocketAddr,
     mode: Arc<watch::Sender<Mode>>,
     route: Arc<Mutex<Route>>,
+    connections: Arc<AtomicUsize>,
 }
 
 /// Where new connections lead, and what they lose.
@@ -82,8 +86,9 @@ impl Proxy {
         let mode = Arc::new(watch::Sender::new(Mode::Open));
         let loss = Arc::new(watch::Sender::new(Loss::Nothing));
         let route = Arc::new(Mutex::new(Route { server, delay: Duration::ZERO, bandwidth: None, loss }));
-        tokio::spawn(serve(listener, Arc::clone(&route), Arc::clone(&mode)));
-        Proxy { address, mode, route }
+        let connections = Arc::default();
+        tokio::spawn(serve(listener, Arc::clone(&route), Arc::clone(&mode), Arc::clone(&connections)));
+        Proxy { address, mode, route, connections }
     }
 
     /// Starts a proxy through which a round trip takes this long, that of connecting included.
@@ -130,6 +135,11 @@ impl Proxy {
         format!("http://{}{path}", self.address)
     }
 
+    /// Returns the number of connections that were ever accepted.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// Closes every connection, old and new.
     pub fn cut(&self) {
         self.mode.send_replace(Mode::Cut);
@@ -157,8 +167,14 @@ impl Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, route: Arc<Mutex<Route>>, mode: Arc<watch::Sender<Mode>>) {
+async fn serve(
+    listener: TcpListener,
+    route: Arc<Mutex<Route>>,
+    mode: Arc<watch::Sender<Mode>>,
+    connections: Arc<AtomicUsize>,
+) {
     while let Ok((mut client, _)) = listener.accept().await {
+        connections.fetch_add(1, Ordering::Relaxed);
         let mode = Arc::clone(&mode);
         let route = route.lock().unwrap().clone();
         tokio::spawn(async move {

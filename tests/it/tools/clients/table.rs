@@ -1,0 +1,79 @@
+//! The table in docs/clients.md.
+
+use time::{OffsetDateTime, macros::format_description};
+
+use super::{
+    catalogue::{Client, Usage},
+    faults::Fault,
+    outcome::Outcome,
+};
+
+const BEGIN: &str = "<!-- measured: scripts/clients --write docs/clients.md -->";
+const END: &str = "<!-- /measured -->";
+
+/// What one client made of all faults.
+pub struct Row {
+    name: String,
+    usage: &'static str,
+    cells: Vec<String>,
+    tries: Option<usize>,
+}
+
+impl Row {
+    pub fn of(client: &Client) -> Row {
+        let usage = match client.usage {
+            Usage::AsDocumented => "as documented",
+            Usage::Mended => "mended",
+            Usage::Replayed => "replayed",
+        };
+        Row { name: client.name(), usage, cells: Vec::new(), tries: None }
+    }
+
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.cells.push(cell(outcome));
+        self.tries = self.tries.or(outcome.tries);
+    }
+}
+
+/// Returns what happened to the messages in words, and how late the latest one came.
+pub fn cell(outcome: &Outcome) -> String {
+    let faults = [
+        (outcome.lost, if outcome.is_gone { "never came, gone" } else { "lost" }),
+        (outcome.doubled, "twice"),
+        (outcome.reordered, "out of order"),
+        (outcome.garbled, "garbled"),
+        (outcome.unreadable, "unreadable"),
+    ];
+    let faults: Vec<String> = faults
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    let verdict = if faults.is_empty() {
+        "all".to_owned()
+    } else {
+        format!("**{}**", faults.join(", "))
+    };
+    format!("{verdict}; {:.1} s", outcome.latest.as_secs_f64())
+}
+
+/// Returns the table with the day on which it was made.
+pub fn format(faults: &[Fault], rows: &[Row]) -> String {
+    let today = OffsetDateTime::now_utc().format(format_description!("[year]-[month]-[day]")).expect("a date");
+    let titles: String = faults.iter().map(|fault| format!(" {} |", fault.title())).collect();
+    let mut table = format!("Made on {today}.\n\n| client | used |{titles} requests to the full node |\n|---|---|");
+    table.push_str(&"---|".repeat(faults.len() + 1));
+    for row in rows {
+        let cells: String = row.cells.iter().map(|cell| format!(" {cell} |")).collect();
+        let tries = row.tries.map_or("–".to_owned(), |tries| tries.to_string());
+        table.push_str(&format!("\n| {} | {} |{cells} {tries} |", row.name, row.usage));
+    }
+    table
+}
+
+/// Returns a text with this table between its marks.
+pub fn replace(text: &str, table: &str) -> String {
+    let (before, rest) = text.split_once(BEGIN).expect("a mark where the table begins");
+    let (_, after) = rest.split_once(END).expect("a mark where the table ends");
+    format!("{before}{BEGIN}\n\n{table}\n\n{END}{after}")
+}
