@@ -28,7 +28,7 @@ pub enum Promise {
 }
 
 /// What runs a program of `tests/clients`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Runtime {
     Node,
     /// Python with packages of PyPI.
@@ -53,14 +53,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Returns the package with its version, and how it is used.
+    /// Returns the package with its version and registry, and how it is used.
     pub fn title(&self) -> String {
         let usage = match self.usage {
             Usage::AsDocumented => "",
             Usage::Mended => ", mended",
             Usage::Replayed => ", replayed",
         };
-        format!("{}{usage}", self.name())
+        format!("{} ({}{usage})", self.name(), self.source())
     }
 
     /// Returns the package with its version.
@@ -68,6 +68,18 @@ impl Client {
         format!("{} {}", self.package.trim_end_matches("-3"), installation::version(self))
             .trim_end()
             .to_owned()
+    }
+
+    /// Returns where the package comes from.
+    pub fn source(&self) -> &'static str {
+        match self.runtime {
+            Runtime::Chromium if self.package == "Chromium" => "browser",
+            Runtime::Node | Runtime::Chromium => "npm",
+            Runtime::Python => "PyPI",
+            Runtime::BarePython => "RubyGems",
+            Runtime::Rust => "crates.io",
+            Runtime::Curl | Runtime::Wget => "shell",
+        }
     }
 
     /// Returns the command that reads the stream at this address.
@@ -128,6 +140,9 @@ pub fn catalogue() -> Vec<Client> {
         client("eventsource-parser", Mended, Keeps, Node, &["eventsource-parser.js"]),
         client("@microsoft/fetch-event-source", AsDocumented, Keeps, Node, &["fetch-event-source.js"]),
         client("@microsoft/fetch-event-source", Mended, Keeps, Node, &["fetch-event-source-mended.js"]),
+        client("event-source-plus", AsDocumented, Keeps, Node, &["event-source-plus.js"]),
+        client("eventsource-client", AsDocumented, Keeps, Node, &["eventsource-client.js"]),
+        client("launchdarkly-eventsource", AsDocumented, Keeps, Node, &["launchdarkly-eventsource.js"]),
         client("extended-eventsource", AsDocumented, Keeps, Node, &["extended-eventsource.js"]),
         client("event-source-polyfill", AsDocumented, Keeps, Node, &["event-source-polyfill.js"]),
         client("Chromium", AsDocumented, Keeps, Chromium, &["eventsource.js"]),
@@ -141,6 +156,9 @@ pub fn catalogue() -> Vec<Client> {
         client("aiohttp-sse-client", Mended, Keeps, Python, &["aiohttp_sse_client_mended.py"]),
         client("requests", AsDocumented, Ends, Python, &["requests_lines_readme.py"]),
         client("requests", Mended, Keeps, Python, &["requests_lines_mended.py"]),
+        client("requests-sse", AsDocumented, Keeps, Python, &["requests_sse_readme.py"]),
+        client("launchdarkly-eventsource", AsDocumented, Ends, Python, &["launchdarkly_eventsource_readme.py"]),
+        client("launchdarkly-eventsource", Mended, Keeps, Python, &["launchdarkly_eventsource_mended.py"]),
         client("eventsource-client", AsDocumented, Ends, Rust, &["eventsource-client"]),
         client("eventsource-client", Mended, Keeps, Rust, &["eventsource-client-mended"]),
         client("reqwest-eventsource", AsDocumented, Ends, Rust, &["reqwest-eventsource"]),

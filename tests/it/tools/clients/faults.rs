@@ -11,8 +11,8 @@ const START: Duration = Duration::from_secs(15);
 /// How long clients get to come back, after something happened to them.
 const RETURN: Duration = Duration::from_secs(12);
 
-/// How long they get after a refusal, which sends them away for up to 30 s.
-const RETURN_TO_FULL_NODE: Duration = Duration::from_secs(40);
+/// How long they get after a refusal, which sends them away for up to 30 s; some double that.
+const RETURN_TO_FULL_NODE: Duration = Duration::from_secs(65);
 
 /// All clients have one address here.
 const UNLIMITED: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "0");

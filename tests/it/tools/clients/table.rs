@@ -14,6 +14,7 @@ const END: &str = "<!-- /measured -->";
 /// What one client made of all faults.
 pub struct Row {
     name: String,
+    source: &'static str,
     usage: &'static str,
     cells: Vec<String>,
     tries: Option<usize>,
@@ -26,7 +27,7 @@ impl Row {
             Usage::Mended => "mended",
             Usage::Replayed => "replayed",
         };
-        Row { name: client.name(), usage, cells: Vec::new(), tries: None }
+        Row { name: client.name(), source: client.source(), usage, cells: Vec::new(), tries: None }
     }
 
     pub fn add(&mut self, outcome: &Outcome) {
@@ -61,12 +62,13 @@ pub fn cell(outcome: &Outcome) -> String {
 pub fn format(faults: &[Fault], rows: &[Row]) -> String {
     let today = OffsetDateTime::now_utc().format(format_description!("[year]-[month]-[day]")).expect("a date");
     let titles: String = faults.iter().map(|fault| format!(" {} |", fault.title())).collect();
-    let mut table = format!("Made on {today}.\n\n| client | used |{titles} requests to the full node |\n|---|---|");
+    let mut table =
+        format!("Made on {today}.\n\n| client | from | used |{titles} requests to the full node |\n|---|---|---|");
     table.push_str(&"---|".repeat(faults.len() + 1));
     for row in rows {
         let cells: String = row.cells.iter().map(|cell| format!(" {cell} |")).collect();
         let tries = row.tries.map_or("–".to_owned(), |tries| tries.to_string());
-        table.push_str(&format!("\n| {} | {} |{cells} {tries} |", row.name, row.usage));
+        table.push_str(&format!("\n| {} | {} | {} |{cells} {tries} |", row.name, row.source, row.usage));
     }
     table
 }
