@@ -1,5 +1,5 @@
-//! What the nodes share: the logs of the rooms with their announcements ([`Bus`]), presence ([`PresenceStore`]) and the
-//! usage of client addresses ([`LimitStore`]).
+//! What the nodes share: the logs of the rooms with their announcements ([`Bus`]), presence ([`PresenceStore`]), the
+//! usage of client addresses ([`LimitStore`]) and the counter of users ([`UserIds`]).
 //!
 //! Two implementations: `bus/memory.rs` for a single process, `bus/redis.rs` for any number of nodes.
 
@@ -9,6 +9,7 @@ mod log;
 mod memory;
 mod presence;
 mod redis;
+mod user_ids;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub use limits::{LimitStore, PROCESS_TTL, Rate, StreamReservation};
 pub use log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 pub use presence::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence};
 pub use redis::{RedisServer, announcement};
+pub use user_ids::UserIds;
 
 /// The stores of a node, all in the same Redis or in the memory of this process.
 pub struct Stores {
@@ -28,6 +30,8 @@ pub struct Stores {
     pub presence: Option<Arc<dyn PresenceStore>>,
     /// Usage of client addresses over all processes; `None` if there is only this process.
     pub limits: Option<Arc<dyn LimitStore>>,
+    /// The users of the chat article's API.
+    pub user_ids: Arc<dyn UserIds>,
 }
 
 impl Stores {
@@ -46,13 +50,20 @@ impl Stores {
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
         match server {
-            None => {
-                Ok(Self { bus: Arc::new(memory::Memory::new(node, retention, metrics)), presence: None, limits: None })
-            }
+            None => Ok(Self {
+                bus: Arc::new(memory::Memory::new(node, retention, metrics)),
+                presence: None,
+                limits: None,
+                user_ids: Arc::new(memory::MemoryUserIds::new(unix_ms())),
+            }),
             Some(server) => {
                 let redis = redis::Redis::open(server, prefix, node, retention, metrics)?;
-                let (presence, limits) = (redis.presence_store(), redis.limit_store());
-                Ok(Self { bus: Arc::new(redis), presence: Some(Arc::new(presence)), limits: Some(Arc::new(limits)) })
+                Ok(Self {
+                    presence: Some(Arc::new(redis.presence_store())),
+                    limits: Some(Arc::new(redis.limit_store())),
+                    user_ids: Arc::new(redis.user_ids()),
+                    bus: Arc::new(redis),
+                })
             }
         }
     }

@@ -14,7 +14,7 @@ mod time_zone;
 
 pub use article_chat::ArticleChat;
 pub use cursor::Cursor;
-pub use id::{Id, ParseIdError};
+pub use id::{Id, ParseIdError, parse_canonical};
 pub use message::{Draft, Fields, InvalidField, Message, Name};
 pub use room::{RoomName, RoomNameError};
 pub use rooms::{MAX_ROOMS, Rooms, RoomsError};

@@ -93,6 +93,10 @@ pub struct Config {
     #[arg(long, env = "ALLOWED_ORIGINS", value_name = "ALLOWED_ORIGINS", value_parser = parse_origins)]
     pub allowed_origins: Option<List<String>>,
 
+    /// Whether the API of the chat article (/rooms/…, /users) and of the tutorial (/api/…) is served
+    #[arg(long, env = "ROOMS_API", value_name = "ROOMS_API", default_value = "on")]
+    pub rooms_api: Switch,
+
     /// Name of this node [default: the host name]
     #[arg(long, env = "NODE", value_name = "NODE", value_parser = parse_node)]
     pub node: Option<String>,
@@ -121,6 +125,15 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line
     Json,
+}
+
+/// Whether a part of the server is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// It is in use
+    On,
+    /// It is not
+    Off,
 }
 
 /// The items of an option that are separated by commas, where spaces and empty items do not count.

@@ -13,7 +13,7 @@ use actix_web::{App, web};
 use tokio::time::{sleep, timeout};
 
 use crate::bus::{LimitStore, Listener, RedisServer, Retention, Stores};
-use crate::config::Config;
+use crate::config::{Config, Switch};
 use crate::hub::{Hub, Pace, Worker};
 use crate::limits::{LimitSettings, Limits};
 use crate::metrics::Metrics;
@@ -53,6 +53,7 @@ pub struct Server {
     listener: TcpListener,
     connections: Arc<ConnectionLimiter>,
     state: web::Data<AppState>,
+    with_rooms_api: bool,
 }
 
 impl Server {
@@ -75,11 +76,17 @@ impl Server {
             hub,
             metrics,
             rooms: config.rooms.clone(),
+            user_ids: stores.user_ids,
             limits,
             trusted_proxies: config.trusted_proxies.iter().flat_map(|list| list.0.clone()).collect(),
             origins: AllowedOrigins::new(origins.collect()),
         };
-        Ok(Self { listener, connections, state: web::Data::new(state) })
+        Ok(Self {
+            listener,
+            connections,
+            state: web::Data::new(state),
+            with_rooms_api: config.rooms_api == Switch::On,
+        })
     }
 
     /// Returns the address that the node listens on.
@@ -97,10 +104,11 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = Shutdown>) -> io::Result<()> {
         let hub = self.state.hub.clone();
         let listener = self.listener.try_clone()?;
-        let state = self.state;
+        let (state, with_rooms_api) = (self.state, self.with_rooms_api);
         let trusted_proxies = state.trusted_proxies.clone();
         let server = serve(self.listener, self.connections, trusted_proxies, move || {
             let worker = web::Data::new(Worker::new(state.hub.clone()));
+            let routes = |app: &mut web::ServiceConfig| routes(app, with_rooms_api);
             App::new().app_data(state.clone()).app_data(worker).wrap(from_fn(finish)).configure(routes)
         })?;
         let handle = server.handle();

@@ -1,6 +1,7 @@
 //! HTTP: the route table, and a file for each endpoint or concern.
 //!
-//! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`.
+//! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`; of the rooms API `rooms_api`,
+//!   `users`.
 //! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin` with
 //!   `refused_origins`.
 //! - Answering it: `error` turns failures into problem details; `finish` wraps every handler;
@@ -30,12 +31,14 @@ mod publish;
 mod query;
 mod raw_response;
 mod refused_origins;
+mod rooms_api;
 mod serve;
 mod state;
 mod subscribe;
+mod users;
 
 use actix_web::http::Method;
-use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard, web};
 
 use crate::chat::RoomNameError;
 pub(crate) use connection::ConnectionLimiter;
@@ -46,9 +49,11 @@ pub use serve::ACTIX_DISPATCHER_TARGET;
 pub(crate) use serve::serve;
 pub(crate) use state::AppState;
 
-/// Registers all routes.
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    let get = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+/// Registers all routes, those of the rooms API only if it is wanted.
+pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
+    if with_rooms_api {
+        config.configure(rooms_api_routes);
+    }
     config
         .service(resource("/", "GET, HEAD").route(get().to(pages::front)))
         .service(resource("/healthz", "GET, HEAD").route(get().to(health::healthz)))
@@ -67,6 +72,22 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         )
         .service(web::resource("/{room}/").to(pages::redirect_without_slash))
         .default_service(web::to(unknown_path));
+}
+
+/// Registers the routes of the chat article's API.
+fn rooms_api_routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            resource("/rooms/{room}/chats", "GET, HEAD, POST")
+                .route(get().to(rooms_api::list))
+                .route(web::post().to(rooms_api::post)),
+        )
+        .service(resource("/users", "POST").route(web::post().to(users::create)))
+        .service(resource("/users/{id}", "GET, HEAD").route(get().to(users::one)));
+}
+
+fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 /// Returns a resource that answers CORS preflights from allowed origins, and any method that has no

@@ -1,5 +1,7 @@
 //! The log of a single process: the same behaviour as with Redis, but lost at restart.
 
+mod user_ids;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, PageLimit, Receipt, 
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 use crate::supervise::catch_now;
+pub use user_ids::MemoryUserIds;
 
 /// The most bytes of all logs and keys together. Beyond it, publishing is refused until logs expire, as by a Redis whose
 /// memory is full: an acknowledged message is never evicted.

@@ -10,9 +10,10 @@
 //! | `chat:rate:ADDRESS` | string, expires when the bucket is full | a client address' token bucket |
 //! | `chat:streams:ADDRESS` | hash, expires after 2 min | a client address' open streams, by process |
 //! | `chat:processes` | sorted set, expires after 4 s | the processes that are alive, by when they are considered dead |
+//! | `chat:users` | string, never expires | the last user id that was given out |
 //!
 //! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua` writes to a log. Publishing,
-//! presence and limits use one pipelined connection for each thread ([`connection`]). Logs are read over a pool, since a
+//! presence, limits and user ids use one pipelined connection for each thread ([`connection`]). Logs are read over a pool, since a
 //! large response must not delay a publish. Announcements arrive over a connection of their own ([`pubsub`]).
 
 pub mod announcement;
@@ -30,6 +31,7 @@ mod presence;
 mod pubsub;
 mod read_pool;
 mod scripts;
+mod user_ids;
 
 use std::sync::{Arc, Weak};
 
@@ -48,6 +50,7 @@ use limits::RedisLimits;
 use presence::RedisPresence;
 use pubsub::PubSub;
 use read_pool::ReadPool;
+use user_ids::RedisUserIds;
 
 pub use connector::RedisServer;
 
@@ -109,6 +112,11 @@ impl Redis {
     /// Returns the limit store of the same server.
     pub fn limit_store(&self) -> RedisLimits {
         RedisLimits::new(self.keys.clone(), self.connections.clone())
+    }
+
+    /// Returns the user ids of the same server.
+    pub fn user_ids(&self) -> RedisUserIds {
+        RedisUserIds::new(self.keys.clone(), self.connections.clone())
     }
 
     async fn run_publish(&self, room: &RoomName, draft: &Draft) -> Result<(String, String), CallError> {

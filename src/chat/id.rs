@@ -76,9 +76,9 @@ impl FromStr for Id {
     }
 }
 
-/// Parses a decimal number below [`EXACT_LIMIT`]. Returns `None` if it has a sign or a leading zero, so that a number
+/// Parses a decimal number below 2^53. Returns `None` if it has a sign or a leading zero, so that a number
 /// has one spelling.
-pub(super) fn parse_canonical(text: &str) -> Option<u64> {
+pub fn parse_canonical(text: &str) -> Option<u64> {
     let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|number| canonical && *number < EXACT_LIMIT)
 }

@@ -37,6 +37,7 @@ const RESERVED_NAMES: &[&str] = &[
     "status",
     "broker",
     "iframe",
+    "iframe.js",
     "message",
     "dashboard",
     "static",

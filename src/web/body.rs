@@ -1,4 +1,4 @@
-//! The body of `POST /{room}`: a form, `multipart/form-data` or JSON.
+//! The body of a message, as `POST /{room}` and the rooms API take it: a form, `multipart/form-data` or JSON.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
@@ -7,10 +7,12 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use percent_encoding::percent_decode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::error::Problem;
-use crate::chat::Fields;
+use crate::chat::{Fields, Name};
 
 /// The largest body that is accepted.
 const MAX_BODY_BYTES: usize = 64 << 10;
@@ -24,14 +26,40 @@ const MAX_DISCARDED_BYTES: usize = 1 << 20;
 /// # Errors
 /// 400 for a body that cannot be parsed, 413 or 415; 422 for a JSON member of the wrong type.
 pub async fn read(req: &HttpRequest, payload: web::Payload) -> Result<Fields, Problem> {
+    read_as(Names::Message, req, payload).await
+}
+
+/// Reads the body of a chat as [`read`] does. Its `userId` becomes the sender.
+///
+/// # Errors
+/// Also 422 for a user id that breaks its rule.
+pub(super) async fn read_chat(req: &HttpRequest, payload: web::Payload) -> Result<Fields, Problem> {
+    let fields = read_as(Names::Chat, req, payload).await?;
+    let user_id = fields.sender.as_deref();
+    if user_id.is_some_and(|user_id| user_id.is_empty() || Name::parse(user_id).is_err()) {
+        return Err(invalid_user_id());
+    }
+    Ok(fields)
+}
+
+/// The names of the fields in a body.
+#[derive(Clone, Copy)]
+enum Names {
+    /// `sender`, `message` and `key`.
+    Message,
+    /// `userId` and `message`.
+    Chat,
+}
+
+async fn read_as(names: Names, req: &HttpRequest, payload: web::Payload) -> Result<Fields, Problem> {
     let format = BodyFormat::from_headers(req.headers());
     // Received even if the format is refused, for the same reason as a body that is too large.
     // How long it may take is the connection's concern.
     let body = receive(payload).await?;
     match format? {
-        BodyFormat::UrlEncoded => parse_url_encoded(without_mark(&body)),
-        BodyFormat::Json => parse_json(without_mark(&body)),
-        BodyFormat::Multipart { boundary } => parse_multipart(body, boundary).await,
+        BodyFormat::UrlEncoded => parse_url_encoded(names, without_mark(&body)),
+        BodyFormat::Json => parse_json(names, without_mark(&body)),
+        BodyFormat::Multipart { boundary } => parse_multipart(names, body, boundary).await,
     }
 }
 
@@ -72,7 +100,7 @@ fn malformed(reason: &str) -> Problem {
 }
 
 /// Receives a whole body into memory, at most [`MAX_BODY_BYTES`] of it.
-async fn receive(mut payload: web::Payload) -> Result<Bytes, Problem> {
+pub(super) async fn receive(mut payload: web::Payload) -> Result<Bytes, Problem> {
     let mut body = BytesMut::new();
     let mut received = 0;
     while let Some(chunk) = payload.next().await {
@@ -97,48 +125,86 @@ fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
 }
 
-fn parse_url_encoded(body: &[u8]) -> Result<Fields, Problem> {
+fn parse_url_encoded(names: Names, body: &[u8]) -> Result<Fields, Problem> {
     // The parser below replaces bytes that are not UTF-8 by U+FFFD; they are an error instead.
     percent_decode(body).decode_utf8().map_err(|_| malformed("it is not valid UTF-8"))?;
     let mut fields = Fields::default();
     for (name, value) in form_urlencoded::parse(body) {
-        set_field(&mut fields, &name, || Ok(value.into_owned()))?;
+        set_field(&mut fields, names, &name, || Ok(value.into_owned()))?;
     }
     Ok(fields)
 }
 
-fn parse_json(body: &[u8]) -> Result<Fields, Problem> {
-    /// Unknown members are ignored; serde refuses a known one that occurs twice.
+/// Parses an object. Unknown members are ignored; serde refuses a known one that occurs twice.
+fn parse_json(names: Names, body: &[u8]) -> Result<Fields, Problem> {
     #[derive(Deserialize)]
-    struct Members {
+    struct Message {
         sender: Option<Value>,
         message: Option<Value>,
         key: Option<Value>,
     }
-    // serde would also accept an array with the members' values in order.
-    let is_object = body.trim_ascii_start().starts_with(b"{");
-    let members = serde_json::from_slice(body).ok().filter(|_: &Members| is_object);
-    let members = members.ok_or_else(|| malformed("it is not a JSON object, or one of its members occurs twice"))?;
-    let string = |name, member| match member {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{name}: This must be a string."))),
-    };
-    Ok(Fields {
-        sender: string("sender", members.sender)?,
-        message: string("message", members.message)?,
-        key: string("key", members.key)?,
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Chat {
+        message: Option<Value>,
+        user_id: Option<Box<RawValue>>,
+    }
+    Ok(match names {
+        Names::Message => {
+            let Message { sender, message, key } = parse_object(body)?;
+            Fields {
+                sender: string("sender", sender)?,
+                message: string("message", message)?,
+                key: string("key", key)?,
+            }
+        }
+        Names::Chat => {
+            let Chat { message, user_id: id } = parse_object(body)?;
+            let sender = id.map(|id| user_id(id.get())).transpose()?;
+            Fields { sender, message: string("message", message)?, key: None }
+        }
     })
 }
 
-async fn parse_multipart(body: Bytes, boundary: String) -> Result<Fields, Problem> {
+fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // serde would also accept an array with the members' values in order.
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    let members = serde_json::from_slice(body).ok().filter(|_| is_object);
+    members.ok_or_else(|| malformed("it is not a JSON object, or one of its members occurs twice"))
+}
+
+/// Returns the text of a member.
+fn string(name: &str, member: Option<Value>) -> Result<Option<String>, Problem> {
+    match member {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{name}: This must be a string."))),
+    }
+}
+
+/// Returns a user id as text; `json` is a text, or a number as it was written.
+fn user_id(json: &str) -> Result<String, Problem> {
+    let is_integer = json.strip_prefix('-').unwrap_or(json).bytes().all(|b| b.is_ascii_digit());
+    match json {
+        _ if json.starts_with('"') => serde_json::from_str(json).map_err(|_| malformed("it is not a JSON object")),
+        _ if is_integer => Ok(json.to_owned()),
+        _ => Err(invalid_user_id()),
+    }
+}
+
+fn invalid_user_id() -> Problem {
+    let rule = "userId: A user id must be a whole number, or a text of 1 to 64 characters that are no control or format characters.";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, rule)
+}
+
+async fn parse_multipart(names: Names, body: Bytes, boundary: String) -> Result<Fields, Problem> {
     let stream = futures_util::stream::iter([Ok::<_, std::io::Error>(body)]);
     let mut parts = multer::Multipart::new(stream, boundary);
     let mut fields = Fields::default();
     while let Some(part) = parts.next_field().await.map_err(|_| malformed("it is not valid multipart/form-data"))? {
         let name = part.name().unwrap_or_default().to_owned();
         let content = part.bytes().await.map_err(|_| malformed("a part is incomplete"))?;
-        set_field(&mut fields, &name, || {
+        set_field(&mut fields, names, &name, || {
             String::from_utf8(content.into()).map_err(|_| malformed("it is not valid UTF-8"))
         })?;
     }
@@ -149,11 +215,16 @@ async fn parse_multipart(body: Bytes, boundary: String) -> Result<Fields, Proble
 ///
 /// # Errors
 /// 400 if the field is already set, or the error of `value`.
-fn set_field(fields: &mut Fields, name: &str, value: impl FnOnce() -> Result<String, Problem>) -> Result<(), Problem> {
-    let field = match name {
-        "message" => &mut fields.message,
-        "sender" => &mut fields.sender,
-        "key" => &mut fields.key,
+fn set_field(
+    fields: &mut Fields,
+    names: Names,
+    name: &str,
+    value: impl FnOnce() -> Result<String, Problem>,
+) -> Result<(), Problem> {
+    let field = match (names, name) {
+        (_, "message") => &mut fields.message,
+        (Names::Message, "sender") | (Names::Chat, "userId") => &mut fields.sender,
+        (Names::Message, "key") => &mut fields.key,
         _ => return Ok(()),
     };
     if field.replace(value()?).is_some() {

@@ -9,7 +9,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
 use crate::bus::{PublishError, Unavailable};
-use crate::chat::{Fields, InvalidField, RoomNameError, RoomsError};
+use crate::chat::{Fields, InvalidField, RoomName, RoomNameError, RoomsError};
 
 /// A failed request, as its client sees it. The `finish` middleware chooses between JSON and a page.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub struct Problem {
     retry_after: Option<u64>,
     /// The value of `Allow`.
     allow: Option<&'static str>,
-    /// The submitted message, so that a page can offer to send it again.
-    pub(super) submitted: Option<Box<Fields>>,
+    /// The submitted message and the path of its room, so that a page can offer to send it again.
+    pub(super) submitted: Option<Box<(Fields, String)>>,
 }
 
 impl Problem {
@@ -71,9 +71,9 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This node failed to handle the request. Try again.")
     }
 
-    /// Attaches the submitted message.
-    pub(super) fn with_submitted(self, fields: Fields) -> Self {
-        Self { submitted: Some(Box::new(fields)), ..self }
+    /// Attaches the message that was submitted to a room.
+    pub(super) fn with_submitted(self, fields: Fields, room: &RoomName) -> Self {
+        Self { submitted: Some(Box::new((fields, room.path()))), ..self }
     }
 
     /// Returns the status in words.

@@ -76,7 +76,7 @@ fn hold_until_sent(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<Bo
 /// Returns a problem as a page or as JSON, whichever the client prefers.
 fn problem_response(problem: &Problem, req: &HttpRequest) -> HttpResponse {
     if prefers_html(req.headers()) {
-        pages::problem(problem, req.path())
+        pages::problem(problem)
     } else {
         problem.json_response()
     }

@@ -92,11 +92,10 @@ pub(super) async fn redirect_without_slash(req: HttpRequest, room: RoomName) -> 
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, room.path() + &query)).finish()
 }
 
-/// Renders the page of a problem with the request to `path`. If a message was submitted, the page has
-/// a form to send it again.
-pub(super) fn problem(problem: &Problem, path: &str) -> HttpResponse {
-    let draft = problem.submitted.as_deref().map(|fields| SubmittedMessage {
-        action: path,
+/// Renders the page of a problem. If a message was submitted, the page has a form to send it again.
+pub(super) fn problem(problem: &Problem) -> HttpResponse {
+    let draft = problem.submitted.as_deref().map(|(fields, room_path)| SubmittedMessage {
+        action: room_path,
         sender: fields.sender.as_deref().unwrap_or_default(),
         message: fields.message.as_deref().unwrap_or_default(),
     });
@@ -105,7 +104,7 @@ pub(super) fn problem(problem: &Problem, path: &str) -> HttpResponse {
         title: problem.title(),
         detail: &problem.detail,
         assets: assets::folder(),
-        back: if draft.is_some() { path } else { "/" },
+        back: draft.as_ref().map_or("/", |draft| draft.action),
         draft,
     };
     render(problem.response(), &page)

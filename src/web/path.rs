@@ -31,7 +31,7 @@ fn room_segment(req: &HttpRequest) -> &str {
     // Not from actix's match info: it decodes bytes that are not UTF-8 to U+FFFD, and they would go unnoticed.
     let mut segments = req.uri().path().split('/').skip(1);
     match segments.next().unwrap_or_default() {
-        "subscribe" | "history" | "presence" => segments.next().unwrap_or_default(),
+        "subscribe" | "history" | "presence" | "rooms" => segments.next().unwrap_or_default(),
         room => room,
     }
 }

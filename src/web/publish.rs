@@ -28,20 +28,20 @@ pub(super) async fn publish(
     match store(&state, &room, &mut fields, req.headers(), client, received).await {
         Ok(_) if prefers_html(req.headers()) => Ok(see_other(&room)),
         Ok(stored) => Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(stored)),
-        Err(problem) => Err(problem.with_submitted(fields)),
+        Err(problem) => Err(problem.with_submitted(fields, &room)),
     }
 }
 
 /// The response to a message that is stored.
 #[derive(Serialize)]
-struct Stored {
+pub(super) struct Stored {
     id: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     duplicate: bool,
 }
 
 /// Checks the fields and the rate of the client's address, then stores the message.
-async fn store(
+pub(super) async fn store(
     state: &AppState,
     room: &RoomName,
     fields: &mut Fields,
@@ -52,12 +52,20 @@ async fn store(
     fields.key = idempotency_key(fields.key.take(), headers)?;
     // Before the rate limit: a message that breaks a rule uses up no token.
     let draft = Draft::new(fields)?;
+    check_rate(state, client).await?;
+    let receipt = state.hub.publish(room, &draft, received).await?;
+    Ok(Stored { id: receipt.id.to_string(), duplicate: receipt.duplicate })
+}
+
+/// Counts a post of the client's address.
+///
+/// # Errors
+/// 429 if the address has sent too many.
+pub(super) async fn check_rate(state: &AppState, client: Client) -> Result<(), Problem> {
     state.limits.check_post(client.address).await.map_err(|wait| {
         state.metrics.posts_refused.with_label_values(&["rate_limit"]).inc();
         Problem::rate_limited(whole_seconds(wait))
-    })?;
-    let receipt = state.hub.publish(room, &draft, received).await?;
-    Ok(Stored { id: receipt.id.to_string(), duplicate: receipt.duplicate })
+    })
 }
 
 /// Returns the idempotency key from the field `key` or the header `Idempotency-Key`, which may be

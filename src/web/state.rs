@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::origin::AllowedOrigins;
+use crate::bus::UserIds;
 use crate::chat::RoomName;
 use crate::hub::Hub;
 use crate::limits::Limits;
@@ -18,6 +19,8 @@ pub(crate) struct AppState {
     pub metrics: Arc<Metrics>,
     /// The rooms listed on every page; `GET /` shows the first.
     pub rooms: Vec<RoomName>,
+    /// The users of the rooms API.
+    pub user_ids: Arc<dyn UserIds>,
     /// The limits per client address and per node.
     pub limits: Limits,
     /// Proxies whose `X-Forwarded-*` headers are believed.

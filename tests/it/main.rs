@@ -14,6 +14,7 @@ mod http; // pages and assets, history, health, methods, cross-site rules
 mod limits; // rate limits, stream limits, and attempts to exhaust a node
 mod publish; // posting a message: bodies, fields, forms, keys, ids, hostile input
 mod rooms; // room names, and streams that merge several rooms
+mod rooms_api; // the API of the chat article and of the tutorial
 
 // what a subscriber receives
 mod presence; // presence in a room: counts and names, joins and leaves

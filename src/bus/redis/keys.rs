@@ -51,6 +51,11 @@ impl Keys {
         format!("{}:streams:{address}", self.prefix)
     }
 
+    /// Returns the key of the last user id that was given out.
+    pub fn user_ids(&self) -> String {
+        format!("{}:users", self.prefix)
+    }
+
     /// Returns the pattern of all keys and channels.
     pub fn pattern(&self) -> String {
         format!("{}:*", self.prefix)

@@ -1,13 +1,14 @@
 //! The scripts, which every connection loads when it is established.
 
 /// All scripts but the check's own.
-pub const ALL: [&str; 6] = [
+pub const ALL: [&str; 7] = [
     include_str!("publish.lua"),
     include_str!("read.lua"),
     include_str!("presence.lua"),
     include_str!("list_processes.lua"),
     include_str!("take_token.lua"),
     include_str!("reserve_streams.lua"),
+    include_str!("user_ids.lua"),
 ];
 
 #[cfg(test)]

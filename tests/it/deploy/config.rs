@@ -20,13 +20,14 @@ const BAD: &[(&str, &[&str])] = &[
     ("MAX_STREAMS_PER_ADDRESS", &["-1", "x"]),
     ("TRUSTED_PROXIES", &["nonsense", "10.0.0.0/33", "10.0.0.0/8,x"]),
     ("ALLOWED_ORIGINS", &["nonsense", "https://a.example/path", "https://a.example,x"]),
+    ("ROOMS_API", &["x", "yes", "0"]),
     ("DRAIN_GRACE", &["-1", "x"]),
     ("DRAIN", &["-1", "x"]),
     ("LOG", &["warning", "verbose", "info,verbose", "9", "tiny_chat", "info,tiny_chat=nonsense"]),
     ("LOG_FORMAT", &["xml", "JSON5"]),
 ];
 
-const ALL: [&str; 19] = [
+const ALL: [&str; 20] = [
     "BIND",
     "REDIS_URL",
     "REDIS_CA",
@@ -41,6 +42,7 @@ const ALL: [&str; 19] = [
     "MAX_STREAMS_PER_ADDRESS",
     "TRUSTED_PROXIES",
     "ALLOWED_ORIGINS",
+    "ROOMS_API",
     "NODE",
     "DRAIN_GRACE",
     "DRAIN",
@@ -49,7 +51,7 @@ const ALL: [&str; 19] = [
 ];
 
 /// A valid value of each variable in `--help`.
-const VALID: [(&str, &str); 22] = [
+const VALID: [(&str, &str); 23] = [
     ("BIND", "127.0.0.1:0"),
     ("PORT", "0"),
     ("REDIS_URL", "redis://127.0.0.1:1"),
@@ -67,6 +69,7 @@ const VALID: [(&str, &str); 22] = [
     ("MAX_AGE", "60"),
     ("TRUSTED_PROXIES", "127.0.0.1"),
     ("ALLOWED_ORIGINS", "https://a.example"),
+    ("ROOMS_API", "off"),
     ("NODE", "chat-1"),
     ("DRAIN", "0"),
     ("LOG", "debug"),

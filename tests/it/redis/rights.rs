@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
+
 use super::assert_post_unavailable;
 use crate::support::{Node, Redis, Stream, key};
 
@@ -37,6 +39,7 @@ async fn a_node_needs_no_more_of_redis_than_operations_md_gives_it() {
     assert_eq!(Stream::resume(&node, "lobby", "0-0").await.next_message().await.id, posted);
     assert_eq!(node.get("/presence/lobby").await.json()["names"], serde_json::json!(["ada"]));
     assert_eq!(node.stored("lobby").await.len(), 1);
+    node.send(node.request(Method::POST, "/users")).await.expect(200);
     let refused: Vec<Vec<redis::Value>> = redis.cmd(&["ACL", "LOG"]).await;
     assert!(!format!("{refused:?}").replace("\"client\"", "").contains("reason"), "{refused:?}");
     let stranger = Node::launch(&[("REDIS_URL", &url.replace("SECRET", "wrong"))]).await;

@@ -8,7 +8,7 @@ use crate::support::{Node, get_raw};
 
 /// Names that are no rooms in any ASCII case: the first segment of each route, and names reserved for later.
 const RESERVED: &str = "subscribe history assets healthz readyz metrics robots.txt \
-    socket event events eventsource eshq es.js rooms users api channel status broker iframe message dashboard static presence \
+    socket event events eventsource eshq es.js rooms users api channel status broker iframe iframe.js message dashboard static presence \
     openapi.json sw.js manifest.webmanifest favicon.ico admin login ws";
 
 fn encoded(name: &str) -> String {
