@@ -63,7 +63,7 @@ async fn newest_chats(logs: &LogReader, room: &RoomName) -> Result<Vec<ArticleCh
     let (mut chats, mut span, mut entries, mut bytes) = (Vec::new(), Span::Newest, 0, 0);
     loop {
         // Each page may have as many entries as all before it, since these were hardly any messages.
-        let limit = PageLimit { entries: entries.max(MAX_CHATS), bytes: PAGE_BYTES };
+        let limit = PageLimit { entries: entries.max(MAX_CHATS).min(MAX_ENTRIES - entries), bytes: PAGE_BYTES };
         let page = logs.answer_page(room, span, limit).await?;
         let missing = MAX_CHATS - chats.len();
         chats.extend(page.entries.iter().rev().filter_map(chat).take(missing));
