@@ -1,7 +1,8 @@
 //! HTTP: the route table, and a file for each endpoint or concern.
 //!
 //! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`; of the rooms API `rooms_api`,
-//!   `users`.
+//! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`; of the rooms API `rooms_api`,
+//!   `users`, `tutorial`.
 //! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin` with
 //!   `refused_origins`.
 //! - Answering it: `error` turns failures into problem details; `finish` wraps every handler;
@@ -35,6 +36,7 @@ mod rooms_api;
 mod serve;
 mod state;
 mod subscribe;
+mod tutorial;
 mod users;
 
 use actix_web::http::Method;
@@ -74,16 +76,19 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
         .default_service(web::to(unknown_path));
 }
 
-/// Registers the routes of the chat article's API.
+/// Registers the routes of the chat article's API, and those of a tutorial.
 fn rooms_api_routes(config: &mut web::ServiceConfig) {
     config
+        .service(resource("/rooms/{room}/events", "GET, HEAD").route(get().to(rooms_api::events)))
         .service(
             resource("/rooms/{room}/chats", "GET, HEAD, POST")
                 .route(get().to(rooms_api::list))
                 .route(web::post().to(rooms_api::post)),
         )
         .service(resource("/users", "POST").route(web::post().to(users::create)))
-        .service(resource("/users/{id}", "GET, HEAD").route(get().to(users::one)));
+        .service(resource("/users/{id}", "GET, HEAD").route(get().to(users::one)))
+        .service(resource("/api/my-events", "GET, HEAD").route(get().to(tutorial::my_events)))
+        .service(resource("/api/heartbeat", "GET, HEAD").route(get().to(tutorial::heartbeat)));
 }
 
 fn get() -> Route {

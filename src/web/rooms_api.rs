@@ -1,5 +1,6 @@
-//! `/rooms/{id}/chats`: the messages of a room in the form of the chat article's API.
+//! `/rooms/{room}/events` and `/rooms/{room}/chats`: the messages of a room in the form of the chat article's API.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use actix_web::http::header;
@@ -11,9 +12,11 @@ use super::error::Problem;
 use super::held_body::held_bytes;
 use super::publish::store;
 use super::state::AppState;
+use super::subscribe;
 use crate::bus::{Entry, PageLimit, Span, Unavailable};
 use crate::chat::{ArticleChat, Message, RoomName};
-use crate::hub::LogReader;
+use crate::hub::{LogReader, Worker};
+use crate::sse::Syntax;
 
 /// The most chats of a response.
 const MAX_CHATS: usize = 20;
@@ -26,7 +29,17 @@ const MAX_ENTRIES: usize = 2000;
 /// The bytes after which the log is read no further.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Handles `POST /rooms/{id}/chats`: stores a message.
+/// Handles `GET /rooms/{room}/events`: opens the room's stream.
+pub(super) async fn events(
+    req: HttpRequest,
+    room: RoomName,
+    state: web::Data<AppState>,
+    worker: web::Data<Rc<Worker>>,
+) -> Result<HttpResponse, Problem> {
+    subscribe::open(&req, room.into(), Syntax::Chats, &state, &worker).await
+}
+
+/// Handles `POST /rooms/{room}/chats`: stores a message.
 pub(super) async fn post(
     req: HttpRequest,
     room: RoomName,
@@ -46,7 +59,7 @@ pub(super) async fn post(
     }
 }
 
-/// Handles `GET /rooms/{id}/chats`: returns the newest messages, newest first.
+/// Handles `GET /rooms/{room}/chats`: returns the newest messages, newest first.
 pub(super) async fn list(room: RoomName, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let logs = state.hub.logs();
     let permit = logs.answer_permit(MAX_ANSWER_BYTES).await?;

@@ -3,6 +3,7 @@
 mod chats;
 mod posts;
 mod routes;
+mod streams;
 mod users;
 
 use reqwest::Method;

@@ -3,11 +3,19 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Node};
+use crate::support::{Answer, Node, Stream};
 
 /// The routes, with the methods that they have.
-const ROUTES: [(&str, &str); 3] =
-    [("/rooms/lobby/chats", "GET, HEAD, POST"), ("/users", "POST"), ("/users/1", "GET, HEAD")];
+const ROUTES: [(&str, &str); 6] = [
+    ("/rooms/lobby/events", "GET, HEAD"),
+    ("/rooms/lobby/chats", "GET, HEAD, POST"),
+    ("/users", "POST"),
+    ("/users/1", "GET, HEAD"),
+    ("/api/my-events", "GET, HEAD"),
+    ("/api/heartbeat", "GET, HEAD"),
+];
+
+const STREAMS: [&str; 3] = ["/rooms/lobby/events", "/api/my-events", "/api/heartbeat"];
 
 const POSTS: [&str; 2] = ["/rooms/lobby/chats", "/users"];
 
@@ -52,6 +60,22 @@ async fn posts_to_the_rooms_api_from_other_sites_are_refused() {
 }
 
 #[tokio::test]
+async fn streams_of_the_rooms_api_answer_allowed_origins() {
+    let node = Node::start(&[("ALLOWED_ORIGINS", "https://friend.example")]).await;
+    for path in STREAMS {
+        for origin in ["https://friend.example", "https://evil.example"] {
+            let head = Stream::open(&node, path, &[("Origin", origin), ("Sec-Fetch-Site", "cross-site")]).await.head;
+            let allowed = if origin.contains("friend") { origin } else { "" };
+            assert_eq!((head.status, head.header("access-control-allow-origin").as_str()), (200, allowed), "{path}");
+            assert_eq!(head.header("content-type"), "text/event-stream; charset=utf-8");
+            assert_eq!(head.header("x-content-type-options"), "nosniff");
+        }
+        let head = node.send(node.request(Method::HEAD, path)).await.expect(200);
+        assert_eq!((head.media_type().as_str(), head.body.len()), ("text/event-stream", 0));
+    }
+}
+
+#[tokio::test]
 async fn rules_of_room_names_hold_in_the_rooms_api() {
     let node = Node::start(&[]).await;
     let id = node.post("caf%C3%A9", "mason", "hi").await;
@@ -63,6 +87,7 @@ async fn rules_of_room_names_hold_in_the_rooms_api() {
         let path = format!("/rooms/{name}/chats");
         node.get(&path).await.problem(404);
         post(&node, &path, &[]).await.problem(404);
+        node.get(&format!("/rooms/{name}/events")).await.problem(404);
     }
     for path in [
         "/rooms",
@@ -85,8 +110,9 @@ async fn rooms_api_off_answers_404_as_if_it_did_not_exist() {
         for method in [Method::GET, Method::POST] {
             off.send(off.request(method, path)).await.problem(404);
         }
-        let method = if allowed.starts_with("GET") { Method::GET } else { Method::POST };
-        assert!(!on.send(on.request(method, path)).await.text().contains("room name"), "{path}");
+        let method = if allowed.starts_with("GET") { Method::HEAD } else { Method::POST };
+        let answer = on.send(on.request(method, path)).await;
+        assert!(answer.status == 200 || path == "/users/1", "{path}: {answer:?}");
     }
     off.publish("rooms", json!({ "message": "hi" })).await.problem(404);
     off.post("lobby", "mason", "the rest works").await;
