@@ -1,5 +1,6 @@
 //! The API of the chat article and of the tutorial (contract § 4, "The rooms API").
 
+mod browser;
 mod chats;
 mod posts;
 mod routes;
