@@ -52,7 +52,26 @@ fn created_at(id: Id) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::chat::message::{Draft, Fields};
+
+    proptest! {
+        #[test]
+        fn a_chat_has_the_texts_that_were_sent(sender in "[0-9]{1,18}|[^\\pC]{1,64}", message in "\\PC[\\PC&<;#\"']{0,40}") {
+            let fields = Fields { sender: Some(sender.clone()), message: Some(message.clone()), key: None };
+            let Ok(draft) = Draft::new(&fields) else { return Ok(()) };
+            let chat = ArticleChat::new(Id { ms: 1, n: 1 }, &Message::parse(draft.data()).unwrap());
+            prop_assert_eq!(chat.message, message);
+            let expected = if sender.trim().is_empty() { "Anonymous".to_owned() } else { sender };
+            let user_id = match chat.user_id {
+                UserId::Number(number) => number.to_string(),
+                UserId::Text(text) => text,
+            };
+            prop_assert_eq!(user_id, expected);
+        }
+    }
 
     fn json(ms: u64, sender: &str, message: &str) -> String {
         let message = Message { sender: sender.into(), message: message.into(), key: Some("k".into()) };
