@@ -33,17 +33,28 @@ pub fn check(bytes: &[u8]) {
     let mut lines = bytes.splitn(3, |byte| *byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();
     let (content_type, sizes, body) = (line(), line(), line());
-    let whole = parse(content_type, &[], body);
-    assert_eq!(whole, parse(content_type, sizes, body), "the same in chunks as in one piece");
-    match whole {
-        Ok(fields) => check_rules(&fields),
-        Err(status) => assert!(matches!(status.as_u16(), 400 | 413 | 415 | 422), "{status}"),
+    for route in [Route::Message, Route::Chat] {
+        let whole = parse(route, content_type, &[], body);
+        assert_eq!(whole, parse(route, content_type, sizes, body), "the same in chunks as in one piece");
+        match whole {
+            Ok(fields) => check_rules(route, &fields),
+            Err(status) => assert!(matches!(status.as_u16(), 400 | 413 | 415 | 422), "{status}"),
+        }
     }
     check_encodings(&fields_of(&String::from_utf8_lossy(body)));
 }
 
+/// What a body is posted to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Route {
+    /// A room.
+    Message,
+    /// The chats of a room.
+    Chat,
+}
+
 /// Parses a body that arrives in chunks of these sizes.
-fn parse(content_type: &[u8], sizes: &[u8], body: &[u8]) -> Result<Fields, StatusCode> {
+fn parse(route: Route, content_type: &[u8], sizes: &[u8], body: &[u8]) -> Result<Fields, StatusCode> {
     let Ok(content_type) = HeaderValue::from_bytes(content_type) else {
         return Err(StatusCode::BAD_REQUEST); // the server never gets such a header
     };
@@ -51,7 +62,11 @@ fn parse(content_type: &[u8], sizes: &[u8], body: &[u8]) -> Result<Fields, Statu
     let mut payload = Payload::Stream { payload: iter(chunks(sizes, body).into_iter().map(Ok)).boxed_local() };
     let reading = async {
         let payload = web::Payload::from_request(&request, &mut payload).await;
-        body::read(&request, payload.unwrap_or_else(|error| panic!("{error}"))).await
+        let payload = payload.unwrap_or_else(|error| panic!("{error}"));
+        match route {
+            Route::Message => body::read(&request, payload).await,
+            Route::Chat => body::read_chat(&request, payload).await,
+        }
     };
     RUNTIME.with(|runtime| runtime.block_on(reading)).map_err(|problem| problem.status_code())
 }
@@ -68,8 +83,15 @@ fn chunks(sizes: &[u8], mut body: &[u8]) -> Vec<Bytes> {
 }
 
 /// Checks that a draft made of these fields keeps the rules of the contract.
-fn check_rules(fields: &Fields) {
-    let Ok(draft) = Draft::new(fields) else { return };
+fn check_rules(route: Route, fields: &Fields) {
+    let Ok(draft) = Draft::new(fields) else {
+        let has_valid_sender = Draft::new(&Fields { message: Some("x".into()), key: None, ..fields.clone() }).is_ok();
+        return assert!(route == Route::Message || has_valid_sender, "a user id is checked at once: {fields:?}");
+    };
+    assert!(
+        route == Route::Message || fields.key.is_none() && fields.sender.as_deref() != Some(""),
+        "{fields:?}"
+    );
     assert!(!draft.data().bytes().any(|b| b < b' '), "one line: {draft:?}");
     let members: BTreeMap<String, Value> =
         serde_json::from_str(draft.data()).unwrap_or_else(|error| panic!("{error}: {draft:?}"));
@@ -138,5 +160,9 @@ fn check_parsed(fields: &Fields, content_type: &str, body: &str) {
     } else {
         Ok(fields.clone())
     };
-    assert_eq!(parse(content_type.as_bytes(), &[9, 1], body.as_bytes()), expected, "{content_type}: {body:?}");
+    assert_eq!(
+        parse(Route::Message, content_type.as_bytes(), &[9, 1], body.as_bytes()),
+        expected,
+        "{content_type}: {body:?}"
+    );
 }

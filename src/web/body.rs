@@ -33,7 +33,7 @@ pub async fn read(req: &HttpRequest, payload: web::Payload) -> Result<Fields, Pr
 ///
 /// # Errors
 /// Also 422 for a user id that breaks its rule.
-pub(super) async fn read_chat(req: &HttpRequest, payload: web::Payload) -> Result<Fields, Problem> {
+pub async fn read_chat(req: &HttpRequest, payload: web::Payload) -> Result<Fields, Problem> {
     let fields = read_as(Names::Chat, req, payload).await?;
     let user_id = fields.sender.as_deref();
     if user_id.is_some_and(|user_id| user_id.is_empty() || Name::parse(user_id).is_err()) {
