@@ -49,6 +49,15 @@ pub(super) const KEEP_CONTENT_TYPE: Advice = &[
     ("every node", "this version or a later one: older ones name no charset"),
 ];
 
+/// Leave the blocks of a stream as they are.
+pub(super) const KEEP_BLOCKS: Advice = &[
+    (
+        "a gateway",
+        "no keep-alive comments and no ids of its own: the node sends heartbeats, which clients see",
+    ),
+    ("every node", "this version or a later one: older ones write the cursor in a block of its own"),
+];
+
 /// Keep a silent stream open for longer than the heartbeat interval.
 pub(super) const RAISE_READ_TIMEOUT: Advice = &[
     ("nginx", "location /subscribe/ { proxy_read_timeout 75s; }  longer than HEARTBEAT"),

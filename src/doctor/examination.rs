@@ -241,6 +241,7 @@ impl<'a> Examination<'a> {
         let second = self.look_again(&stream.recording).await;
         self.report.add(checks::idle_stream(&stream.recording, listened, &second));
         self.report.add(checks::heartbeats(&stream.recording, heartbeat, listened));
+        self.report.add(framing::blocks(&stream.recording));
         self.report.add(checks::buffering(&stream.recording, &self.posted, self.nodes_share_log));
     }
 

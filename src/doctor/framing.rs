@@ -1,10 +1,10 @@
-//! Judges how a stream arrived: in chunks and in UTF-8. Pure: no I/O, no clock.
+//! Judges how a stream arrived: in chunks, in UTF-8, and in the blocks that the node wrote. Pure: no I/O, no clock.
 
 use reqwest::Version;
 
 use super::advice;
 use super::finding::Finding;
-use super::recording::StreamHead;
+use super::recording::{Recording, StreamHead};
 
 /// Checks that the end of a connection can be told from the end of the stream.
 pub(super) fn framing(head: &StreamHead) -> Finding {
@@ -43,10 +43,35 @@ pub(super) fn charset(head: &StreamHead) -> Finding {
     }
 }
 
+/// Checks that nothing on the way made blocks of its own: a node writes none without data.
+pub(super) fn blocks(recording: &Recording) -> Finding {
+    let empty = recording.blocks.iter().filter(|(_, block)| !block.has_data);
+    let (total, empty) = (recording.blocks.len(), empty.map(|(_, block)| block).collect::<Vec<_>>());
+    if empty.is_empty() {
+        return Finding::good("blocks", format!("all {total} have data"));
+    }
+    let count = empty.len();
+    if empty.iter().any(|block| block.id.is_some()) {
+        let text = format!(
+            "{count} of {total} blocks came without data, with an id: from a proxy, or from an old node. Firefox and \
+             several libraries forget the id then, and lose messages when they reconnect"
+        );
+        return Finding::broken("blocks", text).with_advice(advice::KEEP_BLOCKS);
+    }
+    let text = format!(
+        "{count} of {total} blocks came without data, such as a proxy makes to keep a connection alive: some libraries \
+         hand them on as empty messages"
+    );
+    Finding::note("blocks", text).with_advice(advice::KEEP_BLOCKS)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::doctor::finding::Verdict::{self, Broken, Good, Note};
+    use crate::doctor::recording::Block;
 
     #[track_caller]
     fn assert_finding(finding: &Finding, verdict: Verdict, part: &str) {
@@ -79,5 +104,16 @@ mod tests {
         assert_finding(&charset_of("text/event-stream;charset=\"utf-8\""), Good, "utf-8");
         assert_finding(&charset_of("text/event-stream"), Note, "no charset");
         assert_finding(&charset_of("text/event-stream; charset=iso-8859-1"), Note, "the charset iso-8859-1");
+    }
+
+    #[test]
+    fn every_block_has_data() {
+        let recording = |texts: &[&str]| Recording {
+            blocks: texts.iter().map(|text| (Duration::ZERO, Block::parse(text))).collect(),
+            ..Recording::default()
+        };
+        assert_finding(&blocks(&recording(&["id: 1-1\ndata: {}", "data:"])), Good, "all 2 have data");
+        assert_finding(&blocks(&recording(&["id: 1-1\ndata: {}", ": ping"])), Note, "1 of 2 blocks");
+        assert_finding(&blocks(&recording(&["retry:1000\nid: 1-1", ": ping"])), Broken, "2 of 2 blocks");
     }
 }

@@ -53,7 +53,8 @@ async fn doctor_finds_nothing_wrong_without_a_proxy() {
 #[tokio::test]
 async fn doctor_finds_a_buffering_proxy() {
     let node = Node::start(&TRUST_PROXY).await;
-    let wrong = "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;";
+    // With HTTP/1.1 nginx passes each chunk on at once, whatever it buffers.
+    let wrong = "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering; proxy_http_version 1.0;";
     let run = examine_misconfigured(&node, "proxy_buffering off;", wrong, &[]).await;
     assert_broken(&run, &["buffering"], &["proxy_buffering off;", "flush_interval -1"]);
 }
