@@ -66,14 +66,23 @@ impl Worker {
         }
     }
 
-    /// Refuses a subscribe request after a pause: its stream is a `backoff` event, with the cursor that was asked for.
+    /// Refuses a subscribe request after a pause: its stream is a `backoff` event, with the cursor that was asked for. A
+    /// client that leaves meanwhile, and a drain, end the pause.
     pub fn refuse(&self, request: SubscribeRequest, reason: BackoffReason, pause: Duration) {
+        let drain = self.hub.drain_signal().clone();
+        let SubscribeRequest { start, form, socket, head, permit, .. } = request;
         let refuse = async move {
-            sleep(pause).await;
-            if let Ok(socket) = TcpStream::from_std(request.socket) {
-                let backoff = retry::backoff(reason, request.start.known_cursor().as_ref(), request.form);
-                Connection::new(socket, request.head).close(Some(backoff));
+            let Ok(socket) = TcpStream::from_std(socket) else {
+                return;
+            };
+            let connection = Connection::new(socket, head);
+            tokio::select! {
+                () = connection.closed() => return,
+                () = drain.wait_for_turn() => {}
+                () = sleep(pause) => {}
             }
+            connection.close(Some(retry::backoff(reason, start.known_cursor().as_ref(), form)));
+            drop(permit); // it counts for as long as the connection waits
         };
         let metrics = self.metrics().clone();
         spawn_local(async move { catch(&metrics, "stream", refuse).await });

@@ -66,14 +66,14 @@ pub(super) async fn open(
         more.push((header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")));
     }
     let head = raw_response::encode_head(&stream_response(form).finish(), &more);
-    let is_permitted = stream_permit.is_some();
-    let permit = Box::new((stream_permit, connection_permit));
-    let request = SubscribeRequest { rooms, start, presence, form, socket, head, permit };
-    if is_permitted {
-        worker.subscribe(request);
+    let request = |permit| SubscribeRequest { rooms, start, presence, form, socket, head, permit };
+    if let Some(stream_permit) = stream_permit {
+        worker.subscribe(request(Box::new((stream_permit, connection_permit))));
     } else {
         count_refusal(state, "full");
-        worker.refuse(request, BackoffReason::Full, Duration::ZERO);
+        let pause = state.limits.pause_refusal(client.address);
+        let duration = pause.as_ref().map_or(Duration::ZERO, |pause| pause.duration);
+        worker.refuse(request(Box::new((pause, connection_permit))), BackoffReason::Full, duration);
     }
     Ok(unwritten())
 }

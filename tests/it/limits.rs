@@ -2,6 +2,7 @@
 
 mod backoff;
 mod exhaustion;
+mod paced_refusals;
 mod rate;
 mod shared;
 

@@ -129,6 +129,11 @@ impl Connection {
         Err(EndReason::Closed)
     }
 
+    /// Waits until the client closes the connection.
+    pub async fn closed(&self) {
+        while self.socket.readable().await.is_ok() && self.check_closed().is_ok() {}
+    }
+
     /// Looks at the input if there is any, and has the waker woken when there is more.
     pub fn check_input(&self, waker: &Waker) -> Result<(), EndReason> {
         let mut context = Context::from_waker(waker);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::TRUST_LOOPBACK;
-use crate::support::{Node, Stream, assert_backoff, eventually};
+use crate::support::{Node, Stream, assert_backoff};
 
 const ONE_STREAM_PER_ADDRESS: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "1");
 
@@ -75,11 +75,9 @@ async fn closed_stream_frees_its_permit() {
     let node = Node::start(&[("MAX_STREAMS", "1"), ("HEARTBEAT", "1")]).await;
     drop(Stream::live(&node, "lobby").await);
     let closed = Instant::now();
-    eventually("a free stream", async || {
-        (!is_refused(&mut Stream::open(&node, "/subscribe/lobby", &[]).await).await).then_some(())
-    })
-    .await;
+    node.wait_for_open_streams(0).await;
     assert!(closed.elapsed() < Duration::from_secs(3), "noticed after {:?}", closed.elapsed());
+    assert!(!is_refused(&mut Stream::open(&node, "/subscribe/lobby", &[]).await).await);
 }
 
 #[tokio::test]

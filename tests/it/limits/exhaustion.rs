@@ -81,7 +81,8 @@ async fn node_out_of_open_files_keeps_its_streams_and_recovers() {
     let node = Node::limited("256:256", &[("REDIS_URL", &redis.url()), NO_STREAM_LIMIT, ("HEARTBEAT", "1")]).await;
     node.ready().await;
     let (mut open, mut refused) = (Vec::new(), 0);
-    for _ in 0..200 {
+    // Fewer refusals than those after which the next ones wait.
+    while refused < 5 {
         let mut stream = Stream::open(&node, "/subscribe/lobby", &[]).await;
         let first = stream.next().await;
         match first.id {
@@ -92,7 +93,7 @@ async fn node_out_of_open_files_keeps_its_streams_and_recovers() {
             }
         }
     }
-    assert!(open.len() >= 100 && refused > 0, "{} streams, {refused} refused", open.len());
+    assert!((100..200).contains(&open.len()), "{} streams", open.len());
     // More idle connections than the node has files for.
     let idle = join_all((0..400).map(|_| TcpStream::connect(node.address()))).await;
     let id = post_through_another_node(&redis).await;
