@@ -69,7 +69,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
         .service(resource("/presence/{room}", "GET, HEAD").route(get().to(presence::list)))
         .service(
             resource("/{room}", "GET, HEAD, POST")
-                .route(get().to(pages::room))
+                .route(get().to(subscribe::room))
                 .route(web::post().to(publish::publish)),
         )
         .service(web::resource("/{room}/").to(pages::redirect_without_slash))

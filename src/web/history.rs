@@ -19,6 +19,7 @@ use super::state::AppState;
 use crate::bus::{Entry, LogPage, PageLimit, Span, Unavailable};
 use crate::chat::{Id, Message, ParseIdError, RoomName};
 use crate::hub::Hub;
+use crate::sse::Text;
 
 /// Messages per response without `limit`.
 const DEFAULT_MESSAGES_PER_RESPONSE: usize = 50;
@@ -63,7 +64,7 @@ pub(super) async fn list(
         (None, Some(after)) => Span::After(after),
         (None, None) => Span::Newest,
     };
-    let plain = query::wants_plain_text(&req)?;
+    let text = query::text(&req)?;
     let logs = state.hub.logs();
     let permit = logs.answer_permit(PAGE_BYTES).await?;
     let page = logs.answer_page(&room, span, PageLimit { entries: limit, bytes: PAGE_BYTES }).await?;
@@ -71,7 +72,7 @@ pub(super) async fn list(
         Span::Before(_) if page.entries.is_empty() => cursor_before_first(&room, &state).await?,
         _ => cursor_after(span, &page),
     };
-    let messages: Vec<_> = page.entries.iter().filter_map(|entry| history_message(entry, plain)).collect();
+    let messages: Vec<_> = page.entries.iter().filter_map(|entry| history_message(entry, text)).collect();
     if messages.len() == limit || !page.more {
         let json = serde_json::to_vec(&History { messages, last: last.to_string() }).unwrap_or_default();
         return Ok(json_response(held_bytes(json.into(), permit)));
@@ -87,7 +88,7 @@ pub(super) async fn list(
         next,
         until: until.map(|until| (until.id, last)),
         left: limit,
-        plain,
+        form: text,
         text: String::from("{\"messages\":["),
         ended: false,
     };
@@ -104,8 +105,8 @@ struct Pages {
     until: Option<(Id, Id)>,
     /// The messages that may follow.
     left: usize,
-    /// Whether the messages are written as they were posted, and not escaped.
-    plain: bool,
+    /// Whether they are escaped.
+    form: Text,
     /// What was encoded and not sent.
     text: String,
     ended: bool,
@@ -130,7 +131,7 @@ impl Pages {
         let is_included = |entry: &&Entry| self.until.is_none_or(|(until, _)| entry.id <= until);
         for entry in page.entries.iter().take_while(is_included) {
             self.next = entry.id;
-            if let Some(message) = history_message(entry, self.plain) {
+            if let Some(message) = history_message(entry, self.form) {
                 self.text.push_str(&serde_json::to_string(&message).unwrap_or_default());
                 self.text.push(',');
                 self.left -= 1;
@@ -171,7 +172,7 @@ pub(super) async fn one(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let id: Id = path.1.parse().map_err(|error| Problem::bad_request(format!("{error}.")))?;
-    let plain = query::wants_plain_text(&req)?;
+    let text = query::text(&req)?;
     let logs = state.hub.logs();
     let permit = logs.answer_permit(PAGE_BYTES).await?;
     let until = Span::Before(Id { n: id.n + 1, ..id });
@@ -179,7 +180,7 @@ pub(super) async fn one(
     let entry = page.entries.iter().find(|entry| entry.id == id);
     let message = entry.and_then(|entry| {
         let node = Some(entry.node.clone().unwrap_or_default());
-        Some(HistoryMessage { node, ..history_message(entry, plain)? })
+        Some(HistoryMessage { node, ..history_message(entry, text)? })
     });
     let message = message.ok_or_else(|| Problem::not_found("No retained message has this id."))?;
     let json = serde_json::to_vec(&message).unwrap_or_default();
@@ -213,9 +214,12 @@ async fn cursor_before_first(room: &RoomName, state: &AppState) -> Result<Id, Pr
 }
 
 /// Returns the message in a log entry, as it was posted or escaped for HTML; `None` if the entry is of another kind.
-fn history_message(entry: &Entry, plain: bool) -> Option<HistoryMessage> {
+fn history_message(entry: &Entry, text: Text) -> Option<HistoryMessage> {
     let message = Message::parse(&entry.data).filter(|_| entry.kind.is_empty())?;
-    let message = if plain { message.decoded() } else { message };
+    let message = match text {
+        Text::Escaped => message,
+        Text::Plain => message.decoded(),
+    };
     Some(HistoryMessage { id: entry.id.to_string(), sender: message.sender, message: message.message, node: None })
 }
 

@@ -23,6 +23,35 @@ pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     quality(accept, "application", "json") > quality(accept, "text", "plain")
 }
 
+/// A media type in which a stream is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StreamType {
+    /// `text/event-stream`.
+    EventStream,
+    /// `text/plain`, for people.
+    Lines,
+    /// `application/x-ndjson`, one object a line.
+    JsonLines,
+}
+
+/// Returns the type of stream that a client prefers: an event stream if it has no preference.
+pub(super) fn stream_type(headers: &HeaderMap) -> StreamType {
+    let accept = accept(headers);
+    let offers = [
+        (StreamType::EventStream, quality(accept, "text", "event-stream")),
+        (StreamType::Lines, quality(accept, "text", "plain")),
+        (StreamType::JsonLines, quality(accept, "application", "x-ndjson")),
+    ];
+    let best = offers.into_iter().reduce(|best, offer| if offer.1 > best.1 { offer } else { best });
+    best.map_or(StreamType::EventStream, |(best, _)| best)
+}
+
+/// Returns true if a client prefers an event stream over a page, as `EventSource` does. `*/*` is no preference.
+pub(super) fn prefers_event_stream(headers: &HeaderMap) -> bool {
+    let accept = accept(headers);
+    quality(accept, "text", "event-stream") > quality(accept, "text", "html")
+}
+
 /// Returns the content coding for a response, or `None` if it is sent uncompressed.
 pub(super) fn content_coding(req: &HttpRequest) -> Option<ContentEncoding> {
     req.headers().get(header::ACCEPT_ENCODING).filter(|value| value.len() <= MAX_HEADER_BYTES)?;
@@ -57,14 +86,19 @@ fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
 mod tests {
     use super::*;
 
+    /// What a browser accepts when it opens a page.
+    const NAVIGATION: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+    fn headers(accept: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, header::HeaderValue::from_static(accept));
+        headers
+    }
+
     #[test]
     fn only_a_navigating_browser_prefers_html() {
-        let prefers = |accept: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT, header::HeaderValue::from_static(accept));
-            prefers_html(&headers)
-        };
-        assert!(prefers("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
+        let prefers = |accept: &'static str| prefers_html(&headers(accept));
+        assert!(prefers(NAVIGATION));
         assert!(prefers("text/html"));
         for accept in
             ["*/*", "application/json", "text/event-stream", "application/json, text/html;q=0.5", "text/html;q=0"]
@@ -72,5 +106,51 @@ mod tests {
             assert!(!prefers(accept), "{accept}");
         }
         assert!(!prefers_html(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_stream_is_an_event_stream_unless_another_type_is_preferred() {
+        let preferred = |accept: &'static str| stream_type(&headers(accept));
+        for accept in [
+            "text/event-stream",
+            "text/event-stream, text/plain, application/x-ndjson",
+            "*/*",
+            "text/*",
+            "application/json, text/plain, */*",
+            NAVIGATION,
+            "application/json",
+            "text/plain;q=0",
+            "",
+            "nonsense",
+        ] {
+            assert_eq!(preferred(accept), StreamType::EventStream, "{accept}");
+        }
+        assert_eq!(stream_type(&HeaderMap::new()), StreamType::EventStream);
+        for accept in [
+            "text/plain",
+            "TEXT/PLAIN; charset=utf-8",
+            "text/plain, */*;q=0.9",
+            "text/event-stream;q=0.5, text/plain",
+            "text/plain, application/x-ndjson;q=0.9",
+            "*/*;q=0.1, text/plain;q=0.2",
+        ] {
+            assert_eq!(preferred(accept), StreamType::Lines, "{accept}");
+        }
+        for accept in ["application/x-ndjson", "application/x-ndjson, text/plain;q=0.9", "application/*"] {
+            assert_eq!(preferred(accept), StreamType::JsonLines, "{accept}");
+        }
+    }
+
+    #[test]
+    fn only_an_event_source_prefers_a_stream_over_a_page() {
+        for accept in ["text/event-stream", "text/event-stream, */*;q=0.5", "text/event-stream, text/html;q=0.9"] {
+            assert!(prefers_event_stream(&headers(accept)), "{accept}");
+        }
+        for accept in
+            ["*/*", "text/*", NAVIGATION, "text/html, text/event-stream", "text/plain", "application/x-ndjson"]
+        {
+            assert!(!prefers_event_stream(&headers(accept)), "{accept}");
+        }
+        assert!(!prefers_event_stream(&HeaderMap::new()));
     }
 }

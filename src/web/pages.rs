@@ -78,12 +78,7 @@ struct SubmittedMessage<'a> {
 
 /// Handles `GET /`: the page of the first configured room.
 pub(super) async fn front(state: web::Data<AppState>) -> HttpResponse {
-    room_page(&state, &state.rooms[0]).await
-}
-
-/// Handles `GET /{room}`: the page of a room.
-pub(super) async fn room(room: RoomName, state: web::Data<AppState>) -> HttpResponse {
-    room_page(&state, &room).await
+    room(&state, &state.rooms[0]).await
 }
 
 /// Handles `/{room}/`: redirects to the path without the slash.
@@ -110,7 +105,7 @@ pub(super) fn problem(problem: &Problem) -> HttpResponse {
     render(problem.response(), &page)
 }
 
-async fn room_page(state: &AppState, room: &RoomName) -> HttpResponse {
+pub(super) async fn room(state: &AppState, room: &RoomName) -> HttpResponse {
     // During an outage the page comes without messages: its form and stream work once the store is back.
     let (logs, mut log) = (state.hub.logs(), None);
     let permit = logs.answer_permit(MESSAGES_PER_PAGE.bytes).await.ok();

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use actix_web::HttpRequest;
 
 use super::error::Problem;
+use crate::chat::{TimeZone, TimeZoneError};
+use crate::sse::Text;
 
 /// How many parameters of a query string are read; those after them are ignored.
 const MAX_PARAMETERS: usize = 64;
@@ -20,16 +22,25 @@ pub(super) fn first(req: &HttpRequest, names: &[&str]) -> Option<String> {
     all(req, names).next()
 }
 
-/// Returns true if the client asks for senders and texts as they were posted (`text=plain`), and not escaped for HTML.
+/// Returns whether the client asks for senders and texts as they were posted (`text=plain`), or escaped for HTML.
 ///
 /// # Errors
 /// 400 if `text` is anything but `plain` and `escaped`.
-pub(super) fn wants_plain_text(req: &HttpRequest) -> Result<bool, Problem> {
+pub(super) fn text(req: &HttpRequest) -> Result<Text, Problem> {
     match first(req, &["text"]).as_deref() {
-        None | Some("escaped") => Ok(false),
-        Some("plain") => Ok(true),
+        None | Some("escaped") => Ok(Text::Escaped),
+        Some("plain") => Ok(Text::Plain),
         Some(_) => Err(Problem::bad_request("text must be plain, or escaped, which is the default.")),
     }
+}
+
+/// Returns the time zone that the client asks for (`tz`), UTC without one.
+///
+/// # Errors
+/// 400 if there is no such zone.
+pub(super) fn time_zone(req: &HttpRequest) -> Result<TimeZone, Problem> {
+    let zone = first(req, &["tz"]).map_or(Ok(TimeZone::UTC), |text| text.parse());
+    zone.map_err(|error: TimeZoneError| Problem::bad_request(format!("tz: {error}.")))
 }
 
 /// Returns a query parameter that is a decimal number in `range`, or `None` if it is absent.

@@ -12,11 +12,12 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use super::client::Client;
 use super::connection::Connection;
 use super::error::Problem;
+use super::negotiation::{StreamType, prefers_event_stream, stream_type};
 use super::state::AppState;
-use super::{query, raw_response};
+use super::{pages, query, raw_response};
 use crate::chat::{MAX_ROOMS, Name, RoomName, Rooms};
 use crate::hub::{PresenceRequest, Start, SubscribeRequest, Worker};
-use crate::sse::{BackoffReason, Form, Syntax, Text};
+use crate::sse::{BackoffReason, Form, Syntax};
 
 /// The highest value of `history`, in messages per room.
 const MAX_REPLAY_MESSAGES: usize = 1000;
@@ -31,7 +32,28 @@ pub(super) async fn subscribe(
     state: web::Data<AppState>,
     worker: web::Data<Rc<Worker>>,
 ) -> Result<HttpResponse, Problem> {
-    open(&req, rooms, Syntax::EventStream(Text::Escaped), &state, &worker).await
+    let (text, zone) = (query::text(&req)?, query::time_zone(&req)?);
+    let syntax = match stream_type(req.headers()) {
+        StreamType::EventStream => Syntax::EventStream(text),
+        StreamType::Lines => Syntax::TextLines(zone),
+        StreamType::JsonLines => Syntax::JsonLines(text),
+    };
+    open(&req, rooms, syntax, &state, &worker).await
+}
+
+/// Handles `GET /{room}`: the page of a room, or its stream if the client prefers that.
+pub(super) async fn room(
+    req: HttpRequest,
+    room: RoomName,
+    state: web::Data<AppState>,
+    worker: web::Data<Rc<Worker>>,
+) -> Result<HttpResponse, Problem> {
+    if prefers_event_stream(req.headers()) {
+        return open(&req, room.into(), Syntax::EventStream(query::text(&req)?), &state, &worker).await;
+    }
+    let mut page = pages::room(&state, &room).await;
+    page.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
+    Ok(page)
 }
 
 /// Opens a stream of these rooms in this syntax: hands the connection over to the hub.
@@ -90,6 +112,7 @@ fn stream_response(form: Form) -> HttpResponseBuilder {
     response
         .content_type(form.syntax.content_type())
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header((header::VARY, "Accept"))
         .insert_header(("X-Accel-Buffering", "no")) // nginx would buffer the stream
         .force_close();
     response

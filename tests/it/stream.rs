@@ -2,9 +2,12 @@
 
 mod frames;
 mod idle;
+mod json_lines;
 mod max_age;
 mod memory;
+mod plain_text;
 mod slow;
+mod text_lines;
 
 use std::time::Duration;
 
