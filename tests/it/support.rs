@@ -33,7 +33,7 @@ use std::{
 };
 
 pub(crate) use browser::in_both_browsers;
-pub use browser::{BarePage, BareStream, Browser, BrowserKind, Received, ShownMessage, keyboard, wait_for};
+pub use browser::{BarePage, BareStream, Browser, BrowserKind, Received, ShownMessage, Tab, keyboard, wait_for};
 pub use bus::Bus;
 pub(crate) use bus::on_both_buses;
 pub use dns::DnsServer;

@@ -24,6 +24,7 @@ use permit::{Permit, permit};
 use super::{Node, within};
 
 pub use bare_page::{BarePage, BareStream, Received};
+pub use driver::Tab;
 pub use interaction::key as keyboard;
 
 /// How long a page may take: browsers start slowly on a busy machine, and pages wait for timers of their own.

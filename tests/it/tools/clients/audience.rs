@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use fantoccini::wd::WindowHandle;
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
@@ -20,7 +19,7 @@ use super::{
     outcome::{Line, Outcome},
     publisher::{Publisher, Sent},
 };
-use crate::support::{Browser, in_time};
+use crate::support::{Browser, Tab, in_time};
 
 /// How many lines of standard error are kept of a client.
 const MAX_COMPLAINTS: usize = 12;
@@ -43,7 +42,7 @@ struct Running {
 /// Where a client runs.
 enum Host {
     Process { child: Child, readers: [JoinHandle<()>; 2] },
-    Page(WindowHandle),
+    Page(Tab),
 }
 
 /// What a page has received.
