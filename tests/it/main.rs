@@ -26,5 +26,8 @@ mod deploy; // options, proxies, platforms, the image, restarts, shutdown, logs
 mod redis; // entries and announcements in Redis, and Redis outages
 mod tools; // the doctor, the demo, the benchmark, the fuzz targets, clients of others, the source tree
 
+// the clients that come with it
+mod client; // the commands listen and send, and the bot of the examples
+
 // what people see
 mod browser; // the page, in Chromium
