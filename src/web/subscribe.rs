@@ -84,9 +84,13 @@ pub(super) async fn open(
     };
     // Written by the hub: middleware never sees the head of a stream, so it gets its CORS headers here.
     let mut more = state.origins.cors_headers(req.headers());
-    if form.is_chunked {
-        more.push((header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")));
-    }
+    // A chunked stream does not say `close`: Node's fetch would take any end of it for the proper one.
+    let (name, value) = if form.is_chunked {
+        (header::TRANSFER_ENCODING, "chunked")
+    } else {
+        (header::CONNECTION, "close")
+    };
+    more.push((name, HeaderValue::from_static(value)));
     let head = raw_response::encode_head(&stream_response(form).finish(), &more);
     let request = |permit| SubscribeRequest { rooms, start, presence, form, socket, head, permit };
     if let Some(stream_permit) = stream_permit {
