@@ -12,7 +12,7 @@ mod yesterday;
 
 use std::{env, fs};
 
-use catalogue::{Client, catalogue};
+use catalogue::{Client, Runtime, catalogue};
 use faults::Fault;
 use installation::Installation;
 use outcome::Outcome;
@@ -48,6 +48,14 @@ fn assert_promises_kept(clients: &[Client], fault: Fault, outcomes: &[Outcome]) 
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_npm_and_pypi_keep_all_while_a_node_is_killed() {
+    let is_quick = |client: &Client| matches!(client.runtime, Runtime::Node | Runtime::Python | Runtime::BarePython);
+    let clients = installed(catalogue().into_iter().filter(is_quick).collect()).await;
+    let outcomes = Fault::Killed.run(&clients).await;
+    assert_promises_kept(&clients, Fault::Killed, &outcomes);
+}
+
 /// Runs the clients whose names contain one of the words in `CLIENTS`, or all, through the faults in `FAULTS`, or all.
 /// Writes the table into the file `WRITE`, if there is one.
 #[tokio::test(flavor = "multi_thread")]
@@ -65,6 +73,9 @@ async fn all_clients_through_all_faults() {
     for fault in &faults {
         eprintln!("{} …", fault.title());
         let outcomes = fault.run(&clients).await;
+        for (client, outcome) in clients.iter().zip(&outcomes) {
+            eprintln!("  {}: {}", client.title(), table::cell(outcome));
+        }
         rows.iter_mut().zip(&outcomes).for_each(|(row, outcome)| row.add(outcome));
         all.push(outcomes);
     }

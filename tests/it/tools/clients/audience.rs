@@ -11,15 +11,15 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
     task::JoinHandle,
-    time::sleep,
 };
 
 use super::{
     catalogue::{Client, Promise, Runtime},
+    faults::soon,
     outcome::{Line, Outcome},
     publisher::{Publisher, Sent},
 };
-use crate::support::{Browser, Tab, in_time};
+use crate::support::{Browser, Tab};
 
 /// How many lines of standard error are kept of a client.
 const MAX_COMPLAINTS: usize = 12;
@@ -77,12 +77,7 @@ impl Audience {
 
     async fn receive(&mut self, sent: &[Sent], limit: Duration) {
         let last = sent.last().map_or("", |sent| sent.text.as_str()).to_owned();
-        let receiving = async {
-            while self.has_to_wait_for(&last).await {
-                sleep(Duration::from_millis(100)).await; // between two looks
-            }
-        };
-        in_time(limit, receiving).await;
+        soon(limit, async || !self.has_to_wait_for(&last).await).await;
     }
 
     /// Returns true if a client that still runs is to receive this text.

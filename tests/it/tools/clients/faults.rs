@@ -2,8 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
+use tokio::time::{sleep, timeout};
+
 use super::{audience::Audience, catalogue::Client, outcome::Outcome, publisher::Publisher};
-use crate::support::{BINARY, LoadBalancer, Node, Proxy, Redis, free_port, in_time, stalled_many};
+use crate::support::{BINARY, LoadBalancer, Node, Proxy, Redis, free_port, load_per_core, stalled_many};
 
 /// How long clients get to open their streams, before something happens to them.
 const START: Duration = Duration::from_secs(15);
@@ -168,12 +170,13 @@ async fn opened(nodes: &[&Node], count: usize) {
     .await;
 }
 
-/// Waits until something has happened, but not longer than this.
-async fn soon(limit: Duration, mut has_happened: impl AsyncFnMut() -> bool) {
+/// Waits until something has happened, but not longer than this, or a few times longer on a busy machine: a client that
+/// is gone is waited for to the end.
+pub async fn soon(limit: Duration, mut has_happened: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !has_happened().await {
-            tokio::time::sleep(Duration::from_millis(50)).await; // between two looks
+            sleep(Duration::from_millis(100)).await; // between two looks
         }
     };
-    in_time(limit, waiting).await;
+    let _ = timeout(limit.mul_f64(load_per_core().clamp(1.0, 3.0)), waiting).await;
 }

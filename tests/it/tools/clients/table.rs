@@ -39,23 +39,24 @@ impl Row {
 /// Returns what happened to the messages in words, and how late the latest one came.
 pub fn cell(outcome: &Outcome) -> String {
     let faults = [
-        (outcome.lost, if outcome.is_gone { "never came, gone" } else { "lost" }),
+        (outcome.lost, "lost"),
         (outcome.doubled, "twice"),
         (outcome.reordered, "out of order"),
         (outcome.garbled, "garbled"),
         (outcome.unreadable, "unreadable"),
     ];
-    let faults: Vec<String> = faults
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-    let verdict = if faults.is_empty() {
-        "all".to_owned()
+    let lost_in_between = usize::from(outcome.is_gone); // those after a client was gone are not counted
+    let faults = faults.iter().skip(lost_in_between).filter(|(count, _)| *count > 0);
+    let mut words: Vec<String> = faults.map(|(count, what)| format!("{count} {what}")).collect();
+    if outcome.is_gone {
+        words.push("gone".to_owned());
+    }
+    let latest = outcome.latest.as_secs_f64();
+    if words.is_empty() {
+        format!("all; {latest:.1} s")
     } else {
-        format!("**{}**", faults.join(", "))
-    };
-    format!("{verdict}; {:.1} s", outcome.latest.as_secs_f64())
+        format!("**{}**", words.join(", "))
+    }
 }
 
 /// Returns the table with the day on which it was made.
