@@ -12,14 +12,16 @@ use super::delay::retry_after;
 use crate::backoff::Backoff;
 use crate::http_client::{self, describe_error, printable};
 
-/// For how long a message is posted again while it is not known to be stored.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// For how long a message is posted again while it is not known to be stored, unless the user says otherwise.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Limit on connecting, and on one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The shortest time of the last attempt.
 const MIN_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+
+const MAX_PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
@@ -36,6 +38,7 @@ pub struct Publisher {
     url: String,
     sender: Option<String>,
     headers: HeaderMap,
+    patience: Duration,
 }
 
 /// The reason why a message is not stored, or not known to be.
@@ -89,7 +92,7 @@ impl Publisher {
         let client = http_client::builder(user_agent, ATTEMPT_TIMEOUT).redirect(keeps_method).pool_max_idle_per_host(1);
         let client = client.build().map_err(|error| describe_error(&error))?;
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-        Ok(Self { client, url: url.into(), sender: None, headers })
+        Ok(Self { client, url: url.into(), sender: None, headers, patience: DEFAULT_PATIENCE })
     }
 
     /// Sets the sender of the messages.
@@ -117,15 +120,22 @@ impl Publisher {
         self
     }
 
-    /// Posts a message with a key, one of its own if there is none here, and posts it again with the same key for 30 s
-    /// while the answer is 429, 5xx or none. So it is stored once. Returns its id.
+    /// Sets for how long a message is posted again while it is not known to be stored; 30 s otherwise.
+    #[must_use]
+    pub fn patience(mut self, limit: Duration) -> Self {
+        self.patience = limit.min(MAX_PATIENCE);
+        self
+    }
+
+    /// Posts a message with a key, one of its own if there is none here, and posts it again with the same key while the
+    /// answer is 429, 5xx or none, as long as patience lasts. So it is stored once. Returns its id.
     ///
     /// # Errors
     /// If it was refused, or if it is not known what became of it.
     pub async fn publish(&self, text: &str, key: Option<&str>) -> Result<String, PublishError> {
         let key = key.map_or_else(|| format!("{:032x}", rand::random::<u128>()), str::to_owned);
-        let deadline = Instant::now() + PATIENCE;
-        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE, PATIENCE);
+        let deadline = Instant::now() + self.patience;
+        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE, self.patience);
         let mut may_be_stored = false;
         loop {
             let (why, retry_after) = match self.post(text, &key, deadline).await {

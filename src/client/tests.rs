@@ -1,5 +1,6 @@
 //! em-eventsource's own cases and the rest of what a source promises, against servers that follow a script.
 
+mod publishing;
 mod server;
 
 use std::time::{Duration, Instant};

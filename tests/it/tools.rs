@@ -1,9 +1,10 @@
-//! The doctor, the demo, the benchmark, the fuzz targets, clients of others, and the repository itself.
+//! The doctor, the demo, the benchmark, the fuzz targets, clients of others, the features, and the repository itself.
 
 mod bench;
 pub mod clients;
 mod demo;
 mod doctor;
+mod features;
 mod fuzz;
 mod readme;
 mod references;

@@ -32,16 +32,27 @@ pub(super) fn ended(body: impl AsRef<[u8]>) -> Script {
 
 /// Returns an answer without a body.
 pub(super) fn answer(status: u16, headers: &str) -> Script {
-    let head = format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: 0\r\n\r\n");
-    Script { bytes: head.into_bytes(), stays_open: false }
+    json(status, headers, "")
 }
 
+/// Returns an answer with a body, after which the connection is closed.
+pub(super) fn json(status: u16, headers: &str, body: &str) -> Script {
+    let length = body.len();
+    let text = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
+    Script { bytes: text.into_bytes(), stays_open: false }
+}
+
+/// Reads the head and the body of a request.
 pub(super) async fn read_request(socket: &mut TcpStream) -> String {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         request.push(socket.read_u8().await.unwrap());
     }
-    String::from_utf8(request).unwrap()
+    let head = String::from_utf8(request).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    socket.read_exact(&mut body).await.unwrap();
+    head + std::str::from_utf8(&body).unwrap()
 }
 
 impl Server {
@@ -75,5 +86,10 @@ impl Server {
     /// Returns the next request, which came already.
     pub(super) fn request(&mut self) -> String {
         self.requests.try_recv().expect("a request")
+    }
+
+    /// Returns all requests that came.
+    pub(super) fn requests_so_far(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.requests.try_recv().ok()).collect()
     }
 }

@@ -19,8 +19,8 @@ fn example(name: &str) -> PathBuf {
 
 #[tokio::test]
 async fn bot_of_the_examples_answers_a_question_once() {
-    let node = Node::start(&[]).await;
     let bot = example("bot");
+    let node = Node::start(&[]).await;
     let start = || {
         let mut command = tokio::process::Command::new(&bot);
         Running::spawn(command.args([node.url("").as_str(), "lobby"]))

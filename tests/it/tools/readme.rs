@@ -1,12 +1,12 @@
 //! What README.md shows works as it is copied: the lines for a shell, and the page.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::support::{Browser, Node, WebServer, eventually, repository::text};
+use crate::support::{BINARY, Browser, Node, WebServer, eventually, repository::text};
 
 /// The address that README.md uses.
 const ADDRESS: &str = "localhost:8080";
@@ -54,6 +54,35 @@ async fn shell_lines_of_the_readme_work() {
         }
     }
     assert_eq!(node.stored("everyone").await.len(), 4, "each line with a new message stored one");
+}
+
+/// The bot has a test of its own (`tests/it/client/bot.rs`).
+#[tokio::test]
+async fn commands_of_the_readme_work() {
+    let node = Node::start(&[]).await;
+    node.fill("everyone", 5).await;
+    let readme = text("README.md");
+    let lines: Vec<&str> =
+        readme.lines().filter(|line| line.starts_with("    ") && line.contains("tiny-chat ")).collect();
+    let lines: Vec<&&str> = lines
+        .iter()
+        .filter(|line| line.contains("tiny-chat listen") || line.contains("tiny-chat send"))
+        .collect();
+    assert!(lines.len() >= 4, "{lines:?}");
+    for line in lines {
+        let (command, comment) = line.split_once(" #").expect("a comment");
+        let is_stream = command.contains(" listen ");
+        let end = if is_stream { " --count 5" } else { "" };
+        let folder = Path::new(BINARY).parent().expect("a folder").display();
+        let script = format!("set -eo pipefail; PATH={folder}:$PATH\n{}{end}", command.trim_end());
+        let mut bash = Command::new("bash");
+        let output = bash.args(["-c", &script]).env("TINY_CHAT_URL", node.url("/")).output().await.expect("bash");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && output.stderr.is_empty(), "{line}: {output:?}");
+        assert_eq!(stdout.starts_with('{'), comment.contains('{'), "{line}: {stdout}");
+        assert!(!stdout.is_empty(), "{line}");
+    }
+    assert_eq!(node.stored("everyone").await.len(), 5 + 1 + 3);
 }
 
 #[tokio::test]
