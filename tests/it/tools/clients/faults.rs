@@ -2,7 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::{
+    net::TcpStream,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use super::{audience::Audience, catalogue::Client, outcome::Outcome, publisher::Publisher};
 use crate::support::{BINARY, LoadBalancer, Node, Proxy, Redis, free_port, load_per_core, stalled_many};
@@ -112,7 +116,10 @@ async fn full(clients: &[Client]) -> Vec<Outcome> {
     let node = Node::on(&redis, &[UNLIMITED]).await;
     let limit = clients.len().to_string();
     let full = Node::on(&redis, &[UNLIMITED, ("MAX_STREAMS", &limit)]).await;
-    let others = stalled_many(&full, PATH, clients.len()).await;
+    let mut others = JoinSet::new();
+    for stream in stalled_many(&full, "/subscribe/attic", clients.len()).await {
+        others.spawn(read_to_end(stream)); // or it would be taken for a slow one
+    }
     let mut proxies = Vec::new();
     for _ in clients {
         proxies.push(Proxy::to(node.address()).await);
@@ -129,12 +136,18 @@ async fn full(clients: &[Client]) -> Vec<Outcome> {
     }
     let connections: Vec<usize> = proxies.iter().map(Proxy::connections).collect();
     publisher.more(50).await;
+    let refused = full.metric("tiny_chat_streams_refused_total{reason=\"full\"}").await;
+    assert!(refused >= Some(1.0), "the node was not full");
     let tries = proxies.iter().zip(connections).map(|(proxy, before)| proxy.connections() - before);
     let tries: Vec<usize> = tries.collect();
     drop(others);
     let mut outcomes = audience.outcomes(publisher, RETURN_TO_FULL_NODE).await;
     outcomes.iter_mut().zip(tries).for_each(|(outcome, tries)| outcome.tries = Some(tries));
     outcomes
+}
+
+async fn read_to_end(mut stream: TcpStream) {
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }
 
 /// Kills Redis, cuts the clients off, so that they come back to a node without it, and starts Redis again.
