@@ -5,9 +5,17 @@ use std::fs;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Browser, Bus, Node, Redis, WebServer, free_port, on_both_buses, repository::root, wait_for};
+use crate::support::{
+    Browser, BrowserKind, Bus, Node, Redis, WebServer, free_port, in_both_browsers, on_both_buses, repository::root,
+    wait_for,
+};
 
 on_both_buses!(old_page_shows_each_line_at_once_and_once);
+
+in_both_browsers!(
+    old_page_misses_nothing_when_its_nodes_are_killed,
+    snippets_of_the_tutorial_go_on_when_their_node_is_killed,
+);
 
 /// What `npm ci` installs for the article's page.
 const ANGULAR: &str = "node_modules/angular/angular.js";
@@ -147,13 +155,12 @@ async fn old_page_shows_each_line_at_once_and_once(bus: Bus) {
     assert_eq!(site.nodes[0].stored("lobby").await.len(), 3);
 }
 
-#[tokio::test]
-async fn old_page_misses_nothing_when_its_nodes_are_killed() {
+async fn old_page_misses_nothing_when_its_nodes_are_killed(kind: BrowserKind) {
     let bus = Bus::Redis(Redis::start().await);
     let Some(mut site) = Site::with_angular(&bus).await else {
         return;
     };
-    let browser = Browser::start().await;
+    let browser = kind.start().await;
     site.open_chat(&browser).await;
     say(&browser, "one").await;
     wait_for("the line in the log", async || site.nodes[1].stored("lobby").await.pop()).await;
@@ -172,11 +179,10 @@ async fn old_page_misses_nothing_when_its_nodes_are_killed() {
     assert_lines(&browser, &["*one", "two", "three", "*four", "five", "six"]).await;
 }
 
-#[tokio::test]
-async fn snippets_of_the_tutorial_go_on_when_their_node_is_killed() {
+async fn snippets_of_the_tutorial_go_on_when_their_node_is_killed(kind: BrowserKind) {
     let bus = Bus::Redis(Redis::start().await);
     let mut site = Site::start(&bus).await;
-    let browser = Browser::start().await;
+    let browser = kind.start().await;
     browser.open(&site.nginx.url("/tutorial.html")).await;
     let items = async |list: &str| {
         let script = format!("return [...document.querySelectorAll('#{list} li')].map((line) => line.textContent)");

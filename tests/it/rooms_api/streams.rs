@@ -115,8 +115,8 @@ async fn readers_of_chats_and_of_messages_are_present_together() {
 /// The same bytes, whatever the parameters.
 async fn my_events_is_the_first_room(bus: Bus) {
     let node = bus.node(&[("ROOMS", "lobby,garden")]).await;
-    let ids = node.fill("lobby", 3).await;
-    for query in [format!("?lastEventId={}", ids[0]), "?history=2".to_owned()] {
+    let ids = [node.fill("lobby", 2).await, vec![node.post("lobby", "mason", "O'Neil").await]].concat();
+    for query in [format!("?lastEventId={}", ids[0]), "?history=2".to_owned(), "?history=2&text=plain".to_owned()] {
         let mut mine = live(&node, &format!("/api/my-events{query}"), &[]).await;
         let mut subscribed = live(&node, &format!("/subscribe/lobby{query}"), &[]).await;
         for _ in 0..2 {
