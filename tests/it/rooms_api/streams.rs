@@ -187,17 +187,22 @@ async fn nginx_example_keeps_the_streams_open_when_they_are_idle() {
     let nodes = [Node::on(&redis, &environment).await, Node::on(&redis, &environment).await];
     let impatient = |config: String| config.replace("proxy_read_timeout 15s", "proxy_read_timeout 1s");
     let nginx = WebServer::start_nginx(|port| impatient(nginx_config([&nodes[0], &nodes[1]], port))).await;
-    let read_two_heartbeats = async |path: &str| {
+    let read_heartbeats = async |path: &str, accept: &str, count: usize| {
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let mut response = client.get(nginx.url(path)).send().await.expect("an answer");
+        let request = client.get(nginx.url(path)).header("Accept", accept);
+        let mut response = request.send().await.expect("an answer");
         let mut text = String::new();
-        while text.matches("event: heartbeat").count() < 2 {
+        while text.matches("event: heartbeat").count() < count {
             let chunk = within(DEADLINE, path, response.chunk()).await.expect("the stream is not broken");
             text.push_str(std::str::from_utf8(&chunk.expect("the stream does not end")).expect("whole frames"));
         }
     };
-    let [events, mine, beats] = [EVENTS, "/api/my-events", "/api/heartbeat"].map(read_two_heartbeats);
-    tokio::join!(events, mine, beats);
+    tokio::join!(
+        read_heartbeats(EVENTS, "*/*", 1),
+        read_heartbeats("/api/my-events", "*/*", 1),
+        read_heartbeats("/api/heartbeat", "*/*", 2),
+        read_heartbeats("/lobby", "text/event-stream", 1),
+    );
 }
 
 #[tokio::test]
