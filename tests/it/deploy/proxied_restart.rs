@@ -113,7 +113,7 @@ impl Reader {
             return Err(format!("a stream with the status {}", response.status())); // ends an EventSource for good
         }
         let (mut unread, mut node) = (String::new(), String::new());
-        while let Some(chunk) = next_chunk(&mut response).await? {
+        while let Some(chunk) = next_chunk(&mut response).await {
             if let Some(ended) = self.ended.take() {
                 self.report.lock().unwrap().away.push(ended.elapsed());
             }
@@ -159,10 +159,11 @@ impl Reader {
     }
 }
 
-/// Returns the next piece of a stream, which ends properly or not at all.
-async fn next_chunk(response: &mut Response) -> Result<Option<String>, String> {
-    let chunk = response.chunk().await.map_err(|error| format!("a broken stream: {error:?}"))?;
-    Ok(chunk.map(|chunk| String::from_utf8(chunk.to_vec()).expect("pieces of whole characters")))
+/// Returns the next piece of a stream, or `None` at its end. The body of a stream is never finished: its last chunk would
+/// mean that it is not to be resumed.
+async fn next_chunk(response: &mut Response) -> Option<String> {
+    let chunk = response.chunk().await.ok().flatten()?;
+    Some(String::from_utf8(chunk.to_vec()).expect("pieces of whole characters"))
 }
 
 /// Posts again and again, each message once, until it is told to stop. Returns the ids.
