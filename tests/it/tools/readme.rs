@@ -36,7 +36,7 @@ async fn shell_lines_of_the_readme_work() {
             assignment = command;
             continue;
         }
-        let is_stream = command.starts_with("curl -N");
+        let (is_stream, is_for_people) = (command.starts_with("curl -N"), command.contains("text/plain"));
         // curl ends with the first heartbeat that head no longer reads.
         let (uncommented, end) =
             (command.split(" #").next().expect("a command"), if is_stream { "| head -n 5" } else { "" });
@@ -44,7 +44,9 @@ async fn shell_lines_of_the_readme_work() {
         let output = Command::new("bash").args(["-c", &script]).output().await.expect("bash and curl");
         let stdout = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        if is_stream {
+        if is_for_people {
+            assert!(stdout.contains(" mason: hi there\n"), "{line}: {stdout}");
+        } else if is_stream {
             assert!(stdout.starts_with("retry:") && stdout.contains("\nid: "), "{line}: {stdout}");
         } else {
             let json: Value =
