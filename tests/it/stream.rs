@@ -1,5 +1,6 @@
 //! A connected stream: its frames, its lifetime, and slow subscribers.
 
+mod forms;
 mod frames;
 mod idle;
 mod json_lines;
