@@ -18,5 +18,5 @@ pub use id::{Id, ParseIdError, parse_canonical};
 pub use message::{Draft, Fields, InvalidField, Message, Name};
 pub use room::{RoomName, RoomNameError};
 pub use rooms::{MAX_ROOMS, Rooms, RoomsError};
-pub use text_line::{push_text_line, to_visible_json, visible, visible_line};
+pub use text_line::{push_text_line, to_visible_json, visible_line};
 pub use time_zone::{TimeZone, TimeZoneError};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::{ClientBuilder, redirect};
 
-use crate::chat::visible;
+use crate::chat::visible_line;
 
 /// Characters of a text from the network that are shown.
 const MAX_PRINTABLE_CHARS: usize = 200;
@@ -36,5 +36,5 @@ pub fn describe_error(error: &reqwest::Error) -> String {
 /// Returns a text from the network cut to a fixed length and without control characters, so that it cannot send escape
 /// sequences to the terminal.
 pub fn printable(text: &str) -> String {
-    text.chars().take(MAX_PRINTABLE_CHARS).map(visible).collect()
+    visible_line(&text.chars().take(MAX_PRINTABLE_CHARS).collect::<String>())
 }

@@ -27,7 +27,7 @@ pub fn visible_line(text: &str) -> String {
 }
 
 /// Returns a character as a terminal may show it.
-pub fn visible(c: char) -> char {
+fn visible(c: char) -> char {
     if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
 }
 

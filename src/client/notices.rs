@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::chat::visible;
+use crate::chat::visible_line;
 
 /// Says that something is wrong.
 pub(super) fn complain(text: &str) {
@@ -23,6 +23,5 @@ pub(super) fn write_lines(lines: &str) {
 }
 
 fn write_line(style: Style, text: &str) {
-    let text: String = text.chars().map(visible).collect();
-    write_lines(&format!("{style}{text}{style:#}\n"));
+    write_lines(&format!("{style}{}{style:#}\n", visible_line(text)));
 }
