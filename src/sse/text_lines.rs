@@ -28,8 +28,8 @@ pub fn push_lines(out: &mut String, block: &Block<'_>, zone: TimeZone) {
             let reason = backoff["reason"].as_str().unwrap_or_default();
             push_comment(out, &format!("backoff: {reason}, reconnect in {} ms", backoff["retry"]));
         }
-        // What the opening and the cursor after an outage say beside the cursor is no news.
-        Kind::Status { live: true } if block.retry_ms.is_some() || block.cursor.is_some() => {}
+        // The opening of a live stream is no news, and neither is the cursor that another one lacked.
+        Kind::Status { live: true } if block.retry_ms.is_some() => {}
         Kind::Status { .. } if block.retry_ms.is_none() && block.cursor.is_some() => {}
         Kind::Status { live: true } => push_comment(out, "the message store is back"),
         Kind::Status { live: false } => push_comment(out, "the message store is lost"),
