@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    presence::{subscribe_as, wait_for_presence},
+    presence::wait_for_presence,
     support::{
         BINARY, DEADLINE, LoadBalancer, Node, Redis, Stream, Subscribers, eventually, free_port, key, repository::text,
         within,
@@ -256,7 +256,7 @@ async fn nodes_of_two_versions_share_messages_and_presence() {
     let next = NextVersion::build();
     let redis = Redis::start().await;
     let (old, new) = (Node::on(&redis, &[]).await, Node::start_binary(&next.program, &redis, &[]).await);
-    let mut streams = [subscribe_as(&old, "ada").await, subscribe_as(&new, "mason").await];
+    let mut streams = [Stream::live(&old, "lobby?name=ada").await, Stream::live(&new, "lobby?name=mason").await];
     let posted = [old.post("lobby", "ada", "from the old").await, new.post("lobby", "mason", "from the new").await];
     for stream in &mut streams {
         assert_eq!(stream.next_ids(2).await, posted);
