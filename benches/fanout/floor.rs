@@ -1,5 +1,5 @@
 //! The floor: a server that costs hardly more than the kernel. One thread and one epoll; the body of a POST is the
-//! frame, and is written to each reader of the room. It has no log and no ids, and checks nothing.
+//! chunk with the frame, and is written to each reader of the room. It has no log and no ids, and checks nothing.
 
 use std::{
     collections::HashMap,
@@ -14,7 +14,7 @@ use mio::{
 };
 
 const LISTENER: Token = Token(usize::MAX);
-const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\r\n";
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 const ACCEPTED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
 struct Connection {

@@ -74,11 +74,14 @@ impl Kind {
         }
     }
 
-    /// Returns the body of a post. The floor encodes nothing: it gets the frame that other servers would make of the
-    /// body.
+    /// Returns the body of a post. The floor encodes nothing: it gets the chunk with the frame that other servers would
+    /// make of the body.
     pub fn body(self, number: u64, json: &str) -> String {
         match self {
-            Kind::Floor => format!("id: 1700000000000-{number}\ndata: {json}\n\n"),
+            Kind::Floor => {
+                let frame = format!("id: 1700000000000-{number}\ndata: {json}\n\n");
+                format!("{:x}\r\n{frame}\r\n", frame.len())
+            }
             _ => json.to_owned(),
         }
     }
