@@ -58,8 +58,10 @@ impl FromIterator<Id> for Cursor {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (room, id) in self.0.iter().enumerate() {
-            let comma = if room == 0 { "" } else { "," };
-            write!(f, "{comma}{id}")?;
+            if room > 0 {
+                f.write_str(",")?;
+            }
+            id.fmt(f)?;
         }
         Ok(())
     }

@@ -52,7 +52,11 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.ms, self.n)
+        // Each frame has an id: `write!` takes five times as many instructions.
+        let (mut ms, mut n) = (itoa::Buffer::new(), itoa::Buffer::new());
+        f.write_str(ms.format(self.ms))?;
+        f.write_str("-")?;
+        f.write_str(n.format(self.n))
     }
 }
 

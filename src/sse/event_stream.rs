@@ -21,10 +21,12 @@ pub fn push_event(out: &mut String, block: &Block<'_>, name: Option<&str>, data:
         let _ = writeln!(out, "retry:{retry_ms}");
     }
     if let Some(cursor) = block.cursor {
-        let _ = writeln!(out, "id: {cursor}");
+        out.push_str("id: ");
+        let _ = write!(out, "{cursor}");
+        out.push('\n');
     }
     if let Some(name) = name {
-        let _ = writeln!(out, "event: {name}");
+        out.extend(["event: ", name, "\n"]);
     }
     push_data(out, data);
 }
