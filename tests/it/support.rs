@@ -3,6 +3,7 @@
 
 mod browser;
 mod bus;
+mod chunks;
 mod dns;
 mod http;
 mod lines;
@@ -36,6 +37,7 @@ pub(crate) use browser::in_both_browsers;
 pub use browser::{BarePage, BareStream, Browser, BrowserKind, Received, ShownMessage, Tab, keyboard, wait_for};
 pub use bus::Bus;
 pub(crate) use bus::on_both_buses;
+pub use chunks::take_chunks;
 pub use dns::DnsServer;
 pub use http::{Answer, Head, get_raw, post_until_rate_limited, send_raw};
 pub use lines::{LineStream, json};

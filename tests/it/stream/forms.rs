@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::support::{Bus, DEADLINE, Head, Node, on_both_buses, within};
+use crate::support::{Bus, DEADLINE, Head, Node, on_both_buses, take_chunks, within};
 
 on_both_buses!(
     every_form_has_all_messages_whatever_the_socket_takes,
@@ -85,27 +85,14 @@ impl Reading {
             assert!(self.received.is_empty(), "half a chunk at the end: {:?}", String::from_utf8_lossy(&self.received));
             return false;
         }
+        let mut body = Vec::new();
         if self.is_chunked {
-            self.take_chunks();
+            take_chunks(&mut self.received, &mut body, b"\n");
         } else {
-            self.text.push_str(&String::from_utf8(std::mem::take(&mut self.received)).expect("ASCII"));
+            body.append(&mut self.received);
         }
+        self.text.push_str(std::str::from_utf8(&body).expect("ASCII"));
         true
-    }
-
-    fn take_chunks(&mut self) {
-        while let Some(header) = self.received.windows(2).position(|pair| pair == b"\r\n") {
-            let length = std::str::from_utf8(&self.received[..header]).expect("a length");
-            let length = usize::from_str_radix(length, 16).expect("a length in hexadecimal");
-            assert!(length > 0, "the last chunk would end the stream for good");
-            let end = header + 2 + length;
-            if self.received.len() < end + 2 {
-                return;
-            }
-            let chunk: Vec<u8> = self.received.drain(..end + 2).collect();
-            assert!(chunk.ends_with(b"\n\r\n"), "a chunk is whole lines");
-            self.text.push_str(std::str::from_utf8(&chunk[header + 2..end]).expect("UTF-8"));
-        }
     }
 
     async fn read_until(&mut self, text: &str) {

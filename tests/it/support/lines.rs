@@ -6,7 +6,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{DEADLINE, Head, Node, within};
+use super::{DEADLINE, Head, Node, take_chunks, within};
 
 /// An open stream of lines, of which the head has been read.
 pub struct LineStream {
@@ -63,27 +63,11 @@ impl LineStream {
                 assert!(self.received.is_empty() && self.lines.is_empty(), "half a line at the end");
                 return None;
             }
-            self.take_chunks();
-        }
-    }
-
-    /// Moves whole chunks to the lines: each has whole lines, and none is the last.
-    fn take_chunks(&mut self) {
-        if !self.is_chunked {
-            self.lines.append(&mut self.received);
-            return;
-        }
-        while let Some(header) = self.received.windows(2).position(|pair| pair == b"\r\n") {
-            let length = std::str::from_utf8(&self.received[..header]).ok();
-            let length = length.and_then(|hex| usize::from_str_radix(hex, 16).ok()).expect("the length of a chunk");
-            assert!(length > 0, "the last chunk is never sent");
-            let end = header + 2 + length;
-            if self.received.len() < end + 2 {
-                return;
+            if self.is_chunked {
+                take_chunks(&mut self.received, &mut self.lines, b"\n");
+            } else {
+                self.lines.append(&mut self.received);
             }
-            let chunk: Vec<u8> = self.received.drain(..end + 2).skip(header + 2).collect();
-            assert!(chunk.ends_with(b"\n\r\n"), "not whole lines: {:?}", String::from_utf8_lossy(&chunk));
-            self.lines.extend_from_slice(&chunk[..length]);
         }
     }
 

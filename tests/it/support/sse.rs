@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{DEADLINE, Head, Node, within};
+use super::{DEADLINE, Head, Node, take_chunks, within};
 
 /// An open stream, of which the head has been read.
 pub struct Stream {
@@ -136,22 +136,7 @@ impl Stream {
                 assert!(rest.is_empty(), "half a block at the end: {:?}", String::from_utf8_lossy(&rest));
                 return None;
             }
-            self.take_chunks();
-        }
-    }
-
-    /// Decodes whole chunks, of which each has whole blocks, and none is the last.
-    fn take_chunks(&mut self) {
-        while let Some(header) = self.received.windows(2).position(|pair| pair == b"\r\n") {
-            let length = std::str::from_utf8(&self.received[..header]).ok().filter(|hex| !hex.starts_with('0'));
-            let length = length.and_then(|hex| usize::from_str_radix(hex, 16).ok()).expect("the length of a chunk");
-            let end = header + 2 + length;
-            if self.received.len() < end + 2 {
-                return;
-            }
-            let chunk: Vec<u8> = self.received.drain(..end + 2).skip(header + 2).collect();
-            assert!(chunk.ends_with(b"\n\n\r\n"), "not whole blocks: {:?}", String::from_utf8_lossy(&chunk));
-            self.unread.extend_from_slice(&chunk[..length]);
+            take_chunks(&mut self.received, &mut self.unread, b"\n\n");
         }
     }
 
@@ -238,7 +223,7 @@ impl Stream {
     pub async fn read_until_cut(&mut self) -> Vec<Block> {
         let reading = async { while let Ok(1..) = self.socket.read_buf(&mut self.received).await {} };
         within(DEADLINE, "the end of the stream", reading).await;
-        self.take_chunks();
+        take_chunks(&mut self.received, &mut self.unread, b"\n\n");
         let mut blocks = Vec::new();
         while let Some(block) = self.take() {
             blocks.push(block);
