@@ -18,7 +18,7 @@ pub(super) fn reassure(text: &str) {
 
 /// Writes lines that are safe to show as they are.
 pub(super) fn write_lines(lines: &str) {
-    // Where standard error is closed, there is nobody to tell.
+    // Where standard error is closed, there is no way to say so.
     let _ = anstream::stderr().write_all(lines.as_bytes());
 }
 

@@ -103,7 +103,7 @@ impl Sender {
     fn send(&self, text: &str, key: Option<&str>) -> u8 {
         match self.runtime.block_on(self.publisher.publish(text, key)) {
             Ok(id) => {
-                // It is stored, even if nobody reads the id.
+                // It is stored, even if the id cannot be written.
                 let _ = writeln!(io::stdout(), "{id}");
                 STORED
             }

@@ -51,7 +51,7 @@ struct BothProtocols {
     tls_port: u16,
 }
 
-/// A certificate for `localhost` that nobody trusts, with its key in the same file.
+/// A certificate for `localhost` that no browser trusts, with its key in the same file.
 struct Certificate {
     file: PathBuf,
     _directory: TempDir,

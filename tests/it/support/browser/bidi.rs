@@ -96,5 +96,5 @@ async fn receive(mut stream: SplitStream<Socket>, received: Arc<Received>) {
             let _ = waiting.send(message);
         }
     }
-    received.waiting.lock().unwrap().clear(); // whoever waits is told
+    received.waiting.lock().unwrap().clear(); // ends their waits
 }
