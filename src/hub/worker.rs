@@ -94,7 +94,8 @@ impl Worker {
         };
         let presence = request.presence.join(source.rooms());
         let context = self.hub.stream_context().clone();
-        let writer = StreamWriter::new(context.clone(), request.form, socket, request.head);
+        let writer =
+            StreamWriter::new(context.clone(), request.form, request.start.known_cursor(), socket, request.head);
         let subscriber = Subscriber::new(context, self.turns.clone(), source, presence, writer, request.permit);
         self.catch_up(subscriber, Some(request.start));
     }

@@ -29,6 +29,8 @@ pub struct StreamWriter {
     context: Arc<StreamContext>,
     /// How the stream is written.
     pub form: Form,
+    /// The cursor that was asked for, until the opening is written. A stream that ends before has to repeat it.
+    asked: Option<Box<Cursor>>,
     /// The status that was sent last.
     pub last_status: bool,
     /// When the stream ends because of its age; `None` if its age is not limited.
@@ -37,9 +39,9 @@ pub struct StreamWriter {
 
 impl StreamWriter {
     /// Takes a socket over. `head` is written before anything else.
-    pub fn new(context: Arc<StreamContext>, form: Form, socket: TcpStream, head: Bytes) -> Self {
-        let expires_at = context.pace.draw_expiry();
-        Self { connection: Connection::new(socket, head), context, form, last_status: true, expires_at }
+    pub fn new(context: Arc<StreamContext>, form: Form, asked: Option<Cursor>, socket: TcpStream, head: Bytes) -> Self {
+        let (connection, expires_at) = (Connection::new(socket, head), context.pace.draw_expiry());
+        Self { connection, context, form, asked: asked.map(Box::new), last_status: true, expires_at }
     }
 
     /// Returns when the socket last took a byte, as far as the subscriber knows: its group keeps its own time.
@@ -83,7 +85,7 @@ impl StreamWriter {
     /// Appends the opening of the stream: the milliseconds after which the client reconnects, the cursor it begins with, if
     /// that is known, and the status.
     pub fn queue_opening(&mut self, cursor: Option<&Cursor>, live: bool) {
-        self.last_status = live;
+        (self.asked, self.last_status) = (None, live);
         let event = match self.form.syntax {
             Syntax::Heartbeats => Event::heartbeat(),
             _ => self.context.status(live),
@@ -199,6 +201,7 @@ impl StreamWriter {
     /// Ends the stream, with a backoff event unless the client has closed it.
     pub fn end(self, reason: EndReason) {
         self.context.metrics.streams_ended.with_label_values(&[reason.label()]).inc();
-        self.connection.close(reason.backoff().map(|reason| retry::backoff(reason, None, self.form)));
+        let asked = self.asked.as_deref();
+        self.connection.close(reason.backoff().map(|reason| retry::backoff(reason, asked, self.form)));
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::TRUST_LOOPBACK;
-use crate::support::{Node, Stream, assert_backoff};
+use crate::support::{Node, Redis, Stream, assert_backoff};
 
 const ONE_STREAM_PER_ADDRESS: (&str, &str) = ("MAX_STREAMS_PER_ADDRESS", "1");
 
@@ -145,4 +145,23 @@ async fn unset_trusted_proxies_is_warned_about_once() {
     }
     node.logged("TRUSTED_PROXIES").await;
     assert_eq!(node.log().matches("TRUSTED_PROXIES").count(), 1, "{}", node.log());
+}
+
+/// A stream that the drain ends before it has begun, since its log cannot be read, is nothing but a `backoff`, too.
+#[tokio::test]
+async fn stream_that_ends_before_its_opening_keeps_its_cursor() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[("DRAIN", "1"), ("DRAIN_GRACE", "0")]).await;
+    let id = node.post("lobby", "mason", "hi").await;
+    redis.pause();
+    let headers = [("Last-Event-ID", id.as_str())];
+    let drain = async {
+        node.wait_for_open_streams(1).await;
+        node.terminate();
+    };
+    let (mut stream, ()) = tokio::join!(Stream::open(&node, "/subscribe/lobby", &headers), drain);
+    let blocks = stream.read_to_end().await;
+    assert_eq!(blocks.last().and_then(|block| block.event.as_deref()), Some("backoff"), "{blocks:?}");
+    // On a busy machine the opening, which waits for a second, can come before the drain.
+    assert_eq!(blocks[0].id.as_ref(), Some(&id), "{blocks:?}");
 }
