@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::{ClientBuilder, redirect};
+use reqwest::{ClientBuilder, Response, redirect};
 
 use crate::chat::visible_line;
 
@@ -37,4 +37,16 @@ pub fn describe_error(error: &reqwest::Error) -> String {
 /// sequences to the terminal.
 pub fn printable(text: &str) -> String {
     visible_line(&text.chars().take(MAX_PRINTABLE_CHARS).collect::<String>())
+}
+
+/// Reads the body of a response, up to the piece with which it exceeds this size.
+pub async fn read_body(mut response: Response, max_bytes: usize) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        body.extend_from_slice(&piece);
+        if body.len() > max_bytes {
+            break;
+        }
+    }
+    Ok(body)
 }

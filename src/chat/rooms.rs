@@ -57,11 +57,6 @@ impl Rooms {
         rooms.sort_unstable();
         Self(rooms.into())
     }
-
-    /// Returns true if the stream merges several rooms, so that each of its events names its room.
-    pub fn is_merged(&self) -> bool {
-        self.0.len() > 1
-    }
 }
 
 impl From<RoomName> for Rooms {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::delay::retry_after;
 use crate::backoff::Backoff;
-use crate::http_client::{self, describe_error, printable};
+use crate::http_client::{self, describe_error, printable, read_body};
 
 /// For how long a message is posted again while it is not known to be stored, unless the user says otherwise.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
@@ -181,7 +181,7 @@ fn heard_nothing(error: &reqwest::Error) -> Attempt {
 
 async fn judge(response: Response) -> Attempt {
     let (status, retry_after) = (response.status(), retry_after(response.headers()));
-    let body = match read_body(response).await {
+    let body = match read_body(response, MAX_ANSWER_BYTES).await {
         Ok(body) => body,
         Err(error) if status.is_success() => return heard_nothing(&error),
         Err(_) => Vec::new(),
@@ -201,15 +201,4 @@ async fn judge(response: Response) -> Attempt {
     } else {
         Attempt::Failed(PublishError::Refused(why))
     }
-}
-
-async fn read_body(mut response: Response) -> reqwest::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_ANSWER_BYTES {
-            break;
-        }
-    }
-    Ok(body)
 }

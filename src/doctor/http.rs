@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 
 use super::text::printable;
@@ -68,20 +68,11 @@ pub(super) async fn send(request: RequestBuilder) -> Result<BufferedResponse, St
     let mut response = request.timeout(REQUEST_TIMEOUT).send().await.map_err(|error| describe_error(&error))?;
     let (status, peer) = (response.status().as_u16(), response.remote_addr());
     let headers = std::mem::take(response.headers_mut());
-    let body = read_body(response).await.map_err(|error| describe_error(&error))?;
+    let body = http_client::read_body(response, MAX_RESPONSE_BODY_BYTES)
+        .await
+        .map_err(|error| describe_error(&error))?;
     let json = serde_json::from_slice(&body).unwrap_or_default();
     Ok(BufferedResponse { status, headers, peer, json })
-}
-
-async fn read_body(mut response: Response) -> reqwest::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_RESPONSE_BODY_BYTES {
-            break;
-        }
-    }
-    Ok(body)
 }
 
 /// Describes a failed request in a few words.

@@ -84,8 +84,12 @@ impl Frame {
 
     /// Encodes the frame with another cursor in the place of its own.
     pub fn encode_with(&self, cursor: Option<&Cursor>, form: Form) -> Bytes {
-        let block = |event| Block { retry_ms: None, cursor, room: self.room.as_ref(), event };
-        self.event.as_ref().map(|event| form.encode(&block(event))).unwrap_or_default()
+        self.block(cursor).map(|block| form.encode(&block)).unwrap_or_default()
+    }
+
+    fn block<'a>(&'a self, cursor: Option<&'a Cursor>) -> Option<Block<'a>> {
+        let event = self.event.as_ref()?;
+        Some(Block { retry_ms: None, cursor, room: self.room.as_ref(), event })
     }
 
     /// Returns about how many bytes the frame takes in a stream.
@@ -211,12 +215,13 @@ impl FrameBuffer {
 
     /// Returns the encoding of one of its frames. All subscribers with this syntax share it.
     pub fn encode(&self, frame: &Frame, form: Form) -> Bytes {
-        let Some(event) = &frame.event else { return Bytes::new() };
+        let Some(block) = frame.block(frame.cursor.as_ref()) else {
+            return Bytes::new();
+        };
         let mut encodings = frame.encodings.borrow_mut();
         if let Some((_, encoded)) = encodings.iter().find(|(syntax, _)| *syntax == form.syntax) {
             return encoded.in_form(form);
         }
-        let block = Block { retry_ms: None, cursor: frame.cursor.as_ref(), room: frame.room.as_ref(), event };
         let encoded = form.syntax.encode(&block);
         let bytes = encoded.in_form(form);
         if self.bytes.get() + encoded.size() <= MAX_ENCODED_BYTES {
