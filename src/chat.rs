@@ -1,10 +1,12 @@
-//! Room names, message ids, cursors and messages.
+//! Room names, message ids, cursors, messages and types of events.
 //!
 //! Input is parsed into types that can only hold valid values, or rejected with an error that
 //! states the rule it breaks. Nothing here does I/O.
 
 mod article_chat;
 mod cursor;
+mod draft;
+mod event_type;
 mod id;
 mod message;
 mod room;
@@ -14,8 +16,10 @@ mod time_zone;
 
 pub use article_chat::ArticleChat;
 pub use cursor::Cursor;
+pub use draft::{Draft, InvalidEvent};
+pub use event_type::{EventType, InvalidEventType, UNTYPED};
 pub use id::{Id, ParseIdError, parse_canonical};
-pub use message::{Draft, Fields, InvalidField, Message, Name};
+pub use message::{Fields, InvalidField, Message, Name};
 pub use room::{RoomName, RoomNameError};
 pub use rooms::{MAX_ROOMS, Rooms, RoomsError};
 pub use text_line::{push_text_line, to_visible_json, visible_line};

@@ -58,6 +58,7 @@ struct RoomLog {
 /// What was published under an idempotency key.
 struct KeyRecord {
     id: Id,
+    kind: String,
     data: String,
     expires: Instant,
 }
@@ -81,13 +82,13 @@ impl Bus for Memory {
         let mut logs = self.logs.lock();
         logs.sweep(now);
         if let Some(record) = draft.key().and_then(|key| logs.key_record(room, key, now)) {
-            return if record.data == draft.data() {
+            return if (&*record.kind, &*record.data) == (draft.kind(), draft.data()) {
                 Ok(Receipt { id: record.id, duplicate: true })
             } else {
                 Err(PublishError::KeyReused)
             };
         }
-        if !logs.has_space_for(draft.data().len()) {
+        if !logs.has_space_for(draft.kind().len() + draft.data().len()) {
             return Err(PublishError::Unavailable);
         }
         let entry = logs.append(room, draft, &self.node, &self.retention, now);
@@ -171,7 +172,7 @@ impl Logs {
         let entry = Entry {
             id: last.next(unix_ms()),
             prev: Some(last),
-            kind: String::new(),
+            kind: draft.kind().into(),
             data: draft.data().into(),
             node: Some(node.into()),
         };
@@ -191,7 +192,8 @@ impl Logs {
         }
         if let Some(key) = draft.key() {
             let expires = now + Duration::from_millis(KEY_TTL_MS);
-            let record = KeyRecord { id: entry.id, data: entry.data.clone(), expires };
+            let (id, kind, data) = (entry.id, entry.kind.clone(), entry.data.clone());
+            let record = KeyRecord { id, kind, data, expires };
             self.bytes += record.size();
             let expired = self.keys.insert((room.clone(), key.into()), record);
             self.bytes -= expired.map_or(0, |record| record.size());
@@ -216,7 +218,7 @@ impl Logs {
 
 impl KeyRecord {
     fn size(&self) -> usize {
-        self.data.len() + ENTRY_OVERHEAD_BYTES
+        self.kind.len() + self.data.len() + ENTRY_OVERHEAD_BYTES
     }
 }
 
@@ -250,7 +252,7 @@ impl RoomLog {
 }
 
 fn size(entry: &Entry) -> usize {
-    entry.data.len() + ENTRY_OVERHEAD_BYTES
+    entry.kind.len() + entry.data.len() + ENTRY_OVERHEAD_BYTES
 }
 
 #[cfg(test)]

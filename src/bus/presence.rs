@@ -29,6 +29,9 @@ pub struct PresenceEntry {
     pub count: usize,
     /// Their names, HTML-escaped and each once; only the first of them if there are too many.
     pub names: Vec<String>,
+    /// The presence ids of sockets, for the app alone: not escaped, each once; only the first of them if there are too many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
     /// Whether the process is listed while it is alive. One of the version before is not, and repeats its entries.
     #[serde(default)]
     pub listed: bool,

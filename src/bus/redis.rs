@@ -129,7 +129,8 @@ impl Redis {
             .arg(&self.node)
             .arg(self.retention.messages)
             .arg(self.retention.seconds)
-            .arg(KEY_TTL_MS);
+            .arg(KEY_TTL_MS)
+            .arg(draft.kind());
         self.connections.run(&call).await
     }
 

@@ -55,7 +55,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::chat::message::{Draft, Fields};
+    use crate::chat::draft::Draft;
+    use crate::chat::message::Fields;
 
     proptest! {
         #[test]

@@ -1,5 +1,6 @@
 //! Messages: what a sender submits, what is stored, and the rules in between.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -24,13 +25,6 @@ pub struct Fields {
     pub message: Option<String>,
     /// The idempotency key.
     pub key: Option<String>,
-}
-
-/// A valid message that is not stored yet and so has no id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draft {
-    data: String,
-    key: Option<String>,
 }
 
 /// A message as it is stored and streamed, with `sender` and `message` escaped for HTML.
@@ -59,35 +53,6 @@ pub enum InvalidField {
     Sender,
     /// The key is empty, too long or contains a character that is not allowed.
     Key,
-}
-
-impl Draft {
-    /// Validates the fields, and escapes `sender` and `message` for HTML.
-    ///
-    /// Nothing else escapes what is stored, so every client receives text that is safe even if it
-    /// is inserted as HTML. Lengths count Unicode scalar values before escaping.
-    ///
-    /// # Errors
-    /// Returns the first field that is invalid.
-    pub fn new(fields: &Fields) -> Result<Self, InvalidField> {
-        let message = Message {
-            sender: escape(validate_sender(fields.sender.as_deref().unwrap_or_default())?),
-            message: escape(validate_message(fields.message.as_deref().unwrap_or_default())?),
-            key: fields.key.as_deref().map(validate_key).transpose()?.map(str::to_owned),
-        };
-        let data = serde_json::to_string(&message).map_err(|_| InvalidField::Message)?;
-        Ok(Self { data, key: message.key })
-    }
-
-    /// Returns the [`Message`] as one line of JSON, as it is stored and streamed.
-    pub fn data(&self) -> &str {
-        &self.data
-    }
-
-    /// Returns the idempotency key, if the client sent one.
-    pub fn key(&self) -> Option<&str> {
-        self.key.as_deref()
-    }
 }
 
 impl Message {
@@ -121,6 +86,11 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns the name as it was given.
+    pub fn plain(&self) -> Cow<'_, str> {
+        html_escape::decode_html_entities(&*self.0)
+    }
 }
 
 impl InvalidField {
@@ -153,11 +123,11 @@ impl fmt::Display for InvalidField {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     html_escape::encode_safe(text).into_owned()
 }
 
-fn validate_message(message: &str) -> Result<&str, InvalidField> {
+pub(super) fn validate_message(message: &str) -> Result<&str, InvalidField> {
     let blank = message.chars().all(char::is_whitespace);
     if blank || message.chars().count() > MAX_MESSAGE_CHARS {
         Err(InvalidField::Message)
@@ -167,7 +137,7 @@ fn validate_message(message: &str) -> Result<&str, InvalidField> {
 }
 
 /// Returns the sender to store, which is [`ANONYMOUS`] if the name is blank.
-fn validate_sender(name: &str) -> Result<&str, InvalidField> {
+pub(super) fn validate_sender(name: &str) -> Result<&str, InvalidField> {
     if name.chars().any(is_invisible) || name.chars().count() > MAX_SENDER_CHARS {
         return Err(InvalidField::Sender);
     }
@@ -183,7 +153,7 @@ fn is_invisible(c: char) -> bool {
         && !matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-fn validate_key(key: &str) -> Result<&str, InvalidField> {
+pub(super) fn validate_key(key: &str) -> Result<&str, InvalidField> {
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-');
     if (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(is_allowed) {
         Ok(key)
@@ -195,6 +165,7 @@ fn validate_key(key: &str) -> Result<&str, InvalidField> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::draft::Draft;
 
     fn draft(sender: &str, message: &str) -> Result<Draft, InvalidField> {
         Draft::new(&Fields { sender: Some(sender.into()), message: Some(message.into()), key: None })

@@ -66,7 +66,14 @@ mod tests {
     #[test]
     fn a_presence_entry_is_parsed_as_it_was_encoded() {
         let names = vec!["mason".to_owned(), "a &amp; b".to_owned()];
-        let entry = PresenceEntry { process: "chat-1~7f".into(), version: 3, count: 4, names, listed: true };
+        let entry = PresenceEntry {
+            process: "chat-1~7f".into(),
+            version: 3,
+            count: 4,
+            names,
+            ids: vec!["a<b".into()],
+            listed: true,
+        };
         let announced = announce_presence(&encode_presence(&entry));
         assert!(announced.starts_with("\x1e0-0 presence {"), "{announced}");
         assert_eq!(parse(announced.as_bytes()), Some(Announcement::Presence(entry)));

@@ -1,18 +1,20 @@
--- Stores and announces one message, in one atomic step.
+-- Stores and announces one message or event, in one atomic step.
 --
 -- KEYS[1]  the room's log (a stream) and, by the same name, its channel
 -- KEYS[2]  what was published under the idempotency key; absent without a key
--- ARGV     data, node, messages to keep, seconds to keep the log, milliseconds to keep the key
+-- ARGV     data, node, messages to keep, seconds to keep the log, milliseconds to keep the key, type
+--          ('' for a message)
 --
 -- Returns {id, outcome}: outcome is 'stored', 'duplicate', or 'reused' (the key was used for another
 -- message).
 
 local log, known_key = KEYS[1], KEYS[2]
-local data, node, keep, log_seconds, key_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local data, node, keep, log_seconds, key_ms, kind = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
 local digest
 if known_key then
-  digest = redis.sha1hex(data)
+  -- No type has a line break, so the two are not mistaken for others.
+  digest = redis.sha1hex(kind == '' and data or kind .. '\n' .. data)
   local known = redis.call('GET', known_key)
   if known then
     local id, of = string.match(known, '^(%S+) (%S+)$')
@@ -35,10 +37,14 @@ local time = redis.call('TIME')
 local ms = math.max(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(last_ms))
 local id = string.format('%.0f-%.0f', ms, tonumber(last_n) + 1)
 
-redis.call('XADD', log, 'MAXLEN', '~', keep, id, 'data', data, 'node', node, 'prev', last)
+local fields = { 'data', data, 'node', node, 'prev', last }
+if kind ~= '' then
+  fields[7], fields[8] = 'type', kind
+end
+redis.call('XADD', log, 'MAXLEN', '~', keep, id, unpack(fields))
 redis.call('PEXPIRE', log, string.format('%.0f', tonumber(log_seconds) * 1000))
 if known_key then
   redis.call('SET', known_key, id .. ' ' .. digest, 'PX', key_ms)
 end
-redis.call('PUBLISH', log, '\030' .. id .. '  ' .. data)
+redis.call('PUBLISH', log, '\030' .. id .. ' ' .. kind .. ' ' .. data)
 return { id, 'stored' }
