@@ -150,6 +150,7 @@ impl Node {
             start: Start::Live,
             presence: PresenceRequest::default(),
             form: Form::default(),
+            pass: None,
             socket,
             head: Bytes::new(),
             permit: Box::new(()),

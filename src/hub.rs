@@ -27,7 +27,8 @@
 //!                     └────────────┘  its socket is full, or its position was evicted
 //!   ```
 //!
-//!   From every state a stream ends if the client closes it, or with a `backoff` event: slow, draining, or too old.
+//!   From every state a stream ends if the client closes it, or with a `backoff` event: slow, draining, too old, or no longer
+//!   allowed (`pass.rs`).
 //! - `subscriber/start.rs`: where a stream begins; `subscriber/connection.rs`: its socket;
 //!   `subscriber/stream_writer.rs`: what is written to it; `subscriber/end_reason.rs`: why it ends
 //! - `fanout.rs`, `fanout/group.rs`: writes new frames to the live subscribers of a source on one worker
@@ -41,6 +42,7 @@ mod drain;
 mod fanout;
 mod log_reader;
 mod node;
+mod pass;
 mod placement;
 mod read_budget;
 mod retry;
@@ -52,7 +54,8 @@ mod worker;
 pub use context::Pace;
 pub use log_reader::LogReader;
 pub use node::Hub;
+pub use pass::Pass;
 pub use read_budget::AnswerPermit;
-pub use room::presence::PresenceSnapshot;
+pub use room::presence::snapshot::{PresenceSnapshot, PresentAs};
 pub use subscriber::start::{PresenceRequest, RequestedCursor, Start, SubscribeRequest};
 pub use worker::Worker;

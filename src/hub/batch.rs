@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use prometheus::local::{LocalHistogram, LocalIntCounter};
 
+use super::pass::Pass;
 use super::room::buffer::{FrameBuffer, Position};
 use super::source::ordered::Order;
 use crate::chat::Cursor;
@@ -101,8 +102,11 @@ impl Batch {
         now: Instant,
         stats: &mut DeliveryStats,
     ) {
-        for frame in self.frames.iter().filter(|frame| positions.contains(&frame.position)) {
+        for frame in self.frames.iter().filter(|frame| positions.contains(&frame.position) && !frame.bytes.is_empty()) {
             stats.delivered.inc_by(subscribers);
+            if let Some(delivered) = &stats.app_delivered {
+                delivered.inc_by(subscribers);
+            }
             if frame.position >= live_from {
                 observe(&stats.delivery, subscribers, now - frame.arrived);
             }
@@ -125,18 +129,27 @@ pub struct PartialWrite {
 /// that other threads share.
 pub struct DeliveryStats {
     delivered: LocalIntCounter,
+    /// What is delivered for the app of a socket.
+    app_delivered: Option<LocalIntCounter>,
     delivery: LocalHistogram,
 }
 
 impl DeliveryStats {
     /// Creates empty metrics.
-    pub fn new(metrics: &Metrics) -> Self {
-        Self { delivered: metrics.delivered.local(), delivery: metrics.delivery.local() }
+    pub fn new(metrics: &Metrics, pass: Option<&Pass>) -> Self {
+        Self {
+            delivered: metrics.delivered.local(),
+            app_delivered: pass.map(|pass| pass.delivered.local()),
+            delivery: metrics.delivery.local(),
+        }
     }
 
     /// Adds what was counted to the node's metrics.
     pub fn flush(&mut self) {
         self.delivered.flush();
+        if let Some(delivered) = &self.app_delivered {
+            delivered.flush();
+        }
         self.delivery.flush();
     }
 }
@@ -206,6 +219,7 @@ mod tests {
             Syntax::EventStream(Text::Escaped),
             Syntax::Chats,
             Syntax::Heartbeats,
+            Syntax::Socket,
             Syntax::TextLines(TimeZone::UTC),
             Syntax::JsonLines(Text::Plain),
         ];

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::metrics::Metrics;
-use crate::sse::Event;
+use crate::sse::{Event, Syntax};
 
 /// How long announcements may fail to arrive before subscribers get the status that is not live.
 pub const OUTAGE_GRACE: Duration = Duration::from_secs(1);
+
+/// The silence after which a socket's stream gets a ping. Its clients expect one at least every 30 s.
+const PING_INTERVAL: Duration = Duration::from_secs(9);
 
 /// The timing of a stream.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +22,17 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// Returns the silence after which a heartbeat is sent in a stream of this syntax.
+    pub fn heartbeat_in(&self, syntax: Syntax) -> Duration {
+        match syntax {
+            Syntax::Socket => PING_INTERVAL,
+            _ => self.heartbeat,
+        }
+    }
+
     /// Returns the precision of heartbeats, closed connections and ages.
     pub fn tick_interval(&self) -> Duration {
-        let heartbeat = self.heartbeat / 20;
+        let heartbeat = (self.heartbeat / 20).min(PING_INTERVAL / 10);
         self.max_age.map_or(heartbeat, |age| heartbeat.min(age / 50))
     }
 
@@ -53,9 +64,9 @@ impl StreamContext {
         self.started + Duration::from_nanos((ticks * interval) as u64)
     }
 
-    /// Returns the event of the node's status.
-    pub fn status(&self, live: bool) -> Event {
-        Event::status(live, &self.node, self.pace.heartbeat.as_secs())
+    /// Returns the event of the node's status in a stream of this syntax.
+    pub fn status(&self, live: bool, syntax: Syntax) -> Event {
+        Event::status(live, &self.node, self.pace.heartbeat_in(syntax).as_secs())
     }
 }
 
@@ -82,15 +93,15 @@ mod tests {
 
     #[test]
     fn ticks_are_the_same_for_all_rooms() {
-        let pace = Pace { heartbeat: Duration::from_secs(20), max_age: None };
-        let (started, second) = (Instant::now(), Duration::from_secs(1));
+        let pace = Pace { heartbeat: Duration::from_secs(10), max_age: None };
+        let (started, tick) = (Instant::now(), Duration::from_millis(500));
         let context =
             StreamContext { node: "chat-1".into(), pace, metrics: Arc::new(Metrics::new().unwrap()), started };
-        assert_eq!(pace.tick_interval(), second);
+        assert_eq!(pace.tick_interval(), tick);
         assert_eq!(context.tick_from(started), started);
-        for late in [1, 500, 1000] {
-            assert_eq!(context.tick_from(started + 7 * second + Duration::from_millis(late)), started + 8 * second);
+        for late in [1, 250, 500] {
+            assert_eq!(context.tick_from(started + 7 * tick + Duration::from_millis(late)), started + 8 * tick);
         }
-        assert_eq!(context.tick_from(started + 8 * second), started + 8 * second);
+        assert_eq!(context.tick_from(started + 8 * tick), started + 8 * tick);
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use super::batch::{Batch, DeliveryStats};
 use super::context::StreamContext;
 use super::drain::{DRAIN_STEP, Drain};
+use super::pass::Pass;
 use super::room::buffer::Position;
 use super::source::Source;
 use super::subscriber::Subscriber;
@@ -76,16 +77,17 @@ pub struct Fanout<F> {
 }
 
 impl<F: Fn(Subscriber)> Fanout<F> {
-    /// Creates a fan-out to the subscribers that arrive in the queue.
+    /// Creates a fan-out to the subscribers that arrive in the queue, all of the same app if they have a pass.
     pub fn new(
         context: Arc<StreamContext>,
         drain: Arc<Drain>,
         source: Source,
         form: Form,
+        pass: Option<&Pass>,
         queue: Rc<JoinQueue>,
         on_lagging: F,
     ) -> Self {
-        let stats = DeliveryStats::new(&context.metrics);
+        let stats = DeliveryStats::new(&context.metrics, pass);
         let (input, tick_at) = (Arc::<InputSignal>::default(), Instant::now() + context.pace.heartbeat);
         Self {
             context,

@@ -14,7 +14,7 @@ use super::placement::Placement;
 use super::room::agenda::Agenda;
 use super::room::context::RoomContext;
 use super::room::node_buffers::NodeBuffers;
-use super::room::presence::PresenceSnapshot;
+use super::room::presence::snapshot::{PresenceSnapshot, presence_ids};
 use super::room::processes::Processes;
 use super::room::shared_presence;
 use super::room::{Room, RoomGuard};
@@ -127,6 +127,17 @@ impl Hub {
         match self.room(room.as_str()) {
             Some(room) => room.presence().read().await,
             None => Ok(PresenceSnapshot::of(shared_presence::read(self.processes(), room).await?.iter())),
+        }
+    }
+
+    /// Returns the presence ids of a room's sockets, over all nodes: sorted, each once, not escaped, at most 1,000.
+    ///
+    /// # Errors
+    /// If the store is unavailable.
+    pub async fn presence_ids(&self, room: &RoomName) -> Result<Vec<String>, Unavailable> {
+        match self.room(room.as_str()) {
+            Some(room) => room.presence().read_ids().await,
+            None => Ok(presence_ids(shared_presence::read(self.processes(), room).await?.iter())),
         }
     }
 

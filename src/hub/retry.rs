@@ -11,13 +11,13 @@ pub(super) fn opening_ms() -> u32 {
     rand::random_range(1_000..=3_000)
 }
 
-/// Encodes the end of a stream for this reason, with a `retry` of 5 to 30 s for `full`, of 1 to 5 s for `slow`, and of 100
-/// to 500 ms for `draining`: the drain has spread the clients already, and another node awaits them. A stream that is
+/// Encodes the end of a stream for this reason, with a `retry` of 5 to 30 s for `full`, of 1 to 5 s for `slow`, `bus` and
+/// `expired`, and of 100 to 500 ms for `draining`: the drain has spread the clients already, and another node awaits them. A stream that is
 /// refused has the cursor that was asked for: some clients take a stream without an id for one that forgets theirs.
 pub(super) fn backoff(reason: BackoffReason, asked: Option<&Cursor>, form: Form) -> Bytes {
     let retry_ms = match reason {
         BackoffReason::Full => rand::random_range(5_000..=30_000),
-        BackoffReason::Slow => rand::random_range(1_000..=5_000),
+        BackoffReason::Slow | BackoffReason::Bus | BackoffReason::Expired => rand::random_range(1_000..=5_000),
         BackoffReason::Draining => rand::random_range(100..=500),
     };
     let event = Event::backoff(reason, retry_ms);
@@ -36,6 +36,8 @@ mod tests {
         for (reason, name, range) in [
             (BackoffReason::Full, "full", 5_000..=30_000),
             (BackoffReason::Slow, "slow", 1_000..=5_000),
+            (BackoffReason::Bus, "bus", 1_000..=5_000),
+            (BackoffReason::Expired, "expired", 1_000..=5_000),
             (BackoffReason::Draining, "draining", 100..=500),
         ] {
             for (asked, id) in [(None, ""), (Some(&asked), "id: 1-2,0-0\n")] {

@@ -30,7 +30,7 @@ use super::source::Source;
 use super::source::lookup::{Lookup, NotBuffered};
 use crate::bus::{Entry, LogPage, PageLimit, Unavailable};
 use crate::chat::{Cursor, Id};
-use crate::sse::Event;
+use crate::sse::{Event, Syntax};
 use end_reason::EndReason;
 use start::{Start, StartPlan, plan};
 use stream_writer::StreamWriter;
@@ -65,6 +65,8 @@ pub struct Subscriber {
     live_from: Position,
     /// Whether the subscriber was ever live. Its lag is limited only from then on.
     was_live: bool,
+    /// Whether the client waits for a ping, which shows that its stream works. An entry that comes first does so, too.
+    owes_ping: bool,
     /// The bytes of the next page that is read for the subscriber.
     page_bytes: usize,
     /// Lets a few subscribers of the worker at a time write what they have missed.
@@ -85,17 +87,18 @@ impl Subscriber {
         permit: Box<dyn Send>,
     ) -> Self {
         Self {
-            writer,
             cursor: Cursor::zero(source.names().len()),
             source,
             position: 0,
             live_from: 0,
             was_live: false,
+            owes_ping: writer.form.syntax == Syntax::Socket,
             page_bytes: MIN_PAGE_BYTES,
             turns,
             _gauge: StreamGauge::new(context.clone()),
             _permit: permit,
             _presence: presence,
+            writer,
             context,
         }
     }
@@ -159,7 +162,7 @@ impl Subscriber {
     /// Sends everything up to the end of the source's frames, and the status if it has changed. Nothing but the rest of a
     /// frame is held while the socket takes nothing: what follows is read again.
     pub async fn catch_up(&mut self) -> Result<(), EndReason> {
-        let mut stats = DeliveryStats::new(&self.context.metrics);
+        let mut stats = DeliveryStats::new(&self.context.metrics, self.writer.pass.as_deref());
         let turns = self.turns.clone();
         self.flush().await?;
         loop {
@@ -183,6 +186,12 @@ impl Subscriber {
                     drop(turn);
                     self.send_status(live).await?;
                 }
+                Some(_) if self.owes_ping => {
+                    drop(turn);
+                    self.owes_ping = false;
+                    self.writer.queue(self.writer.form.heartbeat());
+                    self.flush().await?;
+                }
                 Some(_) => {
                     self.was_live = true;
                     return Ok(());
@@ -197,6 +206,7 @@ impl Subscriber {
         let written = if batch.bytes.is_empty() { 0 } else { self.writer.try_write(&batch.bytes)? };
         if written > 0 {
             self.writer.note_write(now);
+            self.owes_ping = false;
         }
         match batch.bytes.len() - written {
             0 => self.advance_to(batch.end, batch.cursor()),
@@ -242,6 +252,7 @@ impl Subscriber {
         for missed in &lookup.missed[..taken] {
             self.cursor.set(missed.room, missed.id);
         }
+        self.owes_ping &= taken == 0;
         let Some(position) = lookup.position.filter(|_| taken == frames.len()) else {
             return Ok(false);
         };
@@ -328,6 +339,7 @@ impl Subscriber {
             frames.push(self.encode_entry(index, event_of(entry).as_ref(), &cursor));
         }
         let taken = self.writer.write_frames(&frames)?;
+        self.owes_ping &= taken == 0;
         if let Some(id) = ids[..taken].last() {
             self.cursor.set(index, *id);
         }

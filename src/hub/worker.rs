@@ -14,6 +14,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::fanout::{Fanout, JoinQueue};
 use super::node::Hub;
+use super::pass::Pass;
 use super::placement::Handoff;
 use super::retry;
 use super::source::Source;
@@ -30,12 +31,15 @@ use crate::supervise::{catch, supervise};
 /// Subscribers of one thread that may be writing what they have missed. Each writes what its socket takes at once.
 const CATCH_UP_TURNS: usize = 4;
 
+/// What the subscribers of a fan-out have in common: rooms, form and, if they have passes, the key of their app.
+type FanoutKey = (Rooms, Form, Option<Arc<str>>);
+
 /// The subscribers of one thread. It never leaves that thread.
 pub struct Worker {
     hub: Arc<Hub>,
     /// Lets a few subscribers at a time write what they have missed, so that they do not delay live messages and requests.
     turns: Rc<Semaphore>,
-    fanouts: RefCell<HashMap<(Rooms, Form), Rc<JoinQueue>>>,
+    fanouts: RefCell<HashMap<FanoutKey, Rc<JoinQueue>>>,
 }
 
 impl Worker {
@@ -94,10 +98,10 @@ impl Worker {
         };
         let presence = request.presence.join(source.rooms());
         let context = self.hub.stream_context().clone();
-        let writer =
-            StreamWriter::new(context.clone(), request.form, request.start.known_cursor(), socket, request.head);
-        let subscriber = Subscriber::new(context, self.turns.clone(), source, presence, writer, request.permit);
-        self.catch_up(subscriber, Some(request.start));
+        let SubscribeRequest { start, form, pass, head, permit, .. } = request;
+        let writer = StreamWriter::new(context.clone(), form, start.known_cursor(), pass, socket, head);
+        let subscriber = Subscriber::new(context, self.turns.clone(), source, presence, writer, permit);
+        self.catch_up(subscriber, Some(start));
     }
 
     /// Lets a subscriber start or catch up in a task of its own. Then it joins the fan-out of its source.
@@ -105,10 +109,12 @@ impl Worker {
         let worker = self.clone();
         let catch_up = async move {
             let (drain, expires_at) = (worker.hub.drain_signal().clone(), subscriber.writer.expires_at);
+            let pass = subscriber.writer.pass.clone();
             let result = tokio::select! {
                 result = until_live(&mut subscriber, start) => result,
                 () = drain.wait_for_turn() => Err(EndReason::Draining),
                 () = sleep_until_some(expires_at) => Err(EndReason::MaxAge),
+                () = pass_over(pass) => Err(EndReason::Expired),
             };
             match result {
                 Ok(()) => worker.join_fanout(subscriber),
@@ -121,26 +127,28 @@ impl Worker {
     }
 
     fn join_fanout(self: &Rc<Self>, subscriber: Subscriber) {
-        let (source, form) = (subscriber.source().clone(), subscriber.writer.form);
+        let (source, form, pass) =
+            (subscriber.source().clone(), subscriber.writer.form, subscriber.writer.pass.clone());
         let mut fanouts = self.fanouts.borrow_mut();
-        let queue = fanouts.entry((source.names().clone(), form)).or_insert_with(|| {
+        let app = pass.as_ref().map(|pass| pass.key.clone());
+        let queue = fanouts.entry((source.names().clone(), form, app)).or_insert_with(|| {
             let queue = Rc::new(JoinQueue::default());
-            spawn_local(self.clone().run_fanout(source, form, queue.clone()));
+            spawn_local(self.clone().run_fanout(source, form, pass, queue.clone()));
             queue
         });
         queue.push(subscriber);
     }
 
-    async fn run_fanout(self: Rc<Self>, source: Source, form: Form, queue: Rc<JoinQueue>) {
-        let names = source.names().clone();
+    async fn run_fanout(self: Rc<Self>, source: Source, form: Form, pass: Option<Arc<Pass>>, queue: Rc<JoinQueue>) {
+        let key = (source.names().clone(), form, pass.as_ref().map(|pass| pass.key.clone()));
         let worker = self.clone();
         let on_lagging = move |subscriber| worker.catch_up(subscriber, None);
         let (context, drain) = (self.hub.stream_context().clone(), self.hub.drain_signal().clone());
-        let fanout = Fanout::new(context, drain, source, form, queue, on_lagging);
+        let fanout = Fanout::new(context, drain, source, form, pass.as_deref(), queue, on_lagging);
         // After a panic all its streams end, since half a frame may have been written, and their clients resume.
         let _ = catch(self.metrics(), "fanout", fanout.run()).await;
         // The next subscriber starts a new fan-out. None is lost: there was no await since the queue was empty.
-        self.fanouts.borrow_mut().remove(&(names, form));
+        self.fanouts.borrow_mut().remove(&key);
     }
 }
 
@@ -149,6 +157,13 @@ async fn until_live(subscriber: &mut Subscriber, start: Option<Start>) -> Result
         subscriber.start(&start).await?;
     }
     subscriber.catch_up().await
+}
+
+async fn pass_over(pass: Option<Arc<Pass>>) {
+    match pass {
+        Some(pass) => pass.over().await,
+        None => pending().await,
+    }
 }
 
 async fn sleep_until_some(deadline: Option<Instant>) {

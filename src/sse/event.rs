@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::chat::{Cursor, Id, Message, RoomName};
+use crate::chat::{Cursor, Id, Message, RoomName, UNTYPED};
 
 /// Estimated bytes of an event in a stream beside its data.
 const FIELDS_BYTES: usize = 64;
@@ -44,6 +44,8 @@ pub struct Event {
 pub enum Kind {
     /// A message that was posted.
     Message,
+    /// An entry of a log that an app sent without a type. It is no message: its text is not escaped.
+    Untyped,
     /// Another entry of a log, which has a type.
     Typed(Box<str>),
     /// What another program published on the room's channel.
@@ -57,6 +59,8 @@ pub enum Kind {
     },
     /// Nothing has happened.
     Heartbeat,
+    /// The same, in the stream of a socket.
+    Ping,
     /// The stream is refused, or ends.
     Backoff,
     /// How many subscribers the room has, and who they are.
@@ -77,15 +81,16 @@ pub enum Text {
 }
 
 impl Kind {
-    /// Returns the name of the event in a stream; `None` for messages and foreign payloads. Some clients dispatch
+    /// Returns the name of the event in a stream; `None` for messages, untyped events and foreign payloads. Some clients dispatch
     /// `event: message` to another listener than an event without a name.
     pub fn name(&self) -> Option<&str> {
         Some(match self {
-            Kind::Message | Kind::Foreign => return None,
+            Kind::Message | Kind::Untyped | Kind::Foreign => return None,
             Kind::Typed(name) => name,
             Kind::Gap => "gap",
             Kind::Status { .. } => "status",
             Kind::Heartbeat => "heartbeat",
+            Kind::Ping => "ping",
             Kind::Backoff => "backoff",
             Kind::Presence => "presence",
             Kind::UserJoined => "userJoined",
@@ -98,7 +103,11 @@ impl Event {
     /// Creates the event of an entry of a log. Control characters of its type are left out.
     pub fn entry(id: Id, kind: &str, data: String) -> Self {
         let name: Box<str> = kind.chars().filter(|c| !c.is_control()).collect();
-        let kind = if matches!(&*name, "" | "message") { Kind::Message } else { Kind::Typed(name) };
+        let kind = match &*name {
+            "" => Kind::Message,
+            UNTYPED => Kind::Untyped,
+            _ => Kind::Typed(name),
+        };
         Self { kind, data, ms: id.ms }
     }
 
@@ -145,6 +154,11 @@ impl Event {
     /// Creates a heartbeat. Scripts can see it, unlike a comment.
     pub fn heartbeat() -> Self {
         Self { kind: Kind::Heartbeat, data: "OK".to_owned(), ms: 0 }
+    }
+
+    /// Creates what takes the place of a heartbeat in the stream of a socket.
+    pub fn ping() -> Self {
+        Self { kind: Kind::Ping, data: "{}".to_owned(), ms: 0 }
     }
 
     /// Creates the event of the number of subscribers in the room and, if there are not too many, their names.
@@ -266,6 +280,23 @@ pub enum BackoffReason {
     Draining,
     /// The subscriber lagged too far behind.
     Slow,
+    /// The store cannot be reached, so that it is not known whether the client may have the stream.
+    Bus,
+    /// What gave the client its stream is no longer valid.
+    Expired,
+}
+
+impl BackoffReason {
+    /// Returns the reason as it is written in the stream and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BackoffReason::Full => "full",
+            BackoffReason::Draining => "draining",
+            BackoffReason::Slow => "slow",
+            BackoffReason::Bus => "bus",
+            BackoffReason::Expired => "expired",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub enum Syntax {
     Chats,
     /// The same, of only heartbeats.
     Heartbeats,
+    /// The same, as the clients of sockets read it: with pings instead of heartbeats, and without presence.
+    Socket,
     /// `text/plain`, with times of this zone.
     TextLines(TimeZone),
     /// `application/x-ndjson`.
@@ -63,6 +65,8 @@ impl Form {
             (Syntax::TextLines(_), false) => b"\n",
             (Syntax::JsonLines(_), true) => b"2c\r\n{\"id\":null,\"event\":\"heartbeat\",\"data\":\"OK\"}\n\r\n",
             (Syntax::JsonLines(_), false) => b"{\"id\":null,\"event\":\"heartbeat\",\"data\":\"OK\"}\n",
+            (Syntax::Socket, true) => b"16\r\nevent: ping\ndata: {}\n\n\r\n",
+            (Syntax::Socket, false) => b"event: ping\ndata: {}\n\n",
             (_, true) => b"1b\r\nevent: heartbeat\ndata: OK\n\n\r\n",
             (_, false) => b"event: heartbeat\ndata: OK\n\n",
         })
@@ -79,7 +83,9 @@ impl Syntax {
     /// Returns the media type of a stream.
     pub fn content_type(self) -> &'static str {
         match self {
-            Syntax::EventStream(_) | Syntax::Chats | Syntax::Heartbeats => "text/event-stream; charset=utf-8",
+            Syntax::EventStream(_) | Syntax::Chats | Syntax::Heartbeats | Syntax::Socket => {
+                "text/event-stream; charset=utf-8"
+            }
             Syntax::TextLines(_) => "text/plain; charset=utf-8",
             Syntax::JsonLines(_) => "application/x-ndjson",
         }
@@ -94,6 +100,7 @@ impl Syntax {
             Syntax::EventStream(text) => event_stream::push_block(&mut out, block, text),
             Syntax::Chats => push_chat(&mut out, block),
             Syntax::Heartbeats => event_stream::push_heartbeat(&mut out, block),
+            Syntax::Socket => push_for_socket(&mut out, block),
             Syntax::TextLines(zone) => text_lines::push_lines(&mut out, block, zone),
             Syntax::JsonLines(text) => json_lines::push_line(&mut out, block, text),
         }
@@ -113,6 +120,15 @@ fn push_chat(out: &mut String, block: &Block<'_>) {
     let id = Id { ms: block.event.ms, n: 0 };
     let data = serde_json::to_string(&ArticleChat::new(id, &message)).unwrap_or_default();
     event_stream::push_event(out, block, Some("chat"), &data);
+}
+
+/// Appends what the client of a socket may see.
+fn push_for_socket(out: &mut String, block: &Block<'_>) {
+    match block.event.kind {
+        Kind::Presence | Kind::UserJoined | Kind::UserLeft => {}
+        Kind::Heartbeat => event_stream::push_block(out, &Block { event: &Event::ping(), ..*block }, Text::Escaped),
+        _ => event_stream::push_block(out, block, Text::Escaped),
+    }
 }
 
 impl EncodedBlock {
@@ -154,7 +170,7 @@ impl EncodedBlock {
 mod tests {
     use super::*;
 
-    fn all_syntaxes() -> [Syntax; 7] {
+    fn all_syntaxes() -> [Syntax; 8] {
         let texts = [Text::Escaped, Text::Plain];
         let [escaped, plain] = texts.map(Syntax::EventStream);
         let [escaped_json, plain_json] = texts.map(Syntax::JsonLines);
@@ -165,6 +181,7 @@ mod tests {
             plain_json,
             Syntax::Chats,
             Syntax::Heartbeats,
+            Syntax::Socket,
             Syntax::TextLines(TimeZone::UTC),
         ]
     }
@@ -193,7 +210,7 @@ mod tests {
     #[test]
     fn a_block_that_is_left_out_is_no_chunk() {
         let presence = Event::user_joined("ada");
-        for syntax in [Syntax::Heartbeats, Syntax::TextLines(TimeZone::UTC)] {
+        for syntax in [Syntax::Heartbeats, Syntax::Socket, Syntax::TextLines(TimeZone::UTC)] {
             for is_chunked in [true, false] {
                 assert!(Form { syntax, is_chunked }.encode_event(&presence).is_empty());
             }
@@ -214,5 +231,19 @@ mod tests {
         );
         assert_eq!(encode("note", "x"), "id: 1409072772521-7\nevent: note\ndata: x\n\n");
         assert_eq!(encode("", "not JSON"), "id: 1409072772521-7\ndata: not JSON\n\n");
+    }
+
+    #[test]
+    fn a_socket_has_entries_by_type_and_pings() {
+        let form = Form { syntax: Syntax::Socket, is_chunked: false };
+        let encode = |kind: &str, data: &str| {
+            let event = Event::entry(Id { ms: 1, n: 7 }, kind, data.to_owned());
+            String::from_utf8(form.encode_event(&event).into()).unwrap()
+        };
+        let message = r#"{"sender":"a","message":"&lt;"}"#;
+        assert_eq!(encode("", message), format!("data: {message}\n\n"));
+        assert_eq!(encode("message", "<b>\r\nb"), "data: <b>\ndata: b\n\n");
+        assert_eq!(encode("post:created", ""), "event: post:created\ndata: \n\n");
+        assert_eq!(form.heartbeat(), "event: ping\ndata: {}\n\n");
     }
 }

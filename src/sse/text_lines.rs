@@ -13,7 +13,7 @@ use crate::chat::{Message, TimeZone, push_text_line, visible_line};
 pub fn push_lines(out: &mut String, block: &Block<'_>, zone: TimeZone) {
     let Event { kind, data, ms } = block.event;
     match kind {
-        Kind::Message | Kind::Typed(_) | Kind::Foreign => push_content(out, block, &zone.clock(*ms)),
+        Kind::Message | Kind::Untyped | Kind::Typed(_) | Kind::Foreign => push_content(out, block, &zone.clock(*ms)),
         Kind::Heartbeat => out.push('\n'),
         Kind::Gap => {
             let gap: Value = serde_json::from_str(data).unwrap_or_default();
@@ -33,7 +33,7 @@ pub fn push_lines(out: &mut String, block: &Block<'_>, zone: TimeZone) {
         Kind::Status { .. } if block.retry_ms.is_none() && block.cursor.is_some() => {}
         Kind::Status { live: true } => push_comment(out, "the message store is back"),
         Kind::Status { live: false } => push_comment(out, "the message store is lost"),
-        Kind::Presence | Kind::UserJoined | Kind::UserLeft => {}
+        Kind::Ping | Kind::Presence | Kind::UserJoined | Kind::UserLeft => {}
     }
 }
 
@@ -45,7 +45,8 @@ fn push_comment(out: &mut String, text: &str) {
 /// Appends a message, or an event without a sender with its name in its place.
 fn push_content(out: &mut String, block: &Block<'_>, clock: &str) {
     let room = block.room.map(|room| format!("#{room} ")).unwrap_or_default();
-    match Message::parse(&block.event.data).map(|message| message.decoded()) {
+    let message = Message::parse(&block.event.data).filter(|_| block.event.kind != Kind::Untyped);
+    match message.map(|message| message.decoded()) {
         Some(message) => push_text_line(out, clock, &format!("{room}{}:", message.sender), &message.message),
         None => {
             let name = block.event.kind.name().unwrap_or("message");

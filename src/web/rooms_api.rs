@@ -12,7 +12,7 @@ use super::error::Problem;
 use super::held_body::held_bytes;
 use super::publish::store;
 use super::state::AppState;
-use super::subscribe;
+use super::subscribe::{self, StreamRequest};
 use crate::bus::{Entry, PageLimit, Span, Unavailable};
 use crate::chat::{ArticleChat, Message, RoomName};
 use crate::hub::{LogReader, Worker};
@@ -36,7 +36,7 @@ pub(super) async fn events(
     state: web::Data<AppState>,
     worker: web::Data<Rc<Worker>>,
 ) -> Result<HttpResponse, Problem> {
-    subscribe::open(&req, room.into(), Syntax::Chats, &state, &worker).await
+    subscribe::open(&req, StreamRequest::of(&req, room.into(), Syntax::Chats)?, &state, &worker).await
 }
 
 /// Handles `POST /rooms/{room}/chats`: stores a message.

@@ -2,6 +2,7 @@
 //! name the client is present.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body;
@@ -16,7 +17,7 @@ use super::negotiation::{StreamType, prefers_event_stream, stream_type};
 use super::state::AppState;
 use super::{pages, query, raw_response};
 use crate::chat::{MAX_ROOMS, Name, RoomName, Rooms};
-use crate::hub::{PresenceRequest, Start, SubscribeRequest, Worker};
+use crate::hub::{Pass, PresenceRequest, PresentAs, Start, SubscribeRequest, Worker};
 use crate::sse::{BackoffReason, Form, Syntax};
 
 /// The highest value of `history`, in messages per room.
@@ -38,7 +39,7 @@ pub(super) async fn subscribe(
         StreamType::Lines => Syntax::TextLines(zone),
         StreamType::JsonLines => Syntax::JsonLines(text),
     };
-    open(&req, rooms, syntax, &state, &worker).await
+    open(&req, StreamRequest::of(&req, rooms, syntax)?, &state, &worker).await
 }
 
 /// Handles `GET /{room}`: the page of a room, or its stream if the client prefers that.
@@ -49,25 +50,58 @@ pub(super) async fn room(
     worker: web::Data<Rc<Worker>>,
 ) -> Result<HttpResponse, Problem> {
     if prefers_event_stream(req.headers()) {
-        return open(&req, room.into(), Syntax::EventStream(query::text(&req)?), &state, &worker).await;
+        let stream = StreamRequest::of(&req, room.into(), Syntax::EventStream(query::text(&req)?))?;
+        return open(&req, stream, &state, &worker).await;
     }
     let mut page = pages::room(&state, &room).await;
     page.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
     Ok(page)
 }
 
-/// Opens a stream of these rooms in this syntax: hands the connection over to the hub.
+/// A stream that a client asks for.
+pub(super) struct StreamRequest {
+    pub rooms: Rooms,
+    pub syntax: Syntax,
+    pub start: Start,
+    pub presence: PresenceRequest,
+    /// What lets the client have it; `None` if every client may have it.
+    pub pass: Option<Arc<Pass>>,
+    /// Held for as long as the stream is open.
+    pub guard: Option<Box<dyn Send>>,
+    /// Which pages of other sites may read it.
+    pub readers: Readers,
+}
+
+/// The pages of other sites that may read a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readers {
+    /// Those of the allowed origins.
+    AllowedOrigins,
+    /// Those of every origin: the address itself is the permission.
+    AllOrigins,
+}
+
+impl StreamRequest {
+    /// Reads the request for a stream of these rooms that every client may have.
+    ///
+    /// # Errors
+    /// 400 or 422 for a parameter that breaks its rule.
+    pub(super) fn of(req: &HttpRequest, rooms: Rooms, syntax: Syntax) -> Result<Self, Problem> {
+        let (start, presence) = (start(req, &rooms)?, presence(req, &rooms)?);
+        Ok(Self { rooms, syntax, start, presence, pass: None, guard: None, readers: Readers::AllowedOrigins })
+    }
+}
+
+/// Opens a stream: hands the connection over to the hub.
 pub(super) async fn open(
     req: &HttpRequest,
-    rooms: Rooms,
-    syntax: Syntax,
+    stream: StreamRequest,
     state: &AppState,
     worker: &Rc<Worker>,
 ) -> Result<HttpResponse, Problem> {
-    let (start, presence) = (start(req, &rooms)?, presence(req, &rooms)?);
-    let form = Form { syntax, is_chunked: req.version() >= Version::HTTP_11 };
+    let form = Form { syntax: stream.syntax, is_chunked: req.version() >= Version::HTTP_11 };
     if req.method() == Method::HEAD {
-        return Ok(stream_response(form).body(body::None::new())); // a stream has no length
+        return Ok(stream_response(form, stream.readers).body(body::None::new())); // a stream has no length
     }
     if state.hub.is_draining() {
         // The node no longer listens: this connection was kept alive. Closing it without an answer sends the request to
@@ -75,15 +109,54 @@ pub(super) async fn open(
         // send away a reader that this node has sent away before.
         count_refusal(state, "draining");
         drop(req.conn_data::<Connection>().and_then(Connection::take));
-        return Ok(unwritten());
+        return Ok(unwritten(stream.readers));
     }
-    let client = Client::from_request(req, &state.trusted_proxies);
-    let stream_permit = state.limits.stream_permit(client.address).await;
-    let Some((socket, connection_permit)) = req.conn_data::<Connection>().and_then(Connection::take) else {
-        return Ok(unwritten()); // the client's place was given to another
-    };
+    let address = Client::from_request(req, &state.trusted_proxies).address;
+    match state.limits.stream_permit(address).await {
+        None => Ok(refuse(req, stream, BackoffReason::Full, state, worker)),
+        Some(permit) => {
+            let readers = stream.readers;
+            if let Some(request) = take_connection(req, stream, permit, state) {
+                worker.subscribe(request);
+            }
+            Ok(unwritten(readers))
+        }
+    }
+}
+
+/// Refuses a stream with a `backoff`, late if the client's address was refused too often.
+pub(super) fn refuse(
+    req: &HttpRequest,
+    stream: StreamRequest,
+    reason: BackoffReason,
+    state: &AppState,
+    worker: &Rc<Worker>,
+) -> HttpResponse {
+    count_refusal(state, reason.as_str());
+    let readers = stream.readers;
+    let pause = state.limits.pause_refusal(Client::from_request(req, &state.trusted_proxies).address);
+    let duration = pause.as_ref().map_or(Duration::ZERO, |pause| pause.duration);
+    if let Some(request) = take_connection(req, stream, pause, state) {
+        worker.refuse(request, reason, duration);
+    }
+    unwritten(readers)
+}
+
+/// Takes the connection of a request from actix. Returns `None` if the client's place was given to another.
+fn take_connection(
+    req: &HttpRequest,
+    stream: StreamRequest,
+    permit: impl Send + 'static,
+    state: &AppState,
+) -> Option<SubscribeRequest> {
+    let StreamRequest { rooms, syntax, start, presence, pass, guard, readers } = stream;
+    let form = Form { syntax, is_chunked: req.version() >= Version::HTTP_11 };
+    let (socket, connection_permit) = req.conn_data::<Connection>().and_then(Connection::take)?;
     // Written by the hub: middleware never sees the head of a stream, so it gets its CORS headers here.
-    let mut more = state.origins.cors_headers(req.headers());
+    let mut more = match readers {
+        Readers::AllowedOrigins => state.origins.cors_headers(req.headers()),
+        Readers::AllOrigins => Vec::new(),
+    };
     // A chunked stream does not say `close`: Node's fetch would take any end of it for the proper one.
     let (name, value) = if form.is_chunked {
         (header::TRANSFER_ENCODING, "chunked")
@@ -91,28 +164,23 @@ pub(super) async fn open(
         (header::CONNECTION, "close")
     };
     more.push((name, HeaderValue::from_static(value)));
-    let head = raw_response::encode_head(&stream_response(form).finish(), &more);
-    let request = |permit| SubscribeRequest { rooms, start, presence, form, socket, head, permit };
-    if let Some(stream_permit) = stream_permit {
-        worker.subscribe(request(Box::new((stream_permit, connection_permit))));
-    } else {
-        count_refusal(state, "full");
-        let pause = state.limits.pause_refusal(client.address);
-        let duration = pause.as_ref().map_or(Duration::ZERO, |pause| pause.duration);
-        worker.refuse(request(Box::new((pause, connection_permit))), BackoffReason::Full, duration);
-    }
-    Ok(unwritten())
+    let head = raw_response::encode_head(&stream_response(form, readers).finish(), &more);
+    let permit = Box::new((permit, connection_permit, guard));
+    Some(SubscribeRequest { rooms, start, presence, form, pass, socket, head, permit })
 }
 
 /// Returns what actix gets after the connection was taken from it. No byte of it is written.
-fn unwritten() -> HttpResponse {
-    HttpResponse::Ok().force_close().finish()
+fn unwritten(readers: Readers) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    allow_readers(&mut response, readers);
+    response.force_close().finish()
 }
 
 /// Returns the status and headers of every stream of this form. A stream is `200` even if it is refused: after any other
 /// status a browser's `EventSource` would never reconnect.
-fn stream_response(form: Form) -> HttpResponseBuilder {
+fn stream_response(form: Form, readers: Readers) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
+    allow_readers(&mut response, readers);
     response
         .content_type(form.syntax.content_type())
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
@@ -122,26 +190,36 @@ fn stream_response(form: Form) -> HttpResponseBuilder {
     response
 }
 
+/// Adds the header that lets pages of every origin read a stream, if they may.
+fn allow_readers(response: &mut HttpResponseBuilder, readers: Readers) {
+    if readers == Readers::AllOrigins {
+        response.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+    }
+}
+
 fn count_refusal(state: &AppState, reason: &str) {
     state.metrics.streams_refused.with_label_values(&[reason]).inc();
 }
 
 /// Reads where the stream starts: after a cursor, with the newest messages, or live.
 fn start(req: &HttpRequest, rooms: &Rooms) -> Result<Start, Problem> {
-    let header = req.headers().get("last-event-id");
-    let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    // The header comes first: a browser that reconnects sends it along with the query of its first request.
-    let cursor = header
-        .filter(|cursor| !cursor.is_empty())
-        .or_else(|| query::first(req, &["lastEventId", "last_event_id"]))
-        .filter(|cursor| !cursor.is_empty())
-        .map(|cursor| cursor.chars().take(MAX_CURSOR_CHARS).collect::<String>());
+    let cursor = requested_cursor(req, &["lastEventId", "last_event_id"]);
     let replay = query::number(req, "history", 1..=MAX_REPLAY_MESSAGES)?;
     Ok(match (cursor, replay) {
         (Some(cursor), _) => Start::after(&cursor, rooms.len()),
         (None, Some(count)) => Start::Newest(count),
         (None, None) => Start::Live,
     })
+}
+
+/// Reads the cursor after which a client continues, from the header or a query parameter with one of these names.
+pub(super) fn requested_cursor(req: &HttpRequest, names: &[&str]) -> Option<String> {
+    let header = req.headers().get("last-event-id");
+    let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    // The header comes first: a browser that reconnects sends it along with the query of its first request.
+    let cursor = header.filter(|cursor| !cursor.is_empty()).or_else(|| query::first(req, names));
+    let cursor = cursor.filter(|cursor| !cursor.is_empty());
+    cursor.map(|cursor| cursor.chars().take(MAX_CURSOR_CHARS).collect())
 }
 
 /// Reads the name under which the subscriber is present (`name`), and in which of its rooms (`in`,
@@ -157,5 +235,5 @@ fn presence(req: &HttpRequest, rooms: &Rooms) -> Result<PresenceRequest, Problem
     let selected = selected.filter(|selected| selected.len() <= MAX_ROOMS);
     let selected = selected.ok_or_else(|| Problem::bad_request("in must name rooms of this stream."))?;
     let present_in = if lists.is_empty() { None } else { Some(selected) };
-    Ok(PresenceRequest { name, rooms: present_in })
+    Ok(PresenceRequest { present_as: name.map_or(PresentAs::Unnamed, PresentAs::Name), rooms: present_in })
 }

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::error::Problem;
 use super::state::AppState;
-use super::subscribe::{self, subscribe};
+use super::subscribe::{self, StreamRequest, subscribe};
 use crate::chat::Rooms;
 use crate::hub::Worker;
 use crate::sse::Syntax;
@@ -27,5 +27,6 @@ pub(super) async fn heartbeat(
     state: web::Data<AppState>,
     worker: web::Data<Rc<Worker>>,
 ) -> Result<HttpResponse, Problem> {
-    subscribe::open(&req, Rooms::none(), Syntax::Heartbeats, &state, &worker).await
+    let stream = StreamRequest::of(&req, Rooms::none(), Syntax::Heartbeats)?;
+    subscribe::open(&req, stream, &state, &worker).await
 }

@@ -101,7 +101,7 @@ impl Group {
         }
         if let Some(live) = batch.live.filter(|live| *live != self.last_status) {
             self.last_status = live;
-            let (status, now) = (form.encode_event(&context.status(live)), Instant::now());
+            let (status, now) = (form.encode_event(&context.status(live, form.syntax)), Instant::now());
             self.for_each(on_lagging, |subscriber, _| subscriber.writer.send_now(status.clone(), now)).await;
         }
     }

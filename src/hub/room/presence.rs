@@ -4,17 +4,19 @@
 //! crashed node disappear by themselves. A join changes a counter; all changes within a second cost one announcement and
 //! one event, and a room where nothing changes costs nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+pub mod snapshot;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use serde::Serialize;
 
 use super::processes::Processes;
 use crate::bus::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, StoredPresence, unix_ms};
 use crate::chat::Name;
 use crate::sse::Event;
+use snapshot::{MAX_IDS, MAX_SNAPSHOT_NAMES, PresenceSnapshot, PresentAs, presence_ids};
 
 /// The shortest time between two announcements, and between two `presence` events.
 const MIN_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
@@ -27,38 +29,11 @@ const REFRESH_SECONDS: std::ops::RangeInclusive<u64> =
 /// How often an unchanged entry is announced again while there are processes of the version before.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(PRESENCE_TTL.as_secs() / 3);
 
-/// The most names in a snapshot. If there are more, it has only the number of subscribers.
-const MAX_SNAPSHOT_NAMES: usize = 100;
-
 /// The most subscribers of a room in which joins and leaves are announced.
 const MAX_TRACKED_SUBSCRIBERS: usize = 50;
 
 /// How long no subscriber must have had a name before it is announced as left: reloading a page is not leaving.
 const LEAVE_GRACE: Duration = Duration::from_secs(15);
-
-/// The subscribers of a room, as clients see them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PresenceSnapshot {
-    /// The number of subscribers, with or without a name.
-    pub count: usize,
-    /// Their names, each once, in order; `None` if there are too many.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub names: Option<Vec<String>>,
-}
-
-impl PresenceSnapshot {
-    /// Combines the entries of all processes.
-    pub fn of<'a>(entries: impl Iterator<Item = &'a PresenceEntry>) -> Self {
-        let (mut count, mut names) = (0, BTreeSet::new());
-        for entry in entries {
-            // Any program that can publish may claim any number.
-            count = usize::saturating_add(count, entry.count);
-            names.extend(&entry.names);
-        }
-        let names = (names.len() <= MAX_SNAPSHOT_NAMES).then(|| names.into_iter().cloned().collect());
-        Self { count, names }
-    }
-}
 
 /// The subscribers of one room, in this process and in others.
 pub struct Presence {
@@ -88,6 +63,7 @@ struct PresenceState {
 struct Local {
     count: usize,
     names: BTreeMap<Name, usize>,
+    ids: BTreeMap<Name, usize>,
     version: u64,
     /// Whether there are changes that were not announced yet.
     changed: bool,
@@ -128,16 +104,16 @@ impl Presence {
     }
 
     /// Counts a subscriber of this process.
-    pub fn join(&self, name: Option<&Name>) {
+    pub fn join(&self, present_as: &PresentAs) {
         let mut state = self.state.lock();
-        state.local.join(name);
+        state.local.join(present_as);
         state.dirty = true;
     }
 
     /// Stops counting a subscriber of this process.
-    pub fn leave(&self, name: Option<&Name>) {
+    pub fn leave(&self, present_as: &PresentAs) {
         let mut state = self.state.lock();
-        state.local.leave(name);
+        state.local.leave(present_as);
         state.dirty = true;
     }
 
@@ -208,6 +184,7 @@ impl Presence {
         was_announced.then(|| PresenceEntry {
             count: 0,
             names: Vec::new(),
+            ids: Vec::new(),
             ..local.announce(Instant::now(), self.processes.name())
         })
     }
@@ -232,6 +209,12 @@ impl Presence {
     pub fn snapshot(&self, stored: &[PresenceEntry]) -> PresenceSnapshot {
         let local = self.state.lock().local.entry(self.processes.name());
         PresenceSnapshot::of(stored.iter().filter(|entry| !self.is_own(entry)).chain([&local]))
+    }
+
+    /// Returns the presence ids in the store and in this process, each once, in order, and only the first of too many.
+    pub fn ids(&self, stored: &[PresenceEntry]) -> Vec<String> {
+        let local = self.state.lock().local.entry(self.processes.name());
+        presence_ids(stored.iter().filter(|entry| !self.is_own(entry)).chain([&local]))
     }
 
     fn note_repeating(&self, entry: &PresenceEntry, now: Instant) {
@@ -279,21 +262,31 @@ impl PresenceState {
 }
 
 impl Local {
-    fn join(&mut self, name: Option<&Name>) {
+    fn join(&mut self, present_as: &PresentAs) {
         self.count += 1;
         self.changed = true;
-        if let Some(name) = name {
-            *self.names.entry(name.clone()).or_default() += 1;
+        if let Some((names, name)) = self.names_of(present_as) {
+            *names.entry(name.clone()).or_default() += 1;
         }
     }
 
-    fn leave(&mut self, name: Option<&Name>) {
+    fn leave(&mut self, present_as: &PresentAs) {
         self.count -= 1;
         self.changed = true;
-        let Some(name) = name else { return };
-        match self.names.get_mut(name) {
+        let Some((names, name)) = self.names_of(present_as) else {
+            return;
+        };
+        match names.get_mut(name) {
             Some(subscribers) if *subscribers > 1 => *subscribers -= 1,
-            _ => drop(self.names.remove(name)),
+            _ => drop(names.remove(name)),
+        }
+    }
+
+    fn names_of<'a>(&mut self, present_as: &'a PresentAs) -> Option<(&mut BTreeMap<Name, usize>, &'a Name)> {
+        match present_as {
+            PresentAs::Unnamed => None,
+            PresentAs::Name(name) => Some((&mut self.names, name)),
+            PresentAs::Id(id) => Some((&mut self.ids, id)),
         }
     }
 
@@ -316,7 +309,15 @@ impl Local {
     fn entry(&self, process: &str) -> PresenceEntry {
         // One name more than a snapshot may have is enough to see that there are too many.
         let names = self.names.keys().take(MAX_SNAPSHOT_NAMES + 1).map(|name| name.as_str().to_owned()).collect();
-        PresenceEntry { process: process.to_owned(), version: self.version, count: self.count, names, listed: true }
+        let ids = self.ids.keys().take(MAX_IDS).map(|id| id.plain().into_owned()).collect();
+        PresenceEntry {
+            process: process.to_owned(),
+            version: self.version,
+            count: self.count,
+            names,
+            ids,
+            listed: true,
+        }
     }
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::context::RoomContext;
-use super::presence::{Presence, PresenceSnapshot};
+use super::presence::Presence;
+use super::presence::snapshot::{PresenceSnapshot, PresentAs};
 use super::processes::Processes;
 use crate::bus::{PresenceEntry, StoredPresence, Unavailable};
-use crate::chat::{Name, RoomName};
+use crate::chat::RoomName;
 use crate::sse::Event;
 use crate::supervise::catch;
 
@@ -25,15 +26,15 @@ impl SharedPresence {
     }
 
     /// Counts a subscriber of this process, and announces it if an announcement is due.
-    pub fn join(self: &Arc<Self>, name: Option<&Name>) {
-        self.presence.join(name);
+    pub fn join(self: &Arc<Self>, present_as: &PresentAs) {
+        self.presence.join(present_as);
         self.announce(Instant::now());
         self.context.agenda.add(&self.room);
     }
 
     /// Stops counting a subscriber of this process.
-    pub fn leave(&self, name: Option<&Name>) {
-        self.presence.leave(name);
+    pub fn leave(&self, present_as: &PresentAs) {
+        self.presence.leave(present_as);
         self.context.agenda.add(&self.room);
     }
 
@@ -78,6 +79,14 @@ impl SharedPresence {
     /// If the store is unavailable.
     pub async fn read(&self) -> Result<PresenceSnapshot, Unavailable> {
         Ok(self.presence.snapshot(&read(&self.context.processes, &self.room).await?))
+    }
+
+    /// Returns the presence ids of all processes.
+    ///
+    /// # Errors
+    /// If the store is unavailable.
+    pub async fn read_ids(&self) -> Result<Vec<String>, Unavailable> {
+        Ok(self.presence.ids(&read(&self.context.processes, &self.room).await?))
     }
 
     /// Removes this process from the room's presence, at the end of the process.
@@ -128,19 +137,19 @@ pub async fn read(processes: &Processes, room: &RoomName) -> Result<Vec<Presence
 /// Counts a subscriber as present in a room until it is dropped.
 pub struct PresenceGuard {
     presence: Arc<SharedPresence>,
-    name: Option<Name>,
+    present_as: PresentAs,
 }
 
 impl PresenceGuard {
-    /// Counts a subscriber under this name.
-    pub fn new(presence: Arc<SharedPresence>, name: Option<Name>) -> Self {
-        presence.join(name.as_ref());
-        Self { presence, name }
+    /// Counts a subscriber.
+    pub fn new(presence: Arc<SharedPresence>, present_as: PresentAs) -> Self {
+        presence.join(&present_as);
+        Self { presence, present_as }
     }
 }
 
 impl Drop for PresenceGuard {
     fn drop(&mut self) {
-        self.presence.leave(self.name.as_ref());
+        self.presence.leave(&self.present_as);
     }
 }

@@ -13,6 +13,8 @@ pub enum EndReason {
     Draining,
     /// The stream has reached its maximum age, so that other nodes get their share.
     MaxAge,
+    /// The client may no longer have it.
+    Expired,
 }
 
 impl EndReason {
@@ -23,6 +25,7 @@ impl EndReason {
             EndReason::Slow => "slow",
             EndReason::Draining => "draining",
             EndReason::MaxAge => "max_age",
+            EndReason::Expired => "expired",
         }
     }
 
@@ -33,6 +36,7 @@ impl EndReason {
             EndReason::Closed => None,
             EndReason::Slow => Some(BackoffReason::Slow),
             EndReason::Draining | EndReason::MaxAge => Some(BackoffReason::Draining),
+            EndReason::Expired => Some(BackoffReason::Expired),
         }
     }
 }

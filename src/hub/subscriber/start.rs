@@ -10,7 +10,9 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use crate::chat::{Cursor, Id, Name, RoomName, Rooms};
+use crate::chat::{Cursor, Id, RoomName, Rooms};
+use crate::hub::pass::Pass;
+use crate::hub::room::presence::snapshot::PresentAs;
 use crate::hub::room::shared_presence::PresenceGuard;
 use crate::hub::room::{Room, RoomGuard};
 use crate::hub::source::Source;
@@ -30,6 +32,8 @@ pub struct SubscribeRequest {
     pub presence: PresenceRequest,
     /// How it is written.
     pub form: Form,
+    /// What lets the client have it; `None` if every client may have it.
+    pub pass: Option<Arc<Pass>>,
     /// The client's connection, to which nothing else writes any more.
     pub socket: std::net::TcpStream,
     /// The head of the response, which is written before the first frame.
@@ -58,11 +62,11 @@ pub enum RequestedCursor {
     Invalid(String),
 }
 
-/// Under which name a subscriber is present, and where.
+/// Under what a subscriber is present, and where.
 #[derive(Clone, Debug, Default)]
 pub struct PresenceRequest {
-    /// The name; a subscriber without one counts as well.
-    pub name: Option<Name>,
+    /// Under what; a subscriber counts in any case.
+    pub present_as: PresentAs,
     /// The rooms of the stream in which the subscriber is present; `None` for all of them.
     pub rooms: Option<Vec<RoomName>>,
 }
@@ -94,7 +98,7 @@ impl PresenceRequest {
     /// Joins those of the rooms in which the subscriber is to be present.
     pub fn join(&self, rooms: &[RoomGuard]) -> Box<[PresenceGuard]> {
         let is_present = |room: &&RoomGuard| self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room.name()));
-        let join = |room: &RoomGuard| PresenceGuard::new(Arc::clone(room.presence()), self.name.clone());
+        let join = |room: &RoomGuard| PresenceGuard::new(Arc::clone(room.presence()), self.present_as.clone());
         rooms.iter().filter(is_present).map(join).collect()
     }
 }

@@ -14,6 +14,7 @@ use super::connection::Connection;
 use super::end_reason::EndReason;
 use crate::chat::Cursor;
 use crate::hub::context::{OUTAGE_GRACE, StreamContext};
+use crate::hub::pass::Pass;
 use crate::hub::retry;
 use crate::sse::{Block, Event, Form, Syntax};
 
@@ -35,13 +36,22 @@ pub struct StreamWriter {
     pub last_status: bool,
     /// When the stream ends because of its age; `None` if its age is not limited.
     pub expires_at: Option<Instant>,
+    /// What lets the client have the stream; `None` if every client may have it.
+    pub pass: Option<Arc<Pass>>,
 }
 
 impl StreamWriter {
     /// Takes a socket over. `head` is written before anything else.
-    pub fn new(context: Arc<StreamContext>, form: Form, asked: Option<Cursor>, socket: TcpStream, head: Bytes) -> Self {
+    pub fn new(
+        context: Arc<StreamContext>,
+        form: Form,
+        asked: Option<Cursor>,
+        pass: Option<Arc<Pass>>,
+        socket: TcpStream,
+        head: Bytes,
+    ) -> Self {
         let (connection, expires_at) = (Connection::new(socket, head), context.pace.draw_expiry());
-        Self { connection, context, form, asked: asked.map(Box::new), last_status: true, expires_at }
+        Self { connection, context, form, asked: asked.map(Box::new), last_status: true, expires_at, pass }
     }
 
     /// Returns when the socket last took a byte, as far as the subscriber knows: its group keeps its own time.
@@ -74,6 +84,9 @@ impl StreamWriter {
     pub fn write_frames(&mut self, frames: &[Bytes]) -> Result<usize, EndReason> {
         let taken = self.connection.write_frames(frames, Instant::now())?;
         self.context.metrics.delivered.inc_by(taken as u64);
+        if let Some(pass) = &self.pass {
+            pass.delivered.inc_by(taken as u64);
+        }
         Ok(taken)
     }
 
@@ -88,7 +101,7 @@ impl StreamWriter {
         (self.asked, self.last_status) = (None, live);
         let event = match self.form.syntax {
             Syntax::Heartbeats => Event::heartbeat(),
-            _ => self.context.status(live),
+            syntax => self.context.status(live, syntax),
         };
         let block = Block { retry_ms: Some(retry::opening_ms()), cursor, ..Block::of(&event) };
         self.queue(self.form.encode(&block));
@@ -96,14 +109,14 @@ impl StreamWriter {
 
     /// Appends the status, changed or not, with the cursor that the opening lacked.
     pub fn queue_late_cursor(&mut self, cursor: &Cursor) {
-        let event = self.context.status(self.last_status);
+        let event = self.context.status(self.last_status, self.form.syntax);
         self.queue(self.form.encode(&Block { cursor: Some(cursor), ..Block::of(&event) }));
     }
 
     /// Appends the status.
     pub fn queue_status(&mut self, live: bool) {
         self.last_status = live;
-        self.queue(self.form.encode_event(&self.context.status(live)));
+        self.queue(self.form.encode_event(&self.context.status(live, self.form.syntax)));
     }
 
     /// Writes what has to be written, waiting for the socket for as long as the subscriber is not too slow.
@@ -167,8 +180,9 @@ impl StreamWriter {
 
     /// Returns when [`tick`](Self::tick) has something to do, unless more is written until then.
     pub fn due_at(&self, last_group_write: Instant) -> Instant {
-        let heartbeat_at = self.last_write().max(last_group_write) + self.context.pace.heartbeat;
-        self.expires_at.map_or(heartbeat_at, |expires_at| expires_at.min(heartbeat_at))
+        let heartbeat_at = self.last_write().max(last_group_write) + self.heartbeat();
+        let ends = [self.expires_at, self.pass.as_ref().map(|pass| pass.expires_at)];
+        ends.into_iter().flatten().fold(heartbeat_at, Instant::min)
     }
 
     /// Notices a closed connection. While there is no input, the waker is woken when some comes.
@@ -176,15 +190,22 @@ impl StreamWriter {
         self.connection.check_input(waker)
     }
 
+    fn heartbeat(&self) -> Duration {
+        self.context.pace.heartbeat_in(self.form.syntax)
+    }
+
     /// Sends a heartbeat if nothing was written for long enough, by the subscriber itself or its group, and notices a
-    /// closed connection and the maximum age. Returns false as [`send_now`](Self::send_now) does.
+    /// closed connection, the maximum age and the end of a pass. Returns false as [`send_now`](Self::send_now) does.
     pub fn tick(&mut self, now: Instant, last_group_write: Instant) -> Result<bool, EndReason> {
         self.connection.check_closed()?;
         if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
             return Err(EndReason::MaxAge);
         }
+        if self.pass.as_ref().is_some_and(|pass| pass.is_over(now)) {
+            return Err(EndReason::Expired);
+        }
         let silence = now.saturating_duration_since(self.last_write().max(last_group_write));
-        if silence < self.context.pace.heartbeat {
+        if silence < self.heartbeat() {
             return Ok(true);
         }
         self.send_now(self.form.heartbeat(), now)

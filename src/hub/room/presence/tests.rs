@@ -14,18 +14,22 @@ fn presence_beside(others: Vec<&'static str>) -> Presence {
     Presence::new(Arc::new(Processes::new("here~1".into(), Some(store))))
 }
 
+fn present_as(name: &str) -> PresentAs {
+    Name::parse(name).unwrap().map_or(PresentAs::Unnamed, PresentAs::Name)
+}
+
 fn join(presence: &Presence, name: &str) {
-    presence.join(Name::parse(name).unwrap().as_ref());
+    presence.join(&present_as(name));
 }
 
 fn leave(presence: &Presence, name: &str) {
-    presence.leave(Name::parse(name).unwrap().as_ref());
+    presence.leave(&present_as(name));
 }
 
 /// Returns the entry of another process.
 fn remote(version: u64, count: usize, names: &[&str]) -> PresenceEntry {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
-    PresenceEntry { process: "there~2".into(), version, count, names, listed: true }
+    PresenceEntry { process: "there~2".into(), version, count, names, ids: vec![], listed: true }
 }
 
 /// Returns the events that are due, each as its name and data.
@@ -228,4 +232,20 @@ fn after_a_reconnect_the_entry_is_announced_again() {
     assert_eq!(presence.next_announcement(now + SECOND), None);
     presence.on_reconnected();
     assert!(presence.next_announcement(now + SECOND).is_some(), "a store that comes back may be empty");
+}
+
+#[test]
+fn presence_ids_are_counted_and_told_to_the_app_alone() {
+    let (presence, now) = (presence(), Instant::now());
+    presence.on_reply(Some(vec![]));
+    let id = |text: &str| PresentAs::Id(Name::parse(text).unwrap().unwrap());
+    for text in ["b<", "a", "b<"] {
+        presence.join(&id(text));
+    }
+    assert_eq!(events(&presence, now), [r#"presence {"count":3,"names":[]}"#]);
+    let other = PresenceEntry { ids: vec!["a".into(), "c".into()], ..remote(1, 2, &["name"]) };
+    assert_eq!(presence.ids(&[other]), ["a", "b<", "c"]);
+    presence.leave(&id("b<"));
+    presence.leave(&id("a"));
+    assert_eq!(presence.ids(&[]), ["b<"]);
 }
