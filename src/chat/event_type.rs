@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_has_no_space_and_nothing_invisible_and_is_not_reserved() {
+    fn a_type_is_visible_without_space_and_not_reserved() {
         for text in ["a b", " ", "a\u{3000}", "a\n", "\u{0}", "a\u{200d}b", "\u{feff}", "ping", "userLeft", "delete"] {
             assert_eq!(EventType::parse(text), Err(InvalidEventType), "{text:?}");
         }
