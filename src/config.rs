@@ -93,6 +93,10 @@ pub struct Config {
     #[arg(long, env = "ALLOWED_ORIGINS", value_name = "ALLOWED_ORIGINS", value_parser = parse_origins)]
     pub allowed_origins: Option<List<String>>,
 
+    /// Password of the operator for /dashboard and for deleting messages (HTTP Basic, any user); without one there is neither
+    #[arg(long, env = "ADMIN_PASSWORD", value_name = "ADMIN_PASSWORD", hide_env_values = true)]
+    pub admin_password: Option<String>,
+
     /// Whether the API of the chat article (/rooms/…, /users) and of the tutorial (/api/…) is served
     #[arg(long, env = "ROOMS_API", value_name = "ROOMS_API", default_value = "on")]
     pub rooms_api: Switch,

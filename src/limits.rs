@@ -4,6 +4,7 @@ mod rate;
 mod refusals;
 mod store_call;
 mod streams;
+mod wrong_tries;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -19,6 +20,7 @@ use streams::StreamLimiter;
 
 pub use refusals::Pause;
 pub use streams::StreamPermit;
+pub use wrong_tries::WrongTries;
 
 /// The highest rate that is limited: the store counts in microseconds. A higher one is the same to any client.
 const MAX_RATE: u32 = 1_000_000;

@@ -17,7 +17,7 @@ use crate::config::{Config, Switch};
 use crate::hub::{Hub, Pace, Worker};
 use crate::limits::{LimitSettings, Limits};
 use crate::metrics::Metrics;
-use crate::web::{AllowedOrigins, AppState, ConnectionLimiter, finish, routes, serve};
+use crate::web::{AdminPassword, AllowedOrigins, AppState, ConnectionLimiter, finish, routes, serve};
 
 /// Open streams of the node if `MAX_STREAMS` is not set.
 const DEFAULT_MAX_STREAMS: u32 = 20_000;
@@ -62,11 +62,13 @@ impl Server {
     /// # Errors
     /// If the address cannot be bound or the Redis URL is invalid. An unreachable Redis is no error.
     pub fn bind(config: &Config, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         let max_streams = max_streams_that_fit(config.max_streams);
+        let admin_password = AdminPassword::new(config.admin_password.as_deref());
+        let admin_password = admin_password.map_err(|error| invalid(format!("ADMIN_PASSWORD: {error}")))?;
         let listener = listener::listen(config.address())
             .map_err(|error| io::Error::new(error.kind(), format!("BIND {}: {error}", config.address())))?;
-        let stores =
-            open_stores(config, metrics.clone()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let stores = open_stores(config, metrics.clone()).map_err(invalid)?;
         let hub = start_hub(config, &stores, metrics.clone());
         let limits = new_limits(config, max_streams, stores.limits);
         let connections = limit_connections(config.max_streams_per_address, &metrics);
@@ -78,6 +80,7 @@ impl Server {
             rooms: config.rooms.clone(),
             user_ids: stores.user_ids,
             limits,
+            admin_password,
             trusted_proxies: config.trusted_proxies.iter().flat_map(|list| list.0.clone()).collect(),
             origins: AllowedOrigins::new(origins.collect()),
         };

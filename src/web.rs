@@ -1,8 +1,7 @@
 //! HTTP: the route table, and a file for each endpoint or concern.
 //!
 //! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`; of the rooms API `rooms_api`,
-//! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`; of the rooms API `rooms_api`,
-//!   `users`, `tutorial`.
+//!   `users`, `tutorial`; behind the operator's password (`admin`, `admin_password`) `dashboard`.
 //! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin` with
 //!   `refused_origins`.
 //! - Answering it: `error` turns failures into problem details; `finish` wraps every handler;
@@ -12,11 +11,14 @@
 //!   `serve` runs actix's server over it.
 //! - `state` is what all handlers share.
 
+mod admin;
+mod admin_password;
 mod assets;
 pub mod body; // public for the fuzz targets
 mod client;
 mod compression;
 mod connection;
+mod dashboard;
 mod error;
 mod finish;
 mod guarded_body;
@@ -43,6 +45,7 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard, web};
 
 use crate::chat::RoomNameError;
+pub(crate) use admin_password::AdminPassword;
 pub(crate) use connection::ConnectionLimiter;
 pub use error::Problem;
 pub(crate) use finish::finish;
@@ -62,6 +65,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
         .service(resource("/readyz", "GET, HEAD").route(get().to(health::readyz)))
         .service(resource("/metrics", "GET, HEAD").route(get().to(health::metrics)))
         .service(resource("/robots.txt", "GET, HEAD").route(get().to(health::robots)))
+        .service(resource("/dashboard", "GET, HEAD").route(get().to(dashboard::page)))
         .service(resource("/assets/{version}/{file}", "GET, HEAD").route(get().to(assets::file)))
         .service(resource("/subscribe/{rooms}", "GET, HEAD").route(get().to(subscribe::subscribe)))
         .service(resource("/history/{room}", "GET, HEAD").route(get().to(history::list)))

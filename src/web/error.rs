@@ -21,6 +21,8 @@ pub struct Problem {
     retry_after: Option<u64>,
     /// The value of `Allow`.
     allow: Option<&'static str>,
+    /// Whether a password is asked for.
+    asks_for_password: bool,
     /// The submitted message and the path of its room, so that a page can offer to send it again.
     pub(super) submitted: Option<Box<(Fields, String)>>,
 }
@@ -28,7 +30,14 @@ pub struct Problem {
 impl Problem {
     /// Returns a problem with a status and an explanation for the client.
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), retry_after: None, allow: None, submitted: None }
+        Self {
+            status,
+            detail: detail.into(),
+            retry_after: None,
+            allow: None,
+            asks_for_password: false,
+            submitted: None,
+        }
     }
 
     /// 400: the request cannot be parsed.
@@ -56,6 +65,18 @@ impl Problem {
     /// 429: the client's address has sent too many messages; it may send one in `retry_after` seconds.
     pub(super) fn rate_limited(retry_after: u64) -> Self {
         let detail = "Too many messages from your address in a short time. Wait a moment, then send it again.";
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+    }
+
+    /// 401: the operator's password is missing or wrong.
+    pub(super) fn password_required() -> Self {
+        let detail = "This address needs the operator's password, with any user name.";
+        Self { asks_for_password: true, ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+    }
+
+    /// 429: too many wrong passwords came from the client's address.
+    pub(super) fn too_many_tries(retry_after: u64) -> Self {
+        let detail = "Too many wrong passwords from your address. Wait a moment, then try again.";
         Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
@@ -87,6 +108,9 @@ impl Problem {
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if self.asks_for_password {
+            response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"tiny-chat\", charset=\"UTF-8\""));
         }
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, allow));

@@ -40,6 +40,13 @@ struct RoomPage<'a> {
     assets: String,
 }
 
+#[derive(Template)]
+#[template(path = "dashboard.html")]
+struct DashboardPage {
+    /// The path of the assets' folder.
+    assets: String,
+}
+
 struct RoomLink {
     name: String,
     path: String,
@@ -103,6 +110,11 @@ pub(super) fn problem(problem: &Problem) -> HttpResponse {
         draft,
     };
     render(problem.response(), &page)
+}
+
+/// Renders the page of the dashboard.
+pub(super) fn dashboard() -> HttpResponse {
+    render(HttpResponse::Ok(), &DashboardPage { assets: assets::folder() })
 }
 
 pub(super) async fn room(state: &AppState, room: &RoomName) -> HttpResponse {

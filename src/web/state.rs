@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::admin_password::AdminPassword;
 use super::origin::AllowedOrigins;
 use crate::bus::UserIds;
 use crate::chat::RoomName;
@@ -23,6 +24,8 @@ pub(crate) struct AppState {
     pub user_ids: Arc<dyn UserIds>,
     /// The limits per client address and per node.
     pub limits: Limits,
+    /// The operator's password.
+    pub admin_password: AdminPassword,
     /// Proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Other sites whose pages may subscribe and publish.

@@ -22,6 +22,7 @@ mod resume; // resuming after a cursor: replay, gaps, the splice of replay and l
 mod stream; // a connected stream: frames, lifetime, slow subscribers
 
 // what an operator runs
+mod dashboard;
 mod deploy; // options, proxies, platforms, the image, restarts, shutdown, logs
 mod redis; // entries and announcements in Redis, and Redis outages
 mod tools; // the doctor, the demo, the benchmark, the fuzz targets, clients of others, the source tree

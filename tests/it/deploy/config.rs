@@ -20,6 +20,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("MAX_STREAMS_PER_ADDRESS", &["-1", "x"]),
     ("TRUSTED_PROXIES", &["nonsense", "10.0.0.0/33", "10.0.0.0/8,x"]),
     ("ALLOWED_ORIGINS", &["nonsense", "https://a.example/path", "https://a.example,x"]),
+    ("ADMIN_PASSWORD", &["a\u{1}b"]),
     ("ROOMS_API", &["x", "yes", "0"]),
     ("DRAIN_GRACE", &["-1", "x"]),
     ("DRAIN", &["-1", "x"]),
@@ -27,7 +28,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("LOG_FORMAT", &["xml", "JSON5"]),
 ];
 
-const ALL: [&str; 20] = [
+const ALL: [&str; 21] = [
     "BIND",
     "REDIS_URL",
     "REDIS_CA",
@@ -42,6 +43,7 @@ const ALL: [&str; 20] = [
     "MAX_STREAMS_PER_ADDRESS",
     "TRUSTED_PROXIES",
     "ALLOWED_ORIGINS",
+    "ADMIN_PASSWORD",
     "ROOMS_API",
     "NODE",
     "DRAIN_GRACE",
@@ -51,7 +53,7 @@ const ALL: [&str; 20] = [
 ];
 
 /// A valid value of each variable in `--help`.
-const VALID: [(&str, &str); 23] = [
+const VALID: [(&str, &str); 24] = [
     ("BIND", "127.0.0.1:0"),
     ("PORT", "0"),
     ("REDIS_URL", "redis://127.0.0.1:1"),
@@ -69,6 +71,7 @@ const VALID: [(&str, &str); 23] = [
     ("MAX_AGE", "60"),
     ("TRUSTED_PROXIES", "127.0.0.1"),
     ("ALLOWED_ORIGINS", "https://a.example"),
+    ("ADMIN_PASSWORD", "correct horse"),
     ("ROOMS_API", "off"),
     ("NODE", "chat-1"),
     ("DRAIN", "0"),

@@ -1,0 +1,120 @@
+//! The operator's password (`ADMIN_PASSWORD`), and the tries of those who do not know it.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::limits::WrongTries;
+
+/// The longest password, in characters.
+const MAX_CHARS: usize = 128;
+
+/// A password with fewer characters is warned of: ten tries a minute from each of many addresses may find it.
+const MIN_SAFE_CHARS: usize = 12;
+
+/// The password of the operator, if there is one, and the wrong tries.
+pub(crate) struct AdminPassword {
+    /// A hash, so that a comparison takes the same time for all passwords.
+    password: Option<[u8; 32]>,
+    wrong_tries: WrongTries,
+}
+
+impl AdminPassword {
+    /// Sets the password; without one, what it protects does not exist.
+    ///
+    /// # Errors
+    /// If the password is too long, or has control characters, which a browser would not send. The text does not hold it.
+    pub(crate) fn new(password: Option<&str>) -> Result<Self, String> {
+        let chars = password.map(|password| password.chars().count());
+        if chars.is_some_and(|chars| chars > MAX_CHARS) || password.is_some_and(|text| text.contains(char::is_control))
+        {
+            return Err(format!("a password has at most {MAX_CHARS} characters and no control characters"));
+        }
+        if chars.is_some_and(|chars| chars < MIN_SAFE_CHARS) {
+            tracing::warn!("ADMIN_PASSWORD has fewer than {MIN_SAFE_CHARS} characters; it may be guessed");
+        }
+        Ok(Self { password: password.map(hash), wrong_tries: WrongTries::default() })
+    }
+
+    /// Returns true if there is a password.
+    pub(super) fn is_set(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// Compares a password from an address with the right one, and counts it if it is wrong.
+    ///
+    /// # Errors
+    /// Returns how long to wait if too many wrong ones came from the address.
+    pub(super) fn check(&self, password: &[u8], address: IpAddr) -> Result<bool, Duration> {
+        let now = Instant::now();
+        if let Some(wait) = self.wrong_tries.wait(address, now) {
+            return Err(wait);
+        }
+        let is_right = self.password.is_some_and(|right| hash(password).ct_eq(&right).into());
+        if !is_right {
+            self.wrong_tries.count(address, now);
+        }
+        Ok(is_right)
+    }
+}
+
+/// Returns the password of a request with HTTP Basic (RFC 7617); `None` if there is none or an empty one.
+pub(super) fn basic_password(req: &HttpRequest) -> Option<Vec<u8>> {
+    let credentials = req.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = credentials.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = STANDARD.decode(encoded.trim()).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    Some(decoded[colon + 1..].to_vec()).filter(|password| !password.is_empty())
+}
+
+fn hash(password: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(password).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn a_password_is_what_follows_the_first_colon_and_is_not_empty() {
+        let password = |credentials: &str| {
+            let request = TestRequest::get().insert_header((header::AUTHORIZATION, credentials)).to_http_request();
+            basic_password(&request).map(|password| String::from_utf8(password).unwrap())
+        };
+        let basic = |text: &str| password(&format!("Basic {}", STANDARD.encode(text)));
+        assert_eq!(basic("any:s3:cret").as_deref(), Some("s3:cret"));
+        assert_eq!(basic(":né").as_deref(), Some("né"));
+        assert_eq!(password("bAsIc OnB3").as_deref(), Some("pw"));
+        for none in [
+            basic("user:"),
+            basic("user"),
+            basic(""),
+            password("Bearer OnB3"),
+            password("Basic"),
+            password("Basic %"),
+        ] {
+            assert_eq!(none, None);
+        }
+    }
+
+    #[test]
+    fn a_password_is_bounded_and_has_no_control_characters() {
+        for good in [None, Some("s"), Some(&*"é".repeat(128)), Some("with spaces: fine")] {
+            assert!(AdminPassword::new(good).is_ok(), "{good:?}");
+        }
+        for bad in ["s".repeat(129), "two\nlines".into()] {
+            let error = AdminPassword::new(Some(&bad)).err().unwrap();
+            assert!(!error.contains(&bad), "{error}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The dashboard: who may see it, what it shows (contract § 11).
+
+mod password;
