@@ -1,5 +1,6 @@
 //! What the nodes share: the logs of the rooms with their announcements ([`Bus`]), presence ([`PresenceStore`]), the
-//! usage of client addresses ([`LimitStore`]) and the counter of users ([`UserIds`]).
+//! usage of client addresses ([`LimitStore`]), the counter of users ([`UserIds`]) and the sockets of apps
+//! ([`SocketStore`]).
 //!
 //! Two implementations: `bus/memory.rs` for a single process, `bus/redis.rs` for any number of nodes.
 
@@ -9,6 +10,7 @@ mod log;
 mod memory;
 mod presence;
 mod redis;
+mod sockets;
 mod user_ids;
 
 use std::sync::Arc;
@@ -20,6 +22,7 @@ pub use limits::{LimitStore, PROCESS_TTL, Rate, StreamReservation};
 pub use log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 pub use presence::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence};
 pub use redis::{RedisServer, announcement};
+pub use sockets::{CreateError, SOCKET_MAX_AGE, SOCKET_TTL, Socket, SocketId, SocketStore};
 pub use user_ids::UserIds;
 
 /// The stores of a node, all in the same Redis or in the memory of this process.
@@ -32,6 +35,8 @@ pub struct Stores {
     pub limits: Option<Arc<dyn LimitStore>>,
     /// The users of the chat article's API.
     pub user_ids: Arc<dyn UserIds>,
+    /// The sockets of apps.
+    pub sockets: Arc<dyn SocketStore>,
 }
 
 impl Stores {
@@ -55,6 +60,7 @@ impl Stores {
                 presence: None,
                 limits: None,
                 user_ids: Arc::new(memory::MemoryUserIds::new(unix_ms())),
+                sockets: Arc::new(memory::MemorySockets::default()),
             }),
             Some(server) => {
                 let redis = redis::Redis::open(server, prefix, node, retention, metrics)?;
@@ -62,6 +68,7 @@ impl Stores {
                     presence: Some(Arc::new(redis.presence_store())),
                     limits: Some(Arc::new(redis.limit_store())),
                     user_ids: Arc::new(redis.user_ids()),
+                    sockets: Arc::new(redis.sockets()),
                     bus: Arc::new(redis),
                 })
             }

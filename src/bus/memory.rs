@@ -1,5 +1,6 @@
 //! The log of a single process: the same behaviour as with Redis, but lost at restart.
 
+mod sockets;
 mod user_ids;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,6 +15,7 @@ use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, PageLimit, Receipt, 
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 use crate::supervise::catch_now;
+pub use sockets::MemorySockets;
 pub use user_ids::MemoryUserIds;
 
 /// The most bytes of all logs and keys together. Beyond it, publishing is refused until logs expire, as by a Redis whose

@@ -10,6 +10,8 @@
 //! | `chat:rate:ADDRESS` | string, expires when the bucket is full | a client address' token bucket |
 //! | `chat:streams:ADDRESS` | hash, expires after 2 min | a client address' open streams, by process |
 //! | `chat:processes` | sorted set, expires after 4 s | the processes that are alive, by when they are considered dead |
+//! | `chat:socket:{ID}` | string, expires after 90 s | a socket, as JSON |
+//! | `chat:sockets:KEY` | sorted set, expires after 90 s | the living sockets of an app's key, by when they expire |
 //! | `chat:users` | string, never expires | the last user id that was given out |
 //!
 //! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua` writes to a log. Publishing,
@@ -31,6 +33,7 @@ mod presence;
 mod pubsub;
 mod read_pool;
 mod scripts;
+mod sockets;
 mod user_ids;
 
 use std::sync::{Arc, Weak};
@@ -50,6 +53,7 @@ use limits::RedisLimits;
 use presence::RedisPresence;
 use pubsub::PubSub;
 use read_pool::ReadPool;
+use sockets::RedisSockets;
 use user_ids::RedisUserIds;
 
 pub use connector::RedisServer;
@@ -117,6 +121,11 @@ impl Redis {
     /// Returns the user ids of the same server.
     pub fn user_ids(&self) -> RedisUserIds {
         RedisUserIds::new(self.keys.clone(), self.connections.clone())
+    }
+
+    /// Returns the sockets of the same server.
+    pub fn sockets(&self) -> RedisSockets {
+        RedisSockets::new(self.keys.clone(), self.connections.clone())
     }
 
     async fn run_publish(&self, room: &RoomName, draft: &Draft) -> Result<(String, String), CallError> {

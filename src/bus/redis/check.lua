@@ -16,6 +16,7 @@ local attempts = {
   { 'HDEL', key, 'f' },
   { 'ZADD', key, 0, 'm' },
   { 'ZSCORE', key, 'm' },
+  { 'ZCARD', key },
   { 'PEXPIRE', key, 1000 },
   { 'ZREMRANGEBYSCORE', key, '-inf', '+inf' },
   { 'GET', key },

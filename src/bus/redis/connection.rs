@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, FromRedisValue, PushInfo, PushKind, RedisResult, ScriptInvocation};
+use redis::{Cmd, FromRedisValue, Pipeline, PushInfo, PushKind, RedisResult, ScriptInvocation};
 use thread_local::ThreadLocal;
 use tokio::sync::{Notify, watch};
 use tokio::time::error::Elapsed;
@@ -70,6 +70,15 @@ impl ThreadConnections {
     pub async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, CallError> {
         let (kept, mut connection) = self.connection().await?;
         kept.settle(timeout(RESPONSE_TIMEOUT, command.query_async(&mut connection)).await)
+    }
+
+    /// Runs several commands in one round trip, not as a transaction.
+    pub async fn pipeline(&self, commands: &Pipeline) -> Result<(), CallError> {
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let (kept, mut connection) = self.connection().await?;
+        kept.settle(timeout(RESPONSE_TIMEOUT, commands.query_async(&mut connection)).await)
     }
 
     async fn connection(&self) -> Result<(KeptConnection, MultiplexedConnection), CallError> {

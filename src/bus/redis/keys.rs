@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use crate::bus::sockets::SocketId;
 use crate::chat::RoomName;
 
 /// Names keys and channels under the configured prefix.
@@ -54,6 +55,16 @@ impl Keys {
     /// Returns the key of the last user id that was given out.
     pub fn user_ids(&self) -> String {
         format!("{}:users", self.prefix)
+    }
+
+    /// Returns the key of a socket.
+    pub fn socket(&self, id: SocketId) -> String {
+        format!("{}:socket:{{{id}}}", self.prefix)
+    }
+
+    /// Returns the key that lists the living sockets of an app's key.
+    pub fn living_sockets(&self, app_key: &str) -> String {
+        format!("{}:sockets:{app_key}", self.prefix)
     }
 
     /// Returns the pattern of all keys and channels.
