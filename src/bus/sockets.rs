@@ -63,7 +63,7 @@ pub trait SocketStore: Send + Sync {
 }
 
 impl SocketId {
-    /// Returns a new id, which nobody can guess.
+    /// Returns a new id that cannot be guessed.
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
