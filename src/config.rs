@@ -3,6 +3,7 @@
 
 mod arguments;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use clap::{Args, ValueEnum};
@@ -97,6 +98,22 @@ pub struct Config {
     #[arg(long, env = "ADMIN_PASSWORD", value_name = "ADMIN_PASSWORD", hide_env_values = true)]
     pub admin_password: Option<String>,
 
+    /// Keys of the apps that may send events, each key:secret or key:secret:prefix, separated by commas
+    #[arg(long, env = "APP_KEYS", value_name = "APP_KEYS", hide_env_values = true)]
+    pub app_keys: Option<Hidden>,
+
+    /// File with more keys, one on each line, which is read again at SIGHUP
+    #[arg(long, env = "APP_KEYS_FILE", value_name = "APP_KEYS_FILE")]
+    pub app_keys_file: Option<String>,
+
+    /// One more key, whose secret is ESHQ_SECRET
+    #[arg(long, env = "ESHQ_KEY", value_name = "ESHQ_KEY")]
+    pub eshq_key: Option<String>,
+
+    /// Secret of ESHQ_KEY
+    #[arg(long, env = "ESHQ_SECRET", value_name = "ESHQ_SECRET", hide_env_values = true)]
+    pub eshq_secret: Option<Hidden>,
+
     /// Whether the API of the chat article (/rooms/…, /users) and of the tutorial (/api/…) is served
     #[arg(long, env = "ROOMS_API", value_name = "ROOMS_API", default_value = "on")]
     pub rooms_api: Switch,
@@ -143,6 +160,22 @@ pub enum Switch {
 /// The items of an option that are separated by commas, where spaces and empty items do not count.
 #[derive(Clone, Debug)]
 pub struct List<T>(pub Vec<T>);
+
+/// A value that no output shows.
+#[derive(Clone)]
+pub struct Hidden(pub String);
+
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden(…)")
+    }
+}
 
 impl Config {
     /// Returns the address to listen on.

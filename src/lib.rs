@@ -15,6 +15,7 @@
 //! - [`supervise`]: what keeps a panic from ending more than one task
 //! - [`config`]: the options; only [`server`] and `main` use it
 //! - [`bus`]: the message store, in this process or in Redis: the logs of the rooms, presence, and usage by address
+//! - [`apps`]: the apps that send events: their keys, and the rooms of their channels
 //! - [`hub`]: the rooms of this node and their subscribers
 //! - [`limits`]: limits per client address, counted over all nodes
 //! - [`web`]: HTTP: the route table, and one file for each endpoint
@@ -34,6 +35,7 @@ pub mod log_queue;
 pub mod metrics;
 pub mod supervise;
 
+pub mod apps;
 pub mod bus;
 pub mod hub;
 pub mod limits;

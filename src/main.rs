@@ -94,6 +94,9 @@ async fn serve(config: &Config, metrics: Arc<Metrics>, log: LogQueue) -> io::Res
     // Before the address is bound: a signal that comes during the start is not lost.
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let server = Server::bind(config, metrics)?;
+    if server.has_keys() {
+        server.reload_keys_at(signal(SignalKind::hangup())?);
+    }
     tracing::info!("tiny-chat {}: open http://{}/ in a browser", env!("CARGO_PKG_VERSION"), server.addr()?);
     if config.redis().is_none() {
         tracing::info!(

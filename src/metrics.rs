@@ -22,6 +22,7 @@ pub const TASKS: &[&str] = &[
     "connection",
     "fanout",
     "handoffs",
+    "keys",
     "limits",
     "merging",
     "presence",

@@ -1,5 +1,6 @@
 //! A node: message store, hub and HTTP server, from binding its address to draining its streams.
 
+mod key_reload;
 mod listener;
 
 use std::future::Future;
@@ -10,8 +11,10 @@ use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
+use tokio::signal::unix::Signal;
 use tokio::time::{sleep, timeout};
 
+use crate::apps::{Apps, KeySources};
 use crate::bus::{LimitStore, Listener, RedisServer, Retention, Stores};
 use crate::config::{Config, Switch};
 use crate::hub::{Hub, Pace, Worker};
@@ -63,6 +66,7 @@ impl Server {
     /// If the address cannot be bound or the Redis URL is invalid. An unreachable Redis is no error.
     pub fn bind(config: &Config, metrics: Arc<Metrics>) -> io::Result<Self> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let apps = open_apps(config).map_err(invalid)?;
         let max_streams = max_streams_that_fit(config.max_streams);
         let admin_password = AdminPassword::new(config.admin_password.as_deref());
         let admin_password = admin_password.map_err(|error| invalid(format!("ADMIN_PASSWORD: {error}")))?;
@@ -79,6 +83,7 @@ impl Server {
             metrics,
             rooms: config.rooms.clone(),
             user_ids: stores.user_ids,
+            apps: Arc::new(apps),
             limits,
             admin_password,
             trusted_proxies: config.trusted_proxies.iter().flat_map(|list| list.0.clone()).collect(),
@@ -90,6 +95,16 @@ impl Server {
             state: web::Data::new(state),
             with_rooms_api: config.rooms_api == Switch::On,
         })
+    }
+
+    /// Returns true if apps have keys, or may get some while the node runs.
+    pub fn has_keys(&self) -> bool {
+        self.state.apps.are_enabled() || self.state.apps.can_change()
+    }
+
+    /// Spawns a task that reads the list of keys again at each signal.
+    pub fn reload_keys_at(&self, signal: Signal) {
+        actix_web::rt::spawn(key_reload::reload_keys_at(signal, self.state.apps.clone(), self.state.metrics.clone()));
     }
 
     /// Returns the address that the node listens on.
@@ -132,6 +147,22 @@ impl Server {
             tracing::warn!("requests were still in flight at the end of the drain time");
         }
         Ok(())
+    }
+}
+
+/// Reads the keys of the apps, and checks that no page is of a room that they close.
+fn open_apps(config: &Config) -> Result<Apps, String> {
+    let apps = Apps::open(KeySources {
+        list: config.app_keys.as_ref().map(|list| list.0.clone()),
+        file: config.app_keys_file.clone(),
+        key: config.eshq_key.clone(),
+        secret: config.eshq_secret.as_ref().map(|secret| secret.0.clone()),
+    })?;
+    match config.rooms.iter().find(|room| apps.is_private(room)) {
+        Some(room) => {
+            Err(format!("ROOMS: {room} is private, as all rooms that begin with private- are where apps have keys"))
+        }
+        None => Ok(apps),
     }
 }
 

@@ -11,6 +11,9 @@ use serde::Serialize;
 use crate::bus::{PublishError, Unavailable};
 use crate::chat::{Fields, InvalidField, RoomName, RoomNameError, RoomsError};
 
+/// What makes a browser ask for a password (RFC 7617 § 2).
+const PASSWORD_CHALLENGE: &str = "Basic realm=\"tiny-chat\", charset=\"UTF-8\"";
+
 /// A failed request, as its client sees it. The `finish` middleware chooses between JSON and a page.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -21,8 +24,8 @@ pub struct Problem {
     retry_after: Option<u64>,
     /// The value of `Allow`.
     allow: Option<&'static str>,
-    /// Whether a password is asked for.
-    asks_for_password: bool,
+    /// The value of `WWW-Authenticate`.
+    challenge: Option<&'static str>,
     /// The submitted message and the path of its room, so that a page can offer to send it again.
     pub(super) submitted: Option<Box<(Fields, String)>>,
 }
@@ -35,7 +38,7 @@ impl Problem {
             detail: detail.into(),
             retry_after: None,
             allow: None,
-            asks_for_password: false,
+            challenge: None,
             submitted: None,
         }
     }
@@ -43,6 +46,13 @@ impl Problem {
     /// 400: the request cannot be parsed.
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 401: the room is private. It is the same for every such room, whether it is in use or not.
+    pub(super) fn private_room() -> Self {
+        let detail = "Rooms whose names begin with private- are open only to those whom an app lets in.";
+        // A challenge is due with a 401 (RFC 9110 § 15.5.2), and no browser asks for a password because of this one.
+        Self { challenge: Some("Bearer"), ..Self::new(StatusCode::UNAUTHORIZED, detail) }
     }
 
     /// 404: nothing has this address.
@@ -71,7 +81,7 @@ impl Problem {
     /// 401: the operator's password is missing or wrong.
     pub(super) fn password_required() -> Self {
         let detail = "This address needs the operator's password, with any user name.";
-        Self { asks_for_password: true, ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+        Self { challenge: Some(PASSWORD_CHALLENGE), ..Self::new(StatusCode::UNAUTHORIZED, detail) }
     }
 
     /// 429: too many wrong passwords came from the client's address.
@@ -109,11 +119,11 @@ impl Problem {
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
-        if self.asks_for_password {
-            response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"tiny-chat\", charset=\"UTF-8\""));
-        }
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, allow));
+        }
+        if let Some(challenge) = self.challenge {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         response
     }

@@ -1,11 +1,13 @@
-//! Extractors for the room, or the rooms, that a request's path names.
+//! Extractors for the room, or the rooms, that a request's path names. They are the gate of private rooms: a handler gets
+//! none of these, and before anything else is read the client gets the same answer for each.
 
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpRequest, web};
 
 use super::error::Problem;
+use super::state::AppState;
 use crate::chat::{RoomName, Rooms};
 
 impl FromRequest for RoomName {
@@ -13,7 +15,7 @@ impl FromRequest for RoomName {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(RoomName::from_path(room_segment(req)).map_err(Problem::from))
+        ready(open_room(req))
     }
 }
 
@@ -22,8 +24,32 @@ impl FromRequest for Rooms {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Rooms::from_path(room_segment(req)).map_err(Problem::from))
+        ready(open_rooms(req))
     }
+}
+
+/// Returns the room that the path names, private or not: for handlers that ask for credentials themselves.
+pub(super) fn any_room(req: &HttpRequest) -> Result<RoomName, Problem> {
+    Ok(RoomName::from_path(room_segment(req))?)
+}
+
+fn open_room(req: &HttpRequest) -> Result<RoomName, Problem> {
+    let room = any_room(req)?;
+    refuse_private(req, std::slice::from_ref(&room))?;
+    Ok(room)
+}
+
+fn open_rooms(req: &HttpRequest) -> Result<Rooms, Problem> {
+    let rooms = Rooms::from_path(room_segment(req))?;
+    refuse_private(req, &rooms)?;
+    Ok(rooms)
+}
+
+/// Refuses the request if one of the rooms is private.
+fn refuse_private(req: &HttpRequest, rooms: &[RoomName]) -> Result<(), Problem> {
+    let apps = req.app_data::<web::Data<AppState>>().map(|state| &state.apps);
+    let is_open = |room| apps.is_some_and(|apps| !apps.is_private(room));
+    if rooms.iter().all(is_open) { Ok(()) } else { Err(Problem::private_room()) }
 }
 
 /// Returns the path segment that names a room or a list of rooms, still percent-encoded.

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::admin_password::AdminPassword;
 use super::origin::AllowedOrigins;
+use crate::apps::Apps;
 use crate::bus::UserIds;
 use crate::chat::RoomName;
 use crate::hub::Hub;
@@ -22,6 +23,8 @@ pub(crate) struct AppState {
     pub rooms: Vec<RoomName>,
     /// The users of the rooms API.
     pub user_ids: Arc<dyn UserIds>,
+    /// The apps that send events.
+    pub apps: Arc<Apps>,
     /// The limits per client address and per node.
     pub limits: Limits,
     /// The operator's password.

@@ -21,6 +21,13 @@ const BAD: &[(&str, &[&str])] = &[
     ("TRUSTED_PROXIES", &["nonsense", "10.0.0.0/33", "10.0.0.0/8,x"]),
     ("ALLOWED_ORIGINS", &["nonsense", "https://a.example/path", "https://a.example,x"]),
     ("ADMIN_PASSWORD", &["a\u{1}b"]),
+    (
+        "APP_KEYS",
+        &["shop", "shop:short", "a b:0123456789abcdef", "shop:0123456789abcdef:news", "a:0123456789abcdef,b:x"],
+    ),
+    ("APP_KEYS_FILE", &["/nonexistent/keys", "/"]),
+    ("ESHQ_KEY", &["shop", "a b"]),
+    ("ESHQ_SECRET", &["x", "a,b"]),
     ("ROOMS_API", &["x", "yes", "0"]),
     ("DRAIN_GRACE", &["-1", "x"]),
     ("DRAIN", &["-1", "x"]),
@@ -28,7 +35,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("LOG_FORMAT", &["xml", "JSON5"]),
 ];
 
-const ALL: [&str; 21] = [
+const ALL: [&str; 25] = [
     "BIND",
     "REDIS_URL",
     "REDIS_CA",
@@ -44,6 +51,10 @@ const ALL: [&str; 21] = [
     "TRUSTED_PROXIES",
     "ALLOWED_ORIGINS",
     "ADMIN_PASSWORD",
+    "APP_KEYS",
+    "APP_KEYS_FILE",
+    "ESHQ_KEY",
+    "ESHQ_SECRET",
     "ROOMS_API",
     "NODE",
     "DRAIN_GRACE",
@@ -53,7 +64,7 @@ const ALL: [&str; 21] = [
 ];
 
 /// A valid value of each variable in `--help`.
-const VALID: [(&str, &str); 24] = [
+const VALID: [(&str, &str); 28] = [
     ("BIND", "127.0.0.1:0"),
     ("PORT", "0"),
     ("REDIS_URL", "redis://127.0.0.1:1"),
@@ -72,6 +83,10 @@ const VALID: [(&str, &str); 24] = [
     ("TRUSTED_PROXIES", "127.0.0.1"),
     ("ALLOWED_ORIGINS", "https://a.example"),
     ("ADMIN_PASSWORD", "correct horse"),
+    ("APP_KEYS", "shop:0123456789abcdef"),
+    ("APP_KEYS_FILE", "/dev/null"),
+    ("ESHQ_KEY", "blog"),
+    ("ESHQ_SECRET", "x"),
     ("ROOMS_API", "off"),
     ("NODE", "chat-1"),
     ("DRAIN", "0"),

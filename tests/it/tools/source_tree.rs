@@ -7,10 +7,11 @@ use crate::support::repository::{File, files, sources};
 
 /// The top-level modules from the ground up. A module uses only those of lower layers; modules of one layer do not use
 /// each other.
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 7] = [
     &["chat", "log_queue", "supervise"],
     &["sse", "bus", "http_client"],
-    &["hub", "limits"],
+    &["limits", "apps"],
+    &["hub"],
     &["web"],
     &["server", "doctor", "client"],
     &["main", "lib"],
