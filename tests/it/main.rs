@@ -16,6 +16,9 @@ mod publish; // posting a message: bodies, fields, forms, keys, ids, hostile inp
 mod rooms; // room names, and streams that merge several rooms
 mod rooms_api; // the API of the chat article and of the tutorial
 
+// what an app does
+mod apps; // keys, and rooms that only apps let clients into
+
 // what a subscriber receives
 mod presence; // presence in a room: counts and names, joins and leaves
 mod resume; // resuming after a cursor: replay, gaps, the splice of replay and live

@@ -243,6 +243,20 @@ async fn panic_of_presence_is_made_up_for() {
     faulty.works(&mut stream).await;
 }
 
+/// A signal that a panic swallowed would leave revoked keys in use.
+#[tokio::test]
+async fn panic_while_keys_are_read_is_followed_by_another_reading() {
+    let (keys, fault) =
+        (tempfile::NamedTempFile::new().expect("a file"), tempfile::NamedTempFile::new().expect("a file"));
+    let (path, fault_path) = (keys.path().display().to_string(), fault.path().display());
+    let fault_option = format!("keys:{fault_path}");
+    let node = Node::start(&[("APP_KEYS_FILE", &path), ("TINY_CHAT_PANIC", &fault_option)]).await;
+    node.signal(nix::sys::signal::Signal::SIGHUP);
+    node.logged("panicked: TINY_CHAT_PANIC").await;
+    drop(fault);
+    node.logged("SIGHUP: read the list of keys again").await;
+}
+
 #[tokio::test]
 async fn panic_of_a_stream_or_a_request_ends_it_alone() {
     let faulty = Faulty::start("stream").await;

@@ -44,6 +44,11 @@ impl Answer {
         join(&self.headers, name)
     }
 
+    /// Returns all headers, their names in lower case.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
     /// Returns the content type without its parameters.
     pub fn media_type(&self) -> String {
         let content_type = self.header("content-type");

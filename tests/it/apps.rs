@@ -1,0 +1,4 @@
+//! Apps: their keys, and the rooms that only they let clients into (contract § 10, "Keys and channels").
+
+mod keys;
+mod privacy;
