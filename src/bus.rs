@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::metrics::Metrics;
 
 pub use error::{PublishError, Unavailable};
-pub use limits::{LimitStore, PROCESS_TTL, Rate, StreamReservation};
+pub use limits::{Bucket, LimitStore, PROCESS_TTL, Rate, StreamReservation};
 pub use log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 pub use presence::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence};
 pub use redis::{RedisServer, announcement};

@@ -1,4 +1,4 @@
-//! Limits per client address, counted over all nodes. While the store is unavailable, each node counts alone.
+//! Limits per client address and per app, counted over all nodes. While the store is unavailable, each node counts alone.
 
 mod rate;
 mod refusals;
@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::bus::{LimitStore, Rate};
+use crate::bus::{Bucket, LimitStore, Rate};
 use crate::metrics::Metrics;
 use crate::supervise::supervise;
 use rate::RateLimiter;
@@ -24,6 +24,12 @@ pub use wrong_tries::WrongTries;
 
 /// The highest rate that is limited: the store counts in microseconds. A higher one is the same to any client.
 const MAX_RATE: u32 = 1_000_000;
+
+/// How many calls an app may make: as many at once as in a second.
+const CALL_RATE: Rate = Rate {
+    per_second: NonZeroU32::MIN.saturating_add(999),
+    burst: NonZeroU32::MIN.saturating_add(999),
+};
 
 /// The configured limits; 0 turns a limit off.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +47,7 @@ pub struct LimitSettings {
 /// The limits of a node, and what is counted against them.
 pub struct Limits {
     rate: Option<RateLimiter>,
+    calls: RateLimiter,
     streams: Arc<StreamLimiter>,
     refusals: RefusalPacer,
 }
@@ -52,6 +59,7 @@ impl Limits {
         let rate = rate.map(|(per_second, burst)| Rate { per_second, burst });
         Self {
             rate: rate.map(|rate| RateLimiter::new(store.clone(), rate)),
+            calls: RateLimiter::new(store.clone(), CALL_RATE),
             streams: StreamLimiter::new(store, settings.streams, settings.streams_per_address),
             refusals: RefusalPacer::default(),
         }
@@ -63,9 +71,17 @@ impl Limits {
     /// Returns how long to wait if the address has sent too many.
     pub async fn check_post(&self, address: IpAddr) -> Result<(), Duration> {
         match &self.rate {
-            Some(rate) => rate.take_token(address).await,
+            Some(rate) => rate.take_token(Bucket::Address(address)).await,
             None => Ok(()),
         }
+    }
+
+    /// Counts one call of the app with this key.
+    ///
+    /// # Errors
+    /// Returns how long to wait if the app has made too many.
+    pub async fn check_call(&self, key: &Arc<str>) -> Result<(), Duration> {
+        self.calls.take_token(Bucket::App(key.clone())).await
     }
 
     /// Returns a permit for one more stream of an address, or `None` if there are too many streams.

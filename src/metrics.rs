@@ -1,12 +1,16 @@
 //! The metrics of a node, for `GET /metrics` in Prometheus' text format.
 //!
-//! No label takes a value that a client can choose, so the number of series is fixed.
+//! No label takes a value that a client can choose, so only the operator's list of keys adds series.
+
+mod usage;
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+
+pub use usage::{AppUsage, Usage};
 
 /// Upper bounds of the latency buckets, in seconds.
 const LATENCY_BUCKETS: &[f64] = &[
@@ -29,6 +33,7 @@ pub const TASKS: &[&str] = &[
     "pushes",
     "request",
     "room",
+    "sockets",
     "stream",
     "ticks",
 ];
@@ -69,6 +74,8 @@ pub struct Metrics {
     pub store_reconnects: IntCounter,
     /// Reads of a log, by purpose: `room` (shared by a room's subscribers), `subscriber` or `history`.
     pub log_reads: IntCounterVec,
+    /// What each app uses.
+    pub usage: Usage,
     /// Panics, by what they ended.
     task_panics: IntCounterVec,
     last_panics: Mutex<Vec<(&'static str, Instant)>>,
@@ -154,6 +161,7 @@ impl Metrics {
                 "Reads of a room's log, by purpose.",
                 ("purpose", &["room", "subscriber", "history"]),
             )?,
+            usage: Usage::new(r)?,
             task_panics: counters(r, "tiny_chat_task_panics_total", "Panics, by what they ended.", ("task", TASKS))?,
             last_panics: Mutex::default(),
             log_lines_dropped: counter(

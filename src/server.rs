@@ -14,7 +14,7 @@ use actix_web::{App, web};
 use tokio::signal::unix::Signal;
 use tokio::time::{sleep, timeout};
 
-use crate::apps::{Apps, KeySources};
+use crate::apps::{Apps, KeySources, LiveSockets};
 use crate::bus::{LimitStore, Listener, RedisServer, Retention, Stores};
 use crate::config::{Config, Switch};
 use crate::hub::{Hub, Pace, Worker};
@@ -77,6 +77,8 @@ impl Server {
         let limits = new_limits(config, max_streams, stores.limits);
         let connections = limit_connections(config.max_streams_per_address, &metrics);
         tokio::spawn(limits.run(hub.process(), metrics.clone()));
+        let sockets = LiveSockets::new(stores.sockets);
+        tokio::spawn(sockets.run(metrics.clone()));
         let origins = config.allowed_origins.iter().flat_map(|list| &list.0).cloned();
         let state = AppState {
             hub,
@@ -84,6 +86,7 @@ impl Server {
             rooms: config.rooms.clone(),
             user_ids: stores.user_ids,
             apps: Arc::new(apps),
+            sockets,
             limits,
             admin_password,
             trusted_proxies: config.trusted_proxies.iter().flat_map(|list| list.0.clone()).collect(),

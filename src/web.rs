@@ -2,6 +2,7 @@
 //!
 //! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`; of the rooms API `rooms_api`,
 //!   `users`, `tutorial`; behind the operator's password (`admin`, `admin_password`) `dashboard`.
+//!   `eshq` is the API of EventSource HQ, for apps and their sockets.
 //! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin` with
 //!   `refused_origins`.
 //! - Answering it: `error` turns failures into problem details; `finish` wraps every handler;
@@ -20,6 +21,7 @@ mod compression;
 mod connection;
 mod dashboard;
 mod error;
+mod eshq;
 mod finish;
 mod guarded_body;
 mod health;
@@ -59,6 +61,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
     if with_rooms_api {
         config.configure(rooms_api_routes);
     }
+    config.configure(eshq::routes);
     config
         .service(resource("/", "GET, HEAD").route(get().to(pages::front)))
         .service(resource("/healthz", "GET, HEAD").route(get().to(health::healthz)))

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,7 +12,16 @@ use super::error::Unavailable;
 /// How long a process may go without a reservation call before it is considered dead and its streams no longer count.
 pub const PROCESS_TTL: Duration = Duration::from_secs(4);
 
-/// How fast one client address may publish.
+/// Whose posts or calls are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Bucket {
+    /// Those of a client address.
+    Address(IpAddr),
+    /// Those of an app, by its key.
+    App(Arc<str>),
+}
+
+/// How fast one client address may publish, or an app call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Messages per second in the long run, at most one in a microsecond.
@@ -34,8 +44,8 @@ pub struct StreamReservation {
 /// The usage of client addresses, counted over all processes.
 #[async_trait]
 pub trait LimitStore: Send + Sync {
-    /// Takes one token from the bucket of an address. Returns how long to wait if there is none.
-    async fn take_token(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Unavailable>;
+    /// Takes one token from a bucket. Returns how long to wait if there is none.
+    async fn take_token(&self, bucket: &Bucket, rate: Rate) -> Result<Result<(), Duration>, Unavailable>;
 
     /// Records the open streams of some addresses in `process` and reserves more of them. Returns the number granted to
     /// each address, such that all processes together have at most `max_per_address`.

@@ -8,6 +8,7 @@
 //! | `chat:present` | hash, expires after 12 s | the processes with presence entries that are alive, by when they are considered dead |
 //! | `chat:{room}:key:KEY` | string, expires after 10 min | `ID SHA1`: what was published under an idempotency key |
 //! | `chat:rate:ADDRESS` | string, expires when the bucket is full | a client address' token bucket |
+//! | `chat:rate:key:KEY` | string, expires when the bucket is full | the token bucket of an app's key |
 //! | `chat:streams:ADDRESS` | hash, expires after 2 min | a client address' open streams, by process |
 //! | `chat:processes` | sorted set, expires after 4 s | the processes that are alive, by when they are considered dead |
 //! | `chat:socket:{ID}` | string, expires after 90 s | a socket, as JSON |

@@ -139,7 +139,7 @@ impl DeliveryStats {
     pub fn new(metrics: &Metrics, pass: Option<&Pass>) -> Self {
         Self {
             delivered: metrics.delivered.local(),
-            app_delivered: pass.map(|pass| pass.delivered.local()),
+            app_delivered: pass.map(|pass| pass.usage.delivered.local()),
             delivery: metrics.delivery.local(),
         }
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::metrics::Metrics;
+use prometheus::IntGauge;
+
+use crate::metrics::{AppUsage, Metrics};
 use crate::sse::{Event, Syntax};
 
 /// How long announcements may fail to arrive before subscribers get the status that is not live.
@@ -70,20 +72,25 @@ impl StreamContext {
     }
 }
 
-/// Counts an open stream until it is dropped.
-pub struct StreamGauge(Arc<StreamContext>);
+/// Counts an open stream until it is dropped: of the node, and of the app that lets the client have it.
+pub struct StreamGauge(IntGauge, Option<IntGauge>);
 
 impl StreamGauge {
     /// Counts one more open stream.
-    pub fn new(context: Arc<StreamContext>) -> Self {
-        context.metrics.streams.inc();
-        Self(context)
+    pub fn new(metrics: &Metrics, app: Option<&AppUsage>) -> Self {
+        let gauge = Self(metrics.streams.clone(), app.map(|app| app.streams.clone()));
+        gauge.all().for_each(IntGauge::inc);
+        gauge
+    }
+
+    fn all(&self) -> impl Iterator<Item = &IntGauge> {
+        [&self.0].into_iter().chain(&self.1)
     }
 }
 
 impl Drop for StreamGauge {
     fn drop(&mut self) {
-        self.0.metrics.streams.dec();
+        self.all().for_each(IntGauge::dec);
     }
 }
 

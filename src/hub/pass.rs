@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use prometheus::IntCounter;
 use tokio::time::sleep;
+
+use crate::metrics::AppUsage;
 
 /// How often a pass is checked by a subscriber that is catching up. One that is live checks it when a ping may be due.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -15,8 +16,8 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Pass {
     /// The app's key.
     pub key: Arc<str>,
-    /// Counts what is delivered for the app.
-    pub delivered: IntCounter,
+    /// Counts what the app uses.
+    pub usage: AppUsage,
     /// When the pass is no longer valid.
     pub expires_at: Instant,
     /// Whether the app itself is no longer valid.

@@ -95,7 +95,7 @@ impl Subscriber {
             owes_ping: writer.form.syntax == Syntax::Socket,
             page_bytes: MIN_PAGE_BYTES,
             turns,
-            _gauge: StreamGauge::new(context.clone()),
+            _gauge: StreamGauge::new(&context.metrics, writer.pass.as_deref().map(|pass| &pass.usage)),
             _permit: permit,
             _presence: presence,
             writer,

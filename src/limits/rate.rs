@@ -1,6 +1,5 @@
-//! The rate limit of posts (the generic cell rate algorithm), first in this process and then over all nodes.
+//! The rate limit of posts and calls (the generic cell rate algorithm), first in this process and then over all nodes.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,18 +8,18 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
 use super::store_call::wait_for_store;
-use crate::bus::{LimitStore, Rate, Unavailable};
+use crate::bus::{Bucket, LimitStore, Rate, Unavailable};
 
 /// After this many posts, addresses with a full bucket are removed, so that memory is bounded by the posts of the last
 /// few seconds.
 const POSTS_PER_SWEEP: usize = 4096;
 
-/// Counts posts by client address. Those over the limit of this process never reach the store, so flooding one node
+/// Counts posts by client address, or calls by app. Those over the limit of this process never reach the store, so flooding one node
 /// costs the others nothing.
 pub struct RateLimiter {
     store: Option<Arc<dyn LimitStore>>,
     rate: Rate,
-    local: DefaultKeyedRateLimiter<IpAddr>,
+    local: DefaultKeyedRateLimiter<Bucket>,
     posts: AtomicUsize,
 }
 
@@ -30,23 +29,23 @@ impl RateLimiter {
         Self { store, rate, local: governor::RateLimiter::keyed(quota), posts: AtomicUsize::default() }
     }
 
-    /// Takes one token from the bucket of an address. If there is none, returns how long to wait for it.
-    pub async fn take_token(&self, address: IpAddr) -> Result<(), Duration> {
-        self.take_local_token(address)?;
+    /// Takes one token from a bucket. If there is none, returns how long to wait for it.
+    pub async fn take_token(&self, bucket: Bucket) -> Result<(), Duration> {
+        self.take_local_token(&bucket)?;
         let Some(store) = &self.store else { return Ok(()) };
-        match wait_for_store(store.take_token(address, self.rate)).await {
+        match wait_for_store(store.take_token(&bucket, self.rate)).await {
             Ok(taken) => taken,
             // The local bucket decides alone.
             Err(Unavailable) => Ok(()),
         }
     }
 
-    fn take_local_token(&self, address: IpAddr) -> Result<(), Duration> {
+    fn take_local_token(&self, bucket: &Bucket) -> Result<(), Duration> {
         if self.posts.fetch_add(1, Ordering::Relaxed) % POSTS_PER_SWEEP == POSTS_PER_SWEEP - 1 {
             self.local.retain_recent();
         }
         let now = DefaultClock::default().now();
-        self.local.check_key(&address).map_err(|not_until| not_until.wait_time_from(now))
+        self.local.check_key(bucket).map_err(|not_until| not_until.wait_time_from(now))
     }
 }
 
@@ -61,7 +60,7 @@ mod tests {
         let rate = Rate { per_second: 1000.try_into().unwrap(), burst: 1.try_into().unwrap() };
         let limiter = RateLimiter::new(None, rate);
         for n in 0..100_000 {
-            limiter.take_token(Ipv4Addr::from_bits(n).into()).await.unwrap();
+            limiter.take_token(Bucket::Address(Ipv4Addr::from_bits(n).into())).await.unwrap();
         }
         let held = limiter.local.len();
         assert!(held < 20_000, "{held} addresses are in memory");

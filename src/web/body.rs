@@ -1,4 +1,5 @@
-//! The body of a message, as `POST /{room}` and the rooms API take it: a form, `multipart/form-data` or JSON.
+//! The body of a message, as `POST /{room}` and the rooms API take it: a form, `multipart/form-data` or JSON. Calls of apps
+//! send forms, of either kind.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
@@ -57,9 +58,100 @@ async fn read_as(names: Names, req: &HttpRequest, payload: web::Payload) -> Resu
     // How long it may take is the connection's concern.
     let body = receive(payload).await?;
     match format? {
-        BodyFormat::UrlEncoded => parse_url_encoded(names, without_mark(&body)),
         BodyFormat::Json => parse_json(names, without_mark(&body)),
+        format => Ok(names.fields_of(parse_form(names.of_form(), format, body).await?)),
+    }
+}
+
+/// Reads the fields with these names of a form. The body may be empty, whatever its `Content-Type` is.
+///
+/// # Errors
+/// 400 for a body that cannot be parsed, 413 or 415.
+pub(super) async fn read_form(
+    req: &HttpRequest,
+    payload: web::Payload,
+    names: &[&'static str],
+) -> Result<FormFields, Problem> {
+    let body = receive(payload).await?;
+    if body.is_empty() {
+        return Ok(FormFields::default());
+    }
+    match BodyFormat::from_headers(req.headers()) {
+        Ok(format @ (BodyFormat::UrlEncoded | BodyFormat::Multipart { .. })) => parse_form(names, format, body).await,
+        Ok(BodyFormat::Json) | Err(Problem { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, .. }) => {
+            Err(unsupported("the fields as application/x-www-form-urlencoded or multipart/form-data"))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn parse_form(names: &[&'static str], format: BodyFormat, body: Bytes) -> Result<FormFields, Problem> {
+    match format {
         BodyFormat::Multipart { boundary } => parse_multipart(names, body, boundary).await,
+        BodyFormat::UrlEncoded | BodyFormat::Json => parse_url_encoded(names, without_mark(&body)),
+    }
+}
+
+impl Names {
+    /// Returns the names of the fields of a form.
+    fn of_form(self) -> &'static [&'static str] {
+        match self {
+            Names::Message => &["sender", "message", "key"],
+            Names::Chat => &["userId", "message"],
+        }
+    }
+
+    /// Returns a message with the fields of a form.
+    fn fields_of(self, mut form: FormFields) -> Fields {
+        let sender = match self {
+            Names::Message => "sender",
+            Names::Chat => "userId",
+        };
+        Fields { sender: form.take(sender), message: form.take("message"), key: form.take("key") }
+    }
+}
+
+/// The fields of a form by name.
+#[derive(Debug, Default)]
+pub(super) struct FormFields(Vec<(&'static str, String)>);
+
+impl FormFields {
+    /// Removes a field, and returns its value.
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+        let index = self.0.iter().position(|(set, _)| *set == name)?;
+        Some(self.0.swap_remove(index).1)
+    }
+
+    /// Returns the value of a field.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(set, _)| *set == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Sets a field unless it is set.
+    pub(super) fn set_default(&mut self, name: &'static str, value: impl FnOnce() -> Option<String>) {
+        if self.get(name).is_none() {
+            self.0.extend(value().map(|value| (name, value)));
+        }
+    }
+
+    /// Sets the field `name` if it is one of `names`; ignores an unknown one, without evaluating its value.
+    ///
+    /// # Errors
+    /// 400 if the field is already set, or the error of `value`.
+    fn set(
+        &mut self,
+        names: &[&'static str],
+        name: &str,
+        value: impl FnOnce() -> Result<String, Problem>,
+    ) -> Result<(), Problem> {
+        let Some(name) = names.iter().find(|known| **known == name) else {
+            return Ok(());
+        };
+        if self.get(name).is_some() {
+            return Err(malformed("a field occurs twice"));
+        }
+        self.0.push((name, value()?));
+        Ok(())
     }
 }
 
@@ -78,21 +170,22 @@ impl BodyFormat {
         let content_type = text(header::CONTENT_TYPE);
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
-            _ if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") => Err(unsupported()),
+            _ if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") => Err(unsupported(MESSAGE_TYPES)),
             "application/x-www-form-urlencoded" => Ok(BodyFormat::UrlEncoded),
             "application/json" => Ok(BodyFormat::Json),
             "multipart/form-data" => multer::parse_boundary(content_type)
                 .map(|boundary| BodyFormat::Multipart { boundary })
                 .map_err(|_| malformed("multipart/form-data needs a boundary")),
-            _ => Err(unsupported()),
+            _ => Err(unsupported(MESSAGE_TYPES)),
         }
     }
 }
 
-fn unsupported() -> Problem {
-    let detail =
-        "Send a message as application/x-www-form-urlencoded, application/json or multipart/form-data, uncompressed.";
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+/// What may be sent, and as what.
+const MESSAGE_TYPES: &str = "a message as application/x-www-form-urlencoded, application/json or multipart/form-data";
+
+fn unsupported(supported: &str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("Send {supported}, uncompressed."))
 }
 
 fn malformed(reason: &str) -> Problem {
@@ -125,12 +218,12 @@ fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
 }
 
-fn parse_url_encoded(names: Names, body: &[u8]) -> Result<Fields, Problem> {
+fn parse_url_encoded(names: &[&'static str], body: &[u8]) -> Result<FormFields, Problem> {
     // The parser below replaces bytes that are not UTF-8 by U+FFFD; they are an error instead.
     percent_decode(body).decode_utf8().map_err(|_| malformed("it is not valid UTF-8"))?;
-    let mut fields = Fields::default();
+    let mut fields = FormFields::default();
     for (name, value) in form_urlencoded::parse(body) {
-        set_field(&mut fields, names, &name, || Ok(value.into_owned()))?;
+        fields.set(names, &name, || Ok(value.into_owned()))?;
     }
     Ok(fields)
 }
@@ -197,38 +290,15 @@ fn invalid_user_id() -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, rule)
 }
 
-async fn parse_multipart(names: Names, body: Bytes, boundary: String) -> Result<Fields, Problem> {
+async fn parse_multipart(names: &[&'static str], body: Bytes, boundary: String) -> Result<FormFields, Problem> {
     let stream = futures_util::stream::iter([Ok::<_, std::io::Error>(body)]);
     let mut parts = multer::Multipart::new(stream, boundary);
-    let mut fields = Fields::default();
+    let mut fields = FormFields::default();
     while let Some(part) = parts.next_field().await.map_err(|_| malformed("it is not valid multipart/form-data"))? {
         let name = part.name().unwrap_or_default().to_owned();
         let content = part.bytes().await.map_err(|_| malformed("a part is incomplete"))?;
-        set_field(&mut fields, names, &name, || {
-            String::from_utf8(content.into()).map_err(|_| malformed("it is not valid UTF-8"))
-        })?;
+        fields
+            .set(names, &name, || String::from_utf8(content.into()).map_err(|_| malformed("it is not valid UTF-8")))?;
     }
     Ok(fields)
-}
-
-/// Sets the field `name`; ignores an unknown one, without evaluating its value.
-///
-/// # Errors
-/// 400 if the field is already set, or the error of `value`.
-fn set_field(
-    fields: &mut Fields,
-    names: Names,
-    name: &str,
-    value: impl FnOnce() -> Result<String, Problem>,
-) -> Result<(), Problem> {
-    let field = match (names, name) {
-        (_, "message") => &mut fields.message,
-        (Names::Message, "sender") | (Names::Chat, "userId") => &mut fields.sender,
-        (Names::Message, "key") => &mut fields.key,
-        _ => return Ok(()),
-    };
-    if field.replace(value()?).is_some() {
-        return Err(malformed("a field occurs twice"));
-    }
-    Ok(())
 }

@@ -42,10 +42,7 @@ pub(crate) async fn finish(
     }
     let mut response = hold_until_sent(compress_page(response));
     let state = response.request().app_data::<Data<AppState>>();
-    let cors = state.map(|state| state.origins.cors_headers(response.request().headers()));
-    if let Some(state) = state {
-        state.origins.log_refused(response.request(), &state.trusted_proxies);
-    }
+    let cors = state.map(|state| state.origins.answer_headers(response.request(), &state.trusted_proxies));
     let is_leaving = state.is_some_and(|state| state.hub.is_leaving());
     if is_leaving {
         // The next request comes on another connection, and so to another node.

@@ -57,6 +57,9 @@ pub(super) async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, P
 
 /// Handles `GET /metrics`: Prometheus' text format.
 pub(super) async fn metrics(state: web::Data<AppState>) -> HttpResponse {
+    for app in state.apps.all() {
+        state.metrics.usage.of(app.key()); // an app that has not called yet is listed, too
+    }
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))

@@ -4,13 +4,16 @@
 //! The headers are made here and not by a middleware crate, since middleware never sees the head of
 //! a stream.
 
-use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest};
 use ipnet::IpNet;
 
 use super::client::Client;
 use super::error::Problem;
 use super::refused_origins::RefusedOrigins;
+
+/// Marks a request whose answer pages of every origin may read, without credentials.
+struct ForAllOrigins;
 
 /// The request headers that pages of other sites may set.
 const CORS_REQUEST_HEADERS: &str = "Content-Type, Idempotency-Key, Last-Event-ID, Authorization";
@@ -36,6 +39,20 @@ impl AllowedOrigins {
         let origin = headers.get(header::ORIGIN)?;
         let text = origin.to_str().ok()?;
         self.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(text)).then_some(origin)
+    }
+
+    /// Returns the CORS headers of the response to a request, and logs the first request of each origin that is not
+    /// allowed.
+    pub(super) fn answer_headers(
+        &self,
+        req: &HttpRequest,
+        trusted_proxies: &[IpNet],
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        if req.extensions().contains::<ForAllOrigins>() {
+            return vec![(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))];
+        }
+        self.log_refused(req, trusted_proxies);
+        self.cors_headers(req.headers())
     }
 
     /// Returns the CORS headers of the response to a request with these headers.
@@ -76,7 +93,7 @@ impl AllowedOrigins {
     }
 
     /// Logs the first request of each origin that is not allowed: its page cannot read the answer.
-    pub(super) fn log_refused(&self, req: &HttpRequest, trusted_proxies: &[IpNet]) {
+    fn log_refused(&self, req: &HttpRequest, trusted_proxies: &[IpNet]) {
         let headers = req.headers();
         let Some(origin) = headers.get(header::ORIGIN).filter(|_| self.matching(headers).is_none()) else {
             return;
@@ -85,6 +102,11 @@ impl AllowedOrigins {
             self.refused.log(origin.as_bytes());
         }
     }
+}
+
+/// Lets pages of every origin read the answer to a request, whatever it is.
+pub(super) fn allow_all(req: &HttpRequest) {
+    req.extensions_mut().insert(ForAllOrigins);
 }
 
 /// Returns true if a request comes from a page of this server, or from no page at all.

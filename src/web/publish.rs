@@ -73,7 +73,7 @@ pub(super) async fn check_rate(state: &AppState, client: Client) -> Result<(), P
 ///
 /// # Errors
 /// If both are present and differ.
-fn idempotency_key(field: Option<String>, headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(field: Option<String>, headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(header) = headers.get("idempotency-key") else {
         return Ok(field);
     };

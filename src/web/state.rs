@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::admin_password::AdminPassword;
 use super::origin::AllowedOrigins;
-use crate::apps::Apps;
+use crate::apps::{Apps, LiveSockets};
 use crate::bus::UserIds;
 use crate::chat::RoomName;
 use crate::hub::Hub;
@@ -25,6 +25,8 @@ pub(crate) struct AppState {
     pub user_ids: Arc<dyn UserIds>,
     /// The apps that send events.
     pub apps: Arc<Apps>,
+    /// The sockets of the apps, as this node knows them.
+    pub sockets: Arc<LiveSockets>,
     /// The limits per client address and per node.
     pub limits: Limits,
     /// The operator's password.

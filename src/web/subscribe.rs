@@ -107,7 +107,7 @@ pub(super) async fn open(
         // The node no longer listens: this connection was kept alive. Closing it without an answer sends the request to
         // another node, by the proxy or by the client, which may both repeat a GET (RFC 9112 § 9.3.1). An answer would
         // send away a reader that this node has sent away before.
-        count_refusal(state, "draining");
+        count_refusal(state, "draining", stream.pass.as_deref());
         drop(req.conn_data::<Connection>().and_then(Connection::take));
         return Ok(unwritten(stream.readers));
     }
@@ -132,7 +132,7 @@ pub(super) fn refuse(
     state: &AppState,
     worker: &Rc<Worker>,
 ) -> HttpResponse {
-    count_refusal(state, reason.as_str());
+    count_refusal(state, reason.as_str(), stream.pass.as_deref());
     let readers = stream.readers;
     let pause = state.limits.pause_refusal(Client::from_request(req, &state.trusted_proxies).address);
     let duration = pause.as_ref().map_or(Duration::ZERO, |pause| pause.duration);
@@ -197,8 +197,11 @@ fn allow_readers(response: &mut HttpResponseBuilder, readers: Readers) {
     }
 }
 
-fn count_refusal(state: &AppState, reason: &str) {
+fn count_refusal(state: &AppState, reason: &str, pass: Option<&Pass>) {
     state.metrics.streams_refused.with_label_values(&[reason]).inc();
+    if let Some(pass) = pass {
+        pass.usage.refused.inc();
+    }
 }
 
 /// Reads where the stream starts: after a cursor, with the newest messages, or live.

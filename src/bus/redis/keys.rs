@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use crate::bus::limits::Bucket;
 use crate::bus::sockets::SocketId;
 use crate::chat::RoomName;
 
@@ -42,9 +43,12 @@ impl Keys {
         format!("{}:present", self.prefix)
     }
 
-    /// Returns the key of a client address' token bucket.
-    pub fn rate(&self, address: IpAddr) -> String {
-        format!("{}:rate:{address}", self.prefix)
+    /// Returns the key of a token bucket.
+    pub fn rate(&self, bucket: &Bucket) -> String {
+        match bucket {
+            Bucket::Address(address) => format!("{}:rate:{address}", self.prefix),
+            Bucket::App(key) => format!("{}:rate:key:{key}", self.prefix),
+        }
     }
 
     /// Returns the key of a client address' open streams.

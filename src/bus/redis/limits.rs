@@ -1,6 +1,5 @@
 //! The usage of client addresses in Redis: one script per message, and one per batch of streams.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use super::connection::ThreadConnections;
 use super::error::CallError;
 use super::keys::Keys;
 use crate::bus::error::Unavailable;
-use crate::bus::limits::{LimitStore, PROCESS_TTL, Rate, StreamReservation};
+use crate::bus::limits::{Bucket, LimitStore, PROCESS_TTL, Rate, StreamReservation};
 
 /// How long the reservations of an address are kept after the last report.
 const RESERVATION_TTL: Duration = Duration::from_secs(120);
@@ -34,8 +33,8 @@ impl RedisLimits {
         }
     }
 
-    async fn run_take_token(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, CallError> {
-        let mut call = self.take_token.key(self.keys.rate(address));
+    async fn run_take_token(&self, bucket: &Bucket, rate: Rate) -> Result<Result<(), Duration>, CallError> {
+        let mut call = self.take_token.key(self.keys.rate(bucket));
         call.arg(rate.per_second.get()).arg(rate.burst.get());
         let wait: u64 = self.connections.run(&call).await?;
         Ok(if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) })
@@ -61,8 +60,8 @@ impl RedisLimits {
 
 #[async_trait]
 impl LimitStore for RedisLimits {
-    async fn take_token(&self, address: IpAddr, rate: Rate) -> Result<Result<(), Duration>, Unavailable> {
-        let result = self.run_take_token(address, rate).await;
+    async fn take_token(&self, bucket: &Bucket, rate: Rate) -> Result<Result<(), Duration>, Unavailable> {
+        let result = self.run_take_token(bucket, rate).await;
         self.connections.calls().settle("take token", None, result)
     }
 

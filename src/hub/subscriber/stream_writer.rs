@@ -85,7 +85,7 @@ impl StreamWriter {
         let taken = self.connection.write_frames(frames, Instant::now())?;
         self.context.metrics.delivered.inc_by(taken as u64);
         if let Some(pass) = &self.pass {
-            pass.delivered.inc_by(taken as u64);
+            pass.usage.delivered.inc_by(taken as u64);
         }
         Ok(taken)
     }

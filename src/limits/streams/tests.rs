@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 
 use super::*;
-use crate::bus::Rate;
+use crate::bus::{Bucket, Rate};
 
 /// A store that no other process uses. It can be paused: then it executes calls, but responds to none.
 #[derive(Default)]
@@ -16,7 +16,7 @@ struct UnsharedStore {
 
 #[async_trait]
 impl LimitStore for UnsharedStore {
-    async fn take_token(&self, _: IpAddr, _: Rate) -> Result<Result<(), Duration>, Unavailable> {
+    async fn take_token(&self, _: &Bucket, _: Rate) -> Result<Result<(), Duration>, Unavailable> {
         Ok(Ok(()))
     }
 
