@@ -52,7 +52,10 @@ pub(crate) async fn finish(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     for (name, value) in cors.unwrap_or_default() {
-        headers.append(name, value);
+        match name {
+            header::VARY => headers.append(name, value), // there may be one already
+            _ => drop(headers.insert(name, value)),
+        }
     }
     if let Some(owed) = &owed {
         owed.begin();

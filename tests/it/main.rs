@@ -10,11 +10,12 @@
 mod support;
 
 // what a client sends and what becomes of it
+mod eshq;
 mod http; // pages and assets, history, health, methods, cross-site rules
 mod limits; // rate limits, stream limits, and attempts to exhaust a node
 mod publish; // posting a message: bodies, fields, forms, keys, ids, hostile input
 mod rooms; // room names, and streams that merge several rooms
-mod rooms_api; // the API of the chat article and of the tutorial
+mod rooms_api; // the API of the chat article and of the tutorial // the API of EventSource HQ: apps send events, and give browsers sockets
 
 // what an app does
 mod apps; // keys, and rooms that only apps let clients into
