@@ -20,7 +20,8 @@ impl Faulty {
     async fn start(task: &'static str) -> Faulty {
         let (redis, directory) = (Redis::start().await, tempfile::tempdir().expect("a directory"));
         let fault = format!("{task}:{}", directory.path().join("fault").display());
-        let node = Node::on(&redis, &[("TINY_CHAT_PANIC", &fault), ("HEARTBEAT", "1")]).await;
+        let keys = ("APP_KEYS", "shop:0123456789abcdef");
+        let node = Node::on(&redis, &[("TINY_CHAT_PANIC", &fault), ("HEARTBEAT", "1"), keys]).await;
         Faulty { node, redis, task, directory }
     }
 
@@ -240,6 +241,28 @@ async fn panic_of_presence_is_made_up_for() {
         present.iter().any(|entry| entry.contains("ada")).then_some(())
     };
     eventually("the name in Redis", announced).await;
+    faulty.works(&mut stream).await;
+}
+
+#[tokio::test]
+async fn panic_where_sockets_are_renewed_loses_none() {
+    let faulty = Faulty::start("sockets").await;
+    faulty.begin();
+    let call = faulty.node.request(reqwest::Method::POST, "/socket").basic_auth("shop", Some("0123456789abcdef"));
+    let socket = faulty.node.send(call.form(&[("channel", "news")])).await.expect(200).json();
+    let socket = socket["socket"].as_str().expect("an id");
+    let mut stream = Stream::open(&faulty.node, &format!("/eventsource?socket={socket}"), &[]).await;
+    stream.first().await;
+    faulty.panicked(2).await;
+    let key = format!("chat:socket:{{{socket}}}");
+    let _: u64 = faulty.redis.cmd(&["PEXPIRE", &key, "40000"]).await;
+    faulty.end();
+    let renewed = async || {
+        let ttl: i64 = faulty.redis.cmd(&["PTTL", &key]).await;
+        (ttl > 80_000).then_some(())
+    };
+    eventually("a renewal", renewed).await;
+    let mut stream = Stream::live(&faulty.node, "lobby").await;
     faulty.works(&mut stream).await;
 }
 
