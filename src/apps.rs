@@ -23,7 +23,7 @@ use key_list::Entry;
 
 pub use app::App;
 pub use channel::{ChannelError, MAX_CHANNEL_BYTES, is_hashed};
-pub use key_list::MAX_KEY_CHARS;
+pub use key_list::check_key;
 pub use live_sockets::{LiveSocket, LiveSockets};
 pub use prefix::{Prefix, is_private_name};
 pub use sources::KeySources;

@@ -9,6 +9,7 @@ mod limits;
 mod log;
 mod memory;
 mod presence;
+mod purge;
 mod redis;
 mod sockets;
 mod user_ids;
@@ -21,7 +22,8 @@ pub use error::{PublishError, Unavailable};
 pub use limits::{Bucket, LimitStore, PROCESS_TTL, Rate, StreamReservation};
 pub use log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 pub use presence::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence};
-pub use redis::{RedisServer, announcement};
+pub use purge::{PurgeMode, PurgeTarget, Purged};
+pub use redis::{RedisServer, announcement, purge};
 pub use sockets::{CreateError, SOCKET_MAX_AGE, SOCKET_TTL, Socket, SocketId, SocketStore};
 pub use user_ids::UserIds;
 

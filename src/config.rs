@@ -2,8 +2,8 @@
 //! that names it. The doc comments of the fields are the text of `--help`.
 
 mod arguments;
+mod groups;
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use clap::{Args, ValueEnum};
@@ -14,6 +14,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::chat::RoomName;
 
 pub use arguments::parse;
+pub use groups::{KeyOptions, RedisOptions};
 
 /// The longest name of a node that is accepted.
 const MAX_NODE_NAME_CHARS: usize = 64;
@@ -29,21 +30,9 @@ pub struct Config {
     #[arg(long, env = "PORT", value_name = "PORT")]
     pub port: Option<u16>,
 
-    /// URL of the Redis that the nodes share, redis:// or rediss://; without one, this node runs alone and keeps messages in memory
-    #[arg(long, env = "REDIS_URL", value_name = "REDIS_URL", hide_env_values = true)]
-    pub redis_url: Option<String>,
-
-    /// URL of the Redis if REDIS_URL is not set
-    #[arg(long, env = "REDISTOGO_URL", value_name = "REDISTOGO_URL", hide_env_values = true)]
-    pub redistogo_url: Option<String>,
-
-    /// PEM file with the certificate authorities to trust for rediss://, instead of the public ones
-    #[arg(long, env = "REDIS_CA", value_name = "REDIS_CA")]
-    pub redis_ca: Option<String>,
-
-    /// First part of every key and channel in Redis; a database number does not separate chats, since Pub/Sub ignores it
-    #[arg(long, env = "REDIS_PREFIX", value_name = "REDIS_PREFIX", default_value = "chat", value_parser = parse_prefix)]
-    pub redis_prefix: String,
+    /// Where the Redis is.
+    #[command(flatten)]
+    pub redis: RedisOptions,
 
     /// Rooms that the page lists, separated by commas; the first is the default
     #[arg(long, env = "ROOMS", value_name = "ROOMS", default_value = "everyone,random", value_delimiter = ',', value_parser = parse_room)]
@@ -98,21 +87,9 @@ pub struct Config {
     #[arg(long, env = "ADMIN_PASSWORD", value_name = "ADMIN_PASSWORD", hide_env_values = true)]
     pub admin_password: Option<String>,
 
-    /// Keys of the apps that may send events, each key:secret or key:secret:prefix, separated by commas
-    #[arg(long, env = "APP_KEYS", value_name = "APP_KEYS", hide_env_values = true)]
-    pub app_keys: Option<Hidden>,
-
-    /// File with more keys, one on each line, which is read again at SIGHUP
-    #[arg(long, env = "APP_KEYS_FILE", value_name = "APP_KEYS_FILE")]
-    pub app_keys_file: Option<String>,
-
-    /// One more key, whose secret is ESHQ_SECRET
-    #[arg(long, env = "ESHQ_KEY", value_name = "ESHQ_KEY")]
-    pub eshq_key: Option<String>,
-
-    /// Secret of ESHQ_KEY
-    #[arg(long, env = "ESHQ_SECRET", value_name = "ESHQ_SECRET", hide_env_values = true)]
-    pub eshq_secret: Option<Hidden>,
+    /// The keys of the apps.
+    #[command(flatten)]
+    pub keys: KeyOptions,
 
     /// Whether the API of the chat article (/rooms/…, /users) and of the tutorial (/api/…) is served
     #[arg(long, env = "ROOMS_API", value_name = "ROOMS_API", default_value = "on")]
@@ -161,22 +138,6 @@ pub enum Switch {
 #[derive(Clone, Debug)]
 pub struct List<T>(pub Vec<T>);
 
-/// A value that no output shows.
-#[derive(Clone)]
-pub struct Hidden(pub String);
-
-impl From<String> for Hidden {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hidden(…)")
-    }
-}
-
 impl Config {
     /// Returns the address to listen on.
     pub fn address(&self) -> SocketAddr {
@@ -185,12 +146,6 @@ impl Config {
             (None, Some(port)) => SocketAddr::from(([0, 0, 0, 0], port)),
             (None, None) => SocketAddr::from(([127, 0, 0, 1], 8080)),
         }
-    }
-
-    /// Returns the URL of Redis, if there is one, with the name of the variable that holds it.
-    pub fn redis(&self) -> Option<(&'static str, &str)> {
-        let urls = [("REDIS_URL", &self.redis_url), ("REDISTOGO_URL", &self.redistogo_url)];
-        urls.into_iter().find_map(|(name, url)| Some((name, url.as_deref()?)))
     }
 
     /// Returns the name of this node.
@@ -244,16 +199,6 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
 
 fn parse_room(text: &str) -> Result<RoomName, String> {
     RoomName::parse(text.trim()).map_err(|error| error.to_string())
-}
-
-fn parse_prefix(text: &str) -> Result<String, String> {
-    // Braces would end the hash tag of a room, by which a cluster places its keys.
-    let is_valid = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'{' && b != b'}');
-    if is_valid {
-        Ok(text.to_owned())
-    } else {
-        Err("a prefix consists of visible ASCII characters other than { and }, at least one".to_owned())
-    }
 }
 
 fn parse_node(text: &str) -> Result<String, String> {

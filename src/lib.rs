@@ -13,13 +13,14 @@
 //! - [`backoff`]: the pauses between attempts that may fail
 //! - [`log_queue`]: where the lines of the log wait to be written
 //! - [`supervise`]: what keeps a panic from ending more than one task
-//! - [`config`]: the options; only [`server`] and `main` use it
 //! - [`bus`]: the message store, in this process or in Redis: the logs of the rooms, presence, and usage by address
 //! - [`apps`]: the apps that send events: their keys, and the rooms of their channels
 //! - [`hub`]: the rooms of this node and their subscribers
+//! - [`config`]: the options; only [`server`], [`keys`] and `main` use it
 //! - [`limits`]: limits per client address, counted over all nodes
 //! - [`web`]: HTTP: the route table, and one file for each endpoint
 //! - [`server`]: a node, from binding its address to draining its streams
+//! - [`keys`]: the commands for keys of apps
 //! - `doctor`: examines a public address from outside, for what is between clients and a node
 //! - `client`: a client of event streams, and the commands `listen` and `send`
 //! - `http_client`: requests, for these two
@@ -30,17 +31,18 @@ pub mod chat;
 pub mod sse;
 
 pub mod backoff;
-pub mod config;
 pub mod log_queue;
 pub mod metrics;
 pub mod supervise;
 
 pub mod apps;
 pub mod bus;
+pub mod config;
 pub mod hub;
 pub mod limits;
 pub mod web;
 
+pub mod keys;
 pub mod server;
 
 #[cfg(feature = "client")]

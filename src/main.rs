@@ -12,6 +12,7 @@ use tiny_chat::client::{listen, send};
 use tiny_chat::config::{self, Config, LogFormat};
 #[cfg(feature = "doctor")]
 use tiny_chat::doctor;
+use tiny_chat::keys;
 use tiny_chat::log_queue::LogQueue;
 use tiny_chat::metrics::Metrics;
 use tiny_chat::server::{Server, Shutdown};
@@ -59,6 +60,9 @@ enum Command {
     /// 2: usage, 3: not known to be stored.
     #[cfg(feature = "client")]
     Send(send::Options),
+
+    /// Makes keys for apps that send events, and removes what they have left behind
+    Keys(keys::Options),
 }
 
 fn main() -> ExitCode {
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Some(Command::Listen(options)) => listen::run(&options),
         #[cfg(feature = "client")]
         Some(Command::Send(options)) => send::run(&options),
+        Some(Command::Keys(options)) => keys::run(&options),
     }
 }
 
@@ -98,7 +103,7 @@ async fn serve(config: &Config, metrics: Arc<Metrics>, log: LogQueue) -> io::Res
         server.reload_keys_at(signal(SignalKind::hangup())?);
     }
     tracing::info!("tiny-chat {}: open http://{}/ in a browser", env!("CARGO_PKG_VERSION"), server.addr()?);
-    if config.redis().is_none() {
+    if config.redis.url().is_none() {
         tracing::info!(
             "keeping messages in memory only; set REDIS_URL=redis://… to keep them over restarts and to add nodes"
         );

@@ -14,8 +14,8 @@ use actix_web::{App, web};
 use tokio::signal::unix::Signal;
 use tokio::time::{sleep, timeout};
 
-use crate::apps::{Apps, KeySources, LiveSockets};
-use crate::bus::{LimitStore, Listener, RedisServer, Retention, Stores};
+use crate::apps::{Apps, LiveSockets};
+use crate::bus::{LimitStore, Listener, Retention, Stores};
 use crate::config::{Config, Switch};
 use crate::hub::{Hub, Pace, Worker};
 use crate::limits::{LimitSettings, Limits};
@@ -155,12 +155,7 @@ impl Server {
 
 /// Reads the keys of the apps, and checks that no page is of a room that they close.
 fn open_apps(config: &Config) -> Result<Apps, String> {
-    let apps = Apps::open(KeySources {
-        list: config.app_keys.as_ref().map(|list| list.0.clone()),
-        file: config.app_keys_file.clone(),
-        key: config.eshq_key.clone(),
-        secret: config.eshq_secret.as_ref().map(|secret| secret.0.clone()),
-    })?;
+    let apps = Apps::open(config.keys.sources())?;
     match config.rooms.iter().find(|room| apps.is_private(room)) {
         Some(room) => {
             Err(format!("ROOMS: {room} is private, as all rooms that begin with private- are where apps have keys"))
@@ -172,14 +167,8 @@ fn open_apps(config: &Config) -> Result<Apps, String> {
 /// Opens the message store. An error names the variable that holds the invalid URL.
 fn open_stores(config: &Config, metrics: Arc<Metrics>) -> Result<Stores, String> {
     let retention = Retention { messages: config.history as usize, seconds: u64::from(config.history_ttl) };
-    let (variable, url) = config.redis().unzip();
-    let ca = config.redis_ca.as_deref().filter(|path| url.is_some() && !path.is_empty());
-    let ca = ca
-        .map(|path| std::fs::read(path).map_err(|error| format!("REDIS_CA {path}: {error}")))
-        .transpose()?;
-    let is_user_optional = variable == Some("REDISTOGO_URL");
-    let server = url.map(|url| RedisServer { url, ca, is_user_optional });
-    Stores::open(server, &config.redis_prefix, &config.node(), retention, metrics)
+    let variable = config.redis.url().map(|(variable, _)| variable);
+    Stores::open(config.redis.server()?, &config.redis.redis_prefix, &config.node(), retention, metrics)
         .map_err(|error| format!("{}: {error}", variable.unwrap_or_default()))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::prefix::Prefix;
 
 /// The longest key, in characters.
-pub const MAX_KEY_CHARS: usize = 64;
+const MAX_KEY_CHARS: usize = 64;
 
 /// The shortest and the longest secret in a list, in characters.
 const SECRET_CHARS: (usize, usize) = (16, 128);
@@ -79,7 +79,7 @@ pub(super) fn check_together(entries: &[Entry]) -> Result<(), String> {
         for earlier in &entries[..index] {
             let rule = if entry.key == earlier.key && entry.prefix != earlier.prefix {
                 "a key has one prefix, however many secrets it has"
-            } else if entry.prefix.overlaps(&earlier.prefix) {
+            } else if entry.prefix != earlier.prefix && entry.prefix.shares_rooms(&earlier.prefix) {
                 "no prefix may begin with that of another key, unless they are equal"
             } else {
                 continue;
@@ -100,7 +100,11 @@ fn named(key: &str, place: &str) -> String {
     }
 }
 
-fn check_key(key: &str) -> Result<(), String> {
+/// Checks the rule of keys.
+///
+/// # Errors
+/// If the key breaks it, with the rule.
+pub fn check_key(key: &str) -> Result<(), String> {
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     if (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(is_allowed) {
         Ok(())

@@ -70,11 +70,10 @@ impl Prefix {
         is_private_name(&self.0)
     }
 
-    /// Returns true if neither is empty, they are not equal, and one begins with the other: rooms of one key would be those
-    /// of the other.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
+    /// Returns true if neither is empty and one begins with the other: rooms of one key are those of the other.
+    pub fn shares_rooms(&self, other: &Self) -> bool {
         let is_either_empty = self.is_empty() || other.is_empty();
-        !is_either_empty && self != other && (self.0.starts_with(&*other.0) || other.0.starts_with(&*self.0))
+        !is_either_empty && (self.0.starts_with(&*other.0) || other.0.starts_with(&*self.0))
     }
 
     /// Returns the name of the room whose name as text cannot be one.

@@ -7,6 +7,7 @@
 //! | `chat:{room}:present` | hash, expires after 30 min | presence entries by process |
 //! | `chat:present` | hash, expires after 12 s | the processes with presence entries that are alive, by when they are considered dead |
 //! | `chat:{room}:key:KEY` | string, expires after 10 min | `ID SHA1`: what was published under an idempotency key |
+//! | `chat:{room}:prefix` | string, expires after the log | the prefix of the app whose room this is, if the name is a hash |
 //! | `chat:rate:ADDRESS` | string, expires when the bucket is full | a client address' token bucket |
 //! | `chat:rate:key:KEY` | string, expires when the bucket is full | the token bucket of an app's key |
 //! | `chat:streams:ADDRESS` | hash, expires after 2 min | a client address' open streams, by process |
@@ -32,6 +33,7 @@ mod limits;
 mod outage_log;
 mod presence;
 mod pubsub;
+mod purge;
 mod read_pool;
 mod scripts;
 mod sockets;
@@ -58,6 +60,7 @@ use sockets::RedisSockets;
 use user_ids::RedisUserIds;
 
 pub use connector::RedisServer;
+pub use purge::purge;
 
 /// The value of `REDIS_PREFIX` unless it is set.
 const DEFAULT_PREFIX: &str = "chat";

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, CommandFactory, Error, FromArgMatches};
+use clap::{Arg, ArgMatches, Command, CommandFactory, Error, FromArgMatches};
 
 /// Parses the arguments and the environment of this process. If they cannot be parsed, or only help is asked for, prints
 /// that and ends the process.
@@ -27,11 +27,12 @@ fn parse_from<C: CommandFactory + FromArgMatches>(
             arg
         }
     };
-    let given = match C::command().mut_args(any_value).try_get_matches_from(&arguments) {
+    let command = || C::command().mut_subcommands(|command| without_empty_variables(command, &variable));
+    let given = match command().mut_args(any_value).try_get_matches_from(&arguments) {
         Ok(given) if given.subcommand_name().is_none() => given,
         Ok(_) => {
             // A command of its own is not concerned by the variables of a node, valid or not.
-            let command = C::command().mut_args(|arg| arg.env(Resettable::Reset));
+            let command = command().mut_args(|arg| arg.env(Resettable::Reset));
             return C::from_arg_matches(&command.try_get_matches_from(arguments)?);
         }
         Err(error) if error.kind() != ErrorKind::DisplayHelp => return Err(error),
@@ -46,6 +47,14 @@ fn parse_from<C: CommandFactory + FromArgMatches>(
         }
     }
     C::from_arg_matches(&C::command().mut_args(|arg| arg.env(Resettable::Reset)).try_get_matches_from(cleaned)?)
+}
+
+/// Returns a command, with those below it, to which empty variables are none.
+fn without_empty_variables(command: Command, variable: &impl Fn(&OsStr) -> Option<OsString>) -> Command {
+    let is_empty = |arg: &Arg| arg.get_env().and_then(variable).is_some_and(|value| trimmed(&value).is_none());
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(|command| without_empty_variables(command, variable))
 }
 
 /// Returns the values of a flag, or else of its variable.

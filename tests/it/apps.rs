@@ -1,4 +1,5 @@
 //! Apps: their keys, and the rooms that only they let clients into (contract § 10, "Keys and channels").
 
+mod commands;
 mod keys;
 mod privacy;

@@ -33,6 +33,16 @@ impl Keys {
         format!("{}:{{{room}}}:key:{key}", self.prefix)
     }
 
+    /// Returns the key that says under which prefix of an app a room is whose name is a hash.
+    pub fn prefix_of_room(&self, room: &str) -> String {
+        format!("{}:{{{room}}}:prefix", self.prefix)
+    }
+
+    /// Returns the room that a key is of, and the rest of the key.
+    pub fn room_and_rest<'a>(&self, key: &'a str) -> Option<(&'a str, &'a str)> {
+        key.strip_prefix(&self.prefix)?.strip_prefix(":{")?.split_once('}')
+    }
+
     /// Returns the key of a room's presence entries.
     pub fn presence(&self, room: &RoomName) -> String {
         format!("{}:{{{room}}}:present", self.prefix)
@@ -69,6 +79,22 @@ impl Keys {
     /// Returns the key that lists the living sockets of an app's key.
     pub fn living_sockets(&self, app_key: &str) -> String {
         format!("{}:sockets:{app_key}", self.prefix)
+    }
+
+    /// Returns true if the key is that of a socket.
+    pub fn is_socket(&self, key: &str) -> bool {
+        key.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with(":socket:{"))
+    }
+
+    /// Returns the keys with what an app uses.
+    pub fn usage_of_app(&self, app_key: &str) -> [String; 1] {
+        [self.living_sockets(app_key)]
+    }
+
+    /// Returns a pattern that matches all keys and nothing else.
+    pub fn glob(&self) -> String {
+        let escape = |c: char| if "*?[]\\^-".contains(c) { format!("\\{c}") } else { c.to_string() };
+        self.prefix.chars().map(escape).collect::<String>() + ":*"
     }
 
     /// Returns the pattern of all keys and channels.
