@@ -4,6 +4,7 @@
 //!
 //! Two implementations: `bus/memory.rs` for a single process, `bus/redis.rs` for any number of nodes.
 
+mod deletion;
 mod error;
 mod limits;
 mod log;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 
 use crate::metrics::Metrics;
 
-pub use error::{PublishError, Unavailable};
+pub use deletion::Deletion;
+pub use error::{DeleteError, PublishError, Unavailable};
 pub use limits::{Bucket, LimitStore, PROCESS_TTL, Rate, StreamReservation};
 pub use log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 pub use presence::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence};

@@ -144,7 +144,18 @@ fn script_rate(redis: &Redis, requests: &str) -> Result<f64, Failure> {
     redis_benchmark(
         redis,
         requests,
-        &["EVALSHA", &sha, "1", "chat:{script}", MESSAGE_DATA, "bench", "1000", "604800", "60000"],
+        &[
+            "EVALSHA",
+            &sha,
+            "2",
+            "chat:{script}",
+            "chat:{script}:deleted",
+            MESSAGE_DATA,
+            "bench",
+            "1000",
+            "604800",
+            "60000",
+        ],
     )
 }
 

@@ -9,6 +9,17 @@ pub enum PublishError {
     Unavailable,
 }
 
+/// Why nothing is known to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteError {
+    /// The log retains no such entry, or it is one that tells of a deletion.
+    NotRetained,
+    /// The store may not delete, since its user lacks the right.
+    Forbidden,
+    /// The store is unreachable or refused to delete; the outcome is unknown.
+    Unavailable,
+}
+
 /// The store did not respond in time or responded with an error. The node's log has the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable;
@@ -16,5 +27,11 @@ pub struct Unavailable;
 impl From<Unavailable> for PublishError {
     fn from(_: Unavailable) -> Self {
         PublishError::Unavailable
+    }
+}
+
+impl From<Unavailable> for DeleteError {
+    fn from(_: Unavailable) -> Self {
+        DeleteError::Unavailable
     }
 }

@@ -5,7 +5,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
-use super::error::{PublishError, Unavailable};
+use super::deletion::{DELETE, Deletion};
+use super::error::{DeleteError, PublishError, Unavailable};
 use super::presence::PresenceEntry;
 use crate::chat::{Draft, Id, RoomName};
 
@@ -18,6 +19,8 @@ pub(super) const KEY_TTL_MS: u64 = 10 * 60 * 1000;
 ///
 /// - **Atomic publish.** [`publish`](Bus::publish) looks the idempotency key up, assigns the next id, appends the entry
 ///   and announces it in one step. Announcements therefore arrive in the order of the log.
+/// - **Atomic delete.** [`delete`](Bus::delete) takes entries out of the log, remembers their ids for the gap rule, and
+///   appends and announces an entry that says so in one step. An entry of that kind is only deleted with all others.
 /// - **Acknowledged means stored.** An id is returned only if the message is in the log. After an error the outcome is
 ///   unknown, and publishing again with the same key settles it.
 /// - **The log is authoritative.** Announcements may be lost. [`Listener::on_subscribed`] is called each time a room's
@@ -28,6 +31,9 @@ pub(super) const KEY_TTL_MS: u64 = 10 * 60 * 1000;
 pub trait Bus: Send + Sync {
     /// Stores and announces a message.
     async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError>;
+
+    /// Deletes an entry or all of them, and stores and announces one that says so, whose id is returned.
+    async fn delete(&self, room: &RoomName, deletion: Deletion) -> Result<Id, DeleteError>;
 
     /// Reads a page of a room's log, from the master and never from a replica.
     async fn read(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable>;
@@ -96,6 +102,16 @@ impl Entry {
         self.kind != NO_DATA
     }
 
+    /// Returns true if the entry tells of a deletion.
+    pub fn is_deletion(&self) -> bool {
+        self.kind == DELETE
+    }
+
+    /// Returns the deletion that the entry tells of, if it does.
+    pub fn deletion(&self) -> Option<Deletion> {
+        self.is_deletion().then(|| Deletion::parse(&self.data)).flatten()
+    }
+
     /// Returns the cursor directly before the entry. If the predecessor is unknown, it is made up from the id.
     pub fn cursor_before(&self) -> Id {
         self.prev.unwrap_or_else(|| self.id.cursor_before())
@@ -154,6 +170,9 @@ pub struct LogPage {
     pub entries: Vec<Entry>,
     /// Whether the limit cut the span short.
     pub more: bool,
+    /// With [`Span::From`] an id that is not retained: whether the id is of this log, and all that the log ever had between
+    /// it and the entries after it was deleted.
+    pub only_deleted: bool,
 }
 
 /// The acknowledgement of a publish.

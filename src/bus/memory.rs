@@ -1,5 +1,6 @@
 //! The log of a single process: the same behaviour as with Redis, but lost at restart.
 
+mod deleted_ids;
 mod sockets;
 mod user_ids;
 
@@ -10,11 +11,13 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use super::error::{PublishError, Unavailable};
+use super::deletion::{DELETE, Deletion};
+use super::error::{DeleteError, PublishError, Unavailable};
 use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 use crate::supervise::catch_now;
+use deleted_ids::DeletedIds;
 pub use sockets::MemorySockets;
 pub use user_ids::MemoryUserIds;
 
@@ -53,6 +56,7 @@ struct Logs {
 
 struct RoomLog {
     entries: VecDeque<Entry>,
+    deleted: DeletedIds,
     last: Id,
     expires: Instant,
 }
@@ -75,6 +79,16 @@ impl Memory {
     fn listener(&self) -> Option<Arc<dyn Listener>> {
         self.listener.get().and_then(Weak::upgrade)
     }
+
+    /// Announces an entry. The logs have to be locked, so that announcements keep their order.
+    fn announce(&self, room: &RoomName, entry: Entry) {
+        if let Some(listener) = self.listener() {
+            let announced = catch_now(&self.metrics, "pushes", || listener.on_entry(room.as_str(), entry));
+            if announced.is_none() {
+                listener.on_subscribed(room.as_str());
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -93,23 +107,32 @@ impl Bus for Memory {
         if !logs.has_space_for(draft.kind().len() + draft.data().len()) {
             return Err(PublishError::Unavailable);
         }
-        let entry = logs.append(room, draft, &self.node, &self.retention, now);
-        let id = entry.id;
-        // Announced under the lock, so that announcements keep the order of the log.
-        if let Some(listener) = self.listener() {
-            let announced = catch_now(&self.metrics, "pushes", || listener.on_entry(room.as_str(), entry));
-            if announced.is_none() {
-                listener.on_subscribed(room.as_str());
-            }
+        let entry = logs.append(room, draft.kind(), draft.data(), &self.node, &self.retention, now);
+        if let Some(key) = draft.key() {
+            logs.remember_key(room, key, &entry, now);
         }
+        let id = entry.id;
+        self.announce(room, entry);
         Ok(Receipt { id, duplicate: false })
+    }
+
+    async fn delete(&self, room: &RoomName, deletion: Deletion) -> Result<Id, DeleteError> {
+        let now = Instant::now();
+        let mut logs = self.logs.lock();
+        if !logs.delete(room, deletion, now) {
+            return Err(DeleteError::NotRetained);
+        }
+        let entry = logs.append(room, DELETE, &deletion.data(), &self.node, &self.retention, now);
+        let id = entry.id;
+        self.announce(room, entry);
+        Ok(id)
     }
 
     async fn read(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
         let mut logs = self.logs.lock();
         Ok(match logs.unexpired(room, Instant::now()) {
             Some(log) => log.read(span, limit),
-            None => LogPage { first: None, last: Id::ZERO, entries: Vec::new(), more: false },
+            None => LogPage { first: None, last: Id::ZERO, entries: Vec::new(), more: false, only_deleted: false },
         })
     }
 
@@ -169,20 +192,26 @@ impl Logs {
         self.keys.get(&(room.clone(), key.to_owned())).filter(|record| record.expires > now)
     }
 
-    fn append(&mut self, room: &RoomName, draft: &Draft, node: &str, retention: &Retention, now: Instant) -> Entry {
+    fn append(
+        &mut self,
+        room: &RoomName,
+        kind: &str,
+        data: &str,
+        node: &str,
+        retention: &Retention,
+        now: Instant,
+    ) -> Entry {
         let last = self.unexpired(room, now).map_or(Id::ZERO, |log| log.last);
         let entry = Entry {
             id: last.next(unix_ms()),
             prev: Some(last),
-            kind: draft.kind().into(),
-            data: draft.data().into(),
+            kind: kind.into(),
+            data: data.into(),
             node: Some(node.into()),
         };
         let expires = now + Duration::from_secs(retention.seconds);
-        let log =
-            self.by_room
-                .entry(room.clone())
-                .or_insert_with(|| RoomLog { entries: VecDeque::new(), last, expires });
+        let empty = || RoomLog { entries: VecDeque::new(), deleted: DeletedIds::default(), last, expires };
+        let log = self.by_room.entry(room.clone()).or_insert_with(empty);
         log.entries.push_back(entry.clone());
         log.last = entry.id;
         log.expires = expires;
@@ -192,15 +221,34 @@ impl Logs {
         {
             self.bytes -= size(&trimmed);
         }
-        if let Some(key) = draft.key() {
-            let expires = now + Duration::from_millis(KEY_TTL_MS);
-            let (id, kind, data) = (entry.id, entry.kind.clone(), entry.data.clone());
-            let record = KeyRecord { id, kind, data, expires };
-            self.bytes += record.size();
-            let expired = self.keys.insert((room.clone(), key.into()), record);
-            self.bytes -= expired.map_or(0, |record| record.size());
-        }
         entry
+    }
+
+    fn remember_key(&mut self, room: &RoomName, key: &str, entry: &Entry, now: Instant) {
+        let expires = now + Duration::from_millis(KEY_TTL_MS);
+        let (id, kind, data) = (entry.id, entry.kind.clone(), entry.data.clone());
+        let record = KeyRecord { id, kind, data, expires };
+        self.bytes += record.size();
+        let expired = self.keys.insert((room.clone(), key.into()), record);
+        self.bytes -= expired.map_or(0, |record| record.size());
+    }
+
+    /// Deletes entries, and returns false if there are none to delete.
+    fn delete(&mut self, room: &RoomName, deletion: Deletion, now: Instant) -> bool {
+        let Some(log) = self.unexpired(room, now) else {
+            return false;
+        };
+        let before = log.size();
+        let is_done = match deletion {
+            Deletion::Entry(id) => log.delete(id),
+            Deletion::All => {
+                log.delete_all();
+                true
+            }
+        };
+        let after = log.size();
+        self.bytes = self.bytes + after - before;
+        is_done
     }
 
     /// Removes expired keys and logs, so that rooms that are no longer used take no memory.
@@ -226,7 +274,32 @@ impl KeyRecord {
 
 impl RoomLog {
     fn size(&self) -> usize {
-        self.entries.iter().map(size).sum()
+        self.entries.iter().map(size).sum::<usize>() + self.deleted.size()
+    }
+
+    fn delete(&mut self, id: Id) -> bool {
+        let index = self.entries.partition_point(|entry| entry.id < id);
+        if self.entries.get(index).is_none_or(|entry| entry.id != id || entry.is_deletion()) {
+            return false;
+        }
+        let until = self.before(index + 1);
+        self.deleted.add(id, self.before(index), until);
+        self.entries.remove(index);
+        self.deleted.forget_before(self.before(0));
+        true
+    }
+
+    fn delete_all(&mut self) {
+        for index in 0..self.entries.len() {
+            self.deleted.add(self.entries[index].id, self.before(index), self.before(index + 1));
+        }
+        self.entries.clear();
+        self.deleted.forget_before(self.last);
+    }
+
+    /// Returns the last id that was given out before the entry at this index; the last of all, if there is none.
+    fn before(&self, index: usize) -> Id {
+        self.entries.get(index).map_or(self.last, Entry::cursor_before)
     }
 
     fn read(&self, span: Span, limit: PageLimit) -> LogPage {
@@ -242,10 +315,16 @@ impl RoomLog {
             Some(after) => (after, after + limit.count_fitting(self.entries.range(after..).map(size))),
         };
         let more = if after.is_none() { from > 0 } else { to < self.entries.len() };
-        let anchor = if let Span::From(id) = span { anchor(id) } else { None };
+        let mut only_deleted = false;
+        let anchor = if let Span::From(id) = span {
+            only_deleted = self.deleted.cover(id, self.before(self.position_after(id)));
+            anchor(id)
+        } else {
+            None
+        };
         let anchor = anchor.map(|anchor| Entry { data: String::new(), ..anchor.clone() });
         let entries = anchor.into_iter().chain(self.entries.range(from..to).cloned()).collect();
-        LogPage { first, last, entries, more }
+        LogPage { first, last, entries, more, only_deleted }
     }
 
     fn position_after(&self, id: Id) -> usize {

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `chat:{room}` | stream, expires after `HISTORY_TTL` | the log; an entry has `data`, `node`, `prev`, and `type` unless it is a message |
 //! | `chat:{room}` | channel | announcements (see [`announcement`]); any other payload is foreign |
+//! | `chat:{room}:deleted` | sorted set, expires with the log | the ids that were deleted, for the gap rule (`delete.lua`) |
 //! | `chat:{room}:present` | hash, expires after 30 min | presence entries by process |
 //! | `chat:present` | hash, expires after 12 s | the processes with presence entries that are alive, by when they are considered dead |
 //! | `chat:{room}:key:KEY` | string, expires after 10 min | `ID SHA1`: what was published under an idempotency key |
@@ -16,7 +17,7 @@
 //! | `chat:sockets:KEY` | sorted set, expires after 90 s | the living sockets of an app's key, by when they expire |
 //! | `chat:users` | string, never expires | the last user id that was given out |
 //!
-//! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua` writes to a log. Publishing,
+//! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua` and `delete.lua` write to a log. Publishing,
 //! presence, limits and user ids use one pipelined connection for each thread ([`connection`]). Logs are read over a pool, since a
 //! large response must not delay a publish. Announcements arrive over a connection of their own ([`pubsub`]).
 
@@ -44,7 +45,8 @@ use std::sync::{Arc, Weak};
 use async_trait::async_trait;
 use redis::Script;
 
-use super::error::{PublishError, Unavailable};
+use super::deletion::Deletion;
+use super::error::{DeleteError, PublishError, Unavailable};
 use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, NO_DATA, PageLimit, Receipt, Retention, Span};
 use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
@@ -72,6 +74,7 @@ pub struct Redis {
     retention: Retention,
     publish: Script,
     read: Script,
+    delete: Script,
     connections: Arc<ThreadConnections>,
     read_pool: Arc<ReadPool>,
     pubsub: PubSub,
@@ -106,6 +109,7 @@ impl Redis {
             retention,
             publish: Script::new(include_str!("redis/publish.lua")),
             read: Script::new(include_str!("redis/read.lua")),
+            delete: Script::new(include_str!("redis/delete.lua")),
             pubsub: PubSub::new(connections.clone(), read_pool.clone(), keys, node, metrics),
             connections,
             read_pool,
@@ -134,7 +138,7 @@ impl Redis {
 
     async fn run_publish(&self, room: &RoomName, draft: &Draft) -> Result<(String, String), CallError> {
         let mut call = self.publish.prepare_invoke();
-        call.key(self.keys.log(room));
+        call.key(self.keys.log(room)).key(self.keys.deleted(room));
         if let Some(key) = draft.key() {
             call.key(self.keys.idempotency(room, key));
         }
@@ -144,6 +148,21 @@ impl Redis {
             .arg(self.retention.seconds)
             .arg(KEY_TTL_MS)
             .arg(draft.kind());
+        self.connections.run(&call).await
+    }
+
+    async fn run_delete(&self, room: &RoomName, deletion: Deletion) -> Result<(String, String), CallError> {
+        let mut call = self.delete.key(self.keys.log(room));
+        let target = match deletion {
+            Deletion::Entry(id) => id.to_string(),
+            Deletion::All => "*".to_owned(),
+        };
+        call.key(self.keys.deleted(room))
+            .arg(target)
+            .arg(deletion.data())
+            .arg(&self.node)
+            .arg(self.retention.messages)
+            .arg(self.retention.seconds);
         self.connections.run(&call).await
     }
 
@@ -174,6 +193,7 @@ impl Redis {
             Span::From(id) => ("from", id),
         };
         let mut call = self.read.key(self.keys.log(room));
+        call.key(self.keys.deleted(room));
         call.arg(kind).arg(id.to_string()).arg(limit.entries).arg(limit.bytes).arg(wanted);
         self.read_pool.run(&call).await
     }
@@ -188,6 +208,17 @@ impl Bus for Redis {
             (_, "reused") => Err(PublishError::KeyReused),
             (Ok(id), outcome) => Ok(Receipt { id, duplicate: outcome == "duplicate" }),
             (Err(_), _) => Err(PublishError::Unavailable),
+        }
+    }
+
+    async fn delete(&self, room: &RoomName, deletion: Deletion) -> Result<Id, DeleteError> {
+        let result = self.run_delete(room, deletion).await;
+        let (id, outcome) = self.connections.calls().settle("delete", Some(room.as_str()), result)?;
+        match (id.parse(), outcome.as_str()) {
+            (_, "missing") => Err(DeleteError::NotRetained),
+            (_, "forbidden") => Err(DeleteError::Forbidden),
+            (Ok(id), _) => Ok(id),
+            (Err(_), _) => Err(DeleteError::Unavailable),
         }
     }
 
@@ -220,18 +251,19 @@ impl Bus for Redis {
     }
 }
 
-/// The reply of `read.lua`: the first retained id, the last generated id, whether there are more entries, and the
-/// entries with their fields and values in turn.
-type RawPage = (String, String, bool, Vec<(String, Vec<Vec<u8>>)>);
+/// The reply of `read.lua`: the first retained id, the last generated id, whether there are more entries, the entries
+/// with their fields and values in turn, and whether only deleted ones were before them.
+type RawPage = (String, String, bool, Vec<(String, Vec<Vec<u8>>)>, bool);
 
 /// Parses a reply. Entries whose ids are out of range are passed over.
-fn parse_page((first, last, more, raw): RawPage) -> Option<LogPage> {
+fn parse_page((first, last, more, raw, only_deleted): RawPage) -> Option<LogPage> {
     let entries: Vec<Entry> = raw.into_iter().filter_map(|(id, fields)| parse_entry(&id, fields)).collect();
     Some(LogPage {
         first: first.parse().ok(),
         last: last.parse().ok()?,
         more: more && !entries.is_empty(),
         entries,
+        only_deleted,
     })
 }
 

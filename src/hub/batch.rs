@@ -194,7 +194,7 @@ mod tests {
     fn log_tail() -> LogTail {
         let entry = |n| Entry { id: Id { ms: 1, n }, prev: None, kind: String::new(), data: n.to_string(), node: None };
         let mut log = LogTail::new(true, Arc::default());
-        log.load(LogPage { first: None, last: Id::ZERO, entries: vec![], more: false });
+        log.load(LogPage { first: None, last: Id::ZERO, entries: vec![], more: false, only_deleted: false });
         log.mark_in_sync();
         log.on_announcement(entry(1));
         log.push_ephemeral(Event::foreign(b"f", 1));

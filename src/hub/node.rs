@@ -21,8 +21,10 @@ use super::room::{Room, RoomGuard};
 use super::source::Source;
 use super::source::merged::MergedRooms;
 use super::source::ordered::OrderedRooms;
-use crate::bus::{Bus, Entry, Listener, PresenceEntry, PublishError, Receipt, Stores, Unavailable, unix_ms};
-use crate::chat::{Draft, RoomName, Rooms};
+use crate::bus::{
+    Bus, DeleteError, Deletion, Entry, Listener, PresenceEntry, PublishError, Receipt, Stores, Unavailable, unix_ms,
+};
+use crate::chat::{Draft, Id, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse::Event;
 use crate::supervise::{catch, supervise};
@@ -112,6 +114,14 @@ impl Hub {
             self.metrics().published.inc();
         }
         Ok(receipt)
+    }
+
+    /// Deletes from a room's log, and returns the id of the entry that says so.
+    ///
+    /// # Errors
+    /// As [`Bus::delete`].
+    pub async fn delete(&self, room: &RoomName, deletion: Deletion) -> Result<Id, DeleteError> {
+        self.bus.delete(room, deletion).await
     }
 
     /// Returns what reads the logs, for pages and history requests.

@@ -19,12 +19,15 @@ local attempts = {
   { 'ZCARD', key },
   { 'PEXPIRE', key, 1000 },
   { 'ZREMRANGEBYSCORE', key, '-inf', '+inf' },
+  { 'ZRANGEBYSCORE', key, 0, 0 },
   { 'GET', key },
   { 'SET', key, '1', 'XX' },
   { 'XADD', key, 'NOMKSTREAM', '*', 'f', 'v' },
   { 'XRANGE', key, '-', '+', 'COUNT', 1 },
   { 'XREVRANGE', key, '+', '-', 'COUNT', 1 },
   { 'XINFO', 'STREAM', key },
+  { 'XDEL', key, '0-1' },
+  { 'XTRIM', key, 'MAXLEN', 0 },
   { 'PUBLISH', channel, '' },
 }
 

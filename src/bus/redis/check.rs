@@ -1,6 +1,7 @@
 //! What a connection is checked for: that it leads to a master that is ready, and that its user may do what a node does.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -10,18 +11,28 @@ use super::failure::Failure;
 use super::keys::Keys;
 use super::scripts;
 
+/// The commands without which only nothing can be deleted.
+const COMMANDS_FOR_DELETING: [&str; 3] = ["XDEL", "XTRIM", "ZRANGEBYSCORE"];
+
 /// A check of what the Redis user may do.
 pub struct Check {
     keys: Keys,
     script: Script,
     /// The channel on which the script publishes.
     channel: String,
+    /// Whether the log has said that the user may not delete.
+    warned: AtomicBool,
 }
 
 impl Check {
     pub fn new(keys: Keys) -> Self {
         let channel = keys.probe_channel();
-        Self { keys, script: Script::new(include_str!("check.lua")), channel }
+        Self {
+            keys,
+            script: Script::new(include_str!("check.lua")),
+            channel,
+            warned: AtomicBool::new(false),
+        }
     }
 
     /// Checks a new connection, and loads the scripts, so that no call needs a second round trip for that.
@@ -53,6 +64,13 @@ impl Check {
                 Ok(_) => {}
                 Err(error) => missing.add_error(error)?,
             }
+        }
+        let for_deleting = missing.take_commands(&COMMANDS_FOR_DELETING);
+        if !for_deleting.is_empty() && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the Redis user lacks the commands {}, so that nothing can be deleted; docs/operations.md has the whole rule",
+                for_deleting.join(", ")
+            );
         }
         missing.into_result(&self.keys)
     }
@@ -173,6 +191,11 @@ impl Missing {
         } else {
             self.keys = true;
         }
+    }
+
+    /// Removes some commands, and returns those of them that were missing.
+    fn take_commands(&mut self, commands: &[&str]) -> Vec<String> {
+        self.commands.extract_if(.., |command| commands.contains(&command.as_str())).collect()
     }
 
     fn into_result(self, keys: &Keys) -> Result<(), Failure> {

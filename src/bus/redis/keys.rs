@@ -43,6 +43,11 @@ impl Keys {
         key.strip_prefix(&self.prefix)?.strip_prefix(":{")?.split_once('}')
     }
 
+    /// Returns the key of the ids that were deleted from a room's log.
+    pub fn deleted(&self, room: &RoomName) -> String {
+        format!("{}:{{{room}}}:deleted", self.prefix)
+    }
+
     /// Returns the key of a room's presence entries.
     pub fn presence(&self, room: &RoomName) -> String {
         format!("{}:{{{room}}}:present", self.prefix)

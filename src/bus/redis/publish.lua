@@ -1,14 +1,15 @@
 -- Stores and announces one message or event, in one atomic step.
 --
 -- KEYS[1]  the room's log (a stream) and, by the same name, its channel
--- KEYS[2]  what was published under the idempotency key; absent without a key
+-- KEYS[2]  the deleted ids, which are kept as long as the log
+-- KEYS[3]  what was published under the idempotency key; absent without a key
 -- ARGV     data, node, messages to keep, seconds to keep the log, milliseconds to keep the key, type
 --          ('' for a message)
 --
 -- Returns {id, outcome}: outcome is 'stored', 'duplicate', or 'reused' (the key was used for another
 -- message).
 
-local log, known_key = KEYS[1], KEYS[2]
+local log, deleted, known_key = KEYS[1], KEYS[2], KEYS[3]
 local data, node, keep, log_seconds, key_ms, kind = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
 local digest
@@ -42,7 +43,9 @@ if kind ~= '' then
   fields[7], fields[8] = 'type', kind
 end
 redis.call('XADD', log, 'MAXLEN', '~', keep, id, unpack(fields))
-redis.call('PEXPIRE', log, string.format('%.0f', tonumber(log_seconds) * 1000))
+local expiry = string.format('%.0f', tonumber(log_seconds) * 1000)
+redis.call('PEXPIRE', log, expiry)
+redis.call('PEXPIRE', deleted, expiry)
 if known_key then
   redis.call('SET', known_key, id .. ' ' .. digest, 'PX', key_ms)
 end

@@ -43,6 +43,7 @@ struct Purge<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Log,
+    DeletedIds,
     Presence,
     IdempotencyKey,
     Mark,
@@ -97,6 +98,7 @@ impl Purge<'_> {
         let (room, rest) = self.keys.room_and_rest(&key)?;
         let part = match rest {
             "" => Part::Log,
+            ":deleted" => Part::DeletedIds,
             ":present" => Part::Presence,
             ":prefix" => Part::Mark,
             _ if rest.starts_with(":key:") => Part::IdempotencyKey,
@@ -146,7 +148,7 @@ impl Purge<'_> {
             Part::IdempotencyKey => purged.idempotency_keys += removed,
             Part::Socket => purged.sockets += removed,
             Part::Usage => purged.usage += removed,
-            Part::Mark => {}
+            Part::DeletedIds | Part::Mark => {}
         }
         Ok(())
     }

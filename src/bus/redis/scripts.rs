@@ -1,9 +1,10 @@
 //! The scripts, which every connection loads when it is established.
 
 /// All scripts but the check's own.
-pub const ALL: [&str; 8] = [
+pub const ALL: [&str; 9] = [
     include_str!("publish.lua"),
     include_str!("read.lua"),
+    include_str!("delete.lua"),
     include_str!("presence.lua"),
     include_str!("list_processes.lua"),
     include_str!("take_token.lua"),
@@ -18,7 +19,7 @@ mod tests {
 
     use super::ALL;
 
-    /// Returns the commands that a script calls, written as `redis.call('NAME'` or in a table as `{ 'NAME'`.
+    /// Returns the commands that a script calls, written as `call('NAME'` or in a table as `{ 'NAME'`.
     fn commands(script: &str, before: &str) -> BTreeSet<String> {
         let calls = script.split(before).skip(1);
         calls.map(|call| call.split('\'').next().unwrap_or_default().to_owned()).collect()
@@ -33,7 +34,7 @@ mod tests {
             let command = command.to_lowercase();
             rule.split([' ', '|']).any(|right| right.strip_prefix('+').unwrap_or_default() == command)
         };
-        for command in ALL.iter().flat_map(|script| commands(script, "redis.call('")) {
+        for command in ALL.iter().flat_map(|script| commands(script, "call('")) {
             assert!(checked.contains(&command), "check.lua does not try {command}");
             assert!(granted(&command), "docs/operations.md does not grant {command}");
         }

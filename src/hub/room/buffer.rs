@@ -9,8 +9,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::bus::Entry;
-use crate::chat::{Cursor, RoomName};
+use crate::bus::{Deletion, Entry};
+use crate::chat::{Cursor, Id, RoomName};
 use crate::sse::{Block, EncodedBlock, Event, Form, Syntax};
 
 /// The most bytes of one buffer. It exceeds the lag that a subscriber may have, so that a live subscriber loses its
@@ -35,8 +35,10 @@ pub struct Frame {
     pub cursor: Option<Cursor>,
     /// Whether the frame is an entry of a log, which is replayed. Others are ephemeral.
     pub logged: bool,
-    /// What it says; `None` for an entry without data, which is sent as nothing.
+    /// What it says; `None` for an entry that was deleted or has no data, which is sent as nothing.
     pub event: Option<Arc<Event>>,
+    /// The deletion that it tells of.
+    pub deletion: Option<Deletion>,
     /// The room to name, in merged rooms.
     pub room: Option<RoomName>,
     /// When the frame arrived at this node.
@@ -59,14 +61,15 @@ impl Frame {
 
     /// Creates the frame of an entry of the log that arrives now.
     pub fn of_entry(entry: Entry) -> Self {
-        Self::new(Some(entry.id.into()), true, event_of(entry).map(Arc::new))
+        let (cursor, deletion) = (entry.id.into(), entry.deletion());
+        Self { deletion, ..Self::new(Some(cursor), true, event_of(entry).map(Arc::new)) }
     }
 
     /// Returns the frame for a stream of several rooms, with the cursor of all of them after it.
     pub fn of_merged_rooms(&self, room: &RoomName, cursor: &Cursor) -> Self {
         let cursor = self.cursor.as_ref().map(|_| cursor.clone());
-        let (room, arrived) = (Some(room.clone()), self.arrived);
-        Self { room, arrived, ..Self::new(cursor, self.logged, self.event.clone()) }
+        let (room, deletion, arrived) = (Some(room.clone()), self.deletion, self.arrived);
+        Self { room, deletion, arrived, ..Self::new(cursor, self.logged, self.event.clone()) }
     }
 
     fn new(cursor: Option<Cursor>, logged: bool, event: Option<Arc<Event>>) -> Self {
@@ -75,6 +78,7 @@ impl Frame {
             cursor,
             logged,
             event,
+            deletion: None,
             room: None,
             arrived: Instant::now(),
             encoded_len,
@@ -90,6 +94,18 @@ impl Frame {
     fn block<'a>(&'a self, cursor: Option<&'a Cursor>) -> Option<Block<'a>> {
         let event = self.event.as_ref()?;
         Some(Block { retry_ms: None, cursor, room: self.room.as_ref(), event })
+    }
+
+    /// Returns true if a deletion concerns the frame, which has this id as the one of an entry.
+    fn is_deleted_by(&self, deletion: Deletion, id: Option<Id>) -> bool {
+        self.logged && self.event.is_some() && (deletion == Deletion::All || id.map(Deletion::Entry) == Some(deletion))
+    }
+
+    /// Drops what the frame says. Its cursor stays.
+    fn erase(&mut self) {
+        self.event = None;
+        self.encoded_len = 0;
+        self.encodings.get_mut().clear();
     }
 
     /// Returns about how many bytes the frame takes in a stream.
@@ -245,6 +261,22 @@ impl FrameBuffer {
         self.count_removed(frame.size());
         self.start += 1;
         Some((self.start - 1, frame))
+    }
+
+    /// Drops from memory what a deletion concerns among the frames before its own, the newest one. Their positions and
+    /// cursors stay. `index` is that of the room's ids in cursors, and `room` its name in merged rooms.
+    pub fn erase_deleted(&mut self, deletion: Deletion, index: usize, room: Option<&RoomName>) {
+        let older = self.frames.len().saturating_sub(1);
+        let mut erased = 0;
+        for frame in self.frames.iter_mut().take(older).filter(|frame| frame.room.as_ref() == room) {
+            let id = frame.cursor.as_ref().map(|cursor| cursor.of(index));
+            if frame.is_deleted_by(deletion, id) {
+                erased += frame.size();
+                frame.erase();
+                erased -= frame.size();
+            }
+        }
+        self.count_removed(erased);
     }
 
     /// Removes all frames and invalidates all positions. Subscribers look their cursor up again, and do not count as

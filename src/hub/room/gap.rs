@@ -25,17 +25,20 @@ impl Continuation {
 /// Applies the gap rule to a page that was read with [`Span::From`](crate::bus::Span::From) the asked id.
 ///
 /// Continuity is shown by an id that is in the log, is the last generated one, or is the predecessor of the next
-/// retained entry. An id that precedes all retained entries in both halves, or the last generated id if there are none,
-/// was trimmed. Any other id does not belong to this log, or its message and the one after it were deleted.
+/// retained entry, and by one that has only deleted ones after it up to that. An id that precedes all retained entries in
+/// both halves, or the last generated id if there are none, was trimmed. Any other id does not belong to this log, or what
+/// came after it was deleted by hand.
 pub fn continue_after(asked: Id, page: LogPage) -> Continuation {
-    let LogPage { first, last, mut entries, .. } = page;
+    let LogPage { first, last, mut entries, only_deleted, .. } = page;
     let anchor = entries.first().filter(|entry| entry.id <= asked).map(|entry| entry.id);
     if anchor.is_some() {
         entries.remove(0);
     }
     let next = entries.first();
-    let is_continuous =
-        anchor == Some(asked) || asked == last || next.is_some_and(|next| is_predecessor(asked, anchor, next, first));
+    let is_continuous = anchor == Some(asked)
+        || asked == last
+        || only_deleted
+        || next.is_some_and(|next| is_predecessor(asked, anchor, next, first));
     let gap = if is_continuous {
         None
     } else if asked.precedes(first.unwrap_or(last)) {
@@ -89,7 +92,13 @@ mod tests {
         let all: Vec<Entry> = log.map(entry).collect();
         let after = all.partition_point(|entry| entry.id <= id(asked));
         let entries = all[after.saturating_sub(1)..].to_vec();
-        let page = LogPage { first: all.first().map(|entry| entry.id), last: id(last), entries, more: false };
+        let page = LogPage {
+            first: all.first().map(|entry| entry.id),
+            last: id(last),
+            entries,
+            more: false,
+            only_deleted: false,
+        };
         let continuation = continue_after(id(asked), page);
         let numbers = continuation.entries.iter().map(|entry| entry.id.n).collect();
         (continuation.gap, numbers, continuation.cursor)

@@ -296,7 +296,8 @@ impl LogTail {
 
     /// Returns the cursor before the newest `count` messages, if that many are in memory.
     pub fn cursor_before_newest(&self, count: usize) -> Option<Id> {
-        let ids = self.epoch().rev().filter_map(|position| self.id_at(position));
+        let has_event = |position: &Position| self.buffer.get(*position).is_some_and(|frame| frame.event.is_some());
+        let ids = self.epoch().rev().filter(has_event).filter_map(|position| self.id_at(position));
         let mut retained = ids.take_while(|id| self.first_retained.is_some_and(|first| first <= *id));
         retained.nth(count)
     }
@@ -341,7 +342,12 @@ impl LogTail {
     fn append(&mut self, entry: Entry) {
         self.last = Some(entry.id);
         self.first_retained.get_or_insert(entry.id);
-        self.push(Frame::of_entry(entry));
+        let frame = Frame::of_entry(entry);
+        let deletion = frame.deletion;
+        self.push(frame);
+        if let Some(deletion) = deletion {
+            self.buffer.erase_deleted(deletion, 0, None);
+        }
     }
 
     fn push_gap(&mut self, asked: Id, resumed: Option<Id>, reason: GapReason, cursor: Id) {

@@ -46,10 +46,12 @@ impl RecentIds {
         self.ids.front().map(|(id, _)| *id)
     }
 
-    /// Appends a page that was read from the newest id, that id included. If the log no longer has it, forgets all ids.
+    /// Appends a page that was read from the newest id, that id included. If the log no longer has it, or others were
+    /// deleted since, forgets all ids.
     fn append(&mut self, page: &LogPage) {
         let mut entries = page.entries.iter();
-        if entries.next().map(|anchor| anchor.id) != self.newest() {
+        let has_deletion = page.entries.iter().skip(1).any(Entry::is_deletion);
+        if has_deletion || entries.next().map(|anchor| anchor.id) != self.newest() {
             *self = Self::default();
             return;
         }
@@ -101,7 +103,13 @@ mod tests {
     fn page(numbers: impl Iterator<Item = u64>, first: u64, more: bool) -> LogPage {
         let id = |n| Id { ms: 1, n };
         let entry = |n| Entry { id: id(n), prev: None, kind: String::new(), data: "1".into(), node: None };
-        LogPage { first: Some(id(first)), last: id(9), entries: numbers.map(entry).collect(), more }
+        LogPage {
+            first: Some(id(first)),
+            last: id(9),
+            entries: numbers.map(entry).collect(),
+            more,
+            only_deleted: false,
+        }
     }
 
     fn before_newest(ids: &RecentIds, count: usize) -> Option<u64> {
@@ -126,8 +134,13 @@ mod tests {
         ids.prepend(&page(3..=6, 1, true));
         ids.append(&page(6..=9, 5, false));
         assert_eq!((before_newest(&ids, 1), before_newest(&ids, 1000)), (Some(8), Some(4)));
-        ids.append(&page(12..=13, 12, false));
+        let mut others = page(12..=13, 12, false);
+        ids.append(&others);
         assert_eq!(ids.newest(), None, "another log");
+        ids.prepend(&others);
+        others.entries[1].kind = "delete".into();
+        ids.append(&others);
+        assert_eq!(ids.newest(), None, "one of them may be deleted");
     }
 
     #[test]

@@ -27,10 +27,12 @@ const PAGE_ENTRIES: usize = 3;
 type Action = fn(&mut History);
 
 /// What happens in a history, and how often.
-const ACTIONS: [(u32, Action); 14] = [
+const ACTIONS: [(u32, Action); 16] = [
     (30, History::publish),
     (3, |history| history.store.trim(&mut history.random)),
-    (4, |history| history.store.delete(&mut history.random)),
+    (4, |history| history.store.delete_by_hand(&mut history.random)),
+    (6, |history| history.delete(Store::delete)),
+    (1, |history| history.delete(Store::clear)),
     (3, |history| history.store.log = Log::default()), // expired, deleted, or flushed
     (2, |history| history.store.copy()),
     (2, History::promote_copy),
@@ -143,6 +145,13 @@ impl History {
         let number = self.store.publish(&mut self.random, states_prev);
         if self.subscription > 0 {
             self.announcements.push_back(number);
+        }
+    }
+
+    fn delete(&mut self, delete: fn(&mut Store, &mut StdRng) -> Option<usize>) {
+        let number = delete(&mut self.store, &mut self.random);
+        if self.subscription > 0 {
+            self.announcements.extend(number);
         }
     }
 
@@ -273,7 +282,7 @@ impl History {
             self.on_gap(subscriber, continuation.cursor);
         }
         for entry in &continuation.entries {
-            self.on_message(subscriber, entry.data.parse().expect("a number"));
+            self.on_message(subscriber, Store::number_of(&entry.data));
         }
         if !more || continuation.entries.is_empty() {
             self.judge_continuation(subscriber, last);
@@ -289,8 +298,9 @@ impl History {
         let frames: Vec<_> = frames.take(count).map(|(_, frame)| parts(frame)).collect();
         for (logged, cursor, event) in &frames {
             if *logged {
-                let number = event.as_ref().and_then(|event| event.data.parse().ok());
-                self.on_message(subscriber, number.expect("a number"));
+                if let Some(event) = event {
+                    self.on_message(subscriber, Store::number_of(&event.data));
+                }
             } else if let Some(cursor) = cursor {
                 self.on_gap(subscriber, cursor.of(0));
             }
@@ -356,6 +366,8 @@ impl History {
             reads += 1;
             assert!(reads < 1000, "the log is read again and again");
         }
+        let frames = self.tail.buffer().frames_from(self.tail.buffer().start(), usize::MAX).expect("frames");
+        self.store.check_deleted(frames.map(|(_, frame)| frame));
         for mut subscriber in std::mem::take(&mut self.subscribers) {
             while subscriber.position.is_none() {
                 self.look_up(&mut subscriber);

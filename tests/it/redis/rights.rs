@@ -113,6 +113,19 @@ async fn right_taken_away_later_is_noticed() {
     reader.next_message().await;
 }
 
+/// Without the right to delete a node does everything else.
+#[tokio::test]
+async fn missing_rights_to_delete_are_a_warning_only() {
+    let redis = Redis::start().await;
+    let url = url_of_user(&redis, &["-xdel", "-xtrim", "-zrangebyscore"]).await;
+    let node = Node::start(&[("REDIS_URL", &url)]).await;
+    node.logged("lacks the commands ZRANGEBYSCORE, XDEL, XTRIM").await;
+    let ids = node.fill("lobby", 3).await;
+    let mut reader = Stream::resume(&node, "lobby", &ids[0]).await;
+    assert_eq!(reader.next_ids(2).await, ids[1..]);
+    assert_eq!(node.log().matches("so that nothing can be deleted").count(), 1);
+}
+
 #[tokio::test]
 async fn missing_client_info_is_a_warning_only() {
     let redis = Redis::start().await;

@@ -1,5 +1,5 @@
 //! The model test of continuity against a real Redis: in 200 rooms at once, messages are published by the node's own
-//! script with clocks that jump, logs are trimmed, deleted, replaced and rolled back, connections break, and subscribers
+//! scripts with clocks that jump, entries are deleted, logs are trimmed, emptied, deleted, replaced and rolled back, connections break, and subscribers
 //! come and go on two nodes. Afterwards each subscriber must have everything, or must have been told (contract § 7).
 
 use std::sync::{Arc, Mutex};
@@ -24,6 +24,8 @@ struct Message {
     /// The message before it in its log.
     parent: Place,
     is_deleted: bool,
+    /// Whether it tells of a deletion.
+    deletes: bool,
 }
 
 /// The messages that a log ever had, those that it retains, and its copy as Redis made it.
@@ -53,6 +55,7 @@ struct World {
     nodes: [Node; 2],
     redis: MultiplexedConnection,
     publish: Script,
+    delete: Script,
 }
 
 struct Room {
@@ -80,13 +83,16 @@ struct Verdicts {
 impl World {
     async fn start(redis: &Redis) -> Arc<World> {
         let environment = [("MAX_STREAMS_PER_ADDRESS", "0")];
-        let source = include_str!("../../../src/bus/redis/publish.lua");
-        let with_clock = source.replace("redis.call('TIME')", "{ 0, ARGV[6] * 1000 }");
-        assert_ne!(source, with_clock, "the clock is injected");
+        let with_clock = |source: &str| {
+            let with_clock = source.replace("redis.call('TIME')", "{ 0, ARGV[6] * 1000 }");
+            assert_ne!(source, with_clock, "the clock is injected");
+            Script::new(&with_clock)
+        };
         Arc::new(World {
             nodes: [Node::on(redis, &environment).await, Node::on(redis, &environment).await],
             redis: redis.connect().await.expect("a connection"),
-            publish: Script::new(&with_clock),
+            publish: with_clock(include_str!("../../../src/bus/redis/publish.lua")),
+            delete: with_clock(include_str!("../../../src/bus/redis/delete.lua")),
         })
     }
 }
@@ -111,6 +117,9 @@ impl Subscriber {
                 let mut received = received.lock().unwrap();
                 if block.event.as_deref() == Some("gap") {
                     received.push(Received::Gap);
+                } else if block.event.as_deref() == Some("delete") {
+                    let data = block.json();
+                    received.push(Received::Message(data["number"].as_u64().expect("a number") as usize));
                 } else if block.event.is_none() && block.data.is_some() {
                     received.push(Received::Message(block.message().message.parse().expect("a number")));
                 }
@@ -157,8 +166,9 @@ impl Room {
     async fn play_round(&mut self, ends_with_failover: bool) {
         for _ in 0..self.random.random_range(2..7) {
             match self.random.random_range(0..20) {
-                0..9 => self.publish().await,
+                0..8 => self.publish().await,
                 9 => self.delete().await,
+                8 if self.random.random_bool(0.2) => self.clear().await,
                 10 if !self.is_kept => self.trim().await,
                 11 if !self.is_kept => self.lose_log().await,
                 12 => self.copy().await,
@@ -173,32 +183,63 @@ impl Room {
     }
 
     async fn publish(&mut self) {
-        self.clock += self.random.random_range(0..3);
-        let number = self.messages.len();
-        let data = format!(r#"{{"sender":"mason","message":"{number}"}}"#);
-        let mut call = self.world.publish.key(key(&self.name));
+        let data = format!(r#"{{"sender":"mason","message":"{}"}}"#, self.messages.len());
+        let world = Arc::clone(&self.world);
+        let mut call = self.call(&world.publish);
         call.arg(data).arg("chat-1").arg(1000).arg(60).arg(1000).arg(self.clock);
-        let (id, _): (String, String) = call.invoke_async(&mut self.world.redis.clone()).await.expect("it is stored");
-        self.messages.push(Message { id, parent: self.log.all.last().copied(), is_deleted: false });
+        let (id, _): (String, String) = call.invoke_async(&mut world.redis.clone()).await.expect("it is stored");
+        self.append(id, false);
+    }
+
+    /// Returns a call of a script, and lets some time pass.
+    fn call<'a>(&mut self, script: &'a Script) -> redis::ScriptInvocation<'a> {
+        self.clock += self.random.random_range(0..3);
+        let mut call = script.key(key(&self.name));
+        call.key(format!("{}:deleted", key(&self.name)));
+        call
+    }
+
+    fn append(&mut self, id: String, deletes: bool) {
+        let (number, parent) = (self.messages.len(), self.log.all.last().copied());
+        self.messages.push(Message { id, parent, is_deleted: false, deletes });
         self.log.all.push(number);
         self.log.retained.push(number);
     }
 
-    /// Deletes a message, but never the first or two neighbours: nothing would tell them from trimmed ones.
+    /// Deletes a message as a node does.
     async fn delete(&mut self) {
-        let Some(index) = self.random_index(self.log.all.len()) else {
+        let messages: Vec<usize> = self.log.retained.iter().copied().filter(|n| !self.messages[*n].deletes).collect();
+        let Some(index) = self.random_index(messages.len()) else {
             return;
         };
-        let neighbours = &self.log.all[index.saturating_sub(1)..self.log.all.len().min(index + 2)];
-        let number = self.log.all[index];
-        if index > 0
-            && self.log.retained.contains(&number)
-            && neighbours.iter().all(|number| !self.messages[*number].is_deleted)
-        {
-            self.messages[number].is_deleted = true;
-            self.log.retained.retain(|retained| *retained != number);
-            let _: u64 = self.redis("XDEL", &[self.messages[number].id.as_bytes()]).await;
+        let id = self.messages[messages[index]].id.clone();
+        if self.run_delete(&id).await {
+            self.messages[messages[index]].is_deleted = true;
+            self.log.retained.retain(|retained| *retained != messages[index]);
         }
+    }
+
+    /// Deletes all messages as a node does.
+    async fn clear(&mut self) {
+        let all = self.log.clone();
+        if self.run_delete("*").await {
+            all.all.iter().for_each(|number| self.messages[*number].is_deleted = true);
+            self.log.retained.retain(|number| !all.all.contains(number));
+        }
+    }
+
+    /// Returns true if the script has deleted something.
+    async fn run_delete(&mut self, target: &str) -> bool {
+        let data = format!(r#"{{"id":"{target}","number":{}}}"#, self.messages.len());
+        let data = if target == "*" { data.replace(r#""id":"*""#, r#""all":true"#) } else { data };
+        let world = Arc::clone(&self.world);
+        let mut call = self.call(&world.delete);
+        call.arg(target).arg(data).arg("chat-1").arg(1000).arg(60).arg(self.clock);
+        let (id, outcome): (String, String) = call.invoke_async(&mut world.redis.clone()).await.expect("an outcome");
+        if outcome == "deleted" {
+            self.append(id, true);
+        }
+        outcome == "deleted"
     }
 
     async fn trim(&mut self) {

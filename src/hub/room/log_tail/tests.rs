@@ -19,6 +19,7 @@ fn page(entries: Vec<Entry>, last: (u64, u64)) -> LogPage {
         last: Id { ms: last.0, n: last.1 },
         entries,
         more: false,
+        only_deleted: false,
     }
 }
 
@@ -276,4 +277,53 @@ fn a_log_replaced_by_one_of_equal_length_is_a_gap() {
         assert_eq!((log.unverified(), log.last(), replayed_after(&log, 10, 1)), (None, Some(id(30, 4)), None));
         assert_eq!(log.on_announcement(entry(40, 5)), AnnouncementOutcome::Applied);
     }
+}
+
+/// Returns an entry that tells of a deletion.
+fn deletion(n: u64, data: &str) -> Entry {
+    Entry { kind: "delete".into(), data: data.into(), ..entry(10, n) }
+}
+
+/// Returns the data of the frames that have some.
+fn texts(log: &LogTail) -> Vec<String> {
+    let events = log.buffer().frames_from(0, usize::MAX).into_iter().flatten();
+    events.filter_map(|(_, frame)| frame.event.as_ref().map(|event| event.data.clone())).collect()
+}
+
+#[test]
+fn a_deleted_frame_keeps_its_cursor_and_nothing_else() {
+    let mut log = log_tail(5);
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let mut counted = LogTail::new(true, bytes.clone());
+    let long = |n| Entry { data: "long".repeat(1000), ..entry(10, n) };
+    counted.load(page((4..=5).map(long).collect(), (10, 5)));
+    counted.mark_in_sync();
+    for (_, frame) in counted.buffer().frames_from(0, usize::MAX).expect("frames") {
+        let form = crate::sse::Form { syntax: crate::sse::Syntax::Chats, is_chunked: true };
+        assert!(!counted.buffer().encode(frame, form).is_empty());
+    }
+    let before = bytes.load(Ordering::Relaxed);
+    assert_eq!(log.on_announcement(deletion(6, r#"{"id":"10-2"}"#)), AnnouncementOutcome::Applied);
+    assert_eq!(texts(&log), ["message 1", "message 3", "message 4", "message 5", r#"{"id":"10-2"}"#]);
+    assert_eq!(replayed_after(&log, 10, 1), Some(vec![2, 3, 4, 5, 6]));
+    assert_eq!(replayed_after(&log, 10, 2), Some(vec![3, 4, 5, 6]), "a reader may be there");
+    assert_eq!(log.cursor_before_newest(4), Some(Id { ms: 10, n: 1 }), "it counts no longer");
+    counted.on_announcement(deletion(6, r#"{"all":true}"#));
+    assert_eq!(texts(&counted), [r#"{"all":true}"#]);
+    assert_eq!(replayed_after(&counted, 10, 4), Some(vec![5, 6]));
+    let after = bytes.load(Ordering::Relaxed);
+    assert!(before > 8000 && after < 1000, "{before} bytes before, {after} after");
+    drop(counted);
+    assert_eq!(bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn entry_that_was_read_before_its_deletion_is_dropped() {
+    let mut log = log_tail(1);
+    log.start_catching_up(Instant::now());
+    log.on_announcement(deletion(4, r#"{"id":"10-2"}"#));
+    let missed = vec![entry(10, 1), entry(10, 2), entry(10, 3)];
+    assert_eq!(log.apply_page(Id { ms: 10, n: 1 }, page(missed, (10, 3))), Ok(None));
+    log.mark_in_sync();
+    assert_eq!(texts(&log), ["message 1", "message 3", r#"{"id":"10-2"}"#]);
 }

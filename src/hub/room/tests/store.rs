@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 
 use crate::bus::{Entry, LogPage};
 use crate::chat::Id;
+use crate::hub::room::buffer::Frame;
 
 /// The number of a message in its history; `None` is the place before the first message of a log.
 pub type Place = Option<usize>;
@@ -16,6 +17,10 @@ struct Message {
     parent: Place,
     /// Whether it was deleted, by itself, so that a subscriber loses nothing if it does not get it.
     is_deleted: bool,
+    /// Whether it was deleted by a node, and not by hand, so that its id is remembered.
+    is_remembered: bool,
+    /// The message that it deletes, if it tells of a deletion.
+    deletes: Option<usize>,
     /// Whether its entry states its predecessor; those of the version before do not.
     states_prev: bool,
 }
@@ -50,10 +55,15 @@ impl Store {
 
     /// Appends a message and returns its number. Without `states_prev`, a node of the version before does it.
     pub fn publish(&mut self, random: &mut StdRng, states_prev: bool) -> usize {
+        self.append(random, states_prev, None)
+    }
+
+    fn append(&mut self, random: &mut StdRng, states_prev: bool, deletes: Option<usize>) -> usize {
         self.clock += random.random_range(0..3);
         let (number, parent) = (self.messages.len(), self.log.last());
         let id = self.id(parent).next(self.clock);
-        self.messages.push(Message { id, parent, is_deleted: false, states_prev });
+        self.messages
+            .push(Message { id, parent, is_deleted: false, is_remembered: false, deletes, states_prev });
         self.log.all.push(number);
         self.log.retained.push(number);
         number
@@ -64,11 +74,59 @@ impl Store {
         self.log.retained.drain(..count);
     }
 
-    pub fn delete(&mut self, random: &mut StdRng) {
+    pub fn delete_by_hand(&mut self, random: &mut StdRng) {
         if !self.log.retained.is_empty() {
             let number = self.log.retained.remove(random.random_range(0..self.log.retained.len()));
             self.messages[number].is_deleted = true;
         }
+    }
+
+    /// Deletes a message as a node does. Returns the number of the entry that says so.
+    pub fn delete(&mut self, random: &mut StdRng) -> Option<usize> {
+        let is_message = |number: &usize| self.messages[*number].deletes.is_none();
+        let deletable: Vec<usize> = self.log.retained.iter().copied().filter(is_message).collect();
+        let number = *deletable.get(random.random_range(0..deletable.len().max(1)))?;
+        self.log.retained.retain(|other| *other != number);
+        self.remember(number);
+        Some(self.append(random, true, Some(number)))
+    }
+
+    /// Deletes all messages as a node does. Returns the number of the entry that says so.
+    pub fn clear(&mut self, random: &mut StdRng) -> Option<usize> {
+        self.log.last()?;
+        // What was trimmed before is deleted, too: a node may still have it in memory, and drops it.
+        self.log.all.iter().for_each(|number| self.messages[*number].is_deleted = true);
+        for number in std::mem::take(&mut self.log.retained) {
+            self.remember(number);
+        }
+        Some(self.append(random, true, Some(usize::MAX)))
+    }
+
+    fn remember(&mut self, number: usize) {
+        let message = &mut self.messages[number];
+        (message.is_deleted, message.is_remembered) = (true, true);
+    }
+
+    /// Returns true if it is remembered that all messages after an id, up to the next one that is retained, were deleted.
+    fn is_only_deleted(&self, asked: Id, next: Option<&Entry>) -> bool {
+        let until = match next {
+            Some(Entry { prev: Some(prev), .. }) => {
+                self.log.all.iter().find(|number| self.messages[**number].id == *prev)
+            }
+            Some(_) => None,
+            None => self.log.all.last(),
+        };
+        let mut place = until.copied();
+        while let Some(number) = place.filter(|number| self.messages[*number].is_remembered) {
+            if self.messages[number].id == asked {
+                return true;
+            }
+            place = self.messages[number].parent.filter(|_| self.messages[number].states_prev);
+            if self.messages[number].states_prev && self.id(place) == asked {
+                return true;
+            }
+        }
+        false
     }
 
     pub fn copy(&mut self) {
@@ -88,7 +146,9 @@ impl Store {
         let after = from.map(|id| entries.partition_point(|entry| entry.id <= id));
         let start = after.map_or(entries.len().saturating_sub(limit), |after| after.saturating_sub(1));
         let end = after.map_or(entries.len(), |after| entries.len().min(after + limit));
+        let next = after.and_then(|after| entries.get(after));
         LogPage {
+            only_deleted: from.is_some_and(|asked| self.is_only_deleted(asked, next)),
             first: entries.first().map(|entry| entry.id),
             last: self.id(self.log.last()),
             more: end < entries.len(),
@@ -100,7 +160,12 @@ impl Store {
     pub fn entry(&self, number: usize) -> Entry {
         let message = &self.messages[number];
         let prev = message.states_prev.then(|| self.id(message.parent));
-        Entry { id: message.id, prev, kind: String::new(), data: number.to_string(), node: None }
+        let (kind, data) = match message.deletes {
+            None => ("", number.to_string()),
+            Some(usize::MAX) => ("delete", format!(r#"{{"all":true,"number":{number}}}"#)),
+            Some(other) => ("delete", format!(r#"{{"id":"{}","number":{number}}}"#, self.id(Some(other)))),
+        };
+        Entry { id: message.id, prev, kind: kind.into(), data, node: None }
     }
 
     pub fn id(&self, place: Place) -> Id {
@@ -119,6 +184,26 @@ impl Store {
 
     pub fn parent(&self, number: usize) -> Place {
         self.messages[number].parent
+    }
+
+    /// Returns the number of the message with this data.
+    pub fn number_of(data: &str) -> usize {
+        let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
+        data.as_u64().or_else(|| data["number"].as_u64()).expect("a number") as usize
+    }
+
+    /// Checks that no frame has the text of a message that a later one deletes.
+    pub fn check_deleted<'a>(&self, frames: impl Iterator<Item = &'a Frame>) {
+        let mut numbers = Vec::new();
+        for event in frames.filter(|frame| frame.logged).filter_map(|frame| frame.event.as_ref()) {
+            let number = Self::number_of(&event.data);
+            match self.messages[number].deletes {
+                None => {}
+                Some(usize::MAX) => assert!(numbers.is_empty(), "{number} deletes {numbers:?}"),
+                Some(other) => assert!(!numbers.contains(&other), "{number} deletes {other}"),
+            }
+            numbers.push(number);
+        }
     }
 
     /// Returns the latest message that was given this id.
@@ -149,7 +234,8 @@ impl Store {
     }
 
     /// Returns true if a log shows that nothing is missing after an id: no message after it was trimmed, and it is in
-    /// the log, or the message after it is. An id that was given out twice shows nothing.
+    /// the log, or the message after it is, or is remembered as deleted, as all others before the next retained one.
+    /// An id that was given out twice shows nothing.
     pub fn is_continuous(&self, log: &Log, id: Id) -> bool {
         if self.messages.iter().filter(|message| message.id == id).count() > 1 {
             return false;
@@ -163,6 +249,11 @@ impl Store {
         let is_retained = |number: &usize| log.retained.contains(number);
         let is_trimmed = |number: &usize| !is_retained(number) && !self.messages[*number].is_deleted;
         let is_shown = place.is_some_and(|place| is_retained(&log.all[place]));
-        !following.iter().any(is_trimmed) && (is_shown || following.first().is_none_or(is_retained))
+        let is_remembered = |number: &usize| self.messages[*number].is_remembered && self.messages[*number].states_prev;
+        let next = following.iter().find(|number| is_retained(number) || !is_remembered(number));
+        let is_next = |number: &usize| {
+            is_retained(number) && (Some(number) == following.first() || self.messages[*number].states_prev)
+        };
+        !following.iter().any(is_trimmed) && (is_shown || next.is_none_or(is_next))
     }
 }

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::bus::{Entry, Listener, LogPage, Retention, Stores};
+use crate::bus::{Deletion, Entry, Listener, LogPage, Retention, Stores};
 use crate::chat::{Draft, Fields, Id, RoomName};
 use crate::hub::source::Source;
 use crate::hub::{Hub, Pace};
@@ -137,6 +137,7 @@ async fn lag_while_a_room_catches_up_page_by_page_is_the_nodes() {
         last: entry(3).id,
         entries: (1..=3).map(entry).collect(),
         more: false,
+        only_deleted: false,
     };
     merged.rooms[1].log().apply_page(Id::ZERO, page).unwrap();
     merged.merge_all();
@@ -145,4 +146,30 @@ async fn lag_while_a_room_catches_up_page_by_page_is_the_nodes() {
     merged.merge_all();
     assert!(merged.frames().is_node_lag(at), "a catch-up burst");
     assert!(!merged.frames().is_node_lag(at + 3));
+}
+
+#[tokio::test]
+async fn deleted_entry_is_dropped_from_the_merged_frames() {
+    let node = Node::new();
+    let merged = node.merged("a,b").await;
+    let (_, at) = merged.merge_all();
+    let [first, second] = [node.post("a", "one").await, node.post("b", "two").await];
+    node.post("a", "three").await;
+    merged.merge_all();
+    let texts = |merged: &MergedRooms| {
+        let frames = merged.frames();
+        let frames = frames.buffer().frames_from(at, usize::MAX).unwrap();
+        let data = frames.map(|(_, frame)| frame.event.as_ref().map_or("-".to_owned(), |event| event.data.clone()));
+        data.collect::<String>()
+    };
+    let delete = async |room: &str, deletion| {
+        node.hub.delete(&RoomName::parse(room).unwrap(), deletion).await.unwrap();
+        merged.merge_all();
+        texts(&merged)
+    };
+    let data = delete("a", Deletion::Entry(first)).await;
+    assert!(!data.contains("one") && data.contains("two") && data.contains("three"), "{data}");
+    let data = delete("b", Deletion::All).await;
+    assert!(!data.contains("two") && data.contains("three"), "{data}");
+    assert!(look_up(&merged, &[first, second]).1.is_some(), "its cursors are still good");
 }
