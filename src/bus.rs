@@ -1,6 +1,6 @@
 //! What the nodes share: the logs of the rooms with their announcements ([`Bus`]), presence ([`PresenceStore`]), the
-//! usage of client addresses ([`LimitStore`]), the counter of users ([`UserIds`]) and the sockets of apps
-//! ([`SocketStore`]).
+//! usage of client addresses ([`LimitStore`]), the counter of users ([`UserIds`]), the sockets of apps
+//! ([`SocketStore`]) and summaries for the dashboard ([`SummaryStore`]).
 //!
 //! Two implementations: `bus/memory.rs` for a single process, `bus/redis.rs` for any number of nodes.
 
@@ -13,6 +13,7 @@ mod presence;
 mod purge;
 mod redis;
 mod sockets;
+mod summaries;
 mod user_ids;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use presence::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStor
 pub use purge::{PurgeMode, PurgeTarget, Purged};
 pub use redis::{RedisServer, announcement, purge};
 pub use sockets::{CreateError, SOCKET_MAX_AGE, SOCKET_TTL, Socket, SocketId, SocketStore};
+pub use summaries::{Ring, SUMMARY_INTERVAL, StoredSummaries, SummaryStore, SummaryUpdate};
 pub use user_ids::UserIds;
 
 /// The stores of a node, all in the same Redis or in the memory of this process.
@@ -41,6 +43,8 @@ pub struct Stores {
     pub user_ids: Arc<dyn UserIds>,
     /// The sockets of apps.
     pub sockets: Arc<dyn SocketStore>,
+    /// What each process did, for the dashboard.
+    pub summaries: Arc<dyn SummaryStore>,
 }
 
 impl Stores {
@@ -65,6 +69,7 @@ impl Stores {
                 limits: None,
                 user_ids: Arc::new(memory::MemoryUserIds::new(unix_ms())),
                 sockets: Arc::new(memory::MemorySockets::default()),
+                summaries: Arc::new(memory::MemorySummaries::default()),
             }),
             Some(server) => {
                 let redis = redis::Redis::open(server, prefix, node, retention, metrics)?;
@@ -72,6 +77,7 @@ impl Stores {
                     presence: Some(Arc::new(redis.presence_store())),
                     limits: Some(Arc::new(redis.limit_store())),
                     user_ids: Arc::new(redis.user_ids()),
+                    summaries: Arc::new(redis.summaries()),
                     sockets: Arc::new(redis.sockets()),
                     bus: Arc::new(redis),
                 })

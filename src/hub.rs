@@ -15,6 +15,7 @@
 //! - `room/recent_ids.rs`: the ids of the newest messages, beyond the frames in memory
 //! - `room/resume_burst.rs`: whether resuming subscribers are checked against the log or memory; pure
 //! - `room.rs`: keeps a room in sync with the store
+//! - `room_activity.rs`: how much goes on in a room
 //! - `source.rs`, `source/merged.rs`: what a subscriber reads, one room or several merged into one buffer;
 //!   `source/ordered.rs`: the order of their ids; `source/lookup.rs`: the position of a cursor in it
 //! - `context.rs`, `retry.rs`, `drain.rs`: the timing of streams, of reconnects, and of the node's end
@@ -47,6 +48,7 @@ mod placement;
 mod read_budget;
 mod retry;
 mod room;
+mod room_activity;
 mod source;
 mod subscriber;
 mod worker;
@@ -57,5 +59,6 @@ pub use node::Hub;
 pub use pass::Pass;
 pub use read_budget::AnswerPermit;
 pub use room::presence::snapshot::{PresenceSnapshot, PresentAs};
+pub use room_activity::RoomActivity;
 pub use subscriber::start::{PresenceRequest, RequestedCursor, Start, SubscribeRequest};
 pub use worker::Worker;

@@ -18,6 +18,7 @@
 //! - [`hub`]: the rooms of this node and their subscribers
 //! - [`config`]: the options; only [`server`], [`keys`] and `main` use it
 //! - [`limits`]: limits per client address, counted over all nodes
+//! - [`summary`]: what this process did, written for the dashboard, and reports of all processes
 //! - [`web`]: HTTP: the route table, and one file for each endpoint
 //! - [`server`]: a node, from binding its address to draining its streams
 //! - [`keys`]: the commands for keys of apps
@@ -40,6 +41,7 @@ pub mod bus;
 pub mod config;
 pub mod hub;
 pub mod limits;
+pub mod summary;
 pub mod web;
 
 pub mod keys;

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 pub use usage::{AppUsage, Usage};
 
 /// Upper bounds of the latency buckets, in seconds.
-const LATENCY_BUCKETS: &[f64] = &[
+pub const LATENCY_BUCKETS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
@@ -35,6 +36,7 @@ pub const TASKS: &[&str] = &[
     "room",
     "sockets",
     "stream",
+    "summaries",
     "ticks",
 ];
 
@@ -187,9 +189,14 @@ impl Metrics {
         last.iter().filter(|(_, at)| at.elapsed() < FAILURE_REPORT).map(|(task, _)| *task).collect()
     }
 
+    /// Returns all series as they are now.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
     /// Renders all series in Prometheus' text format, version 0.0.4.
     pub fn render(&self) -> String {
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+        TextEncoder::new().encode_to_string(&self.gather()).unwrap_or_default()
     }
 }
 

@@ -20,6 +20,7 @@ use crate::config::{Config, Switch};
 use crate::hub::{Hub, Pace, Worker};
 use crate::limits::{LimitSettings, Limits};
 use crate::metrics::Metrics;
+use crate::summary;
 use crate::web::{AdminPassword, AllowedOrigins, AppState, ConnectionLimiter, finish, routes, serve};
 
 /// Open streams of the node if `MAX_STREAMS` is not set.
@@ -76,6 +77,10 @@ impl Server {
         let hub = start_hub(config, &stores, metrics.clone());
         let limits = new_limits(config, max_streams, stores.limits);
         let connections = limit_connections(config.max_streams_per_address, &metrics);
+        if config.admin_password.is_some() {
+            // Without a dashboard nobody reads them.
+            tokio::spawn(summary::run(&hub, stores.summaries.clone(), metrics.clone()));
+        }
         tokio::spawn(limits.run(hub.process(), metrics.clone()));
         let sockets = LiveSockets::new(stores.sockets);
         tokio::spawn(sockets.run(metrics.clone()));
@@ -88,6 +93,7 @@ impl Server {
             apps: Arc::new(apps),
             sockets,
             limits,
+            summaries: stores.summaries,
             admin_password,
             trusted_proxies: config.trusted_proxies.iter().flat_map(|list| list.0.clone()).collect(),
             origins: AllowedOrigins::new(origins.collect()),

@@ -2,6 +2,7 @@
 
 mod deleted_ids;
 mod sockets;
+mod summaries;
 mod user_ids;
 
 use std::collections::{HashMap, VecDeque};
@@ -19,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::supervise::catch_now;
 use deleted_ids::DeletedIds;
 pub use sockets::MemorySockets;
+pub use summaries::MemorySummaries;
 pub use user_ids::MemoryUserIds;
 
 /// The most bytes of all logs and keys together. Beyond it, publishing is refused until logs expire, as by a Redis whose

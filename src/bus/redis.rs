@@ -15,6 +15,9 @@
 //! | `chat:processes` | sorted set, expires after 4 s | the processes that are alive, by when they are considered dead |
 //! | `chat:socket:{ID}` | string, expires after 90 s | a socket, as JSON |
 //! | `chat:sockets:KEY` | sorted set, expires after 90 s | the living sockets of an app's key, by when they expire |
+//! | `chat:{~dashboard}:processes` | hash, expires after 7 days | when each process wrote a summary last |
+//! | `chat:{~dashboard}:PROCESS:RANGE` | hash, expires after its range: `10m`, `1h`, `1d`, `7d` | the summaries of a process, by slot |
+//! | `chat:{~dashboard}` | channel | a foreign payload after each summary |
 //! | `chat:users` | string, never expires | the last user id that was given out |
 //!
 //! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua` and `delete.lua` write to a log. Publishing,
@@ -38,6 +41,7 @@ mod purge;
 mod read_pool;
 mod scripts;
 mod sockets;
+mod summaries;
 mod user_ids;
 
 use std::sync::{Arc, Weak};
@@ -59,6 +63,7 @@ use presence::RedisPresence;
 use pubsub::PubSub;
 use read_pool::ReadPool;
 use sockets::RedisSockets;
+use summaries::RedisSummaries;
 use user_ids::RedisUserIds;
 
 pub use connector::RedisServer;
@@ -134,6 +139,11 @@ impl Redis {
     /// Returns the sockets of the same server.
     pub fn sockets(&self) -> RedisSockets {
         RedisSockets::new(self.keys.clone(), self.connections.clone())
+    }
+
+    /// Returns the summaries of the same server.
+    pub fn summaries(&self) -> RedisSummaries {
+        RedisSummaries::new(self.keys.clone(), self.connections.clone())
     }
 
     async fn run_publish(&self, room: &RoomName, draft: &Draft) -> Result<(String, String), CallError> {

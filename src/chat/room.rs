@@ -99,6 +99,11 @@ impl RoomName {
         Ok(Self(name.into()))
     }
 
+    /// Returns the room of the dashboard's stream, which no path can name.
+    pub fn dashboard() -> Self {
+        Self("~dashboard".into())
+    }
+
     /// Returns the name, not percent-encoded.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -18,6 +18,7 @@ use super::room::presence::snapshot::{PresenceSnapshot, presence_ids};
 use super::room::processes::Processes;
 use super::room::shared_presence;
 use super::room::{Room, RoomGuard};
+use super::room_activity::RoomActivity;
 use super::source::Source;
 use super::source::merged::MergedRooms;
 use super::source::ordered::OrderedRooms;
@@ -159,6 +160,11 @@ impl Hub {
     /// Returns the node's name.
     pub fn node(&self) -> &str {
         &self.streams.node
+    }
+
+    /// Returns the rooms in memory.
+    pub fn room_activity(&self) -> Vec<RoomActivity> {
+        self.all_rooms().iter().map(|room| RoomActivity::of(room)).collect()
     }
 
     /// Returns true if announcements arrive.

@@ -53,7 +53,7 @@ pub(super) fn folder() -> String {
     format!("/assets/{}", *VERSION)
 }
 
-/// Handles `GET /assets/{version}/{file}`. Under another version this version's file is served,
+/// Handles `GET /assets/{version}/{file}`, where a file may be in a folder. Under another version this version's file is served,
 /// since nodes of two versions run side by side during a deployment.
 pub(super) async fn file(req: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
     let (version, name) = path.into_inner();
@@ -113,8 +113,11 @@ fn compress_in_background() {
 }
 
 /// Removes comments and indentation, a third of all bytes, from a script or style sheet. Returns
-/// `None` for other files and for CSS that cannot be parsed.
+/// `None` for other files, for those that are minified already, and for CSS that cannot be parsed.
 fn minify(name: &str, source: &str) -> Option<String> {
+    if name.contains(".min.") {
+        return None;
+    }
     match name.rsplit_once('.')?.1 {
         "js" => Some(minifier::js::minify(source).to_string()),
         "css" => Some(minifier::css::minify(source).ok()?.to_string()),
@@ -132,5 +135,6 @@ mod tests {
         assert_eq!(minify("a.js", source).as_deref(), Some("export const A='/* x */';const B=/\\/\\*/;"));
         assert_eq!(minify("a.css", "/* why */\na { color: red; }\n").as_deref(), Some(" a{color:red;}"));
         assert_eq!(minify("a.svg", "<svg/>"), None);
+        assert_eq!(minify("a.min.js", "/* licence */ a"), None);
     }
 }

@@ -42,7 +42,8 @@ struct RoomPage<'a> {
 
 #[derive(Template)]
 #[template(path = "dashboard.html")]
-struct DashboardPage {
+struct DashboardPage<'a> {
+    node: &'a str,
     /// The path of the assets' folder.
     assets: String,
 }
@@ -113,8 +114,8 @@ pub(super) fn problem(problem: &Problem) -> HttpResponse {
 }
 
 /// Renders the page of the dashboard.
-pub(super) fn dashboard() -> HttpResponse {
-    render(HttpResponse::Ok(), &DashboardPage { assets: assets::folder() })
+pub(super) fn dashboard(node: &str) -> HttpResponse {
+    render(HttpResponse::Ok(), &DashboardPage { node, assets: assets::folder() })
 }
 
 pub(super) async fn room(state: &AppState, room: &RoomName) -> HttpResponse {

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::admin_password::AdminPassword;
 use super::origin::AllowedOrigins;
 use crate::apps::{Apps, LiveSockets};
-use crate::bus::UserIds;
+use crate::bus::{SummaryStore, UserIds};
 use crate::chat::RoomName;
 use crate::hub::Hub;
 use crate::limits::Limits;
@@ -29,6 +29,8 @@ pub(crate) struct AppState {
     pub sockets: Arc<LiveSockets>,
     /// The limits per client address and per node.
     pub limits: Limits,
+    /// What each process did.
+    pub summaries: Arc<dyn SummaryStore>,
     /// The operator's password.
     pub admin_password: AdminPassword,
     /// Proxies whose `X-Forwarded-*` headers are believed.

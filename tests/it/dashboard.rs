@@ -1,3 +1,5 @@
 //! The dashboard: who may see it, what it shows (contract § 11).
 
 mod password;
+mod summaries;
+mod support;

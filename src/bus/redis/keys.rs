@@ -102,6 +102,21 @@ impl Keys {
         self.prefix.chars().map(escape).collect::<String>() + ":*"
     }
 
+    /// Returns the key that lists the processes with summaries.
+    pub fn summarized_processes(&self) -> String {
+        format!("{}:processes", self.dashboard_channel())
+    }
+
+    /// Returns the key of a process' summaries in one ring.
+    pub fn summaries(&self, process: &str, ring: &str) -> String {
+        format!("{}:{process}:{ring}", self.dashboard_channel())
+    }
+
+    /// Returns the channel on which new summaries are announced.
+    pub fn dashboard_channel(&self) -> String {
+        self.log(&RoomName::dashboard())
+    }
+
     /// Returns the pattern of all keys and channels.
     pub fn pattern(&self) -> String {
         format!("{}:*", self.prefix)

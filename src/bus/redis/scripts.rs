@@ -1,7 +1,7 @@
 //! The scripts, which every connection loads when it is established.
 
 /// All scripts but the check's own.
-pub const ALL: [&str; 9] = [
+pub const ALL: &[&str] = &[
     include_str!("publish.lua"),
     include_str!("read.lua"),
     include_str!("delete.lua"),
@@ -10,6 +10,7 @@ pub const ALL: [&str; 9] = [
     include_str!("take_token.lua"),
     include_str!("reserve_streams.lua"),
     include_str!("user_ids.lua"),
+    include_str!("write_summary.lua"),
     include_str!("count_sockets.lua"),
 ];
 

@@ -117,6 +117,11 @@ impl Presence {
         state.dirty = true;
     }
 
+    /// Returns the number of subscribers of this process that are present.
+    pub fn local_count(&self) -> usize {
+        self.state.lock().local.count
+    }
+
     /// Notes that a new subscriber needs a snapshot: earlier ones were ephemeral.
     pub fn request_snapshot(&self) {
         let mut state = self.state.lock();

@@ -38,6 +38,11 @@ impl SharedPresence {
         self.context.agenda.add(&self.room);
     }
 
+    /// Returns the number of subscribers of this process that are present.
+    pub fn local_count(&self) -> usize {
+        self.presence.local_count()
+    }
+
     /// Notes that a new subscriber needs a snapshot: earlier ones were ephemeral.
     pub fn request_snapshot(&self) {
         self.presence.request_snapshot();

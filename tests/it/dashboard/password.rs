@@ -2,9 +2,8 @@
 
 use reqwest::{Method, RequestBuilder};
 
+use super::support::PASSWORD;
 use crate::support::{Answer, Node};
-
-const PASSWORD: &str = "correct:horse battery";
 
 async fn get(node: &Node, password: Option<&str>, headers: &[(&str, &str)]) -> Answer {
     let request = node.request(Method::GET, "/dashboard");

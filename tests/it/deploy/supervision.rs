@@ -20,8 +20,13 @@ impl Faulty {
     async fn start(task: &'static str) -> Faulty {
         let (redis, directory) = (Redis::start().await, tempfile::tempdir().expect("a directory"));
         let fault = format!("{task}:{}", directory.path().join("fault").display());
-        let keys = ("APP_KEYS", "shop:0123456789abcdef");
-        let node = Node::on(&redis, &[("TINY_CHAT_PANIC", &fault), ("HEARTBEAT", "1"), keys]).await;
+        let environment = [
+            ("TINY_CHAT_PANIC", fault.as_str()),
+            ("HEARTBEAT", "1"),
+            ("ADMIN_PASSWORD", "correct horse"),
+            ("APP_KEYS", "shop:0123456789abcdef"),
+        ];
+        let node = Node::on(&redis, &environment).await;
         Faulty { node, redis, task, directory }
     }
 
@@ -278,6 +283,20 @@ async fn panic_while_keys_are_read_is_followed_by_another_reading() {
     node.logged("panicked: TINY_CHAT_PANIC").await;
     drop(fault);
     node.logged("SIGHUP: read the list of keys again").await;
+}
+
+#[tokio::test]
+async fn panic_of_the_summaries_is_a_hole_in_them() {
+    let faulty = Faulty::start("summaries").await;
+    let summaries = async || -> Vec<String> { faulty.redis.cmd(&["KEYS", "chat:{~dashboard}:*"]).await };
+    let mut stream = Stream::live(&faulty.node, "lobby").await;
+    faulty.begin();
+    // The task is asked before it writes.
+    faulty.panicked(2).await;
+    assert!(summaries().await.is_empty());
+    faulty.end();
+    eventually("summaries", async || (summaries().await.len() == 5).then_some(())).await;
+    faulty.works(&mut stream).await;
 }
 
 #[tokio::test]

@@ -7,11 +7,12 @@ use crate::support::repository::{File, files, sources};
 
 /// The top-level modules from the ground up. A module uses only those of lower layers; modules of one layer do not use
 /// each other.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: &[&[&str]] = &[
     &["chat", "log_queue", "supervise"],
     &["sse", "bus", "http_client"],
     &["limits", "apps"],
     &["hub", "config"],
+    &["summary"],
     &["web"],
     &["server", "doctor", "client", "keys"],
     &["main", "lib"],
