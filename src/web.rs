@@ -2,7 +2,7 @@
 //!
 //! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`; of the rooms API `rooms_api`,
 //!   `users`, `tutorial`; behind the operator's password (`admin`, `admin_password`) `dashboard`.
-//!   `eshq` is the API of EventSource HQ, for apps and their sockets.
+//!   `eshq` is the API of EventSource HQ, for apps and their sockets, and `eshq_scripts` what pages load.
 //! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin` with
 //!   `refused_origins`.
 //! - Answering it: `error` turns failures into problem details; `finish` wraps every handler;
@@ -22,6 +22,7 @@ mod connection;
 mod dashboard;
 mod error;
 mod eshq;
+mod eshq_scripts;
 mod finish;
 mod guarded_body;
 mod health;
@@ -61,7 +62,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
     if with_rooms_api {
         config.configure(rooms_api_routes);
     }
-    config.configure(eshq::routes);
+    config.configure(eshq::routes).configure(eshq_scripts::routes);
     config
         .service(resource("/", "GET, HEAD").route(get().to(pages::front)))
         .service(resource("/healthz", "GET, HEAD").route(get().to(health::healthz)))

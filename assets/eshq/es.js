@@ -147,8 +147,8 @@
         dispatch({ type: type, data: event.data, lastEventId: event.lastEventId });
         if (isError && own.readyState === 2 && own === source) {
           source = null;
-          if (hasOpened) authorize();
-          else authorizeIn(pauseAfter(failedStreams++, 0));
+          // At once, but not in this task: Chromium ends streams just before it leaves a page.
+          authorizeIn(hasOpened ? 0 : pauseAfter(failedStreams++, 0));
         }
       };
       ALWAYS_HEARD.forEach(listen);

@@ -1,11 +1,11 @@
-//! The scripts, style sheets and images of the pages, from the binary.
+//! The scripts, style sheets and images of the pages, from the binary, and the scripts that pages of other sites load.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Once, OnceLock};
 use std::thread;
 
-use actix_web::http::header::{self, ContentEncoding};
+use actix_web::http::header::{self, ContentEncoding, ETag, EntityTag, Header, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -57,7 +57,7 @@ pub(super) fn folder() -> String {
 /// since nodes of two versions run side by side during a deployment.
 pub(super) async fn file(req: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
     let (version, name) = path.into_inner();
-    let asset = ASSETS.get(name.as_str()).ok_or_else(|| Problem::not_found("There is no such file."))?;
+    let asset = named(&name)?;
     let cache_control = if version == *VERSION {
         "public, max-age=31536000, immutable"
     } else {
@@ -70,6 +70,31 @@ pub(super) async fn file(req: HttpRequest, path: web::Path<(String, String)>) ->
         .body(asset.encoded(coding));
     compression::set_coding(response.headers_mut(), coding);
     Ok(response)
+}
+
+/// Returns a script at an address of its own, which is the same for all versions: clients ask each time whether it has
+/// changed.
+pub(super) fn script(req: &HttpRequest, name: &str) -> Result<HttpResponse, Problem> {
+    let asset = named(name)?;
+    let tag = EntityTag::new_weak(VERSION.clone()); // weak, since it stands for all content codings
+    let known = IfNoneMatch::parse(req).is_ok_and(|known| match known {
+        IfNoneMatch::Any => true,
+        IfNoneMatch::Items(tags) => tags.iter().any(|known| known.weak_eq(&tag)),
+    });
+    let coding = content_coding(req);
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header((header::CACHE_CONTROL, "no-cache")).insert_header(ETag(tag));
+    if known {
+        response.insert_header((header::VARY, "Accept-Encoding"));
+        return Ok(response.finish());
+    }
+    let mut response = response.content_type("text/javascript; charset=utf-8").body(asset.encoded(coding));
+    compression::set_coding(response.headers_mut(), coding);
+    Ok(response)
+}
+
+fn named(name: &str) -> Result<&'static Asset, Problem> {
+    ASSETS.get(name).ok_or_else(|| Problem::not_found("There is no such file."))
 }
 
 impl Asset {

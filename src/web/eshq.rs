@@ -36,13 +36,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(open_resource("/socket/{socket}", "POST").route(web::post().to(event::send_to_socket)));
 }
 
-fn get() -> Route {
+pub(super) fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 /// Returns a resource that exists where apps have keys, with a doubled slash at its beginning, too: clients add a path to
 /// an address that ends in a slash.
-pub(super) fn keyed_resource(path: &str) -> Resource {
+fn keyed_resource(path: &str) -> Resource {
     web::resource([path.to_owned(), format!("/{path}")]).guard(guard::fn_guard(are_keys_enabled))
 }
 
@@ -51,7 +51,7 @@ fn are_keys_enabled(context: &GuardContext<'_>) -> bool {
 }
 
 /// Returns a resource that answers any method without a route with 405. `allow` is the value of the `Allow` header.
-fn resource(path: &str, allow: &'static str) -> Resource {
+pub(super) fn resource(path: &str, allow: &'static str) -> Resource {
     let other_method = move || async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) };
     keyed_resource(path).default_service(web::to(other_method))
 }

@@ -36,3 +36,4 @@ mod client; // the commands listen and send, and the bot of the examples
 
 // what people see
 mod browser; // the page, in Chromium
+mod eshq_browser; // pages of other sites with the library of EventSource HQ, old and new

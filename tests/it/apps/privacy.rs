@@ -54,7 +54,12 @@ const ROUTES: &[(&str, Decision)] = &[
     ("/socket/{socket}", LetInByApp),
     ("/event", LetInByApp),
     ("/eventsource", LetInByApp),
-    ("/channel/{channel}/users", LetInByApp),
+    ("/channel/{channel:[^/]*}/users", LetInByApp),
+    ("/broker", NamesNoRoom),
+    ("/status", NamesNoRoom),
+    ("/es.js", NamesNoRoom),
+    ("/iframe", NamesNoRoom), // its script reads the stream of a socket
+    ("/iframe.js", NamesNoRoom),
     ("/{room}", Closed),
     ("/{room}/", Closed),
 ];

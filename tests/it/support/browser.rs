@@ -49,11 +49,24 @@ pub enum BrowserKind {
 impl BrowserKind {
     /// Starts a browser of this kind.
     pub async fn start(self) -> Browser {
+        self.start_with(&[], Value::Null).await
+    }
+
+    /// Starts a browser of this kind to which these hosts are this one, although plain HTTP from them is no secure context.
+    pub async fn start_with_hosts(self, hosts: &[&str]) -> Browser {
+        let rules: Vec<String> = hosts.iter().map(|host| format!("MAP {host} 127.0.0.1")).collect();
+        let list = hosts.join(",");
+        let preferences = json!({ "network.dns.localDomains": list, "network.proxy.no_proxies_on": list });
+        self.start_with(&[&format!("--host-resolver-rules={}", rules.join(","))], preferences).await
+    }
+
+    /// Starts a Chromium with further flags, or a Firefox with further preferences.
+    async fn start_with(self, flags: &[&str], preferences: Value) -> Browser {
         let permit = permit().await; // before anything that has a deadline
         match self {
-            BrowserKind::Chromium => Browser::chromium(permit, &[], json!({}), console_only()).await,
+            BrowserKind::Chromium => Browser::chromium(permit, flags, json!({}), console_only()).await,
             BrowserKind::Firefox => {
-                let running = Running::Firefox(Box::new(Firefox::launch(Value::Null).await));
+                let running = Running::Firefox(Box::new(Firefox::launch(preferences).await));
                 Browser { running, _permit: permit }
             }
         }

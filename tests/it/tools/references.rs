@@ -8,9 +8,7 @@ use crate::support::repository::{File, files, paths, read, root, text};
 const EXTENSIONS: [&str; 11] = ["rs", "js", "md", "lua", "html", "css", "toml", "conf", "cfg", "service", "svg"];
 
 /// Names that are written but are not files of this repository: files of other projects and of users, and patterns.
-const FOREIGN: [&str; 12] = [
-    "es.js",
-    "iframe.js",
+const FOREIGN: [&str; 10] = [
     "sw.js",
     "index.html",
     "redis.conf",

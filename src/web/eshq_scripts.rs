@@ -1,0 +1,46 @@
+//! What pages of other sites load: the library of EventSource HQ, and the frame in which the original one reads a stream.
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::error::Problem;
+use super::eshq::{get, resource};
+use super::{assets, origin};
+
+/// The page of the frame.
+const FRAME: &str = include_str!("../../templates/iframe.html");
+
+/// Lets pages of every site show the frame, and the frame run nothing but its script.
+const FRAME_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; frame-ancestors *";
+
+/// Registers the routes. They exist where apps have keys.
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(resource("/es.js", "GET, HEAD").route(get().to(library)))
+        .service(resource("/iframe", "GET, HEAD").route(get().to(frame)))
+        .service(resource("/iframe.js", "GET, HEAD").route(get().to(frame_script)));
+}
+
+/// Handles `GET /es.js`.
+async fn library(req: HttpRequest) -> Result<HttpResponse, Problem> {
+    origin::allow_all(&req);
+    let mut response = assets::script(&req, "eshq/es.js")?;
+    response
+        .headers_mut()
+        .insert(header::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    Ok(response)
+}
+
+/// Handles `GET /iframe`.
+async fn frame() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, FRAME_POLICY))
+        .body(FRAME)
+}
+
+/// Handles `GET /iframe.js`.
+async fn frame_script(req: HttpRequest) -> Result<HttpResponse, Problem> {
+    assets::script(&req, "eshq/iframe.js")
+}
