@@ -44,6 +44,7 @@ pub use lines::{LineStream, json};
 pub use load_balancer::LoadBalancer;
 pub use merged::{IdsByRoom, MergedStream, RoomGap, count_ids, ids_after, room_of};
 pub use node::{BINARY, BROWSER, Exited, Node};
+pub use process::Process;
 pub use proxy::Proxy;
 pub use redis::{Redis, key};
 pub use site::Site;
