@@ -10,29 +10,28 @@
   var PING_INTERVAL = 9000;
 
   var channel = parameter('channel');
-  var socket = parameter('socket');
-  var lastEventId = parameter('last-event-id');
-  var source = new EventSource('/eventsource?socket=' + socket + (lastEventId && '&last-event-id=' + lastEventId));
+  // Encoded, since the address is the parent's: a path in it would let any site post to rooms as a page of this one.
+  var socket = encodeURIComponent(parameter('socket'));
+  var lastEventId = encodeURIComponent(parameter('last-event-id'));
+  var query = 'socket=' + socket + (lastEventId && '&last-event-id=' + lastEventId);
+  var source = new EventSource('/eventsource?' + query);
   var bound = { $message: true };
   var pings;
 
-  /** Returns a parameter of the address as it stands there. */
+  /** Returns a parameter of the address, or an empty text. */
   function parameter(name) {
     var found = new RegExp('[?&]' + name + '=([^&]*)').exec(location.search);
-    return found ? found[1] : '';
-  }
-
-  function decoded(text) {
+    if (!found) return '';
     try {
-      return decodeURIComponent(text);
+      return decodeURIComponent(found[1]);
     } catch (error) {
-      return text;
+      return found[1]; // a channel that was not encoded
     }
   }
 
   function tell(kind, event) {
     var original = { data: event.data, lastEventId: event.lastEventId, type: event.type };
-    var text = JSON.stringify({ eshqEvent: kind, channel: decoded(channel), originalEvent: original });
+    var text = JSON.stringify({ eshqEvent: kind, channel: channel, originalEvent: original });
     parent.postMessage(text, '*');
   }
 

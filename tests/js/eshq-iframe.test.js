@@ -61,6 +61,14 @@ test('what the parent sends is posted to the socket', () => {
   assert.deepEqual(headers, { 'Content-Type': 'application/x-www-form-urlencoded' });
 });
 
+test('a socket cannot lead to another address', () => {
+  const page = open('?channel=chat&socket=../lobby?message=hi%26sender%3Dme&last-event-id=1%26socket=2');
+  tell(page, { action: 'send', data: 'x' });
+  const socket = '..%2Flobby%3Fmessage%3Dhi%26sender%3Dme';
+  assert.equal(page.request.url, `/socket/${socket}`);
+  assert.equal(page.stream.url, `/eventsource?socket=${socket}&last-event-id=1%26socket%3D2`);
+});
+
 test('only the parent is heard, and only what it can mean', () => {
   const page = open('?channel=chat&socket=a-1');
   tell(page, { action: 'bind', data: { type: 'news' } }, page.window);

@@ -179,6 +179,9 @@ async fn page_with_the_original_library(browser: &Browser) {
     page.sent.push(hub.send(CHANNEL, "", "this, too").await);
     hub.restart_node().await;
     page.opened_more_often_than(opened).await;
+    page.send_from_page("bound again").await; // as after each opening, and yet the next one comes once
+    page.sent.push(hub.send(CHANNEL, "news", "typed again").await);
+    page.sent.push(hub.send(CHANNEL, "", "and untyped").await);
     page.has_all_that_was_sent().await;
     assert_eq!(app.requests().len(), 1);
 
