@@ -20,8 +20,7 @@ use super::room::shared_presence;
 use super::room::{Room, RoomGuard};
 use super::room_activity::RoomActivity;
 use super::source::Source;
-use super::source::merged::MergedRooms;
-use super::source::ordered::OrderedRooms;
+use super::source::by_names::MergedByNames;
 use crate::bus::{
     Bus, DeleteError, Deletion, Entry, Listener, PresenceEntry, PublishError, Receipt, Stores, Unavailable, unix_ms,
 };
@@ -42,15 +41,6 @@ const CHECK_ALL_INTERVAL: Duration = Duration::from_secs(60);
 /// The most bytes of a foreign frame: as many as a subscriber may lag behind.
 const MAX_FOREIGN_BYTES: usize = 1 << 20;
 
-/// The merged rooms of a node.
-#[derive(Default)]
-struct AllMergedRooms {
-    /// By their names in the order of a URL.
-    ordered: HashMap<Rooms, Weak<OrderedRooms>>,
-    /// By their names, sorted.
-    sets: HashMap<Rooms, Weak<MergedRooms>>,
-}
-
 /// The rooms of one node.
 pub struct Hub {
     /// The rooms' logs.
@@ -58,7 +48,7 @@ pub struct Hub {
     streams: Arc<StreamContext>,
     room_context: Arc<RoomContext>,
     rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
-    merged: Mutex<AllMergedRooms>,
+    merged: Mutex<MergedByNames>,
     /// When the store last responded; `None` while announcements arrive.
     disconnected_since: Mutex<Option<Instant>>,
     /// Since when the rooms are not checked, after a panic.
@@ -293,22 +283,8 @@ impl Hub {
         if let [name] = &**names {
             return Source::Room(self.enter_room(name));
         }
-        let mut all = self.merged.lock();
-        if let Some(ordered) = all.ordered.get(names).and_then(Weak::upgrade) {
-            return Source::Merged(ordered);
-        }
-        all.ordered.retain(|_, ordered| ordered.strong_count() > 0);
-        all.sets.retain(|_, merged| merged.strong_count() > 0);
         let enter = |names: &Rooms| names.iter().map(|name| self.enter_room(name)).collect();
-        let set = names.sorted();
-        let merged = all.sets.get(&set).and_then(Weak::upgrade).unwrap_or_else(|| {
-            let merged = MergedRooms::new(set.clone(), enter(&set), self.room_context.clone());
-            all.sets.insert(set, Arc::downgrade(&merged));
-            merged
-        });
-        let ordered = Arc::new(OrderedRooms::new(names.clone(), enter(names), merged));
-        all.ordered.insert(names.clone(), Arc::downgrade(&ordered));
-        Source::Merged(ordered)
+        Source::Merged(self.merged.lock().enter(names, enter, &self.room_context))
     }
 
     /// Enters a room. If it is not in memory, creates it and listens to its announcements.

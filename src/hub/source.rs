@@ -1,5 +1,6 @@
 //! What a subscriber reads: the frames of one room, or of several rooms merged into one buffer.
 
+pub mod by_names;
 pub mod lookup;
 pub mod merged;
 pub mod ordered;
