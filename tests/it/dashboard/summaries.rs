@@ -129,7 +129,7 @@ on_both_buses!(the_wire_shows_the_frames_of_a_room_as_they_are);
 async fn the_wire_shows_the_frames_of_a_room_as_they_are(bus: Bus) {
     let node = bus.node(&[ADMIN]).await;
     let first = node.post("lobby", "mason", "<b>").await;
-    let mut wire = Stream::open(&node, "/dashboard/wire/lobby?history=1", &[AUTHORIZATION]).await.with_presence();
+    let mut wire = Stream::open(&node, "/dashboard/wire/lobby?history=1", &[AUTHORIZATION]).await;
     wire.first().await;
     assert_eq!(wire.next_message().await.id, first);
     let mut reader = Stream::live(&node, "lobby").await;
