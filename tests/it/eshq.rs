@@ -4,6 +4,8 @@ mod absent;
 mod app;
 mod calls;
 mod events;
+mod limits;
+mod old_clients;
 mod origins;
 mod outages;
 mod sockets;

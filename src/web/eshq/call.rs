@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, HttpResponse};
+use tokio::time::timeout;
 
 use super::credentials::Credentials;
 use super::fields::CallFields;
 use super::refusal::Refusal;
 use crate::apps::{App, ChannelError};
+use crate::bus::Unavailable;
 use crate::chat::RoomName;
 use crate::metrics::AppUsage;
 use crate::web::error::Problem;
 use crate::web::state::AppState;
+
+/// How long the store may take for all that a call needs: a little less than the 2 s that are promised.
+const MAX_TIME: Duration = Duration::from_millis(1800);
 
 /// A call whose credentials are good.
 pub struct Call {
@@ -45,12 +50,23 @@ pub async fn handle(
         let refused = usage.refused.clone();
         let answer = async {
             credentials.verify(&app)?;
-            check_rate(state, &app).await?;
-            handler(Call { app, usage, fields, received }).await
+            within_time(async {
+                check_rate(state, &app).await?;
+                handler(Call { app, usage, fields, received }).await
+            })
+            .await
         };
         answer.await.inspect_err(|_| refused.inc())
     };
     Refusal::answer(answer.await)
+}
+
+/// Awaits what needs the store, which may be asked more than once.
+///
+/// # Errors
+/// 503 if it takes too long.
+pub async fn within_time<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    timeout(MAX_TIME, answer).await.unwrap_or_else(|_| Err(Unavailable.into()))
 }
 
 /// Counts a call of the app.

@@ -45,12 +45,12 @@ pub async fn send_to_socket(
     origin::allow_all(&req);
     let received = Instant::now();
     let fields = CallFields::read(&req, payload).await?;
-    let sent = async {
+    let sent = call::within_time(async {
         let socket = LivingSocket::find(&id, &state).await?;
         let usage = state.metrics.usage.of(socket.app.key());
         let sent = send_from(&req, &state, &socket, fields, &usage, received).await;
         sent.inspect_err(|_| usage.refused.inc())
-    };
+    });
     Refusal::answer(sent.await)
 }
 

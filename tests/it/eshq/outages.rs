@@ -1,5 +1,7 @@
 //! The API while Redis is away.
 
+use std::time::Duration;
+
 use reqwest::Method;
 
 use super::{KEYS, SHOP, assert_text, next_event, open, path, post_to};
@@ -11,16 +13,19 @@ async fn calls_are_503_while_redis_is_away() {
     let node = Node::on(&redis, &[KEYS]).await;
     let socket = SHOP.socket(&node, "news").await;
     let mut reader = open(&node, &socket).await;
-    for away in [Redis::pause as fn(&Redis), |redis| redis.unpause()] {
-        away(&redis);
-        if !std::ptr::fn_addr_eq(away, Redis::pause as fn(&Redis)) {
+    for is_killed in [false, true] {
+        if is_killed {
             redis.kill();
+        } else {
+            redis.pause();
         }
         let fields = [("channel", "news"), ("data", "x")];
+        let limit = Duration::from_secs(2);
         let calls = [
-            SHOP.call(&node, "/socket", &fields).await,
-            SHOP.call(&node, "/event", &fields).await,
-            post_to(&node, &socket, &[("data", "x")]).await,
+            within(limit, "a refusal", SHOP.call(&node, "/socket", &fields)).await,
+            within(limit, "a refusal", SHOP.call(&node, "/event", &fields)).await,
+            within(limit, "a refusal", post_to(&node, &socket, &[("data", "x")])).await,
+            within(limit, "a refusal", node.get(&SHOP.users("others"))).await,
         ];
         for answer in calls {
             assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
