@@ -3,10 +3,12 @@
 //! - [`Apps`] is the list of the keys, which can be read anew while the node runs; [`App`] is a key as of one reading
 //! - `sources`: where the list comes from; `key_list`: its entries, parsed or refused with the rule
 //! - `prefix`: how the rooms of a key begin; `channel`: the room of a channel
+//! - [`HashedRooms`]: which rooms with hashes for names are under which prefix
 //! - [`LiveSockets`] are the sockets that this node streams
 
 mod app;
 mod channel;
+mod hashed_rooms;
 mod key_list;
 mod live_sockets;
 mod prefix;
@@ -22,7 +24,8 @@ use crate::chat::RoomName;
 use key_list::Entry;
 
 pub use app::App;
-pub use channel::{ChannelError, MAX_CHANNEL_BYTES, is_hashed};
+pub use channel::{ChannelError, MAX_CHANNEL_BYTES};
+pub use hashed_rooms::HashedRooms;
 pub use key_list::check_key;
 pub use live_sockets::{LiveSocket, LiveSockets};
 pub use prefix::{Prefix, is_private_name};

@@ -6,6 +6,7 @@
 
 mod deletion;
 mod error;
+mod hashed_rooms;
 mod limits;
 mod log;
 mod memory;
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 
 pub use deletion::Deletion;
 pub use error::{DeleteError, PublishError, Unavailable};
+pub use hashed_rooms::HashedRoomStore;
 pub use limits::{Bucket, LimitStore, PROCESS_TTL, Rate, StreamReservation};
 pub use log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 pub use presence::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence};
@@ -45,6 +47,8 @@ pub struct Stores {
     pub sockets: Arc<dyn SocketStore>,
     /// What each process did, for the dashboard.
     pub summaries: Arc<dyn SummaryStore>,
+    /// The rooms of apps with hashes for names; `None` if there is only this process.
+    pub hashed_rooms: Option<Arc<dyn HashedRoomStore>>,
 }
 
 impl Stores {
@@ -67,6 +71,7 @@ impl Stores {
                 bus: Arc::new(memory::Memory::new(node, retention, metrics)),
                 presence: None,
                 limits: None,
+                hashed_rooms: None,
                 user_ids: Arc::new(memory::MemoryUserIds::new(unix_ms())),
                 sockets: Arc::new(memory::MemorySockets::default()),
                 summaries: Arc::new(memory::MemorySummaries::default()),
@@ -79,6 +84,7 @@ impl Stores {
                     user_ids: Arc::new(redis.user_ids()),
                     summaries: Arc::new(redis.summaries()),
                     sockets: Arc::new(redis.sockets()),
+                    hashed_rooms: Some(Arc::new(redis.hashed_rooms())),
                     bus: Arc::new(redis),
                 })
             }

@@ -14,7 +14,7 @@ use actix_web::{App, web};
 use tokio::signal::unix::Signal;
 use tokio::time::{sleep, timeout};
 
-use crate::apps::{Apps, LiveSockets};
+use crate::apps::{Apps, HashedRooms, LiveSockets};
 use crate::bus::{LimitStore, Listener, Retention, Stores};
 use crate::config::{Config, Switch};
 use crate::hub::{Hub, Pace, Worker};
@@ -92,6 +92,7 @@ impl Server {
             user_ids: stores.user_ids,
             apps: Arc::new(apps),
             sockets,
+            hashed_rooms: HashedRooms::new(stores.hashed_rooms),
             limits,
             summaries: stores.summaries,
             admin_password,

@@ -32,6 +32,7 @@ mod connector;
 mod durability;
 mod error;
 mod failure;
+mod hashed_rooms;
 mod keys;
 mod limits;
 mod outage_log;
@@ -45,6 +46,7 @@ mod summaries;
 mod user_ids;
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Script;
@@ -57,6 +59,7 @@ use crate::metrics::Metrics;
 use connection::ThreadConnections;
 use connector::Connector;
 use error::CallError;
+use hashed_rooms::RedisHashedRooms;
 use keys::Keys;
 use limits::RedisLimits;
 use presence::RedisPresence;
@@ -144,6 +147,12 @@ impl Redis {
     /// Returns the summaries of the same server.
     pub fn summaries(&self) -> RedisSummaries {
         RedisSummaries::new(self.keys.clone(), self.connections.clone())
+    }
+
+    /// Returns the rooms with hashes for names of the same server.
+    pub fn hashed_rooms(&self) -> RedisHashedRooms {
+        let log_ttl = Duration::from_secs(self.retention.seconds);
+        RedisHashedRooms::new(self.keys.clone(), self.connections.clone(), log_ttl)
     }
 
     async fn run_publish(&self, room: &RoomName, draft: &Draft) -> Result<(String, String), CallError> {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::admin_password::AdminPassword;
 use super::origin::AllowedOrigins;
-use crate::apps::{Apps, LiveSockets};
+use crate::apps::{Apps, HashedRooms, LiveSockets};
 use crate::bus::{SummaryStore, UserIds};
 use crate::chat::RoomName;
 use crate::hub::Hub;
@@ -27,6 +27,8 @@ pub(crate) struct AppState {
     pub apps: Arc<Apps>,
     /// The sockets of the apps, as this node knows them.
     pub sockets: Arc<LiveSockets>,
+    /// The rooms of the apps with hashes for names.
+    pub hashed_rooms: HashedRooms,
     /// The limits per client address and per node.
     pub limits: Limits,
     /// What each process did.

@@ -92,8 +92,8 @@ impl Keys {
     }
 
     /// Returns the keys with what an app uses.
-    pub fn usage_of_app(&self, app_key: &str) -> [String; 1] {
-        [self.living_sockets(app_key)]
+    pub fn usage_of_app(&self, app_key: &str) -> [String; 2] {
+        [self.living_sockets(app_key), self.rate(&Bucket::App(app_key.into()))]
     }
 
     /// Returns a pattern that matches all keys and nothing else.

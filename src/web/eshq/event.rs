@@ -29,6 +29,7 @@ pub async fn send(
         let channel = call.fields.take_required("channel")?;
         let event = event(&mut call.fields)?;
         let room = call::room(&call.app, &channel)?;
+        state.hashed_rooms.remember(&call.app, &room).await?;
         store(&state, &room, event, req.headers(), &call.usage, call.received).await?;
         Ok(json("{}"))
     };
@@ -68,6 +69,7 @@ async fn send_from(
         return Err(Refusal::new(StatusCode::FORBIDDEN, "Access Denied - Read only"));
     }
     check_rate(state, Client::from_request(req, &state.trusted_proxies)).await?;
+    state.hashed_rooms.remember(&socket.app, &socket.room).await?;
     store(state, &socket.room, event, req.headers(), usage, received).await?;
     Ok(plain_text(HttpResponse::Ok(), "Ok"))
 }

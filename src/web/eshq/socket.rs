@@ -30,7 +30,8 @@ async fn make_socket(mut call: Call, state: &AppState) -> Result<HttpResponse, R
     if presence_id.as_ref().is_some_and(|id| Name::parse(id).is_err()) {
         return Err(Refusal::invalid("presence_id"));
     }
-    call::room(&call.app, &channel)?;
+    let room = call::room(&call.app, &channel)?;
+    state.hashed_rooms.remember(&call.app, &room).await?;
     let (id, socket) =
         (SocketId::random(), Socket { key: call.app.key().clone(), channel, presence_id, made: unix_ms() });
     state.sockets.create(id, &socket).await?;

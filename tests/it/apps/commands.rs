@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, process::Command};
 
+use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{BINARY, Exited, Node, Redis, Stream, eventually, key};
@@ -142,6 +143,31 @@ async fn purging_is_refused_where_rooms_are_of_others() {
     assert_eq!(refusal.status.code(), Some(2), "{}", refusal.output);
     assert!(refusal.output.contains("REDIS_URL"), "{}", refusal.output);
     assert_eq!(keys(&redis).await, before);
+}
+
+/// Rooms with hashes for names are remembered when an app first uses them.
+#[tokio::test]
+async fn purging_finds_the_hashed_rooms_that_an_app_used() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[("APP_KEYS", KEYS)]).await;
+    let call = async |key: &str, path: &str, channel: &str| {
+        let request = node.request(Method::POST, path).basic_auth(key, Some("0123456789abcdef"));
+        node.send(request.form(&[("channel", channel), ("data", "hi")])).await.expect(200);
+    };
+    for (path, channel) in [("/event", "user:17"), ("/event", "user:18"), ("/event", "news"), ("/socket", "a b")] {
+        call("shop", path, channel).await;
+    }
+    call("blog", "/event", "user:17").await;
+    let purged = purge(&redis, &["shop", "--yes"]).await;
+    assert!(
+        purged.output.starts_with("logs: 3\npresence: 0\nidempotency keys: 0\nsockets: 1\n"),
+        "{}",
+        purged.output
+    );
+    let kept = keys(&redis).await.into_iter().filter(|name| name.starts_with("chat:{")).collect::<Vec<_>>();
+    assert!(kept.len() == 2 && kept.iter().all(|name| name.starts_with("chat:{eshq.")), "{kept:?}");
+    let ttl: i64 = redis.cmd(&["TTL", kept.iter().find(|name| name.ends_with(":prefix")).expect("a prefix")]).await;
+    assert!(ttl > 604_800, "shorter than that of the log: {ttl}");
 }
 
 /// All that a key has is found in bounded steps, however much else there is.

@@ -3,9 +3,10 @@
 use std::fs;
 
 use nix::sys::signal::Signal;
+use reqwest::Method;
 use tempfile::TempDir;
 
-use crate::support::Node;
+use crate::support::{Answer, Node, Stream, eventually};
 
 const SECRET: &str = "0123456789abcdef-secret";
 
@@ -100,6 +101,40 @@ async fn sighup_reads_the_file_and_a_bad_line_changes_nothing() {
     let line = node.logged("SIGHUP: the keys stay as they are").await;
     assert!(line.contains(" ERROR ") && line.contains("line 3") && !line.contains(SECRET), "{line}");
     node.page("/lobby").await.html(200);
+}
+
+async fn call(node: &Node, secret: &str, path: &str) -> Answer {
+    let request = node.request(Method::POST, path).basic_auth("shop", Some(secret));
+    node.send(request.form(&[("channel", "news"), ("data", "hi")])).await
+}
+
+/// An app changes its secret without a gap; then its key is taken away.
+#[tokio::test]
+async fn secrets_can_be_changed_and_keys_taken_away_without_a_restart() {
+    const NEW: &str = "another-secret-0123";
+    let file = KeyFile::new(&format!("shop:{SECRET}\n"));
+    let node = Node::start(&[("APP_KEYS_FILE", &file.path())]).await;
+    let reload = async |text: &str, is_good: &str, secret: &str| {
+        file.write(text);
+        node.signal(Signal::SIGHUP);
+        let was_read = async || (call(&node, secret, "/event").await.text() == is_good).then_some(());
+        eventually("another list of keys", was_read).await;
+    };
+    reload(&format!("shop:{SECRET}\nshop:{NEW}\n"), "{}", NEW).await;
+    assert_eq!(call(&node, SECRET, "/event").await.status, 200);
+    let socket = call(&node, SECRET, "/socket").await.expect(200).json();
+    let path = format!("/eventsource?socket={}", socket["socket"].as_str().expect("an id"));
+    let mut stream = Stream::open(&node, &path, &[]).await;
+    reload(&format!("shop:{NEW}\n"), "Access Denied - Bad Credentials", SECRET).await;
+    call(&node, NEW, "/event").await.expect(200);
+    reload("", "User not found", NEW).await;
+    assert_eq!(node.get(&path).await.expect(404).text(), "Socket Not Found");
+    let last = stream.read_to_end().await.pop().expect("a block");
+    assert_eq!((last.event.as_deref(), &last.json()["reason"]), (Some("backoff"), &"expired".into()));
+    node.get("/private-shop~news").await.problem(401);
+    // What was taken away stays so for its sockets, whoever gets the key next.
+    reload(&format!("shop:{NEW}:\n"), "{}", NEW).await;
+    assert!(node.logged("key=shop").await.contains(" WARN "));
 }
 
 /// There is nothing to read, and a process that has keys does not end because of a terminal that closes.
