@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, test } from 'node:test';
 
 import { clock } from './clock.js';
@@ -94,4 +95,12 @@ test('the page is told of pings while the stream is sent away', () => {
   page.stream.opens();
   clock.tick(100_000);
   assert.equal(pings(), 3, 'and not once it is open again');
+});
+
+test('scripts for other sites are in the JavaScript of 2009', () => {
+  for (const file of ['es.js', 'iframe.js']) {
+    const text = readFileSync(new URL(`../../assets/eshq/${file}`, import.meta.url), 'utf8');
+    const code = text.replace(/\/\*[^]*?\*\/|\/\/ .*/g, '');
+    assert.doesNotMatch(code, /=>|`|\.{3}|\?\.|\?\?|,\s*\)|\b(?:let|const|class|async|await|of|Promise|Map|Set|fetch|URL)\b/, file);
+  }
 });
