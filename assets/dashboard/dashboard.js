@@ -142,7 +142,7 @@ const redraw = () => plots.redraw();
 new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ['data-theme'] });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
 form.onchange = onChosen;
-form.onsubmit = (event) => event.preventDefault();
+form.onsubmit = (/** @type {Event} */ event) => event.preventDefault();
 restore();
 showStatus('connecting', 'Connecting…');
 load();

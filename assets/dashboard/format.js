@@ -7,7 +7,11 @@ const digits = (least, most) => new Intl.NumberFormat('en', { minimumFractionDig
 const FIXED = [0, 1, 2, 3].map((count) => digits(count, count));
 const SHORT = [0, 1, 2, 3].map((count) => digits(0, count));
 
-/** Returns a number with about three digits that matter; a whole one as it is. @param {number} value */
+/**
+ * Returns a number with about three digits that matter; a whole one as it is.
+ * @param {number} value
+ * @returns {string}
+ */
 export function number(value, formats = Number.isInteger(value) ? SHORT : FIXED) {
   const size = Math.abs(value);
   if (size >= 1e6) return `${number(value / 1e6)} M`;

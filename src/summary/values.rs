@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn processes_that_follow_each_other_are_not_counted_twice() {
-        let (old, new) = (part(0, 5_000, 100, 50), part(5_000, 15_000, 100, 100));
+        let (old, new) = (part(0, 4_000, 100, 40), part(4_000, 16_000, 100, 120));
         assert_eq!(streams_and_messages(&[&old, &new], Together::OverTime), (100.0, 10.0));
         let (here, there) = (part(0, 10_000, 3, 20), part(0, 10_000, 4, 30));
         for together in [Together::OverTime, Together::Now] {
