@@ -20,6 +20,7 @@ mod client;
 mod compression;
 mod connection;
 mod dashboard;
+mod deletion;
 mod error;
 mod eshq;
 mod eshq_scripts;
@@ -29,6 +30,7 @@ mod health;
 mod held_body;
 mod history;
 mod negotiation;
+mod newest_messages;
 mod origin;
 mod pages;
 mod path;
@@ -75,8 +77,16 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
         .service(resource("/dashboard/wire/{room}", "GET, HEAD").route(get().to(dashboard::wire)))
         .service(resource("/assets/{version}/{file:.+}", "GET, HEAD").route(get().to(assets::file)))
         .service(resource("/subscribe/{rooms}", "GET, HEAD").route(get().to(subscribe::subscribe)))
-        .service(resource("/history/{room}", "GET, HEAD").route(get().to(history::list)))
-        .service(resource("/history/{room}/{id}", "GET, HEAD").route(get().to(history::one)))
+        .service(
+            deletable_resource("/history/{room}", "GET, HEAD")
+                .route(get().to(history::list))
+                .route(web::delete().guard(guard::fn_guard(deletion::guard)).to(deletion::all)),
+        )
+        .service(
+            deletable_resource("/history/{room}/{id}", "GET, HEAD")
+                .route(get().to(history::one))
+                .route(web::delete().guard(guard::fn_guard(deletion::guard)).to(deletion::one)),
+        )
         .service(resource("/presence/{room}", "GET, HEAD").route(get().to(presence::list)))
         .service(
             resource("/{room}", "GET, HEAD, POST")
@@ -109,9 +119,18 @@ fn get() -> Route {
 /// Returns a resource that answers CORS preflights from allowed origins, and any method that has no
 /// route with 405. `allow` is the value of the `Allow` header.
 fn resource(path: &str, allow: &'static str) -> Resource {
+    resource_of(path, move |_| allow)
+}
+
+/// Returns a resource that has a route for DELETE as well, where somebody may delete.
+fn deletable_resource(path: &str, allow: &'static str) -> Resource {
+    resource_of(path, move |state| if deletion::is_enabled(state) { "GET, HEAD, DELETE" } else { allow })
+}
+
+fn resource_of(path: &str, allow: impl Fn(&AppState) -> &'static str + Copy + 'static) -> Resource {
     let other_method = move |req: HttpRequest, state: web::Data<AppState>| async move {
         let preflight = state.origins.preflight_headers(req.headers()).filter(|_| req.method() == Method::OPTIONS);
-        let headers = preflight.ok_or_else(|| Problem::method_not_allowed(allow))?;
+        let headers = preflight.ok_or_else(|| Problem::method_not_allowed(allow(&state)))?;
         let mut response = HttpResponse::NoContent();
         for header in headers {
             response.insert_header(header);

@@ -155,6 +155,7 @@ fn script_rate(redis: &Redis, requests: &str) -> Result<f64, Failure> {
             "1000",
             "604800",
             "60000",
+            "",
         ],
     )
 }

@@ -109,27 +109,13 @@ impl LogReader {
         self.bus.read(room, span, limit).await
     }
 
-    /// Returns the cursor before the newest `count` messages of those in a span of the newest.
+    /// Reads ids, types and sizes for an answer.
     ///
     /// # Errors
     /// As [`answer_page`](Self::answer_page).
-    pub async fn cursor_before(&self, room: &RoomName, span: Span, count: usize) -> Result<Id, Unavailable> {
-        let (mut span, mut left, mut before) = (span, count, None);
-        loop {
-            let _permit = self.budget.answer_page().await?;
-            self.count("history");
-            let page = self.bus.read_sizes(room, span, SIZES_PAGE).await?;
-            for entry in page.entries.iter().rev().filter(|entry| entry.has_data()) {
-                if left == 0 {
-                    return Ok(entry.id);
-                }
-                left -= 1;
-                before = Some(entry.cursor_before());
-            }
-            match page.entries.first() {
-                Some(oldest) if page.more => span = Span::Before(oldest.id),
-                _ => return Ok(before.unwrap_or(page.last)),
-            }
-        }
+    pub async fn answer_sizes(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
+        let _permit = self.budget.answer_page().await?;
+        self.count("history");
+        self.bus.read_sizes(room, span, limit).await
     }
 }

@@ -8,7 +8,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
-use crate::bus::{PublishError, Unavailable};
+use crate::bus::{DeleteError, PublishError, Unavailable};
 use crate::chat::{Fields, InvalidField, RoomName, RoomNameError, RoomsError};
 
 /// What makes a browser ask for a password (RFC 7617 § 2).
@@ -81,6 +81,12 @@ impl Problem {
     /// 401: the operator's password is missing or wrong.
     pub(super) fn password_required() -> Self {
         let detail = "This address needs the operator's password, with any user name.";
+        Self { challenge: Some(PASSWORD_CHALLENGE), ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+    }
+
+    /// 401: neither the operator's password nor a key and its secret came with the request.
+    pub(super) fn credentials_required() -> Self {
+        let detail = "This needs the operator's password, with any user name, or the key of an app and its secret.";
         Self { challenge: Some(PASSWORD_CHALLENGE), ..Self::new(StatusCode::UNAUTHORIZED, detail) }
     }
 
@@ -188,6 +194,19 @@ impl From<InvalidField> for Problem {
 impl From<Unavailable> for Problem {
     fn from(_: Unavailable) -> Self {
         Problem::store_unavailable()
+    }
+}
+
+impl From<DeleteError> for Problem {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::NotRetained => Problem::not_found("Nothing that can be deleted is retained here."),
+            DeleteError::Forbidden => {
+                let detail = "The message store does not permit its nodes to delete; the operator has to grant that.";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
+            DeleteError::Unavailable => Unavailable.into(),
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
 use super::error::Problem;
 use super::origin;
 use super::state::AppState;
+pub(super) use credentials::app_of_basic;
 
 /// Registers the routes. While there were never keys each address is what it would be without them.
 pub(super) fn routes(config: &mut web::ServiceConfig) {

@@ -1,4 +1,4 @@
-//! `GET /history/{room}` and `GET /history/{room}/{id}`: messages of a room's log as JSON.
+//! `GET /history/{room}` and `GET /history/{room}/{id}`: messages of a room's log as JSON, and events of apps.
 //!
 //! An answer that does not fit into one page of the log is read and encoded page by page while it is sent, so that the
 //! node never holds it as a whole.
@@ -14,10 +14,11 @@ use serde::Serialize;
 
 use super::error::Problem;
 use super::held_body::{held_bytes, held_stream};
+use super::newest_messages::{MAX_READ, message_of};
 use super::query;
 use super::state::AppState;
 use crate::bus::{Entry, LogPage, PageLimit, Span, Unavailable};
-use crate::chat::{Id, Message, ParseIdError, RoomName};
+use crate::chat::{Id, ParseIdError, RoomName};
 use crate::hub::Hub;
 use crate::sse::Text;
 
@@ -34,20 +35,78 @@ const PAGE_ATTEMPTS: usize = 3;
 #[derive(Serialize)]
 struct History {
     /// Oldest first.
-    messages: Vec<HistoryMessage>,
-    /// The cursor after these messages: a stream that starts there misses and repeats nothing.
+    messages: Vec<Item>,
+    /// The first id that was read: the messages before it are those before this part.
+    first: String,
+    /// The cursor after what was read: a stream that starts there misses and repeats nothing.
     last: String,
 }
 
-/// A message of the history.
+/// An entry of the history.
 #[derive(Serialize)]
-struct HistoryMessage {
-    id: String,
-    sender: String,
-    message: String,
-    /// The node that stored the message.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node: Option<String>,
+#[serde(untagged)]
+enum Item {
+    Message {
+        id: String,
+        sender: String,
+        message: String,
+        /// The node that stored the message.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
+    },
+    Event {
+        id: String,
+        r#type: Option<String>,
+        data: String,
+        /// The node that stored the event.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
+    },
+}
+
+/// What a request wants to see.
+#[derive(Clone, Copy)]
+struct Filter {
+    /// Whether events of apps are listed beside the messages.
+    all: bool,
+    /// Whether messages are escaped.
+    text: Text,
+}
+
+impl Item {
+    fn with_node(mut self, name: String) -> Self {
+        let (Self::Message { node, .. } | Self::Event { node, .. }) = &mut self;
+        *node = Some(name);
+        self
+    }
+}
+
+impl Filter {
+    fn of(req: &HttpRequest) -> Result<Self, Problem> {
+        Ok(Self { all: query::number(req, "all", 0..=1)? == Some(1), text: query::text(req)? })
+    }
+
+    /// Returns the entry as it is listed, if it is.
+    fn item(self, entry: &Entry) -> Option<Item> {
+        let id = entry.id.to_string();
+        match message_of(entry) {
+            Some(message) => {
+                let message = if self.text == Text::Plain { message.decoded() } else { message };
+                Some(Item::Message { id, sender: message.sender, message: message.message, node: None })
+            }
+            None if self.all && entry.has_data() => {
+                let kind = entry.kind.chars().filter(|c| !c.is_control()).collect::<String>();
+                let kind = Some(kind).filter(|kind| !matches!(kind.as_str(), "" | "message"));
+                Some(Item::Event { id, r#type: kind, data: entry.data.clone(), node: None })
+            }
+            None => None,
+        }
+    }
+
+    /// Returns true if an entry whose data is not known is listed.
+    fn lists(self, entry: &Entry) -> bool {
+        entry.kind.is_empty() || self.all && entry.has_data()
+    }
 }
 
 /// Handles `GET /history/{room}`: returns the newest messages, the newest before an id, or the
@@ -64,7 +123,7 @@ pub(super) async fn list(
         (None, Some(after)) => Span::After(after),
         (None, None) => Span::Newest,
     };
-    let text = query::text(&req)?;
+    let filter = Filter::of(&req)?;
     let logs = state.hub.logs();
     let permit = logs.answer_permit(PAGE_BYTES).await?;
     let page = logs.answer_page(&room, span, PageLimit { entries: limit, bytes: PAGE_BYTES }).await?;
@@ -72,41 +131,58 @@ pub(super) async fn list(
         Span::Before(_) if page.entries.is_empty() => cursor_before_first(&room, &state).await?,
         _ => cursor_after(span, &page),
     };
-    let messages: Vec<_> = page.entries.iter().filter_map(|entry| history_message(entry, text)).collect();
+    let messages: Vec<_> = page.entries.iter().filter_map(|entry| filter.item(entry)).collect();
     if messages.len() == limit || !page.more {
-        let json = serde_json::to_vec(&History { messages, last: last.to_string() }).unwrap_or_default();
+        let history = History { messages, first: first_of(span, &page).to_string(), last: last.to_string() };
+        let json = serde_json::to_vec(&history).unwrap_or_default();
         return Ok(json_response(held_bytes(json.into(), permit)));
     }
-    let next = match span {
-        Span::After(id) | Span::From(id) => id,
-        Span::Newest | Span::Before(_) => logs.cursor_before(&room, span, limit).await?,
-    };
-    let until = page.entries.last().filter(|_| matches!(span, Span::Newest | Span::Before(_)));
-    let rest = Pages {
+    let mut rest = Pages {
         hub: state.hub.clone(),
         room,
-        next,
-        until: until.map(|until| (until.id, last)),
+        next: Id::ZERO,
+        first: first_of(span, &page),
+        until: None,
         left: limit,
-        form: text,
+        read: PageLimit { entries: 0, bytes: 0 },
+        filter,
         text: String::from("{\"messages\":["),
         ended: false,
     };
+    match span {
+        Span::After(id) | Span::From(id) => rest.next = id,
+        Span::Newest | Span::Before(_) => {
+            let newest = logs.answer_sizes(&rest.room, span, MAX_READ).await?;
+            rest.until = page.entries.last().map(|until| (until.id, last));
+            if let Some(oldest) = oldest_listed(&newest.entries, filter, limit) {
+                (rest.first, rest.next) = (oldest.id, oldest.cursor_before());
+            }
+        }
+    }
     Ok(json_response(held_stream(rest.into_stream(), permit)))
 }
 
-/// The messages of a response that is read page by page, from the oldest on.
+/// Returns the oldest entry that has to be read to list that many of the newest.
+fn oldest_listed(entries: &[Entry], filter: Filter, limit: usize) -> Option<&Entry> {
+    let listed = entries.iter().rev().filter(|entry| filter.lists(entry));
+    listed.take(limit).nth(limit - 1).or(entries.first())
+}
+
+/// A response that is read page by page, from the oldest entry on.
 struct Pages {
     hub: Arc<Hub>,
     room: RoomName,
     /// The cursor after what was read.
     next: Id,
+    /// The first id of the response.
+    first: Id,
     /// The newest entry of the response and the cursor after it, if they are known.
     until: Option<(Id, Id)>,
-    /// The messages that may follow.
+    /// The entries that may still be listed.
     left: usize,
-    /// Whether they are escaped.
-    form: Text,
+    /// What was read.
+    read: PageLimit,
+    filter: Filter,
     /// What was encoded and not sent.
     text: String,
     ended: bool,
@@ -125,24 +201,37 @@ impl Pages {
         })
     }
 
-    /// Reads a page and returns its messages in JSON, with the end of the response if it is the last page.
+    /// Reads a page and returns it in JSON, with the end of the response if it is the last page.
     async fn read_next(&mut self) -> Result<Bytes, Unavailable> {
         let page = self.read_page().await?;
         let is_included = |entry: &&Entry| self.until.is_none_or(|(until, _)| entry.id <= until);
-        for entry in page.entries.iter().take_while(is_included) {
+        let included: Vec<_> = page.entries.iter().take_while(is_included).collect();
+        let mut taken = 0;
+        for entry in included {
+            if self.left == 0 {
+                break;
+            }
+            taken += 1;
             self.next = entry.id;
-            if let Some(message) = history_message(entry, self.form) {
-                self.text.push_str(&serde_json::to_string(&message).unwrap_or_default());
+            self.read.bytes += entry.data.len();
+            if let Some(item) = self.filter.item(entry) {
+                self.text.push_str(&serde_json::to_string(&item).unwrap_or_default());
                 self.text.push(',');
                 self.left -= 1;
             }
         }
-        let is_last = self.left == 0 || !page.more || self.until.is_some_and(|(until, _)| self.next >= until);
-        if is_last {
-            let after = if page.more { self.next } else { page.last };
-            let last = self.until.map_or(after, |(_, last)| last);
+        self.read.entries += taken;
+        let reaches_end = !page.more && taken == page.entries.len();
+        let is_exhausted = self.read.entries >= MAX_READ.entries || self.read.bytes >= MAX_READ.bytes;
+        let is_complete = match self.until {
+            Some((until, _)) => self.next >= until || taken < page.entries.len(),
+            None => is_exhausted,
+        };
+        if self.left == 0 || reaches_end || is_complete {
+            let after = if reaches_end { page.last } else { self.next };
+            let (first, last) = (self.first, self.until.map_or(after, |(_, last)| last));
             let text = self.text.trim_end_matches(',').to_owned();
-            self.text = format!("{text}],\"last\":\"{last}\"}}");
+            self.text = format!("{text}],\"first\":\"{first}\",\"last\":\"{last}\"}}");
             self.ended = true;
         }
         // The comma after the last message of a page is sent only if another message follows.
@@ -152,7 +241,9 @@ impl Pages {
     }
 
     async fn read_page(&self) -> Result<LogPage, Unavailable> {
-        let limit = PageLimit { entries: self.left, bytes: PAGE_BYTES };
+        // As many entries as all pages before, since these may have listed hardly any.
+        let entries = self.left.max(self.read.entries).min(MAX_READ.entries - self.read.entries).max(1);
+        let limit = PageLimit { entries, bytes: PAGE_BYTES };
         let mut page = Err(Unavailable);
         for _ in 0..PAGE_ATTEMPTS {
             page = self.hub.logs().answer_page(&self.room, Span::After(self.next), limit).await;
@@ -164,7 +255,7 @@ impl Pages {
     }
 }
 
-/// Handles `GET /history/{room}/{id}`: returns one message and the node that stored it.
+/// Handles `GET /history/{room}/{id}`: returns one message, or event, and the node that stored it.
 pub(super) async fn one(
     req: HttpRequest,
     room: RoomName,
@@ -172,16 +263,13 @@ pub(super) async fn one(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let id: Id = path.1.parse().map_err(|error| Problem::bad_request(format!("{error}.")))?;
-    let text = query::text(&req)?;
+    let filter = Filter::of(&req)?;
     let logs = state.hub.logs();
     let permit = logs.answer_permit(PAGE_BYTES).await?;
     let until = Span::Before(Id { n: id.n + 1, ..id });
     let page = logs.answer_page(&room, until, PageLimit { entries: 1, bytes: PAGE_BYTES }).await?;
     let entry = page.entries.iter().find(|entry| entry.id == id);
-    let message = entry.and_then(|entry| {
-        let node = Some(entry.node.clone().unwrap_or_default());
-        Some(HistoryMessage { node, ..history_message(entry, text)? })
-    });
+    let message = entry.and_then(|entry| Some(filter.item(entry)?.with_node(entry.node.clone().unwrap_or_default())));
     let message = message.ok_or_else(|| Problem::not_found("No retained message has this id."))?;
     let json = serde_json::to_vec(&message).unwrap_or_default();
     Ok(json_response(held_bytes(json.into(), permit)))
@@ -213,14 +301,14 @@ async fn cursor_before_first(room: &RoomName, state: &AppState) -> Result<Id, Pr
     Ok(oldest.entries.first().map_or(oldest.last, Entry::cursor_before))
 }
 
-/// Returns the message in a log entry, as it was posted or escaped for HTML; `None` if the entry is of another kind.
-fn history_message(entry: &Entry, text: Text) -> Option<HistoryMessage> {
-    let message = Message::parse(&entry.data).filter(|_| entry.kind.is_empty())?;
-    let message = match text {
-        Text::Escaped => message,
-        Text::Plain => message.decoded(),
-    };
-    Some(HistoryMessage { id: entry.id.to_string(), sender: message.sender, message: message.message, node: None })
+/// Returns the first id of a page; if it has no entries, one that what is before the page comes before.
+fn first_of(span: Span, page: &LogPage) -> Id {
+    match (page.entries.first(), span) {
+        (Some(first), _) => first.id,
+        (None, Span::Before(id)) => id,
+        (None, Span::After(id) | Span::From(id)) => Id { n: id.n + 1, ..id },
+        (None, Span::Newest) => page.last,
+    }
 }
 
 /// Reads a query parameter that is an id.

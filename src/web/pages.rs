@@ -9,8 +9,9 @@ use time::macros::format_description;
 
 use super::assets;
 use super::error::Problem;
+use super::newest_messages::NewestMessages;
 use super::state::AppState;
-use crate::bus::{Entry, PageLimit, Span};
+use crate::bus::PageLimit;
 use crate::chat::{Id, Message, RoomName};
 
 /// How many of a room's newest messages its page contains at most.
@@ -120,18 +121,18 @@ pub(super) fn dashboard(node: &str) -> HttpResponse {
 
 pub(super) async fn room(state: &AppState, room: &RoomName) -> HttpResponse {
     // During an outage the page comes without messages: its form and stream work once the store is back.
-    let (logs, mut log) = (state.hub.logs(), None);
+    let (logs, mut newest) = (state.hub.logs(), None);
     let permit = logs.answer_permit(MESSAGES_PER_PAGE.bytes).await.ok();
     if permit.is_some() {
-        log = logs.answer_page(room, Span::Newest, MESSAGES_PER_PAGE).await.ok();
+        newest = NewestMessages::read(logs, room, MESSAGES_PER_PAGE).await.ok();
     }
     let page = RoomPage {
         room: room.as_str(),
         room_path: room.path(),
         rooms: room_links(&state.rooms, room),
-        live: log.is_some(),
-        cursor: log.as_ref().map_or(String::new(), |log| log.last.to_string()),
-        messages: log.iter().flat_map(|log| &log.entries).filter_map(page_message).collect(),
+        live: newest.is_some(),
+        cursor: newest.as_ref().map_or(String::new(), |newest| newest.last.to_string()),
+        messages: newest.iter().flat_map(|newest| newest.messages.iter().rev()).map(page_message).collect(),
         node: state.hub.node(),
         assets: assets::folder(),
     };
@@ -165,16 +166,15 @@ fn room_links(configured: &[RoomName], current: &RoomName) -> Vec<RoomLink> {
         .collect()
 }
 
-/// Returns the message in a log entry, or `None` if the entry is of another kind.
-fn page_message(entry: &Entry) -> Option<PageMessage> {
-    let message = Message::parse(&entry.data).filter(|_| entry.kind.is_empty())?.decoded();
-    Some(PageMessage {
-        id: entry.id.to_string(),
+fn page_message((id, message): &(Id, Message)) -> PageMessage {
+    let message = message.decoded();
+    PageMessage {
+        id: id.to_string(),
         sender: message.sender,
         text: message.message,
-        iso: format_time(entry.id, ISO_8601),
-        clock: format_time(entry.id, TIME_OF_DAY),
-    })
+        iso: format_time(*id, ISO_8601),
+        clock: format_time(*id, TIME_OF_DAY),
+    }
 }
 
 /// Formats the time of an id; returns an empty string if it is too far in the future for a calendar.

@@ -1,10 +1,12 @@
 //! Extractors for the room, or the rooms, that a request's path names. They are the gate of private rooms: a handler gets
 //! none of these, and before anything else is read the client gets the same answer for each.
 
+use std::borrow::Cow;
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
+use percent_encoding::percent_decode_str;
 
 use super::error::Problem;
 use super::state::AppState;
@@ -31,6 +33,11 @@ impl FromRequest for Rooms {
 /// Returns the room that the path names, private or not: for handlers that ask for credentials themselves.
 pub(super) fn any_room(req: &HttpRequest) -> Result<RoomName, Problem> {
     Ok(RoomName::from_path(room_segment(req))?)
+}
+
+/// Returns the text of the path segment that names a room, whether it is a room's name or not.
+pub(super) fn room_text(req: &HttpRequest) -> Cow<'_, str> {
+    percent_decode_str(room_segment(req)).decode_utf8_lossy()
 }
 
 fn open_room(req: &HttpRequest) -> Result<RoomName, Problem> {

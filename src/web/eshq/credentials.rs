@@ -75,6 +75,12 @@ impl Credentials {
     }
 }
 
+/// Returns the app whose key and secret a request has as HTTP Basic, if both are right.
+pub fn app_of_basic(headers: &HeaderMap, apps: &Apps) -> Option<Arc<App>> {
+    let credentials = basic(headers)?;
+    credentials.app(apps).ok().filter(|app| credentials.verify(app).is_ok())
+}
+
 /// Returns the credentials of HTTP Basic (RFC 7617).
 fn basic(headers: &HeaderMap) -> Option<Credentials> {
     let (scheme, encoded) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;

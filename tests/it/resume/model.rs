@@ -84,7 +84,7 @@ impl World {
     async fn start(redis: &Redis) -> Arc<World> {
         let environment = [("MAX_STREAMS_PER_ADDRESS", "0")];
         let with_clock = |source: &str| {
-            let with_clock = source.replace("redis.call('TIME')", "{ 0, ARGV[6] * 1000 }");
+            let with_clock = source.replace("redis.call('TIME')", "{ 0, ARGV[#ARGV] * 1000 }");
             assert_ne!(source, with_clock, "the clock is injected");
             Script::new(&with_clock)
         };
@@ -186,7 +186,7 @@ impl Room {
         let data = format!(r#"{{"sender":"mason","message":"{}"}}"#, self.messages.len());
         let world = Arc::clone(&self.world);
         let mut call = self.call(&world.publish);
-        call.arg(data).arg("chat-1").arg(1000).arg(60).arg(1000).arg(self.clock);
+        call.arg(data).arg("chat-1").arg(1000).arg(60).arg(1000).arg("").arg(self.clock);
         let (id, _): (String, String) = call.invoke_async(&mut world.redis.clone()).await.expect("it is stored");
         self.append(id, false);
     }

@@ -1,0 +1,86 @@
+//! `DELETE /history/{room}` and `DELETE /history/{room}/{id}`: takes entries out of a room's log.
+//!
+//! The operator may do so in every room, an app in its channels.
+
+use actix_web::guard::GuardContext;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+use super::admin::require_admin;
+use super::client::Client;
+use super::error::Problem;
+use super::eshq::app_of_basic;
+use super::path;
+use super::query;
+use super::state::AppState;
+use crate::apps::App;
+use crate::bus::Deletion;
+use crate::chat::{Id, RoomName};
+
+/// Who deletes, for the log.
+const OPERATOR: &str = "the operator";
+
+/// Lets requests to delete through where somebody may.
+pub(super) fn guard(context: &GuardContext<'_>) -> bool {
+    context.app_data::<web::Data<AppState>>().is_some_and(|state| is_enabled(state))
+}
+
+/// Returns true if there is a password or a key with which somebody may delete.
+pub(super) fn is_enabled(state: &AppState) -> bool {
+    state.admin_password.is_set() || state.apps.are_enabled()
+}
+
+/// Handles `DELETE /history/{room}`: deletes everything.
+pub(super) async fn all(req: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    delete(&req, &state, Ok(Deletion::All)).await
+}
+
+/// Handles `DELETE /history/{room}/{id}`: deletes one message or event.
+pub(super) async fn one(
+    req: HttpRequest,
+    path: web::Path<(String, String)>,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let id = path.1.parse::<Id>().map_err(|error| Problem::bad_request(format!("{error}.")));
+    delete(&req, &state, id.map(Deletion::Entry)).await
+}
+
+/// Deletes for whoever may. That is checked before what is asked for.
+async fn delete(
+    req: &HttpRequest,
+    state: &AppState,
+    deletion: Result<Deletion, Problem>,
+) -> Result<HttpResponse, Problem> {
+    let client = Client::from_request(req, &state.trusted_proxies);
+    state.origins.refuse_cross_site(req, client)?;
+    let app = app_of_basic(req.headers(), &state.apps);
+    let room = match &app {
+        Some(app) => room_of_channel(req, app)?,
+        None if state.admin_password.is_set() => {
+            require_admin(req, state)?;
+            path::any_room(req)?
+        }
+        None => return Err(Problem::credentials_required()),
+    };
+    let deletion = deletion?;
+    let id = state.hub.delete(&room, deletion).await?;
+    let by = app.as_ref().map_or(OPERATOR, |app| app.key());
+    tracing::info!(%room, ?deletion, by, "deleted from a log");
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(json!({ "id": id.to_string() })))
+}
+
+/// Returns the room of the channel in the query, which the path has to name as well.
+fn room_of_channel(req: &HttpRequest, app: &App) -> Result<RoomName, Problem> {
+    let channel = query::first(req, &["channel"]).unwrap_or_default();
+    let room = app.room(&channel).map_err(|_| Problem::bad_request("channel: it names no channel of this key."))?;
+    let is_named = path::room_text(req) == channel || path::any_room(req).is_ok_and(|named| named == room);
+    if is_named {
+        return Ok(room);
+    }
+    let detail = "An app may delete in its own channels: the path has to name the channel in the query, or its room.";
+    Err(Problem::new(StatusCode::FORBIDDEN, detail))
+}
