@@ -29,11 +29,13 @@ export const KEY_PLOTS = [
   { title: 'Streams', unit: 'count', least: 4, lines: [{ name: 'streams', label: 'streams' }] },
   { title: 'Events', unit: 'rate', least: 1, lines: [{ name: 'events', label: 'stored' }] },
   { title: 'Deliveries', unit: 'rate', least: 1, lines: [{ name: 'deliveries', label: 'to sockets' }] },
-  { title: 'Sockets', unit: 'rate', least: 1, lines: [{ name: 'sockets', label: 'made' }] },
-  { title: 'Refusals', unit: 'rate', least: 1, lines: [{ name: 'refusals', label: 'calls and streams', colour: 'bad' }] },
+  { title: 'Sockets and refusals', unit: 'rate', least: 1, lines: [{ name: 'sockets', label: 'made' }, { name: 'refusals', label: 'refused', colour: 'bad' }] },
 ];
 
 const HEIGHT = 150;
+
+/** The share of a time axis at each end that has no mark. */
+const MARGIN = 0.07;
 
 /** Shows plots in a container. @param {HTMLElement} container @param {PlotSpec[]} specs */
 export function showPlots(container, specs) {
@@ -155,14 +157,17 @@ function isolated(plot, line) {
 }
 
 /**
- * Returns the marks of a time axis, at round local times.
+ * Returns the marks of a time axis, at round local times; not at its ends, where their labels would meet others.
  * @param {any} _plot @param {number} _axis @param {number} from @param {number} to @param {number} step
  */
 function localSplits(_plot, _axis, from, to, step) {
   const offset = new Date(from * 1000).getTimezoneOffset() * 60;
   const first = Math.ceil((from - offset) / step) * step + offset;
   const marks = [];
-  for (let at = first; at <= to; at += step) marks.push(at);
+  for (let at = first; at <= to; at += step) {
+    const share = (at - from) / (to - from);
+    if (share > MARGIN && share < 1 - MARGIN) marks.push(at);
+  }
   return marks;
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::error::Unavailable;
 
@@ -74,7 +75,8 @@ impl Ring {
     }
 }
 
-/// What a process writes at once. The texts are for who reads them; the store does not look into them.
+/// What a process writes at once. The texts are for who reads them; the store looks into them only to
+/// remove what an app has left.
 #[derive(Clone, Debug)]
 pub struct SummaryUpdate {
     /// What the process does now. It is kept for as long as a slot of [`Ring::TenMinutes`].
@@ -90,6 +92,24 @@ pub struct StoredSummaries {
     pub state: Option<String>,
     /// The slots, in any order, with older ones among them if the process paused.
     pub slots: Vec<String>,
+}
+
+/// Returns a text of a summary without what it says of an app: the usage under its key, and rooms that begin with its
+/// prefix. Returns `None` if it says nothing of it.
+pub fn without_app(summary: &str, app_key: &str, prefix: &str) -> Option<String> {
+    let mut parsed: Value = serde_json::from_str(summary).ok()?;
+    let mut found = false;
+    // Slots have the usage themselves, a state has it in its sample.
+    for keys in ["/keys", "/sample/keys"] {
+        let usage = parsed.pointer_mut(keys).and_then(Value::as_object_mut);
+        found |= usage.is_some_and(|usage| usage.remove(app_key).is_some());
+    }
+    if let Some(rooms) = parsed.pointer_mut("/rooms").and_then(Value::as_array_mut) {
+        let count = rooms.len();
+        rooms.retain(|room| !room["room"].as_str().is_some_and(|room| room.starts_with(prefix)));
+        found |= rooms.len() < count;
+    }
+    found.then(|| parsed.to_string())
 }
 
 /// The summaries of all processes.
@@ -114,6 +134,22 @@ pub trait SummaryStore: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_app_is_removed_from_slots_and_states() {
+        let slot = r#"{"t":1764153610000,"m":3,"keys":{"shop":{"e":2},"crm":{"e":1}}}"#;
+        let expected = r#"{"keys":{"crm":{"e":1}},"m":3,"t":1764153610000}"#;
+        let equal = |text: Option<String>, expected: &str| {
+            let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+            assert_eq!(text.map(|text| parse(&text)), Some(parse(expected)));
+        };
+        equal(without_app(slot, "shop", "private-shop~"), expected);
+        assert_eq!(without_app(expected, "shop", "private-shop~"), None);
+        let state = r#"{"rooms":[{"room":"private-shop~a"},{"room":"lobby"}],"sample":{"keys":{"shop":{"e":2}}}}"#;
+        let expected = r#"{"rooms":[{"room":"lobby"}],"sample":{"keys":{}}}"#;
+        equal(without_app(state, "shop", "private-shop~"), expected);
+        assert_eq!(without_app("nonsense", "shop", ""), None);
+    }
 
     #[test]
     fn rings_cover_what_their_names_say_and_slots_follow_each_other() {

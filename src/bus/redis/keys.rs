@@ -112,6 +112,12 @@ impl Keys {
         format!("{}:{process}:{ring}", self.dashboard_channel())
     }
 
+    /// Returns true if a key holds the summaries of a process.
+    pub fn has_summaries(&self, key: &str) -> bool {
+        let rest = key.strip_prefix(&self.dashboard_channel());
+        rest.is_some_and(|rest| rest.starts_with(':') && key != self.summarized_processes())
+    }
+
     /// Returns the channel on which new summaries are announced.
     pub fn dashboard_channel(&self) -> String {
         self.log(&RoomName::dashboard())

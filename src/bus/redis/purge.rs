@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::connector::{Connector, RedisServer};
 use super::keys::Keys;
 use crate::bus::purge::{PurgeMode, PurgeTarget, Purged};
+use crate::bus::summaries::without_app;
 
 /// How many keys Redis looks at in one call: few enough that no other client notices.
 const PAGE: usize = 500;
@@ -72,6 +73,11 @@ impl Purge<'_> {
             let mut scan = cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(self.keys.glob()).arg("COUNT").arg(PAGE);
             let (next, page): (u64, Vec<String>) = scan.query_async(&mut self.connection).await?;
+            for key in &page {
+                if self.keys.has_summaries(key) {
+                    self.remove_from_summaries(key).await?;
+                }
+            }
             let candidates = page.into_iter().filter_map(|key| self.candidate(key)).collect();
             for found in self.of_target(candidates).await? {
                 self.remove(found).await?;
@@ -83,6 +89,19 @@ impl Purge<'_> {
         }
         for mark in std::mem::take(&mut self.marks) {
             self.unlink(&mark).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the app's usage from the summaries of a process.
+    async fn remove_from_summaries(&mut self, key: &str) -> RedisResult<()> {
+        let (app, prefix) = (self.target.key, self.target.prefix);
+        let slots: Vec<(String, String)> = cmd("HGETALL").arg(key).query_async(&mut self.connection).await?;
+        let changed = slots.iter().filter_map(|(slot, summary)| Some((slot, without_app(summary, app, prefix)?)));
+        let changed: Vec<(&String, String)> = changed.collect();
+        self.purged.usage += u64::from(!changed.is_empty());
+        if self.mode == PurgeMode::Remove && !changed.is_empty() {
+            () = cmd("HSET").arg(key).arg(&changed).query_async(&mut self.connection).await?;
         }
         Ok(())
     }

@@ -42,6 +42,7 @@ async fn streams_messages_and_latency_are_summed_up(bus: Bus) {
     assert_eq!(data["rooms"][0]["room"], "lobby");
     assert_eq!(data["rooms"].as_array().map(Vec::len), Some(1));
     get(&node, "/dashboard/data?range=2h").await.problem(400);
+    assert!(!node.get("/metrics").await.text().contains("lobby"), "only the dashboard names rooms");
 }
 
 /// Two nodes may have the same name: a process is what counts. A killed one is no longer counted.
@@ -95,6 +96,43 @@ async fn what_is_kept_in_redis_is_bounded_and_expires() {
     for key in keys {
         let (left, fields): (i64, u64) = (redis.cmd(&["PTTL", &key]).await, redis.cmd(&["HLEN", &key]).await);
         assert!((1..=7 * 24 * 3_600_000).contains(&left) && fields <= 100, "{key}: {left} ms, {fields} fields");
+    }
+}
+
+/// A key that is refused all the time is seen as such, and `keys purge` leaves nothing of what it used.
+#[tokio::test]
+async fn usage_of_keys_is_shown_until_it_is_purged() {
+    let redis = Redis::start().await;
+    let keys = ("APP_KEYS", "shop:0123456789abcdef,crm:fedcba9876543210");
+    let mut node = Node::on(&redis, &[ADMIN, keys]).await;
+    let event = async |key: &str, secret: &str| {
+        let form = [("channel", "news"), ("data", "hi")];
+        node.send(node.request(Method::POST, "/event").basic_auth(key, Some(secret)).form(&form))
+            .await
+            .status
+    };
+    assert_eq!(event("crm", "fedcba9876543210").await, 200);
+    for _ in 0..3 {
+        assert_eq!(event("shop", "wrong-wrong-wrong").await, 401);
+    }
+    let of = |data: &Value, key: &str| data["keys"].as_array()?.iter().find(|report| report["key"] == key).cloned();
+    let (shop, crm) =
+        data_with(&node, "range=7d", "two keys", |data| Some((of(data, "shop")?, of(data, "crm")?))).await;
+    assert_eq!((&shop["events"], &shop["refusals"]), (&json!(0), &json!(3)));
+    assert_eq!((&crm["events"], &crm["refusals"]), (&json!(1), &json!(0)));
+    let one = data(&node, "key=shop").await;
+    assert!(sum(&one, "refusals") > 0.0 && sum(&one, "events") == 0.0, "{one}");
+
+    node.kill();
+    let url = redis.url();
+    let purged = Node::run_to_exit(&[("REDIS_URL", &url), keys], &["keys", "purge", "shop", "--yes"]).await;
+    assert!(purged.status.success(), "{}", purged.output);
+    let summaries: Vec<String> = redis.cmd(&["KEYS", "chat:{~dashboard}:*~*"]).await;
+    assert_eq!(summaries.len(), 4, "{summaries:?}");
+    for key in summaries {
+        let values: Vec<String> = redis.cmd(&["HVALS", &key]).await;
+        assert!(values.iter().all(|value| !value.contains("shop")), "{key}: {values:?}");
+        assert!(values.iter().any(|value| value.contains("crm")), "{key}: {values:?}");
     }
 }
 
