@@ -118,7 +118,7 @@ function createPlot(container, spec) {
         y: { range: (/** @type {any} */ _, /** @type {number | null} */ __, /** @type {number | null} */ most) => [0, Math.max(most ?? 0, spec.least) * 1.1] },
       },
       axes: [
-        { ...axis(), size: 24, gap: 4, space: 64, incrs: [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800], splits: localSplits, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((time) => tick(time, data.slotSeconds)) },
+        { ...axis(), size: 24, gap: 4, space: 56, incrs: [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 345600], splits: localSplits, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((time) => tick(time, data.slotSeconds)) },
         { ...axis(), size: 56, gap: 6, space: 34, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((value) => mark(value, spec.unit)) },
       ],
       series: [{}, ...series],

@@ -239,3 +239,88 @@ fn busy_rooms(processes: &[&Process]) -> Vec<BusyRoom> {
     rooms.truncate(MAX_LISTED);
     rooms
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::bus::SummaryUpdate;
+
+    const MINUTE: u64 = 60_000;
+    const NOW: u64 = 1_764_153_600_000 + MINUTE / 2;
+
+    /// What two processes have written, the second of which has ended.
+    struct Written;
+
+    fn slot(start: u64, messages: u64) -> String {
+        let summary = Summary {
+            start,
+            from: start,
+            to: start + MINUTE,
+            samples: 6,
+            streams: 12,
+            messages,
+            ..Summary::default()
+        };
+        serde_json::to_string(&summary).unwrap()
+    }
+
+    #[async_trait]
+    impl SummaryStore for Written {
+        fn is_shared(&self) -> bool {
+            true
+        }
+
+        async fn write(&self, _: &str, _: &SummaryUpdate) -> Result<(), Unavailable> {
+            Err(Unavailable)
+        }
+
+        async fn processes(&self) -> Result<Vec<(String, u64)>, Unavailable> {
+            let seen = [("here~1", NOW - 5_000), ("there~2", NOW - 30 * MINUTE), ("gone~3", NOW - 90 * MINUTE)];
+            Ok(seen.map(|(name, at)| (name.to_owned(), at)).into())
+        }
+
+        async fn read(&self, ring: Ring, processes: &[String]) -> Result<Vec<StoredSummaries>, Unavailable> {
+            let minute = Ring::Hour.slot_start(NOW);
+            let read = |process: &String| match (process.as_str(), ring) {
+                ("here~1", Ring::Hour) => StoredSummaries {
+                    state: None,
+                    slots: vec![
+                        slot(minute - MINUTE, 60),
+                        slot(minute - 40 * MINUTE, 120),
+                        slot(minute - 60 * MINUTE, 9_000), // its place was not taken over
+                        "nonsense".to_owned(),
+                    ],
+                },
+                ("there~2", Ring::Hour) => StoredSummaries { state: None, slots: vec![slot(minute - 40 * MINUTE, 60)] },
+                ("here~1", Ring::TenMinutes) => {
+                    let sample = serde_json::from_str(&slot(minute, 30)).unwrap();
+                    let state = State { node: "here".into(), sample, ..State::default() };
+                    StoredSummaries { state: serde_json::to_string(&state).ok(), slots: vec![] }
+                }
+                other => panic!("{other:?} was read"),
+            };
+            Ok(processes.iter().map(read).collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn slots_are_summed_up_and_what_nobody_wrote_is_a_hole() {
+        let query =
+            |process: Option<&str>| ReportQuery { ring: Ring::Hour, process: process.map(str::to_owned), key: None };
+        let all = report(&Written, &query(None), NOW).await.unwrap();
+        let known = |report: &Report, series: &str| {
+            let values = report.series[series].iter().enumerate();
+            values.filter_map(|(slot, value)| Some((slot, (*value)?))).collect::<Vec<_>>()
+        };
+        assert_eq!((all.times.len(), all.times[59] * 1000), (60, Ring::Hour.slot_start(NOW)));
+        assert_eq!(known(&all, "messages"), [(19, 3.0), (58, 1.0)], "two processes, then one");
+        assert_eq!(known(&all, "streams"), [(19, 4.0), (58, 2.0)]);
+        assert_eq!((all.current["messages"], all.current["streams"]), (Some(0.5), Some(2.0)));
+        let nodes: Vec<_> = all.nodes.iter().map(|node| (node.node.as_str(), node.alive)).collect();
+        assert_eq!(nodes, [("here", true), ("there", false)]);
+        let one = report(&Written, &query(Some("there~2")), NOW).await.unwrap();
+        assert_eq!((known(&one, "messages"), one.current["messages"]), (vec![(19, 1.0)], None));
+    }
+}

@@ -58,6 +58,17 @@ async fn values_move_ranges_switch_and_the_wire_shows_frames(kind: BrowserKind) 
     assert_eq!(browser.text(".frames .delete").await, "Delete");
     assert_eq!(browser.run("return document.querySelectorAll('.frames img').length").await, 0);
 
+    // Deleting takes a second press; the text is then gone everywhere.
+    browser.run("document.querySelector('.frames .delete').click()").await;
+    assert_eq!(browser.text(".frames .delete").await, "Really delete");
+    assert_eq!(node.stored("garden").await.len(), 1);
+    browser.run("document.querySelector('.frames .delete').click()").await;
+    browser
+        .until("return document.querySelector('.frames .deleted pre')?.textContent.endsWith('(deleted)')")
+        .await;
+    assert!(node.stored("garden").await.is_empty());
+    browser.until("return !document.querySelector('.frames').textContent.includes('onerror')").await;
+
     let elsewhere = "return performance.getEntriesByType('resource').map(({ name }) => new URL(name).host).filter((host) => host !== location.host).join()";
     assert_eq!(browser.run(elsewhere).await, "");
     let console = browser.console().await;
