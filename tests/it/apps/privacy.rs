@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
 
-use crate::support::{Answer, BROWSER, Bus, Node, Redis, get_raw, on_both_buses, repository::sources};
+use crate::support::{Answer, BROWSER, Bus, Node, Stream, get_raw, on_both_buses, repository::sources};
 
 on_both_buses!(private_rooms_are_closed_on_every_way);
 
@@ -156,7 +156,7 @@ fn assert_refused(answer: &Answer, method: &Method, path: &str) {
 }
 
 async fn private_rooms_are_closed_on_every_way(bus: Bus) {
-    let node = node_with_a_used_room(&bus).await;
+    let (node, _reader) = node_with_a_used_room(&bus).await;
     let routes = routes();
     for (route, _) in ROUTES.iter().filter(|(_, decision)| matches!(decision, Closed)) {
         for method in &routes[*route] {
@@ -177,20 +177,26 @@ async fn private_rooms_are_closed_on_every_way(bus: Bus) {
     assert!(!text.contains("private-") && !text.contains("xyzzy"), "{text}");
 }
 
-/// Starts a node with keys, where [`USED`] has a message if the bus allows that.
-async fn node_with_a_used_room(bus: &Bus) -> Node {
-    if matches!(bus, Bus::Redis(_)) {
-        let before = bus.node(&[]).await;
-        before.post(USED, "mason", "from before there were keys").await;
-    }
-    bus.node(&[KEYS, ("RATE_LIMIT", "5"), ("RATE_BURST", "5")]).await
+/// Starts a node with keys, where [`USED`] has an event and a reader that is present.
+async fn node_with_a_used_room(bus: &Bus) -> (Node, Stream) {
+    let node = bus.node(&[KEYS, ("RATE_LIMIT", "5"), ("RATE_BURST", "5")]).await;
+    let call = async |path: &str, fields: &[(&str, &str)]| {
+        let request = node.request(Method::POST, path).basic_auth("shop", Some("0123456789abcdef"));
+        node.send(request.form(fields)).await.expect(200).json()
+    };
+    let channel = ("channel", USED.strip_prefix("private-shop~").expect("the prefix"));
+    call("/event", &[channel, ("data", POSTED)]).await;
+    let socket = call("/socket", &[channel, ("presence_id", POSTED)]).await;
+    let path = format!("/eventsource?socket={}", socket["socket"].as_str().expect("an id"));
+    let stream = Stream::open(&node, &path, &[("Last-Event-ID", "0-0")]).await;
+    assert_eq!(stream.head.status, 200);
+    (node, stream)
 }
 
 /// A preflight and a method that no route has are answered before the room is looked at, and alike for all rooms.
 #[tokio::test]
 async fn options_and_other_methods_tell_nothing() {
-    let redis = Redis::start().await;
-    let node = node_with_a_used_room(&Bus::Redis(redis)).await;
+    let (node, _reader) = node_with_a_used_room(&Bus::InProcess).await;
     for route in ["/", "/subscribe/", "/history/", "/presence/"] {
         for method in [Method::OPTIONS, Method::PATCH, Method::TRACE] {
             let mut answers = Vec::new();
@@ -207,8 +213,7 @@ async fn options_and_other_methods_tell_nothing() {
 /// Addresses that are nearly those of a private room.
 #[tokio::test]
 async fn no_other_spelling_of_a_path_leads_in() {
-    let redis = Redis::start().await;
-    let node = node_with_a_used_room(&Bus::Redis(redis)).await;
+    let (node, _reader) = node_with_a_used_room(&Bus::InProcess).await;
     let room = "private-shop~caf%C3%A9";
     for path in [
         format!("//{room}"),
