@@ -13,6 +13,7 @@ mod key_list;
 mod live_sockets;
 mod prefix;
 mod sources;
+mod token;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use key_list::check_key;
 pub use live_sockets::{LiveSocket, LiveSockets};
 pub use prefix::{Prefix, is_private_name};
 pub use sources::KeySources;
+pub use token::token;
 
 /// The apps of this node.
 pub struct Apps {

@@ -1,10 +1,11 @@
 //! Examines a public address from outside: whether anything between it and the nodes buffers, compresses, cuts or caches
 //! streams, drops headers or hides clients, and which setting of which proxy to change.
 //!
-//! It relies only on what `docs/contract.md` promises to every client. `examination` measures; `checks`, `framing` and
-//! `client_address` judge the measurements and do no I/O.
+//! It relies only on what `docs/contract.md` promises to every client. `examination` measures; `checks`, `framing`,
+//! `client_address` and `app_key` judge the measurements and do no I/O.
 
 mod advice;
+mod app_key;
 mod checks;
 mod client_address;
 mod examination;
@@ -23,6 +24,7 @@ use clap::Args;
 use tokio::time::timeout;
 
 use crate::chat::RoomName;
+use app_key::AppKey;
 use examination::Examination;
 use finding::Finding;
 use report::Report;
@@ -47,6 +49,10 @@ pub struct Options {
     /// How many seconds to listen without posting; the stream has to stay open [default: two heartbeats and 3 s]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub idle: Option<u64>,
+
+    /// The key and the secret of an app: whether its calls are accepted
+    #[arg(long, value_name = "KEY:SECRET", value_parser = AppKey::parse)]
+    key: Option<AppKey>,
 }
 
 /// The result of an examination.
@@ -77,15 +83,16 @@ pub async fn examine(options: &Options) -> Outcome {
     let room = options.room.as_ref().map_or(run_id.clone(), |room| room.as_str().to_owned());
     let mut report = Report::new();
     match Target::new(&options.url, room) {
-        Ok(target) => run(&target, &mut report, run_id, options.idle.map(Duration::from_secs)).await,
+        Ok(target) => run(&target, &mut report, run_id, options).await,
         Err(why) => not_examined(&mut report, &why),
     }
 }
 
-async fn run(target: &Target, report: &mut Report, run_id: String, idle: Option<Duration>) -> Outcome {
+async fn run(target: &Target, report: &mut Report, run_id: String, options: &Options) -> Outcome {
+    let idle = options.idle.map(Duration::from_secs);
     report.print_line(&format!("{}, room {}\n", target.origin(), target.room()));
     let limit = MAX_ACTIVE_TIME + 2 * idle.unwrap_or(MAX_DEFAULT_IDLE); // a stream that is cut is followed by a second
-    match timeout(limit, Examination::new(target, report, run_id).run(idle)).await {
+    match timeout(limit, Examination::new(target, report, run_id).run(idle, options.key.as_ref())).await {
         Ok(Ok(())) => {}
         Ok(Err(why)) => return not_examined(report, &why),
         Err(_) => report.add(Finding::broken("time", format!("not finished after {} s", limit.as_secs()))),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
+use super::app_key::{self, AppKey, CallAnswer};
 use super::checks::{self, MAX_DELIVERY_LAG, PostedMessage, SecondLook};
 use super::client_address::{self, FORGED_ADDRESS, ObservedClient};
 use super::finding::Finding;
@@ -55,11 +56,11 @@ impl<'a> Examination<'a> {
     }
 
     /// Runs all checks and reports their findings. `idle` is how long the stream is left without messages; by default
-    /// two heartbeat intervals and a few seconds.
+    /// two heartbeat intervals and a few seconds. `key` is that of an app, if it is to be tried.
     ///
     /// # Errors
     /// If there is nothing to examine, with the reason.
-    pub(super) async fn run(mut self, idle: Option<Duration>) -> Result<(), String> {
+    pub(super) async fn run(mut self, idle: Option<Duration>, key: Option<&AppKey>) -> Result<(), String> {
         self.check_reachable().await?;
         let mut stream = self.open_main_stream().await?;
         self.started_at = stream.as_ref().map_or_else(Instant::now, |stream| stream.started_at);
@@ -70,6 +71,9 @@ impl<'a> Examination<'a> {
             self.check_resume().await;
         }
         self.check_client_address().await;
+        if let Some(key) = key {
+            self.check_app_key(key).await;
+        }
         match &mut stream {
             Some(stream) => self.check_idle_stream(stream, idle).await,
             None => self.report.add(checks::nothing_received()),
@@ -228,6 +232,13 @@ impl<'a> Examination<'a> {
         let forged = forged.as_ref().and_then(ObservedClient::from_health);
         let proxy = self.proxy.as_deref().or(tls_proxy);
         self.report.add(client_address::clients(honest.as_ref(), forged.as_ref(), proxy, local));
+    }
+
+    /// Makes signed calls on several connections at once, so that each node has to know the key.
+    async fn check_app_key(&mut self, key: &AppKey) {
+        let answers = join_all((0..PARALLEL_CONNECTIONS).map(|_| self.target.signed_call(key))).await;
+        let answers: Vec<_> = answers.iter().flatten().map(CallAnswer::of).collect();
+        self.report.add(app_key::signed_calls(&answers));
     }
 
     /// Listens without posting until two heartbeats were due, then judges the whole recording of the stream.

@@ -23,6 +23,8 @@ pub(super) struct BufferedResponse {
     pub(super) headers: HeaderMap,
     /// The address at the other end of the connection.
     pub(super) peer: Option<SocketAddr>,
+    /// The body as text.
+    pub(super) body: String,
     /// The body; `null` if it is not JSON.
     pub(super) json: Value,
 }
@@ -72,7 +74,8 @@ pub(super) async fn send(request: RequestBuilder) -> Result<BufferedResponse, St
         .await
         .map_err(|error| describe_error(&error))?;
     let json = serde_json::from_slice(&body).unwrap_or_default();
-    Ok(BufferedResponse { status, headers, peer, json })
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Ok(BufferedResponse { status, headers, peer, body, json })
 }
 
 /// Describes a failed request in a few words.

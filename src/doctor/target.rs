@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use reqwest::{RequestBuilder, Url};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
+use super::app_key::AppKey;
 use super::http::{BufferedResponse, describe_error, new_client, send};
 use super::stream_recorder::StreamRecorder;
 
@@ -95,6 +96,14 @@ impl Target {
     async fn post_once(&self, text: &str, key: &str) -> Result<BufferedResponse, String> {
         let message = json!({ "sender": "doctor", "message": text, "key": key });
         send(new_client()?.post(self.url(&[&self.room])).json(&message)).await
+    }
+
+    /// Makes a signed call, which stores nothing but a socket that nobody reads.
+    pub(super) async fn signed_call(&self, key: &AppKey) -> Result<BufferedResponse, String> {
+        let fields = [&key.signature()[..], &[("channel", self.room.clone())]].concat();
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = new_client()?.post(self.url(&["socket"])).body(body);
+        send(request.header(CONTENT_TYPE, "application/x-www-form-urlencoded")).await
     }
 
     /// Opens a stream of the room. Returns `None` if not even the head of its response came in time.

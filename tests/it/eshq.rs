@@ -17,13 +17,13 @@ use crate::support::{Answer, Block, Node, Stream};
 use app::App;
 
 /// The keys of most tests: of an app with channels of its own, and of one whose channels are open rooms.
-const KEYS: (&str, &str) = ("APP_KEYS", "shop:0123456789abcdef,open:fedcba9876543210:");
+pub const KEYS: (&str, &str) = ("APP_KEYS", "shop:0123456789abcdef,open:fedcba9876543210:");
 
 /// An app whose channels are its own.
 const SHOP: App = App { key: "shop", secret: "0123456789abcdef" };
 
 /// An app whose channels are open rooms.
-const OPEN: App = App { key: "open", secret: "fedcba9876543210" };
+pub const OPEN: App = App { key: "open", secret: "fedcba9876543210" };
 
 /// Returns the path of a socket's stream.
 fn path(socket: &str) -> String {
@@ -31,12 +31,12 @@ fn path(socket: &str) -> String {
 }
 
 /// Opens the stream of a socket, and returns it after its opening.
-async fn open(node: &Node, socket: &str) -> Stream {
+pub async fn open(node: &Node, socket: &str) -> Stream {
     open_with(node, socket, &[]).await
 }
 
 /// Opens the stream of a socket after an event.
-async fn resume(node: &Node, socket: &str, id: &str) -> Stream {
+pub async fn resume(node: &Node, socket: &str, id: &str) -> Stream {
     open_with(node, socket, &[("Last-Event-ID", id)]).await
 }
 
@@ -48,7 +48,7 @@ async fn open_with(node: &Node, socket: &str, headers: &[(&str, &str)]) -> Strea
 }
 
 /// Returns the next block that an app sent.
-async fn next_event(stream: &mut Stream) -> Block {
+pub async fn next_event(stream: &mut Stream) -> Block {
     loop {
         let block = stream.next_content().await;
         if block.event.as_deref() != Some("ping") {

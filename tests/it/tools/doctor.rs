@@ -204,3 +204,23 @@ async fn doctor_exits_2_if_it_cannot_examine_the_address() {
         assert!(output.contains("Could not examine it: ") && output.contains(why), "{url}: {output}");
     }
 }
+
+/// Behind a proxy some calls reach a node that does not know the key.
+#[tokio::test]
+async fn doctor_tries_the_key_of_an_app_at_each_node() {
+    let redis = Redis::start().await;
+    let keys = ("APP_KEYS", "shop:0123456789abcdef");
+    let with_keys = [TRUST_PROXY[0], TRUST_PROXY[1], keys];
+    let nodes = [Node::on(&redis, &with_keys).await, Node::on(&redis, &with_keys).await];
+    let nginx = WebServer::start_nginx(|port| nginx_config([&nodes[0], &nodes[1]], port)).await;
+    let key = |key: &'static str| ["--idle", "1", "--key", key];
+    let (code, output) = examine(&nginx.url("/"), &key("shop:0123456789abcdef")).await;
+    assert!(code == 0 && output.contains("good    app key         8 signed calls were accepted"), "{output}");
+    let run = examine(&nginx.url("/"), &key("shop:fedcba9876543210")).await;
+    assert_broken(&run, &["app key"], &["Access Denied - Bad Credentials", "the same secret"]);
+    assert!(!run.1.contains("fedcba9876543210"), "{}", run.1);
+    let without = Node::on(&redis, &TRUST_PROXY).await;
+    let nginx = WebServer::start_nginx(|port| nginx_config([&nodes[0], &without], port)).await;
+    let run = examine(&nginx.url("/"), &key("shop:0123456789abcdef")).await;
+    assert_broken(&run, &["app key"], &["a node has no keys at all"]);
+}
