@@ -1,4 +1,5 @@
-//! Yesterday's program beside today's on one Redis, as in a rolling deploy, forwards and back again.
+//! Yesterday's program beside today's on one Redis, as in a rolling deploy, forwards and back again: readers that move
+//! between them, and the events of apps, which only today's program takes.
 
 use std::{
     fs,
@@ -13,9 +14,13 @@ use super::{
     installation::{folder, succeed},
     installed,
 };
-use crate::support::{
-    BINARY,
-    repository::{root, text},
+use crate::{
+    eshq::{KEYS, OPEN, next_event, open, resume},
+    support::{
+        BINARY, DEADLINE, Node, Redis,
+        repository::{root, text},
+        within,
+    },
 };
 
 /// Clients that keep their cursor on the streams of both versions.
@@ -67,4 +72,87 @@ async fn readers_that_move_between_two_versions_lose_nothing() {
     let readers = installed(catalogue().into_iter().filter(is_reader).collect()).await;
     let outcomes = rolling_deploys(&readers, &[&old, Path::new(BINARY), &old]).await;
     assert_promises_kept(&readers, Fault::Drained, &outcomes);
+}
+
+/// An entry of a log in a stream: its id, event and data.
+type Entry = (String, Option<String>, String);
+
+/// A stream of either version, read as a browser does: yesterday's has other blocks and no chunks.
+struct LooseStream {
+    response: reqwest::Response,
+    unread: String,
+}
+
+impl LooseStream {
+    /// Opens a stream of the lobby, and returns it once it is live.
+    async fn open(node: &Node, query: &str) -> Self {
+        let request = node.request(reqwest::Method::GET, &format!("/subscribe/lobby{query}"));
+        let mut stream = Self { response: request.send().await.expect("an answer"), unread: String::new() };
+        while !stream.next_block().await.contains("\"live\":true") {}
+        stream
+    }
+
+    async fn next_block(&mut self) -> String {
+        loop {
+            if let Some(end) = self.unread.find("\n\n") {
+                return self.unread.drain(..end + 2).collect();
+            }
+            let chunk = within(DEADLINE, "a block", self.response.chunk()).await.expect("no end").expect("no end");
+            self.unread.push_str(std::str::from_utf8(&chunk).expect("whole characters"));
+        }
+    }
+
+    async fn next_entry(&mut self) -> Entry {
+        loop {
+            let block = self.next_block().await;
+            let lines = |field: &str| block.lines().filter_map(|line| line.strip_prefix(field)).collect::<Vec<_>>();
+            let (id, event, data) = (lines("id: "), lines("event: "), lines("data: "));
+            if !id.is_empty() && !data.is_empty() && event != ["status"] {
+                return (id.concat(), event.first().map(ToString::to_string), data.join("\n"));
+            }
+        }
+    }
+}
+
+/// Events of apps reach the readers of both versions with the same ids, and a socket gets what is posted at either. A
+/// reader that goes to the other version in between misses nothing and gets nothing twice.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "builds yesterday's version, for minutes: run by scripts/test all"]
+async fn events_of_apps_reach_the_readers_of_two_versions() {
+    let commit = yesterday();
+    let old = match tokio::task::block_in_place(|| build(&commit)) {
+        Ok(old) => old,
+        Err(reason) => return eprintln!("NOT RUN: yesterday's version {commit}, since {reason}"),
+    };
+    let redis = Redis::start().await;
+    let (old, new) = (Node::start_binary(&old, &redis, &[]).await, Node::on(&redis, &[KEYS]).await);
+    let socket = OPEN.socket(&new, "lobby").await;
+    let mut streams = [LooseStream::open(&old, "").await, LooseStream::open(&new, "").await];
+    let mut reader = open(&new, &socket).await;
+    OPEN.send(&new, "lobby", "note", "{\"a\":1}").await;
+    OPEN.send(&new, "lobby", "", "line\nline").await;
+    let message = old.post("lobby", "mason", "hi").await;
+    OPEN.send(&new, "lobby", "post:created", "x").await;
+    let mut read: [Vec<Entry>; 3] = Default::default();
+    for _ in 0..4 {
+        for (stream, entries) in streams.iter_mut().zip(&mut read) {
+            entries.push(stream.next_entry().await);
+        }
+        let block = next_event(&mut reader).await;
+        read[2].push((block.id.expect("an id"), block.event, block.data.expect("data")));
+    }
+    assert!(read[0] == read[1] && read[1] == read[2], "{read:#?}");
+    let [entries, ..] = read;
+    let events: Vec<_> = entries.iter().map(|(_, event, _)| event.as_deref()).collect();
+    assert_eq!(events, [Some("note"), None, None, Some("post:created")]);
+    assert_eq!((&entries[1].2, &entries[2].0), (&"line\nline".to_owned(), &message));
+    // Each resumes at the other version.
+    for node in [&old, &new] {
+        let mut stream = LooseStream::open(node, &format!("?lastEventId={}", entries[0].0)).await;
+        for entry in &entries[1..] {
+            assert_eq!(stream.next_entry().await, *entry);
+        }
+    }
+    let mut stream = resume(&new, &socket, &message).await;
+    assert_eq!(next_event(&mut stream).await.id.as_ref(), Some(&entries[3].0));
 }
