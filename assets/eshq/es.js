@@ -20,20 +20,29 @@
   /** What every stream is listened to for: each event moves the id, and shows that the stream lives. */
   var ALWAYS_HEARD = ['open', 'error', 'message', 'ping', 'status', 'gap', 'backoff'];
 
+  /** @type {Window & { ESHQ?: any, ESHQ_ORIGIN?: string }} */
+  var page = window;
+
   var scripts = document.getElementsByTagName('script');
-  var script = document.currentScript || scripts[scripts.length - 1];
-  var scriptOrigin = /^(\w+:\/\/[^\/]+)?/.exec((script && script.src) || '')[0];
+  var script = /** @type {HTMLScriptElement | null} */ (document.currentScript) || scripts[scripts.length - 1];
+  var scriptOrigin = (((script && script.src) || '').match(/^\w+:\/\/[^\/]+/) || [''])[0];
 
   /** The open ESHQs of the page by channel, also of a copy of this script that ran before. */
-  var opened = (window.ESHQ && window.ESHQ.opened) || {};
+  var opened = (page.ESHQ && page.ESHQ.opened) || {};
 
-  var warned;
+  var warned = false;
 
+  /**
+   * @param {string} url
+   * @param {string} body
+   * @param {Object<string, any>} headers values, or functions that return them
+   * @param {(status: number, text: string) => void} [whenDone]
+   */
   function post(url, body, headers, whenDone) {
     var request = new XMLHttpRequest();
     request.open('POST', url, true);
     request.setRequestHeader('Content-Type', 'application/x-www-form-urlencoded');
-    Object.keys(headers || {}).forEach(function (name) {
+    Object.keys(headers).forEach(function (name) {
       var value = headers[name];
       request.setRequestHeader(name, typeof value === 'function' ? value() : value);
     });
@@ -47,6 +56,7 @@
     return request;
   }
 
+  /** @param {string} text */
   function socketIn(text) {
     try {
       return JSON.parse(text).socket;
@@ -55,32 +65,56 @@
     }
   }
 
+  /** @param {string} name @param {string} value */
   function field(name, value) {
     return name + '=' + encodeURIComponent(value);
   }
 
+  /** @param {number} failures @param {number} spread */
   function pauseAfter(failures, spread) {
     return Math.min(MAX_PAUSE, FIRST_PAUSE * Math.pow(2, failures) * (1 + spread));
   }
 
+  /**
+   * @constructor
+   * @param {string} channel
+   * @param {{ auth_url?: string, auth_headers?: Object<string, any>, presence_id?: any }} [options]
+   */
   function ESHQ(channel, options) {
+    /** @type {any} */
     var es = this;
     var key = '$' + channel;
-    var hub = String(window.ESHQ_ORIGIN || scriptOrigin).replace(/\/+$/, '');
+    var hub = String(page.ESHQ_ORIGIN || scriptOrigin).replace(/\/+$/, '');
+    /** @type {Object<string, Function[]>} */
     var listeners = {};
+    /** @type {string[]} */
     var unsent = [];
     var failedRequests = 0;
     var failedStreams = 0;
-    var closed, source, hear, request, retry, looks, lastEventAt, wentOnline;
+    var lastEventAt = 0;
+    var closed = false;
+    var wentOnline = false;
+    /** @type {EventSource | null} */
+    var source = null;
+    /** @type {XMLHttpRequest | null} */
+    var request = null;
+    /** @type {number | undefined} */
+    var retry;
+    /** @type {number | undefined} */
+    var looks;
+    /** @type {(event: any) => void} */
+    var hear;
 
     es.channel = channel;
     es.options = options || {};
     es.socket_id = es.lastEventId = es.onopen = es.onmessage = es.onerror = null;
 
+    /** @param {string} type */
     function listenersOf(type) {
       return listeners['$' + type] || [];
     }
 
+    /** @param {{ type: string, data?: string, lastEventId?: string, status?: number }} event */
     function dispatch(event) {
       var handler = es['on' + event.type];
       [handler].concat(listenersOf(event.type)).forEach(function (listener) {
@@ -101,10 +135,12 @@
       var body = field('channel', channel);
       if (presence || presence === 0) body += '&' + field('presence_id', presence);
       if (source) source.close();
-      retry = source = request = wentOnline = null;
+      source = request = null;
+      retry = undefined;
+      wentOnline = false;
       lastEventAt = Date.now();
-      request = post(es.options.auth_url || '/eshq/socket', body, es.options.auth_headers, function (status, text) {
-        var socket = /^20\d$/.test(status) && socketIn(text);
+      request = post(es.options.auth_url || '/eshq/socket', body, es.options.auth_headers || {}, function (status, text) {
+        var socket = /^20\d$/.test(String(status)) && socketIn(text);
         request = null;
         if (closed) return;
         if (socket) {
@@ -118,12 +154,14 @@
       });
     }
 
+    /** @param {number} pause */
     function authorizeIn(pause) {
       if (!closed) retry = setTimeout(authorize, pause);
     }
 
+    /** @param {string} socket */
     function open(socket) {
-      var hasOpened;
+      var hasOpened = false;
       var url = hub + '/eventsource?' + field('socket', socket);
       if (es.lastEventId) url += '&' + field('last-event-id', es.lastEventId);
       var own = new EventSource(url);
@@ -135,7 +173,7 @@
         var isError = type === 'error';
         if (own !== source || closed) return;
         if (!isError) {
-          wentOnline = null;
+          wentOnline = false;
           lastEventAt = Date.now();
         }
         if (type === 'open') {
@@ -145,7 +183,7 @@
         if (type === 'backoff') lastEventAt += JSON.parse(event.data).retry || 0;
         if (event.lastEventId) es.lastEventId = event.lastEventId;
         dispatch({ type: type, data: event.data, lastEventId: event.lastEventId });
-        if (isError && own.readyState === 2 && own === source) {
+        if (isError && own.readyState === 2) {
           source = null;
           // At once, but not in this task: Chromium ends streams just before it leaves a page.
           authorizeIn(hasOpened ? 0 : pauseAfter(failedStreams++, 0));
@@ -158,6 +196,7 @@
       unsent.splice(0).forEach(es.send);
     }
 
+    /** @param {string} type */
     function listen(type) {
       if (source) source.addEventListener(type, hear);
     }
@@ -181,24 +220,27 @@
 
     function stopLooking() {
       clearInterval(looks);
-      window.removeEventListener('online', onOnline);
+      page.removeEventListener('online', onOnline);
     }
 
+    /** @param {string} type @param {Function} listener */
     es.addEventListener = function (type, listener) {
       if (listenersOf(type).indexOf(listener) < 0) listeners['$' + type] = listenersOf(type).concat(listener);
       listen(type);
     };
 
+    /** @param {string} type @param {Function} listener */
     es.removeEventListener = function (type, listener) {
       listeners['$' + type] = listenersOf(type).filter(function (other) {
         return other !== listener;
       });
     };
 
+    /** @param {string} text */
     es.send = function (text) {
       if (!warned && window.console) console.warn('ESHQ.send is deprecated: post to your own server instead.');
       warned = true;
-      if (es.socket_id) post(hub + '/socket/' + encodeURIComponent(es.socket_id), field('data', text));
+      if (es.socket_id) post(hub + '/socket/' + encodeURIComponent(es.socket_id), field('data', text), {});
       else unsent.push(text);
     };
 
@@ -206,7 +248,6 @@
       closed = true;
       if (source) source.close();
       if (request) request.abort();
-      source = null;
       clearTimeout(retry);
       stopLooking();
       if (opened[key] === es) delete opened[key];
@@ -216,9 +257,9 @@
     authorize();
     opened[key] = es;
     looks = setInterval(look, LOOK_INTERVAL);
-    window.addEventListener('online', onOnline);
+    page.addEventListener('online', onOnline);
   }
 
   ESHQ.opened = opened;
-  window.ESHQ = ESHQ;
+  page.ESHQ = ESHQ;
 })();

@@ -15,10 +15,16 @@
   var lastEventId = encodeURIComponent(parameter('last-event-id'));
   var query = 'socket=' + socket + (lastEventId && '&last-event-id=' + lastEventId);
   var source = new EventSource('/eventsource?' + query);
+  /** @type {Object<string, boolean>} */
   var bound = { $message: true };
+  /** @type {number | undefined} */
   var pings;
 
-  /** Returns a parameter of the address, or an empty text. */
+  /**
+   * Returns a parameter of the address, or an empty text.
+   *
+   * @param {string} name
+   */
   function parameter(name) {
     var found = new RegExp('[?&]' + name + '=([^&]*)').exec(location.search);
     if (!found) return '';
@@ -29,19 +35,25 @@
     }
   }
 
+  /** @param {string} kind @param {{ type: string, data?: string, lastEventId?: string }} event */
   function tell(kind, event) {
     var original = { data: event.data, lastEventId: event.lastEventId, type: event.type };
     var text = JSON.stringify({ eshqEvent: kind, channel: channel, originalEvent: original });
     parent.postMessage(text, '*');
   }
 
+  /** @param {string} type @param {string} kind */
   function pass(type, kind) {
     source.addEventListener(type, function (event) {
       tell(kind, event);
     });
   }
 
-  /** An event of a type that is bound twice, as after each opening, is still passed on once. */
+  /**
+   * An event of a type that is bound twice, as after each opening, is still passed on once.
+   *
+   * @param {string} type
+   */
   function bind(type) {
     if (!bound['$' + type]) pass(type, 'message');
     bound['$' + type] = true;
@@ -51,6 +63,7 @@
     clearInterval(pings);
   }
 
+  /** @param {string} text */
   function send(text) {
     var request = new XMLHttpRequest();
     request.open('POST', '/socket/' + socket, true);
@@ -58,6 +71,7 @@
     request.send('data=' + encodeURIComponent(text));
   }
 
+  /** @param {string} text */
   function told(text) {
     try {
       return JSON.parse(text);

@@ -23,7 +23,7 @@ async fn library_is_small_and_served_to_every_origin() {
             assert_eq!(answer.header("cache-control"), "no-cache");
             assert_eq!(answer.header("cross-origin-resource-policy"), "cross-origin");
             assert_eq!(answer.header("access-control-allow-origin"), "*", "once, and nothing else");
-            assert!(answer.text().contains("window.ESHQ=ESHQ;"), "without comments and indentation: {}", answer.text());
+            assert!(answer.text().contains("page.ESHQ=ESHQ;"), "without comments and indentation: {}", answer.text());
         }
     }
     for coding in ["gzip", "br"] {
