@@ -11,8 +11,8 @@ use super::channel::is_hashed;
 use crate::bus::{HashedRoomStore, Unavailable};
 use crate::chat::RoomName;
 
-/// How long a room that was remembered is not remembered again.
-const INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// How long a room that was remembered is not remembered again. A key may be purged, and come back.
+const INTERVAL: Duration = Duration::from_secs(60);
 
 /// How many rooms this process knows to be remembered. When there are more, it forgets them all, and stores them again.
 const MAX_KNOWN: usize = 20_000;

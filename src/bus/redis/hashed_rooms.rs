@@ -13,7 +13,7 @@ use crate::bus::hashed_rooms::HashedRoomStore;
 use crate::bus::sockets::SOCKET_MAX_AGE;
 use crate::chat::RoomName;
 
-/// How much longer a prefix is kept than what it is of: rooms in use are remembered again every hour.
+/// How much longer a prefix is kept than what it is of: rooms in use are remembered again every minute.
 const MARGIN: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// The rooms of one Redis.
