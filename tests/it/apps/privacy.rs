@@ -198,7 +198,8 @@ async fn node_with_a_used_room(bus: &Bus) -> (Node, Stream) {
 async fn options_and_other_methods_tell_nothing() {
     let (node, _reader) = node_with_a_used_room(&Bus::InProcess).await;
     for route in ["/", "/subscribe/", "/history/", "/presence/"] {
-        for method in [Method::OPTIONS, Method::PATCH, Method::TRACE] {
+        // A DELETE is for who has credentials, and says nothing of the room to others.
+        for method in [Method::OPTIONS, Method::PATCH, Method::TRACE, Method::DELETE] {
             let mut answers = Vec::new();
             for room in [USED, UNUSED, "lobby"] {
                 let answer = node.send(node.request(method.clone(), &format!("{route}{room}"))).await;
