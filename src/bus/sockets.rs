@@ -40,7 +40,7 @@ pub struct Socket {
 /// Why a socket was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CreateError {
-    /// The key has [`MAX_SOCKETS_PER_KEY`] living sockets.
+    /// The key has as many living sockets as it may have.
     TooMany,
     /// The store is unreachable or refused to store.
     Unavailable,
