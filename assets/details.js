@@ -40,7 +40,7 @@ export function nodeLookup(world, room) {
  * @param {string} id
  */
 async function fetchNode(world, room, id) {
-  const path = `/history/${encodeURIComponent(room)}/${id}`;
+  const path = `/history/${encodeURIComponent(room)}/${id}?all=1`;
   try {
     const response = await world.fetch(path, { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
     if (response.status === 404) return { sentence: 'No longer kept, nor which node took it.' };

@@ -6,6 +6,7 @@
 import { Announcer } from './announcer.js';
 import { addAids, lengthProblem } from './composer-aids.js';
 import { keepDayHeadings } from './day-headings.js';
+import { Deletions } from './deletions.js';
 import { Details, nodeLookup } from './details.js';
 import { element, find } from './dom.js';
 import { renderMarkup } from './markup.js';
@@ -19,7 +20,7 @@ import { enableThemeButton } from './theme-button.js';
 /** @import { Composer } from './composer.js' */
 /** @import { MessageLog } from './log.js' */
 /** @import { Tab } from './tab.js' */
-/** @import { Message } from './wire.js' */
+/** @import { Deletion, Message } from './wire.js' */
 
 /** @type {Record<string, string>} */
 const GAP_REASONS = {
@@ -45,6 +46,7 @@ export class Enhancements {
   #page;
   #rooms = find('nav ul');
   #pending;
+  #deletions;
   #marked = false; // something was unread
 
   /** @param {Page} page */
@@ -52,7 +54,14 @@ export class Enhancements {
     const { room, log, tab, composer } = page;
     this.#page = page;
     this.announcer = new Announcer(log.scroller, find('#said'));
-    this.pager = new Pager(log, { room, isOwn: (id) => tab.isOwn(id), announcer: this.announcer });
+    const { announcer } = this;
+    this.#deletions = new Deletions(log);
+    this.pager = new Pager(log, {
+      room,
+      isOwn: (id) => tab.isOwn(id),
+      isDeleted: (id) => this.#deletions.has(id),
+      announcer,
+    });
     this.#pending = new PendingLines(log, {
       retry: (key) => tab.retry(key),
       discard: (key) => tab.discard(key),
@@ -119,6 +128,11 @@ export class Enhancements {
   /** Turns a pending line into the message. @param {string} key @param {Message} message */
   confirm(key, message) {
     this.#pending.confirm(key, message);
+  }
+
+  /** Removes what is deleted. @param {Deletion} deletion */
+  delete(deletion) {
+    this.#deletions.apply(deletion, (change) => this.pager.holdStill(change));
   }
 
   /** Renders a text. In the user's own messages their name is no mention. @param {string} text @param {boolean} mine */

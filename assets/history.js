@@ -6,7 +6,12 @@ import { parseMessage } from './wire.js';
 
 /** @typedef {{ id: string, sender: string, text: string }} HistoryMessage */
 
-/** @typedef {{ messages?: HistoryMessage[], last?: string }} HistoryPage `last` is the id of the room's last message */
+/**
+ * @typedef {object} HistoryPage
+ * @property {HistoryMessage[]} [messages]
+ * @property {string} [first] the first id that the server looked at
+ * @property {string} [last] the cursor after what it looked at
+ */
 
 /**
  * Fetches messages of a room. The page is empty if the server cannot say.
@@ -20,9 +25,9 @@ export async function fetchHistory(world, room, query) {
   try {
     const response = await world.fetch(`/history/${encodeURIComponent(room)}?${parameters}`);
     if (!response.ok) return {};
-    const { messages, last } = await response.json();
+    const { messages, first, last } = await response.json();
     const parse = (/** @type {any} */ { id, ...data }) => ({ id, ...parseMessage(JSON.stringify(data)) });
-    return { messages: messages.map(parse), last };
+    return { messages: messages.map(parse), first, last };
   } catch {
     return {};
   }

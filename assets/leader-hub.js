@@ -12,7 +12,7 @@ import { decode, isAfter, parseMessage, parseObject } from './wire.js';
 /** @import { PageStorage } from './storage.js' */
 /** @import { ConnectionState, Step, StreamHooks } from './stream.js' */
 /** @import { UnreadCount } from './unread.js' */
-/** @import { Gap } from './wire.js' */
+/** @import { Deletion, Gap } from './wire.js' */
 
 const MAX_ROOMS = 16; // on one stream
 const MAX_OWN_IDS = 200; // remembered for each room
@@ -64,6 +64,7 @@ const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden
  *   { event: 'latest', room: string, messages: HubMessage[], last: string } |
  *   { event: 'cursor', room: string } & Step |
  *   { event: 'gap', room: string, gap: Gap, cursor: string } |
+ *   { event: 'deletion', room: string, deletion: Deletion } |
  *   { event: 'presence', room: string, presence: Presence } |
  *   { event: 'own', room: string, id: string }} HubEvent
  */
@@ -295,6 +296,14 @@ export class LeaderHub {
    */
   onEvent(type, room, data, step) {
     if (type === 'message') this.#onMessage(room, data, step);
+    if (type === 'delete') {
+      const deletion = data.all ? { upTo: this.#stream.cursors[room] } : { id: data.id };
+      this.#broadcast({ event: 'deletion', room, deletion });
+      import('./deletions.js').then(({ forgetDeleted }) => {
+        forgetDeleted(this.#unread.rooms[room], deletion);
+        this.#onCount();
+      });
+    }
     if (type === 'gap') {
       this.#outbox?.markUnsure(room);
       this.#broadcast({ event: 'gap', room, gap: data, cursor: this.#stream.cursors[room] });

@@ -37,14 +37,14 @@ export class MessageLog {
   reachesEnd = true; // the last message here is the room's last
   reachesStart = false; // the first message here is the room's first
   following = false;
+  missed = 0; // messages that arrived while the end was not followed
+  /** @type {string | undefined} */
+  seen; // the last message that was in view
   #hooks;
   /** @type {WeakMap<Node, Message>} */
   #messages = new WeakMap(); // by line
   #button; // leads to the end
-  #missed = 0;
   #marked = false; // the first message that the user missed
-  /** @type {string | undefined} */
-  #seen;
   #top = 0; // scroll position after the last scroll
   #frame = 0;
 
@@ -93,7 +93,7 @@ export class MessageLog {
     if (id && document.getElementById(id)) return;
     this.#hooks.onMessage();
     if (!this.following) {
-      this.#missed += 1;
+      this.missed += 1;
       this.offerEnd(this.reachesEnd && this.list.childElementCount < MAX_LINES);
     }
     if (!this.reachesEnd) return;
@@ -110,7 +110,7 @@ export class MessageLog {
   /** Removes lines at the top. */
   trimTop() {
     while (this.list.childElementCount >= MAX_LINES) this.list.firstElementChild?.remove();
-    this.#group(this.lines[0]);
+    this.group(this.lines[0]);
     this.reachesStart = false;
     find('.start', this.scroller).textContent = '';
   }
@@ -155,7 +155,7 @@ export class MessageLog {
     let next = line;
     do next = next.nextElementSibling;
     while (next && !this.messageOf(next));
-    this.#group(next);
+    this.group(next);
     return line;
   }
 
@@ -181,7 +181,7 @@ export class MessageLog {
     line.replaceChildren(element('bdi', 'sender', sender), body, when);
     this.#messages.set(line, message);
     this.#drawText(line, message);
-    this.#group(line);
+    this.group(line);
   }
 
   /** Draws all texts again. */
@@ -208,7 +208,7 @@ export class MessageLog {
     this.following = following;
     this.scroller.classList.toggle('following', following);
     if (!following) return;
-    this.#missed = 0;
+    this.missed = 0;
     this.#button.hidden = true;
     this.#markSeen();
   }
@@ -216,7 +216,7 @@ export class MessageLog {
   /** Shows the button that leads to the end. @param {boolean} reachesEnd whether the log, if not the user, is there */
   offerEnd(reachesEnd) {
     this.reachesEnd = reachesEnd;
-    this.#button.textContent = this.#missed ? `${this.#missed} new ↓` : 'To the newest ↓';
+    this.#button.textContent = this.missed ? `${this.missed} new ↓` : 'To the newest ↓';
     this.#button.hidden = false;
   }
 
@@ -247,7 +247,7 @@ export class MessageLog {
   }
 
   /** Puts a heading above a line that begins a day, and groups one that continues its sender's. @param {Element | null | undefined} line */
-  #group(line) {
+  group(line) {
     const message = this.messageOf(line);
     if (!line || !message) return;
     let day = null;
@@ -274,7 +274,7 @@ export class MessageLog {
     if (!this.#inView) return;
     this.#marked = false;
     const last = this.lines.at(-1);
-    if (last && last.id !== this.#seen) this.#hooks.onSeen((this.#seen = last.id));
+    if (last && last.id !== this.seen) this.#hooks.onSeen((this.seen = last.id));
   }
 
   #onScroll() {

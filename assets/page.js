@@ -15,6 +15,7 @@
  *     status.js              the connection in a sentence
  *     composer.js            the message box and its draft
  *     enhancements.js        loaded soon: starts the modules below
+ *       deletions.js         what is deleted leaves the log and the unread counts
  *       pager.js             older and newer messages, permalinks, the mark at the first unread one
  *       markup.js            links, rooms, code and mentions in a text
  *       pending.js           lines that are still to be sent
@@ -64,6 +65,7 @@ const tab = new Tab(
   {
     onMessage: (message) => log.add(message),
     onGap: (gap) => log.showGap(gap),
+    onDeletion: (deletion) => enhance().then(() => enhancements?.delete(deletion)),
     onState(connection) {
       status.show(connection);
       if (connection.state !== 'live') return;

@@ -20,6 +20,7 @@ const MAX_PAGE_SIZE = 200;
  * @typedef {object} PagerHooks
  * @property {string} room
  * @property {(id: string) => boolean} isOwn
+ * @property {(id: string) => boolean} isDeleted
  * @property {Announcer} announcer
  */
 
@@ -65,7 +66,7 @@ export class Pager {
       const [first] = log.lines;
       if (!first || log.reachesStart) return false;
       this.#showAtStart('Reading older messages…');
-      const older = await this.#fetch({ before: first.id, limit });
+      const older = await this.#fetchFrom('before', first.id, limit);
       this.#showAtStart(older ? '' : 'Older messages cannot be read now.');
       if (!older) return false;
       this.holdStill(() => {
@@ -88,7 +89,7 @@ export class Pager {
   /** Reads newer messages. */
   readNewer() {
     return this.#alone(async () => {
-      const newer = await this.#fetch({ after: this.#log.lines.at(-1)?.id, limit: PAGE_SIZE });
+      const newer = await this.#fetchFrom('after', this.#log.lines.at(-1)?.id, PAGE_SIZE);
       if (!newer) return;
       this.holdStill(() => {
         for (const message of newer) this.#add(message);
@@ -104,7 +105,7 @@ export class Pager {
     const log = this.#log;
     if (log.reachesEnd) return;
     await this.#alone(async () => {
-      const latest = await this.#fetch({ limit: LATEST_PAGE_SIZE });
+      const { messages: latest } = await this.#fetch({ limit: LATEST_PAGE_SIZE });
       if (!latest) return log.offerEnd(false);
       const end = log.firstPending;
       while (log.list.firstChild && log.list.firstChild !== end) log.list.firstChild.remove();
@@ -161,21 +162,40 @@ export class Pager {
   }
 
   /**
-   * Fetches messages; undefined if the server cannot say.
-   * @param {{ before?: string, after?: string, limit: number }} query
-   * @returns {Promise<Message[] | undefined>}
+   * Fetches messages before or after an id, in as many requests as it takes: the server lists fewer than it is asked for
+   * where there is much between them. Undefined if it cannot say.
+   * @param {'before' | 'after'} direction
+   * @param {string | undefined} from
+   * @param {number} limit
    */
+  async #fetchFrom(direction, from, limit) {
+    /** @type {Message[]} */
+    const all = [];
+    for (let id = from; ; ) {
+      const { messages, first, last } = await this.#fetch({ [direction]: id, limit: limit - all.length });
+      if (!messages) return;
+      if (direction === 'before') all.unshift(...messages);
+      else all.push(...messages);
+      const next = direction === 'before' ? first : last;
+      if (all.length >= limit || !next || next === id) return all;
+      id = next;
+    }
+  }
+
+  /** Fetches messages; there are none if the server cannot say. @param {{ before?: string, after?: string, limit: number }} query */
   async #fetch(query) {
     const { room, isOwn } = this.#hooks;
-    const { messages } = await fetchHistory(window, room, query);
-    return messages?.map((message) => ({ ...message, at: timeOf(message.id), mine: isOwn(message.id) }));
+    const page = await fetchHistory(window, room, query);
+    const kept = page.messages?.filter(({ id }) => !this.#hooks.isDeleted(id));
+    const messages = kept?.map((message) => ({ ...message, at: timeOf(message.id), mine: isOwn(message.id) }));
+    return { ...page, messages };
   }
 
   /** Adds what arrived while the last page was read: the log reaches the room's end now. */
   async #reachEnd() {
     this.#log.reachesEnd = true;
     const last = this.#log.lines.at(-1);
-    const missed = last && (await this.#fetch({ after: last.id, limit: MAX_PAGE_SIZE }));
+    const missed = last && (await this.#fetchFrom('after', last.id, MAX_PAGE_SIZE));
     for (const message of missed ?? []) this.#add(message);
     this.#log.scrollToEnd();
   }

@@ -7,7 +7,7 @@
 
 import { START, parseObject } from './wire.js';
 
-const TYPES = ['message', 'gap', 'status', 'backoff', 'heartbeat', 'presence', 'userJoined', 'userLeft'];
+const TYPES = 'message typed delete gap status backoff heartbeat presence userJoined userLeft'.split(' ');
 const VALID_NAME = /^(?=.*\S)(?:[^\p{Cc}\p{Cf}]|[\u200c\u200d]){1,64}$/u; // the server refuses a stream with any other
 const OPEN_TIMEOUT_S = 20; // until the first event of a stream
 const SLACK_S = 5; // for the network, on top of the server's interval
@@ -129,7 +129,7 @@ export class Stream {
   }
 
   #address() {
-    const query = new URLSearchParams();
+    const query = new URLSearchParams('typed=brief'); // a browser would hide events of unknown names
     const cursors = this.rooms.map((room) => this.cursors[room]);
     if (cursors.every(Boolean)) query.set('lastEventId', /** @type {any} */ (cursors));
     if (VALID_NAME.test(this.#name)) query.set('name', this.#name);
@@ -140,8 +140,9 @@ export class Stream {
   /** @param {string} type @param {MessageEvent} event */
   #receive(type, event) {
     const data = parseObject(event.data);
-    const room = this.rooms.length > 1 ? data.room : this.rooms[0];
     const steps = advance(this.cursors, this.rooms, event.lastEventId); // any event may carry ids
+    // What is no JSON object names no room.
+    const room = this.rooms[1] ? (data.room ?? Object.keys(steps)[0]) : this.rooms[0];
     for (const name in steps) {
       if (name !== room || (type !== 'message' && type !== 'gap')) this.#hooks.onCursor(name, steps[name]);
     }

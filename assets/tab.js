@@ -11,7 +11,7 @@ import { START, isAfter, timeOf } from './wire.js';
 /** @import { OutboxItem } from './outbox.js' */
 /** @import { ConnectionState, Step } from './stream.js' */
 /** @import { UnreadCount } from './unread.js' */
-/** @import { Gap, Message } from './wire.js' */
+/** @import { Deletion, Gap, Message } from './wire.js' */
 
 const PING_INTERVAL_MS = 5000;
 const LEADER_TIMEOUT_MS = 2000; // without an answer, this tab takes over
@@ -33,6 +33,7 @@ const MAX_VISITED_ROOMS = 16;
  * @property {(key: string, message: Message, sentAt?: number) => void} onConfirmed a pending message is in the log; called
  *   before it leaves the outbox. `sentAt` is on the clock of `performance`, if this tab has sent it
  * @property {(id: string) => void} onOwn a message of the log turns out to be from this browser
+ * @property {(deletion: Deletion) => void} onDeletion
  * @property {(gap: Gap) => void} onGap
  * @property {() => void} onChange of `outbox`, `counts` or `presence`
  */
@@ -246,6 +247,8 @@ export class Tab {
       case 'cursor':
         this.#advance(event);
         return;
+      case 'deletion':
+        return hooks.onDeletion(event.deletion); // it may come twice
       case 'gap':
         return this.#onGap(event.gap, event.cursor);
       case 'presence':

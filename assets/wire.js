@@ -19,6 +19,11 @@
  * @property {string} reason `trimmed`, `reset` or `invalid`
  */
 
+/**
+ * What is deleted: a message, or all up to an id.
+ * @typedef {{ id?: string, upTo?: string }} Deletion
+ */
+
 /** The cursor before the first message of a room. */
 export const START = '0-0';
 

@@ -29,6 +29,9 @@ pub enum Syntax {
     EventStream(Text),
     /// The same, with messages as the chat article has them.
     Chats,
+    /// The same, as the page reads it: what apps send has one name, since a browser shows a script only events whose names
+    /// it knows.
+    Page,
     /// The same, of only heartbeats.
     Heartbeats,
     /// The same, as the clients of sockets read it: with pings instead of heartbeats, and without presence.
@@ -83,7 +86,7 @@ impl Syntax {
     /// Returns the media type of a stream.
     pub fn content_type(self) -> &'static str {
         match self {
-            Syntax::EventStream(_) | Syntax::Chats | Syntax::Heartbeats | Syntax::Socket => {
+            Syntax::EventStream(_) | Syntax::Chats | Syntax::Page | Syntax::Heartbeats | Syntax::Socket => {
                 "text/event-stream; charset=utf-8"
             }
             Syntax::TextLines(_) => "text/plain; charset=utf-8",
@@ -99,6 +102,7 @@ impl Syntax {
         match self {
             Syntax::EventStream(text) => event_stream::push_block(&mut out, block, text),
             Syntax::Chats => push_chat(&mut out, block),
+            Syntax::Page => push_for_page(&mut out, block),
             Syntax::Heartbeats => event_stream::push_heartbeat(&mut out, block),
             Syntax::Socket => push_for_socket(&mut out, block),
             Syntax::TextLines(zone) => text_lines::push_lines(&mut out, block, zone),
@@ -120,6 +124,17 @@ fn push_chat(out: &mut String, block: &Block<'_>) {
     let id = Id { ms: block.event.ms, n: 0 };
     let data = serde_json::to_string(&ArticleChat::new(id, &message)).unwrap_or_default();
     event_stream::push_event(out, block, Some("chat"), &data);
+}
+
+/// Appends a block as the page reads it: of an event with a type only that there is one, so that the cursor moves.
+fn push_for_page(out: &mut String, block: &Block<'_>) {
+    match &block.event.kind {
+        Kind::Typed(name) if &**name != "delete" => {
+            let brief = Event { kind: Kind::Typed("typed".into()), data: "{}".to_owned(), ms: block.event.ms };
+            event_stream::push_block(out, &Block { event: &brief, ..*block }, Text::Escaped);
+        }
+        _ => event_stream::push_block(out, block, Text::Escaped),
+    }
 }
 
 /// Appends what the client of a socket may see.

@@ -34,6 +34,15 @@ pub(super) fn text(req: &HttpRequest) -> Result<Text, Problem> {
     }
 }
 
+/// Reads `typed`: whether events with a type are only told of.
+pub(super) fn is_brief(req: &HttpRequest) -> Result<bool, Problem> {
+    match first(req, &["typed"]).as_deref() {
+        None => Ok(false),
+        Some("brief") => Ok(true),
+        Some(_) => Err(Problem::bad_request("typed: it can only be brief.")),
+    }
+}
+
 /// Returns the time zone that the client asks for (`tz`), UTC without one.
 ///
 /// # Errors

@@ -34,7 +34,9 @@ pub(super) async fn subscribe(
     worker: web::Data<Rc<Worker>>,
 ) -> Result<HttpResponse, Problem> {
     let (text, zone) = (query::text(&req)?, query::time_zone(&req)?);
+    let is_brief = query::is_brief(&req)?;
     let syntax = match stream_type(req.headers()) {
+        StreamType::EventStream if is_brief => Syntax::Page,
         StreamType::EventStream => Syntax::EventStream(text),
         StreamType::Lines => Syntax::TextLines(zone),
         StreamType::JsonLines => Syntax::JsonLines(text),

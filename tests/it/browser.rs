@@ -4,6 +4,7 @@ mod accessibility;
 mod axe;
 mod chat;
 mod composer;
+mod deletion;
 mod details;
 mod event_source;
 mod history;

@@ -9,6 +9,8 @@ import '../../assets/outbox.js';
 
 import { roomStates } from '../../assets/rooms.js';
 import { Tab } from '../../assets/tab.js';
+import { isDeleted } from '../../assets/deletions.js';
+import { isAfter } from '../../assets/wire.js';
 import { clock } from './clock.js';
 
 export const START = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -60,11 +62,29 @@ export class Server {
   say(room, text, sender = 'mason', key = undefined) {
     const log = this.log(room);
     const id = `${Date.now()}-${Number(log.last.split('-')[1]) + 1}`;
-    const entry = { id, previous: log.last, data: { sender, message: text, ...(key && { key }) } };
+    return this.append(room, { id, previous: log.last, data: { sender, message: text, ...(key && { key }) } });
+  }
+
+  /** Appends an event of an app, or a deletion, to a room's log. */
+  send(room, type, data) {
+    const log = this.log(room);
+    const id = `${Date.now()}-${Number(log.last.split('-')[1]) + 1}`;
+    return this.append(room, { id, previous: log.last, type, data });
+  }
+
+  append(room, entry) {
+    const log = this.log(room);
     log.entries.push(entry);
-    log.last = id;
+    log.last = entry.id;
     for (const source of this.sources) source.receive(room, entry);
-    return id;
+    return entry.id;
+  }
+
+  /** Deletes a message, or all without an id. */
+  delete(room, id) {
+    const log = this.log(room);
+    log.entries = log.entries.filter((entry) => id && entry.id !== id);
+    return this.send(room, 'delete', id ? { id } : { all: true });
   }
 
   /** Deletes a room's log, as a failover may. */
@@ -82,7 +102,7 @@ export class Server {
     const after = query.get('after');
     const limit = Number(query.get('limit') ?? 50);
     const from = after ? log.entries.findIndex(({ id }) => id === after) + 1 : Math.max(0, log.entries.length - limit);
-    const messages = log.entries.slice(from, from + limit);
+    const messages = log.entries.slice(from, from + limit).filter(({ type }) => !type);
     return { messages: messages.map(({ id, data }) => ({ id, sender: data.sender, message: data.message })), last: log.last };
   }
 
@@ -157,11 +177,11 @@ class Source {
     if (!this.closed) this.#listeners[type]?.({ data: text, lastEventId: this.#vector?.join() ?? '' });
   }
 
-  receive(room, { id, data }) {
+  receive(room, { id, type = 'message', data }) {
     const index = this.rooms.indexOf(room);
     if (index < 0 || !this.#vector) return;
     this.#vector[index] = id;
-    this.emit('message', this.#named(room, data));
+    this.emit(type, this.#named(room, data));
   }
 
   #named(room, data) {
@@ -179,8 +199,9 @@ class Source {
   #replay(index, room) {
     const { entries, last } = this.server.log(room);
     const asked = this.#vector[index];
-    const at = entries.findIndex(({ id }) => id === asked);
-    if (at < 0 && asked !== last && asked !== '0-0') {
+    const at = entries.findLastIndex(({ id }) => !isAfter(id, asked)); // a deleted one is no gap
+    const isKnown = at >= 0 || entries[0]?.previous === asked || entries[0]?.type === 'delete';
+    if (!isKnown && asked !== last && asked !== '0-0') {
       this.#vector[index] = entries[0]?.previous ?? last;
       this.emit('gap', this.#named(room, { asked, resumed: entries[0]?.id ?? null, reason: 'reset' }));
     }
@@ -272,6 +293,7 @@ export class Page {
   pending = [];
   badges = [];
   gaps = [];
+  deletions = [];
   confirmed = [];
   sent = [];
   frozen = false;
@@ -314,6 +336,10 @@ export class Page {
     this.hooks = {
       onMessage: (message) => this.log.push(message),
       onGap: (gap) => this.gaps.push(gap),
+      onDeletion: (deletion) => {
+        this.deletions.push(deletion);
+        this.log = this.log.filter(({ id }) => !isDeleted(deletion, id ?? ''));
+      },
       onState: (state) => this.states.push(state),
       onOwn() {},
       onChange: () => {
