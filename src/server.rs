@@ -78,7 +78,7 @@ impl Server {
         let limits = new_limits(config, max_streams, stores.limits);
         let connections = limit_connections(config.max_streams_per_address, &metrics);
         if config.admin_password.is_some() {
-            // Without a dashboard nobody reads them.
+            // Without a dashboard they have no reader.
             tokio::spawn(summary::run(&hub, stores.summaries.clone(), metrics.clone()));
         }
         tokio::spawn(limits.run(hub.process(), metrics.clone()));

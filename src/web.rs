@@ -122,7 +122,7 @@ fn resource(path: &str, allow: &'static str) -> Resource {
     resource_of(path, move |_| allow)
 }
 
-/// Returns a resource that has a route for DELETE as well, where somebody may delete.
+/// Returns a resource that has a route for DELETE as well, if the node has a password or keys.
 fn deletable_resource(path: &str, allow: &'static str) -> Resource {
     resource_of(path, move |state| if deletion::is_enabled(state) { "GET, HEAD, DELETE" } else { allow })
 }

@@ -20,7 +20,7 @@ pub const SOCKET_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most living sockets of one app's key.
 pub const MAX_SOCKETS_PER_KEY: usize = 100_000;
 
-/// The id of a socket: whoever has it may read the channel.
+/// The id of a socket. A client that has it may read the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SocketId(Uuid);
 

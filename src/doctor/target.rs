@@ -98,7 +98,7 @@ impl Target {
         send(new_client()?.post(self.url(&[&self.room])).json(&message)).await
     }
 
-    /// Makes a signed call, which stores nothing but a socket that nobody reads.
+    /// Makes a signed call, which stores nothing but a socket without a reader.
     pub(super) async fn signed_call(&self, key: &AppKey) -> Result<BufferedResponse, String> {
         let fields = [&key.signature()[..], &[("channel", self.room.clone())]].concat();
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();

@@ -1,4 +1,4 @@
-//! `tiny-chat keys new`: a key and a secret that nobody can guess.
+//! `tiny-chat keys new`: a key and a secret that cannot be guessed.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -22,12 +22,12 @@ use crate::chat::{Id, RoomName};
 /// Who deletes, for the log.
 const OPERATOR: &str = "the operator";
 
-/// Lets requests to delete through where somebody may.
+/// Lets requests to delete through if the node has a password or keys.
 pub(super) fn guard(context: &GuardContext<'_>) -> bool {
     context.app_data::<web::Data<AppState>>().is_some_and(|state| is_enabled(state))
 }
 
-/// Returns true if there is a password or a key with which somebody may delete.
+/// Returns true if there is a password or a key that permits to delete.
 pub(super) fn is_enabled(state: &AppState) -> bool {
     state.admin_password.is_set() || state.apps.are_enabled()
 }
@@ -47,7 +47,7 @@ pub(super) async fn one(
     delete(&req, &state, id.map(Deletion::Entry)).await
 }
 
-/// Deletes for whoever may. That is checked before what is asked for.
+/// Deletes. Credentials are checked before what is asked for.
 async fn delete(
     req: &HttpRequest,
     state: &AppState,

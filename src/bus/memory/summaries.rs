@@ -9,7 +9,7 @@ use crate::bus::error::Unavailable;
 use crate::bus::log::unix_ms;
 use crate::bus::summaries::{Ring, StoredSummaries, SummaryStore, SummaryUpdate};
 
-/// The summaries of this process; whoever writes them has to tell those who read.
+/// The summaries of this process. The writer has to notify the readers.
 #[derive(Default)]
 pub struct MemorySummaries(Mutex<Option<Written>>);
 

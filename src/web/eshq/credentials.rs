@@ -58,7 +58,7 @@ impl Credentials {
         apps.find(key).ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "User not found"))
     }
 
-    /// Checks that whoever sent them knows a secret of the app. It takes the same time whichever secret that is.
+    /// Checks that they prove knowledge of a secret of the app. It takes the same time whichever secret that is.
     ///
     /// # Errors
     /// 401 otherwise.
