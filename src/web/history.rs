@@ -26,6 +26,8 @@ use crate::sse::Text;
 const DEFAULT_MESSAGES_PER_RESPONSE: usize = 50;
 /// The highest value of `limit`.
 const MAX_MESSAGES_PER_RESPONSE: usize = 200;
+/// The bytes of a message whose characters are all escaped, and of its other members.
+const MAX_MESSAGE_BYTES: usize = 25 << 10;
 /// The bytes of a page that is read for a response.
 const PAGE_BYTES: usize = 64 << 10;
 /// How often a page is tried to be read after the response has begun.
@@ -152,7 +154,8 @@ pub(super) async fn list(
     match span {
         Span::After(id) | Span::From(id) => rest.next = id,
         Span::Newest | Span::Before(_) => {
-            let newest = logs.answer_sizes(&rest.room, span, MAX_READ).await?;
+            let bytes = MAX_READ.bytes + limit * MAX_MESSAGE_BYTES;
+            let newest = logs.answer_sizes(&rest.room, span, PageLimit { bytes, ..MAX_READ }).await?;
             rest.until = page.entries.last().map(|until| (until.id, last));
             if let Some(oldest) = oldest_listed(&newest.entries, filter, limit) {
                 (rest.first, rest.next) = (oldest.id, oldest.cursor_before());
@@ -162,10 +165,22 @@ pub(super) async fn list(
     Ok(json_response(held_stream(rest.into_stream(), permit)))
 }
 
-/// Returns the oldest entry that has to be read to list that many of the newest.
+/// Returns the oldest entry that has to be read to list that many of the newest, or that may be read. Of the entries only
+/// the sizes are known.
 fn oldest_listed(entries: &[Entry], filter: Filter, limit: usize) -> Option<&Entry> {
-    let listed = entries.iter().rev().filter(|entry| filter.lists(entry));
-    listed.take(limit).nth(limit - 1).or(entries.first())
+    let (mut listed, mut bytes, mut oldest) = (0, 0, None);
+    for entry in entries.iter().rev() {
+        bytes += if entry.kind.is_empty() { 0 } else { entry.data.parse().unwrap_or(0) };
+        if oldest.is_some() && bytes > MAX_READ.bytes {
+            break;
+        }
+        oldest = Some(entry);
+        listed += usize::from(filter.lists(entry));
+        if listed == limit {
+            break;
+        }
+    }
+    oldest
 }
 
 /// A response that is read page by page, from the oldest entry on.
@@ -180,7 +195,7 @@ struct Pages {
     until: Option<(Id, Id)>,
     /// The entries that may still be listed.
     left: usize,
-    /// What was read.
+    /// The entries that were read, and the bytes of those that are no messages.
     read: PageLimit,
     filter: Filter,
     /// What was encoded and not sent.
@@ -213,7 +228,7 @@ impl Pages {
             }
             taken += 1;
             self.next = entry.id;
-            self.read.bytes += entry.data.len();
+            self.read.bytes += if entry.kind.is_empty() { 0 } else { entry.data.len() };
             if let Some(item) = self.filter.item(entry) {
                 self.text.push_str(&serde_json::to_string(&item).unwrap_or_default());
                 self.text.push(',');
