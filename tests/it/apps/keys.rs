@@ -132,7 +132,7 @@ async fn secrets_can_be_changed_and_keys_taken_away_without_a_restart() {
     let last = stream.read_to_end().await.pop().expect("a block");
     assert_eq!((last.event.as_deref(), &last.json()["reason"]), (Some("backoff"), &"expired".into()));
     node.get("/private-shop~news").await.problem(401);
-    // What was taken away stays so for its sockets, whoever gets the key next.
+    // Sockets of a revoked app stay revoked, even if the key is given out again.
     reload(&format!("shop:{NEW}:\n"), "{}", NEW).await;
     assert!(node.logged("key=shop").await.contains(" WARN "));
 }
