@@ -48,20 +48,22 @@ impl AllowedOrigins {
         req: &HttpRequest,
         trusted_proxies: &[IpNet],
     ) -> Vec<(HeaderName, HeaderValue)> {
-        if req.extensions().contains::<ForAllOrigins>() {
-            return vec![(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))];
+        if !is_for_all_origins(req) {
+            self.log_refused(req, trusted_proxies);
         }
-        self.log_refused(req, trusted_proxies);
-        self.cors_headers(req.headers())
+        self.cors_headers(req)
     }
 
-    /// Returns the CORS headers of the response to a request with these headers.
-    pub(super) fn cors_headers(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    /// Returns the CORS headers of the response to a request.
+    pub(super) fn cors_headers(&self, req: &HttpRequest) -> Vec<(HeaderName, HeaderValue)> {
+        if is_for_all_origins(req) {
+            return vec![(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))];
+        }
         let mut cors = Vec::new();
         if !self.allowed.is_empty() {
             cors.push((header::VARY, HeaderValue::from_static("Origin")));
         }
-        if let Some(origin) = self.matching(headers) {
+        if let Some(origin) = self.matching(req.headers()) {
             cors.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()));
             cors.push((header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After")));
         }
@@ -107,6 +109,10 @@ impl AllowedOrigins {
 /// Lets pages of every origin read the answer to a request, whatever it is.
 pub(super) fn allow_all(req: &HttpRequest) {
     req.extensions_mut().insert(ForAllOrigins);
+}
+
+fn is_for_all_origins(req: &HttpRequest) -> bool {
+    req.extensions().contains::<ForAllOrigins>()
 }
 
 /// Returns true if a request comes from a page of this server, or from no page at all.

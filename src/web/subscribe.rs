@@ -70,17 +70,6 @@ pub(super) struct StreamRequest {
     pub pass: Option<Arc<Pass>>,
     /// Held for as long as the stream is open.
     pub guard: Option<Box<dyn Send>>,
-    /// Which pages of other sites may read it.
-    pub readers: Readers,
-}
-
-/// The pages of other sites that may read a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Readers {
-    /// Those of the allowed origins.
-    AllowedOrigins,
-    /// Those of every origin: the address itself is the permission.
-    AllOrigins,
 }
 
 impl StreamRequest {
@@ -90,7 +79,12 @@ impl StreamRequest {
     /// 400 or 422 for a parameter that breaks its rule.
     pub(super) fn of(req: &HttpRequest, rooms: Rooms, syntax: Syntax) -> Result<Self, Problem> {
         let (start, presence) = (start(req, &rooms)?, presence(req, &rooms)?);
-        Ok(Self { rooms, syntax, start, presence, pass: None, guard: None, readers: Readers::AllowedOrigins })
+        Ok(Self { rooms, syntax, start, presence, pass: None, guard: None })
+    }
+
+    /// Returns how the stream is written.
+    fn form(&self, req: &HttpRequest) -> Form {
+        Form { syntax: self.syntax, is_chunked: req.version() >= Version::HTTP_11 }
     }
 }
 
@@ -101,9 +95,8 @@ pub(super) async fn open(
     state: &AppState,
     worker: &Rc<Worker>,
 ) -> Result<HttpResponse, Problem> {
-    let form = Form { syntax: stream.syntax, is_chunked: req.version() >= Version::HTTP_11 };
     if req.method() == Method::HEAD {
-        return Ok(stream_response(form, stream.readers).body(body::None::new())); // a stream has no length
+        return Ok(stream_response(stream.form(req)).body(body::None::new())); // a stream has no length
     }
     if state.hub.is_draining() {
         // The node no longer listens: this connection was kept alive. Closing it without an answer sends the request to
@@ -111,17 +104,16 @@ pub(super) async fn open(
         // send away a reader that this node has sent away before.
         count_refusal(state, "draining", stream.pass.as_deref());
         drop(req.conn_data::<Connection>().and_then(Connection::take));
-        return Ok(unwritten(stream.readers));
+        return Ok(unwritten());
     }
     let address = Client::from_request(req, &state.trusted_proxies).address;
     match state.limits.stream_permit(address).await {
         None => Ok(refuse(req, stream, BackoffReason::Full, state, worker)),
         Some(permit) => {
-            let readers = stream.readers;
             if let Some(request) = take_connection(req, stream, permit, state) {
                 worker.subscribe(request);
             }
-            Ok(unwritten(readers))
+            Ok(unwritten())
         }
     }
 }
@@ -135,13 +127,12 @@ pub(super) fn refuse(
     worker: &Rc<Worker>,
 ) -> HttpResponse {
     count_refusal(state, reason.as_str(), stream.pass.as_deref());
-    let readers = stream.readers;
     let pause = state.limits.pause_refusal(Client::from_request(req, &state.trusted_proxies).address);
     let duration = pause.as_ref().map_or(Duration::ZERO, |pause| pause.duration);
     if let Some(request) = take_connection(req, stream, pause, state) {
         worker.refuse(request, reason, duration);
     }
-    unwritten(readers)
+    unwritten()
 }
 
 /// Takes the connection of a request from actix. Returns `None` if the client's place was given to another.
@@ -151,14 +142,11 @@ fn take_connection(
     permit: impl Send + 'static,
     state: &AppState,
 ) -> Option<SubscribeRequest> {
-    let StreamRequest { rooms, syntax, start, presence, pass, guard, readers } = stream;
-    let form = Form { syntax, is_chunked: req.version() >= Version::HTTP_11 };
+    let form = stream.form(req);
+    let StreamRequest { rooms, start, presence, pass, guard, .. } = stream;
     let (socket, connection_permit) = req.conn_data::<Connection>().and_then(Connection::take)?;
     // Written by the hub: middleware never sees the head of a stream, so it gets its CORS headers here.
-    let mut more = match readers {
-        Readers::AllowedOrigins => state.origins.cors_headers(req.headers()),
-        Readers::AllOrigins => Vec::new(),
-    };
+    let mut more = state.origins.cors_headers(req);
     // A chunked stream does not say `close`: Node's fetch would take any end of it for the proper one.
     let (name, value) = if form.is_chunked {
         (header::TRANSFER_ENCODING, "chunked")
@@ -166,23 +154,20 @@ fn take_connection(
         (header::CONNECTION, "close")
     };
     more.push((name, HeaderValue::from_static(value)));
-    let head = raw_response::encode_head(&stream_response(form, readers).finish(), &more);
+    let head = raw_response::encode_head(&stream_response(form).finish(), &more);
     let permit = Box::new((permit, connection_permit, guard));
     Some(SubscribeRequest { rooms, start, presence, form, pass, socket, head, permit })
 }
 
 /// Returns what actix gets after the connection was taken from it. No byte of it is written.
-fn unwritten(readers: Readers) -> HttpResponse {
-    let mut response = HttpResponse::Ok();
-    allow_readers(&mut response, readers);
-    response.force_close().finish()
+fn unwritten() -> HttpResponse {
+    HttpResponse::Ok().force_close().finish()
 }
 
 /// Returns the status and headers of every stream of this form. A stream is `200` even if it is refused: after any other
 /// status a browser's `EventSource` would never reconnect.
-fn stream_response(form: Form, readers: Readers) -> HttpResponseBuilder {
+fn stream_response(form: Form) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
-    allow_readers(&mut response, readers);
     response
         .content_type(form.syntax.content_type())
         .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
@@ -190,13 +175,6 @@ fn stream_response(form: Form, readers: Readers) -> HttpResponseBuilder {
         .insert_header(("X-Accel-Buffering", "no")) // nginx would buffer the stream
         .force_close();
     response
-}
-
-/// Adds the header that lets pages of every origin read a stream, if they may.
-fn allow_readers(response: &mut HttpResponseBuilder, readers: Readers) {
-    if readers == Readers::AllOrigins {
-        response.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
-    }
 }
 
 fn count_refusal(state: &AppState, reason: &str, pass: Option<&Pass>) {

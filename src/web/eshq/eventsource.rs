@@ -15,7 +15,7 @@ use crate::hub::{Pass, PresenceRequest, PresentAs, Start, Worker};
 use crate::sse::{BackoffReason, Syntax};
 use crate::web::error::Problem;
 use crate::web::state::AppState;
-use crate::web::subscribe::{self, Readers, StreamRequest};
+use crate::web::subscribe::{self, StreamRequest};
 use crate::web::{origin, query};
 
 /// Handles `GET /eventsource`: opens the stream of a socket.
@@ -53,7 +53,6 @@ fn request(req: &HttpRequest, rooms: Rooms) -> StreamRequest {
         presence: PresenceRequest::default(),
         pass: None,
         guard: None,
-        readers: Readers::AllOrigins,
     }
 }
 
