@@ -1,7 +1,7 @@
 //! HTTP: the route table, and a file for each endpoint or concern.
 //!
 //! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`; of the rooms API `rooms_api`,
-//!   `users`, `tutorial`; behind the operator's password (`admin`, `admin_password`) `dashboard`.
+//!   `users`, `tutorial`; behind the operator's password (`admin`, `admin_password`, `basic_auth`) `dashboard`.
 //!   `eshq` is the API of EventSource HQ, for apps and their sockets, and `eshq_scripts` what pages load.
 //! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin` with
 //!   `refused_origins`.
@@ -15,6 +15,7 @@
 mod admin;
 mod admin_password;
 mod assets;
+mod basic_auth;
 pub mod body; // public for the fuzz targets
 mod client;
 mod compression;

@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 
-use super::admin_password::basic_password;
+use super::basic_auth::BasicAuth;
 use super::client::Client;
 use super::error::Problem;
 use super::state::AppState;
@@ -22,7 +22,7 @@ pub(super) fn require_admin(req: &HttpRequest, state: &AppState) -> Result<(), P
     if !req.method().is_safe() {
         state.origins.refuse_cross_site(req, client)?;
     }
-    let password = basic_password(req).ok_or_else(Problem::password_required)?;
+    let password = BasicAuth::of(req.headers()).ok_or_else(Problem::password_required)?.password;
     match state.admin_password.check(&password, client.address) {
         Ok(true) => Ok(()),
         Ok(false) => Err(Problem::password_required()),

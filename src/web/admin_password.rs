@@ -3,13 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use actix_web::HttpRequest;
-use actix_web::http::header;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
-
+use super::basic_auth::PasswordHash;
 use crate::limits::WrongTries;
 
 /// The longest password, in characters.
@@ -20,8 +14,7 @@ const MIN_SAFE_CHARS: usize = 12;
 
 /// The password of the operator, if there is one, and the wrong tries.
 pub(crate) struct AdminPassword {
-    /// A hash, so that a comparison takes the same time for all passwords.
-    password: Option<[u8; 32]>,
+    password: Option<PasswordHash>,
     wrong_tries: WrongTries,
 }
 
@@ -39,7 +32,7 @@ impl AdminPassword {
         if chars.is_some_and(|chars| chars < MIN_SAFE_CHARS) {
             tracing::warn!("ADMIN_PASSWORD has fewer than {MIN_SAFE_CHARS} characters; it may be guessed");
         }
-        Ok(Self { password: password.map(hash), wrong_tries: WrongTries::default() })
+        Ok(Self { password: password.map(PasswordHash::of), wrong_tries: WrongTries::default() })
     }
 
     /// Returns true if there is a password.
@@ -56,7 +49,7 @@ impl AdminPassword {
         if let Some(wait) = self.wrong_tries.wait(address, now) {
             return Err(wait);
         }
-        let is_right = self.password.is_some_and(|right| hash(password).ct_eq(&right).into());
+        let is_right = self.password.is_some_and(|right| right.is_same(PasswordHash::of(password)));
         if !is_right {
             self.wrong_tries.count(address, now);
         }
@@ -64,48 +57,9 @@ impl AdminPassword {
     }
 }
 
-/// Returns the password of a request with HTTP Basic (RFC 7617); `None` if there is none or an empty one.
-pub(super) fn basic_password(req: &HttpRequest) -> Option<Vec<u8>> {
-    let credentials = req.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, encoded) = credentials.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = STANDARD.decode(encoded.trim()).ok()?;
-    let colon = decoded.iter().position(|byte| *byte == b':')?;
-    Some(decoded[colon + 1..].to_vec()).filter(|password| !password.is_empty())
-}
-
-fn hash(password: impl AsRef<[u8]>) -> [u8; 32] {
-    Sha256::digest(password).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::test::TestRequest;
-
-    #[test]
-    fn a_password_is_what_follows_the_first_colon_and_is_not_empty() {
-        let password = |credentials: &str| {
-            let request = TestRequest::get().insert_header((header::AUTHORIZATION, credentials)).to_http_request();
-            basic_password(&request).map(|password| String::from_utf8(password).unwrap())
-        };
-        let basic = |text: &str| password(&format!("Basic {}", STANDARD.encode(text)));
-        assert_eq!(basic("any:s3:cret").as_deref(), Some("s3:cret"));
-        assert_eq!(basic(":né").as_deref(), Some("né"));
-        assert_eq!(password("bAsIc OnB3").as_deref(), Some("pw"));
-        for none in [
-            basic("user:"),
-            basic("user"),
-            basic(""),
-            password("Bearer OnB3"),
-            password("Basic"),
-            password("Basic %"),
-        ] {
-            assert_eq!(none, None);
-        }
-    }
 
     #[test]
     fn a_password_is_bounded_and_has_no_control_characters() {

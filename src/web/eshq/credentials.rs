@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
+use actix_web::http::header::HeaderMap;
 use subtle::ConstantTimeEq;
 
 use super::fields::CallFields;
 use super::refusal::Refusal;
 use crate::apps::{self, App, Apps};
+use crate::web::basic_auth::{BasicAuth, PasswordHash};
 
 /// By how much the clock of an app may differ from ours, in microseconds.
 const MAX_CLOCK_SKEW_MICROS: i128 = 300_000_000;
@@ -68,8 +66,10 @@ impl Credentials {
                 check_timestamp(timestamp, unix_micros())?;
                 app.has_secret(|secret| equal(&apps::token(key, secret, timestamp), token))
             }
-            // Hashed, so that the length of the secret does not show.
-            Self::Secret { secret, .. } => app.has_secret(|known| hash(known).ct_eq(&hash(secret)).into()),
+            Self::Secret { secret, .. } => {
+                let sent = PasswordHash::of(secret);
+                app.has_secret(|known| sent.is_same(PasswordHash::of(known)))
+            }
         };
         if is_right { Ok(()) } else { Err(denied("Bad Credentials")) }
     }
@@ -81,17 +81,11 @@ pub fn app_of_basic(headers: &HeaderMap, apps: &Apps) -> Option<Arc<App>> {
     credentials.app(apps).ok().filter(|app| credentials.verify(app).is_ok())
 }
 
-/// Returns the credentials of HTTP Basic (RFC 7617).
+/// Returns the credentials of HTTP Basic.
 fn basic(headers: &HeaderMap) -> Option<Credentials> {
-    let (scheme, encoded) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let decoded = STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
-    let text = String::from_utf8(decoded).ok()?;
-    let (key, secret) = text.split_once(':').filter(|(key, secret)| !key.is_empty() && !secret.is_empty())?;
-    Some(Credentials::Secret { key: key.to_owned(), secret: secret.to_owned() })
-}
-
-fn hash(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret).into()
+    let BasicAuth { user, password } = BasicAuth::of(headers)?;
+    let (key, secret) = (String::from_utf8(user).ok()?, String::from_utf8(password).ok()?);
+    (!key.is_empty()).then_some(Credentials::Secret { key, secret })
 }
 
 fn equal(a: &str, b: &str) -> bool {
