@@ -14,20 +14,18 @@ use serde::Serialize;
 
 use super::error::Problem;
 use super::held_body::{held_bytes, held_stream};
-use super::newest_messages::{MAX_READ, message_of};
+use super::newest_messages::{MAX_MESSAGE_BYTES, MAX_READ, message_of};
 use super::query;
 use super::state::AppState;
 use crate::bus::{Entry, LogPage, PageLimit, Span, Unavailable};
 use crate::chat::{Id, ParseIdError, RoomName};
 use crate::hub::Hub;
-use crate::sse::Text;
+use crate::sse::{Event, Text};
 
 /// Messages per response without `limit`.
 const DEFAULT_MESSAGES_PER_RESPONSE: usize = 50;
 /// The highest value of `limit`.
 const MAX_MESSAGES_PER_RESPONSE: usize = 200;
-/// The bytes of a message whose characters are all escaped, and of its other members.
-const MAX_MESSAGE_BYTES: usize = 25 << 10;
 /// The bytes of a page that is read for a response.
 const PAGE_BYTES: usize = 64 << 10;
 /// How often a page is tried to be read after the response has begun.
@@ -97,9 +95,9 @@ impl Filter {
                 Some(Item::Message { id, sender: message.sender, message: message.message, node: None })
             }
             None if self.all && entry.has_data() => {
-                let kind = entry.kind.chars().filter(|c| !c.is_control()).collect::<String>();
-                let kind = Some(kind).filter(|kind| !matches!(kind.as_str(), "" | "message"));
-                Some(Item::Event { id, r#type: kind, data: entry.data.clone(), node: None })
+                let event = Event::entry(entry.id, &entry.kind, entry.data.clone());
+                let kind = event.kind.name().map(str::to_owned);
+                Some(Item::Event { id, r#type: kind, data: event.data, node: None })
             }
             None => None,
         }

@@ -7,6 +7,9 @@ use crate::hub::LogReader;
 /// What one request looks at in a log at the most: there may be many entries of other types between the messages.
 pub(super) const MAX_READ: PageLimit = PageLimit { entries: 2000, bytes: 1 << 20 };
 
+/// The most bytes of a message, all of whose characters may be escaped, and of its other members in JSON.
+pub(super) const MAX_MESSAGE_BYTES: usize = 25 << 10;
+
 /// The bytes of the log that are read at once.
 const PAGE_BYTES: usize = 64 << 10;
 

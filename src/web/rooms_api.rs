@@ -10,7 +10,7 @@ use super::body;
 use super::client::Client;
 use super::error::Problem;
 use super::held_body::held_bytes;
-use super::newest_messages::{MAX_READ, NewestMessages};
+use super::newest_messages::{MAX_MESSAGE_BYTES, MAX_READ, NewestMessages};
 use super::publish::store;
 use super::state::AppState;
 use super::subscribe::{self, StreamRequest};
@@ -21,8 +21,8 @@ use crate::sse::Syntax;
 
 /// The most chats of a response.
 const MAX_CHATS: usize = 20;
-/// The most bytes of a response: of a message whose characters are all escaped in JSON, and of its other members.
-const MAX_ANSWER_BYTES: usize = MAX_CHATS * (25 << 10);
+/// The most bytes of a response.
+const MAX_ANSWER_BYTES: usize = MAX_CHATS * MAX_MESSAGE_BYTES;
 
 /// Handles `GET /rooms/{room}/events`: opens the room's stream.
 pub(super) async fn events(
