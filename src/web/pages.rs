@@ -11,7 +11,7 @@ use super::assets;
 use super::error::Problem;
 use super::newest_messages::NewestMessages;
 use super::state::AppState;
-use crate::bus::PageLimit;
+use crate::bus::{PageLimit, Retention};
 use crate::chat::{Id, Message, RoomName};
 
 /// How many of a room's newest messages its page contains at most.
@@ -37,6 +37,8 @@ struct RoomPage<'a> {
     /// Whether the message store is available.
     live: bool,
     node: &'a str,
+    /// How many messages the room keeps at least, and for how long.
+    retention: &'a Retention,
     /// The path of the assets' folder.
     assets: String,
 }
@@ -60,6 +62,8 @@ struct PageMessage {
     id: String,
     sender: String,
     text: String,
+    /// The mark of its sender's secret; empty if there was none.
+    mark: String,
     iso: String,
     clock: String,
 }
@@ -134,6 +138,7 @@ pub(super) async fn room(state: &AppState, room: &RoomName) -> HttpResponse {
         cursor: newest.as_ref().map_or(String::new(), |newest| newest.last.to_string()),
         messages: newest.iter().flat_map(|newest| newest.messages.iter().rev()).map(page_message).collect(),
         node: state.hub.node(),
+        retention: &state.retention,
         assets: assets::folder(),
     };
     let mut response = render(HttpResponse::Ok(), &page);
@@ -172,6 +177,7 @@ fn page_message((id, message): &(Id, Message)) -> PageMessage {
         id: id.to_string(),
         sender: message.sender,
         text: message.message,
+        mark: message.mark.unwrap_or_default(),
         iso: format_time(*id, ISO_8601),
         clock: format_time(*id, TIME_OF_DAY),
     }
