@@ -14,7 +14,9 @@
  *       dates.js             times, names of days, groups
  *     status.js              the connection in a sentence
  *     composer.js            the message box and its draft
+ *     secret.js              the secret of this browser's messages, and links that bring one
  *     enhancements.js        loaded soon: starts the modules below
+ *       mark.js              letters and patterns that tell two of one name apart
  *       deletions.js         what is deleted leaves the log and the unread counts
  *       pager.js             older and newer messages, permalinks, the mark at the first unread one
  *       markup.js            links, rooms, code and mentions in a text
