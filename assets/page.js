@@ -25,7 +25,9 @@
  *       composer-aids.js     counter, recall, growing box
  *         completion.js      completion of names
  *       presence.js, rooms.js, announcer.js, day-headings.js, shortcuts.js, theme-button.js
+ *       mute.js              muted names, and notifications of each room
  *       help.js              loaded when asked for
+ *       clipboard.js         copies text, on plain http too
  *       notifications.js     loaded when something is unread: title, icon, desktop notifications
  *
  * All may use dom.js, wire.js (ids and the data of events), history.js and storage.js. No two modules import each other,
