@@ -28,6 +28,10 @@
  *       mute.js              muted names, and notifications of each room
  *       help.js              loaded when asked for
  *       clipboard.js         copies text, on plain http too
+ *       share.js             links to rooms and messages, with QR codes (uqr/)
+ *       identity.js          who the user is here, and the link that brings that to another browser
+ *         identities.js      the secrets that this browser holds
+ *       dialogs.js           what these two open
  *       notifications.js     loaded when something is unread: title, icon, desktop notifications
  *
  * All may use dom.js, wire.js (ids and the data of events), history.js and storage.js. No two modules import each other,
@@ -37,11 +41,14 @@
 import { Composer } from './composer.js';
 import { find } from './dom.js';
 import { MessageLog } from './log.js';
+import { takeIdentity } from './secret.js';
 import { StatusLine } from './status.js';
 import { storage } from './storage.js';
 import { Tab } from './tab.js';
 
 /** @import { Enhancements } from './enhancements.js' */
+
+const linked = takeIdentity(window); // first, before anything reads the address
 
 const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
 
@@ -143,5 +150,15 @@ function enhance(event) {
   );
   return enhancing;
 }
+
+/** Asks about the identity of a link. @param {ReturnType<typeof takeIdentity>} identity */
+async function offer(identity) {
+  if (!identity) return;
+  await enhance();
+  enhancements?.offerIdentity(identity);
+}
+addEventListener('hashchange', () => offer(takeIdentity(window)));
+offer(linked);
+
 for (const type of ['keydown', 'pointermove', 'focusin']) addEventListener(type, enhance);
 setTimeout(enhance, 1500);
