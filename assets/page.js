@@ -7,7 +7,7 @@
  *     tab.js                 what this tab shares with others; sends requests to the leader, receives its events
  *       leader-election.js   which tab leads
  *       leader-hub.js        in the leading tab only: what it does for all
- *         outbox.js          loaded a moment later: sends messages in order, until the log has them
+ *         outbox.js          sends messages in order, until the log has them
  *         stream.js          the EventSource, its watchdog and its cursors
  *         unread.js          unread counts and mentions
  *     log.js                 the lines of the log, and whether its end is followed

@@ -5,7 +5,6 @@
 // Loaded now, so that the modules' own dynamic imports resolve without delay.
 import '../../assets/leader-hub.js';
 import '../../assets/notifications.js';
-import '../../assets/outbox.js';
 
 import { roomStates } from '../../assets/rooms.js';
 import { Tab } from '../../assets/tab.js';
