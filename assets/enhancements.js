@@ -21,7 +21,7 @@ import { enableThemeButton } from './theme-button.js';
 /** @import { Composer } from './composer.js' */
 /** @import { MessageLog } from './log.js' */
 /** @import { Tab } from './tab.js' */
-/** @import { Deletion, Message } from './wire.js' */
+/** @import { Deletion, Edit, Message } from './wire.js' */
 
 /** @type {Record<string, string>} */
 const GAP_REASONS = {
@@ -134,6 +134,18 @@ export class Enhancements {
   /** Removes what is deleted. @param {Deletion} deletion */
   delete(deletion) {
     this.#deletions.apply(deletion, (change) => this.pager.holdStill(change));
+  }
+
+  /** Applies a change to a message. @param {Edit} edit */
+  edit(edit) {
+    const line = document.getElementById(edit.id);
+    const message = this.#page.log.messageOf(line);
+    if (line && message) this.#page.log.draw(line, { ...message, ...edit, edited: true });
+  }
+
+  /** Shows what the user should know about this browser. @param {string} sentence */
+  notice(sentence) {
+    find('#notice').textContent = sentence;
   }
 
   /** Renders a text. In the user's own messages their name is no mention. @param {string} text @param {boolean} mine */

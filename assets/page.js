@@ -7,7 +7,7 @@
  *     tab.js                 what this tab shares with others; sends requests to the leader, receives its events
  *       leader-election.js   which tab leads
  *       leader-hub.js        in the leading tab only: what it does for all
- *         outbox.js          loaded a moment later: sends messages in order, until the log has them
+ *         outbox.js          sends messages in order, until the log has them
  *         stream.js          the EventSource, its watchdog and its cursors
  *         unread.js          unread counts and mentions
  *     log.js                 the lines of the log, and whether its end is followed
@@ -50,14 +50,13 @@ import { Tab } from './tab.js';
 
 const linked = takeIdentity(window); // first, before anything reads the address
 
-const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
-
 const form = /** @type {HTMLFormElement} */ (find('.composer'));
 const sender = /** @type {HTMLInputElement} */ (find('#sender'));
 const error = find('#send-error');
 const messages = find('.messages');
-const room = /** @type {string} */ (find('h1').textContent);
-const offered = [...document.querySelectorAll('nav bdi')].map(({ textContent }) => /** @type {string} */ (textContent));
+const room = /** @type {string} */ (messages.dataset.room);
+const links = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('nav a'));
+const offered = [...links].map(({ dataset }) => /** @type {string} */ (dataset.room));
 const name = () => sender.value;
 
 sender.value ||= storage.get('name');
@@ -77,16 +76,16 @@ const tab = new Tab(
     onMessage: (message) => log.add(message),
     onGap: (gap) => log.showGap(gap),
     onDeletion: (deletion) => enhance().then(() => enhancements?.delete(deletion)),
+    onEdit: (edit) => enhance().then(() => enhancements?.edit(edit)),
     onState(connection) {
       status.show(connection);
       if (connection.state !== 'live') return;
       document.querySelector('.empty')?.classList.remove('storeless');
       enhance();
     },
+    onNotice: (sentence) => enhance().then(() => enhancements?.notice(sentence)),
     async onChange() {
       if (tab.outbox.length) await enhance();
-      if (tab.outbox.length && !enhancements) error.textContent = KEPT; // the network went before they were loaded
-      else if (error.textContent === KEPT) error.textContent = '';
       enhancements?.update();
     },
     onConfirmed(key, message, sentAt) {
