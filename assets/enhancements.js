@@ -10,6 +10,7 @@ import { Deletions } from './deletions.js';
 import { Details, nodeLookup } from './details.js';
 import { element, find } from './dom.js';
 import { renderMarkup } from './markup.js';
+import { loadCommonWords } from './mentions.js';
 import { Pager } from './pager.js';
 import { PendingLines } from './pending.js';
 import { showPresence } from './presence.js';
@@ -49,6 +50,7 @@ export class Enhancements {
   #pending;
   #deletions;
   #marked = false; // something was unread
+  #checking = false; // whether the name is a common word
 
   /** @param {Page} page */
   constructor(page) {
@@ -150,7 +152,19 @@ export class Enhancements {
 
   /** Renders a text. In the user's own messages their name is no mention. @param {string} text @param {boolean} mine */
   render(text, mine) {
-    return renderMarkup(text, mine ? '' : this.#page.name());
+    const name = mine ? '' : this.#page.name();
+    const nodes = renderMarkup(text, name);
+    if (nodes.some((node) => node instanceof HTMLElement && node.localName === 'mark')) this.#checkName(name);
+    return nodes;
+  }
+
+  /** Draws again if the name, which is marked now, turns out to be a common word. @param {string} name */
+  async #checkName(name) {
+    if (this.#checking) return;
+    this.#checking = true;
+    const changes = await loadCommonWords(name);
+    this.#checking = false;
+    if (changes) this.pager.holdStill(() => this.#page.log.redraw());
   }
 
   /** Returns why a text cannot be sent, or an empty string. @param {string} text */

@@ -9,7 +9,7 @@
  *       leader-hub.js        in the leading tab only: what it does for all
  *         outbox.js          sends messages in order, until the log has them
  *         stream.js          the EventSource, its watchdog and its cursors
- *         unread.js          unread counts and mentions
+ *         unread.js          unread counts
  *     log.js                 the lines of the log, and whether its end is followed
  *       dates.js             times, names of days, groups
  *     status.js              the connection in a sentence
@@ -19,7 +19,10 @@
  *       mark.js              letters and patterns that tell two of one name apart
  *       deletions.js         what is deleted leaves the log and the unread counts
  *       pager.js             older and newer messages, permalinks, the mark at the first unread one
- *       markup.js            links, rooms, code and mentions in a text
+ *       markup.js            links, rooms, code and mentions as nodes
+ *         mentions.js        where a text names the user; fold-case.js compares, common-words.js is loaded on demand
+ *           tokens.js        addresses, rooms and code in a text
+ *             addresses.js   where an address ends, and its host
  *       pending.js           lines that are still to be sent
  *       details.js           which node took a message, and how long it took
  *       composer-aids.js     counter, recall, growing box

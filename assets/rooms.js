@@ -3,7 +3,7 @@
  */
 
 import { element } from './dom.js';
-import { roomPath } from './markup.js';
+import { roomPath } from './tokens.js';
 
 /** @import { UnreadCount } from './unread.js' */
 
