@@ -4,33 +4,21 @@
  */
 
 import { changeMessage } from './changes.js';
-import { button } from './dialogs.js';
+import { button, openDialog } from './dialogs.js';
 import { element, find } from './dom.js';
-import { parseObject } from './wire.js';
+import { keepEdit } from './edits.js';
 
 /** @import { MessageLog } from './log.js' */
-/** @import { Edit, Message } from './wire.js' */
-
-const KEPT = 'tiny-chat:edit'; // in sessionStorage, since each tab has its own
+/** @import { Message } from './wire.js' */
 
 /**
  * @typedef {object} EditorHooks
  * @property {string} room
  * @property {(message: Message) => string} secretOf
  * @property {(text: string) => string} check returns why a text cannot be saved, or an empty string
- * @property {(edit: Edit) => void} onSaved
+ * @property {(edit: { id: string, text: string }) => void} onSaved
  * @property {(text: string) => void} onLost the message is gone; the text goes to the message box
  */
-
-/** Returns the edit that this tab began in a room before it was reloaded, if any. @param {string} room @returns {Edit | null} */
-export function keptEdit(room) {
-  try {
-    const kept = parseObject(sessionStorage.getItem(KEPT) ?? '');
-    return kept.room === room && typeof kept.text === 'string' ? kept : null;
-  } catch {
-    return null; // storage is denied
-  }
-}
 
 export class Editor {
   #log;
@@ -136,10 +124,11 @@ export class Editor {
     this.#save();
   }
 
+  /** @returns {Promise<void>} */
   async #save() {
     const line = this.#line;
     const message = this.#log.messageOf(line);
-    const text = this.#box.value.toWellFormed?.() ?? this.#box.value;
+    const text = this.#box.value;
     if (this.#saving || !line || !message) return;
     clearTimeout(this.#timer);
     this.#failed = false;
@@ -162,7 +151,7 @@ export class Editor {
 
   /** @param {number} seconds until it is saved again */
   #countDown(seconds) {
-    if (seconds <= 0) return this.#save();
+    if (seconds <= 0) return void this.#save();
     this.#say(`Too many messages for the moment. It is saved in ${seconds} s.`);
     this.#timer = setTimeout(() => this.#countDown(seconds - 1), 1000);
   }
@@ -174,13 +163,8 @@ export class Editor {
 
   /** Keeps what is typed for a reload. */
   #keep() {
-    try {
-      const kept = { room: this.#hooks.room, id: this.#line?.id, text: this.#box.value };
-      if (this.#line) sessionStorage.setItem(KEPT, JSON.stringify(kept));
-      else sessionStorage.removeItem(KEPT);
-    } catch {
-      // Storage is denied or full: this tab keeps it while it is open.
-    }
+    const [id, text] = [this.#line?.id, this.#box.value];
+    keepEdit(this.#hooks.room, id ? { id, text } : null);
   }
 
   #fit() {
@@ -193,10 +177,9 @@ export class Editor {
  * Asks whether an own message is to be deleted, and deletes it after a yes.
  * @param {Message} message
  * @param {Pick<EditorHooks, 'room' | 'secretOf'>} hooks
- * @param {(title: string, className: string, ...content: (string | Node)[]) => HTMLDialogElement} openDialog
  * @param {(id: string) => void} onDeleted
  */
-export function confirmDeletion(message, { room, secretOf }, openDialog, onDeleted) {
+export function confirmDeletion(message, { room, secretOf }, onDeleted) {
   const id = /** @type {string} */ (message.id);
   const text = element('blockquote', 'excerpt', message.text.slice(0, 200));
   const result = element('p', 'error');

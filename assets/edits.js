@@ -3,13 +3,14 @@
  * something is edited.
  */
 
-import { isAfter } from './wire.js';
+import { isAfter, parseObject } from './wire.js';
 
 /** @import { MessageLog } from './log.js' */
 /** @import { UnreadRoom } from './unread.js' */
 /** @import { Edit, Message } from './wire.js' */
 
 const MAX_EDITS = 200; // remembered for messages that are on their way
+const KEPT = 'tiny-chat:edit'; // in sessionStorage, since each tab has its own
 
 /**
  * Counts an unread message as a mention of the user, or no longer, after it was edited.
@@ -21,6 +22,26 @@ export function countEdited(unread, id, mention) {
   if (!unread?.ids.includes(id)) return;
   if (mention && isAfter(id, unread.mention)) unread.mention = id;
   if (!mention && unread.mention === id) delete unread.mention;
+}
+
+/** Keeps what is being edited for a reload, or no longer. @param {string} room @param {{ id: string, text: string } | null} edit */
+export function keepEdit(room, edit) {
+  try {
+    if (edit) sessionStorage.setItem(KEPT, JSON.stringify({ room, ...edit }));
+    else sessionStorage.removeItem(KEPT);
+  } catch {
+    // Storage is denied or full: this tab keeps it while it is open.
+  }
+}
+
+/** Returns what this tab was editing in a room before it was reloaded, if anything. @param {string} room */
+export function keptEdit(room) {
+  try {
+    const { id, text, ...kept } = parseObject(sessionStorage.getItem(KEPT) ?? '');
+    return kept.room === room && id && text ? { id: `${id}`, text: `${text}` } : null;
+  } catch {
+    return null; // storage is denied
+  }
 }
 
 export class Edits {
@@ -46,7 +67,7 @@ export class Edits {
 
   /**
    * Shows a new text.
-   * @param {Edit} edit
+   * @param {Pick<Edit, 'id' | 'text'>} edit
    * @param {(change: () => void) => void} holdStill changes the log while what the user looks at keeps its position
    */
   apply({ id, text }, holdStill) {
