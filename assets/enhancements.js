@@ -17,6 +17,7 @@ import { goToRoom, roomStates, showRooms } from './rooms.js';
 import { addArrowKeys, onShortcut } from './shortcuts.js';
 import { enableThemeButton } from './theme-button.js';
 
+/** @import { Identity } from './identities.js' */
 /** @import { Composer } from './composer.js' */
 /** @import { MessageLog } from './log.js' */
 /** @import { Tab } from './tab.js' */
@@ -148,6 +149,20 @@ export class Enhancements {
   /** Returns what is known of a gap's cause. @param {string} reason */
   explainGap(reason) {
     return GAP_REASONS[reason] ?? '';
+  }
+
+  /** Asks whether the identity of a link is to be used. @param {Identity} identity */
+  async offerIdentity(identity) {
+    (await import('./identity.js')).offerIdentity(identity, () => this.#onIdentity());
+  }
+
+  /** Draws again what is the user's own. */
+  #onIdentity() {
+    const { log, tab } = this.#page;
+    for (const line of log.lines) {
+      const message = /** @type {Message} */ (log.messageOf(line));
+      log.draw(line, { ...message, mine: tab.isOwn(line.id) });
+    }
   }
 
   goToRoom() {

@@ -14,7 +14,9 @@
  *       dates.js             times, names of days, groups
  *     status.js              the connection in a sentence
  *     composer.js            the message box and its draft
+ *     secret.js              the secret of this browser's messages, and links that bring one
  *     enhancements.js        loaded soon: starts the modules below
+ *       mark.js              letters and patterns that tell two of one name apart
  *       deletions.js         what is deleted leaves the log and the unread counts
  *       pager.js             older and newer messages, permalinks, the mark at the first unread one
  *       markup.js            links, rooms, code and mentions in a text
@@ -23,7 +25,13 @@
  *       composer-aids.js     counter, recall, growing box
  *         completion.js      completion of names
  *       presence.js, rooms.js, announcer.js, day-headings.js, shortcuts.js, theme-button.js
+ *       mute.js              muted names, and notifications of each room
  *       help.js              loaded when asked for
+ *       clipboard.js         copies text, on plain http too
+ *       share.js             links to rooms and messages, with QR codes (uqr/)
+ *       identity.js          who the user is here, and the link that brings that to another browser
+ *         identities.js      the secrets that this browser holds
+ *       dialogs.js           what these two open
  *       notifications.js     loaded when something is unread: title, icon, desktop notifications
  *
  * All may use dom.js, wire.js (ids and the data of events), history.js and storage.js. No two modules import each other,
@@ -33,11 +41,14 @@
 import { Composer } from './composer.js';
 import { find } from './dom.js';
 import { MessageLog } from './log.js';
+import { takeIdentity } from './secret.js';
 import { StatusLine } from './status.js';
 import { storage } from './storage.js';
 import { Tab } from './tab.js';
 
 /** @import { Enhancements } from './enhancements.js' */
+
+const linked = takeIdentity(window); // first, before anything reads the address
 
 const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
 
@@ -139,5 +150,15 @@ function enhance(event) {
   );
   return enhancing;
 }
+
+/** Asks about the identity of a link. @param {ReturnType<typeof takeIdentity>} identity */
+async function offer(identity) {
+  if (!identity) return;
+  await enhance();
+  enhancements?.offerIdentity(identity);
+}
+addEventListener('hashchange', () => offer(takeIdentity(window)));
+offer(linked);
+
 for (const type of ['keydown', 'pointermove', 'focusin']) addEventListener(type, enhance);
 setTimeout(enhance, 1500);
