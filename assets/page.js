@@ -12,6 +12,7 @@
  *         unread.js          unread counts and mentions
  *     log.js                 the lines of the log, and whether its end is followed
  *       dates.js             times, names of days, groups
+ *       hue.js               the colour and the initial of a name
  *     status.js              the connection in a sentence
  *     composer.js            the message box and its draft
  *     secret.js              the secret of this browser's messages, and links that bring one
@@ -56,8 +57,9 @@ const form = /** @type {HTMLFormElement} */ (find('.composer'));
 const sender = /** @type {HTMLInputElement} */ (find('#sender'));
 const error = find('#send-error');
 const messages = find('.messages');
-const room = /** @type {string} */ (find('h1').textContent);
-const offered = [...document.querySelectorAll('nav bdi')].map(({ textContent }) => /** @type {string} */ (textContent));
+const room = /** @type {string} */ (messages.dataset.room);
+const links = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('nav a'));
+const offered = [...links].map(({ dataset }) => /** @type {string} */ (dataset.room));
 const name = () => sender.value;
 
 sender.value ||= storage.get('name');

@@ -2,7 +2,7 @@
  * The list of rooms with their unread counts, and the box that leads to any room by its name.
  */
 
-import { element, find } from './dom.js';
+import { element } from './dom.js';
 import { roomPath } from './markup.js';
 
 /** @import { UnreadCount } from './unread.js' */
@@ -33,7 +33,7 @@ export function roomStates(rooms, counts, current) {
 export function showRooms(list, rooms) {
   const links = [...list.querySelectorAll('a')];
   for (const { name, unread, mention, current } of rooms) {
-    const link = links.find((each) => find('bdi', each).textContent === name) ?? addLink(list, name);
+    const link = links.find((each) => each.dataset.room === name) ?? addLink(list, name);
     link.querySelector('.badge')?.remove();
     if (!unread || current) continue;
     const badge = element('span', mention ? 'badge call' : 'badge', `${mention ? '@' : ''}${unread > 99 ? '99+' : unread}`);
@@ -46,6 +46,7 @@ export function showRooms(list, rooms) {
 function addLink(list, name) {
   const link = element('a');
   link.href = `${roomPath(name)}`;
+  link.dataset.room = name;
   link.append(element('bdi', '', name));
   const item = element('li');
   item.append(link);
