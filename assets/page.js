@@ -12,6 +12,7 @@
  *         unread.js          unread counts
  *     log.js                 the lines of the log, and whether its end is followed
  *       dates.js             times, names of days, groups
+ *       hue.js               the colour and the initial of a name
  *     status.js              the connection in a sentence
  *     composer.js            the message box and its draft
  *     secret.js              the secret of this browser's messages, and links that bring one
