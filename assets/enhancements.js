@@ -8,7 +8,8 @@ import { addAids, lengthProblem } from './composer-aids.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
 import { Details, nodeLookup } from './details.js';
-import { element, find } from './dom.js';
+import { find } from './dom.js';
+import { load, loadStyle } from './load.js';
 import { renderMarkup } from './markup.js';
 import { Pager } from './pager.js';
 import { PendingLines } from './pending.js';
@@ -40,7 +41,10 @@ const GAP_REASONS = {
  * @property {Map<string, number>} delays milliseconds from Send to screen, by id
  */
 
-const showHelp = async () => (await import('./help.js')).showHelp();
+const showHelp = async () => {
+  const [help, notices] = await Promise.all([load('help'), load('notifications')]);
+  help.showHelp(notices);
+};
 
 export class Enhancements {
   #page;
@@ -77,7 +81,7 @@ export class Enhancements {
     const { log, composer, tab, delays, room, name } = this.#page;
     const { pager, announcer } = this;
     const { box } = composer;
-    addStyleSheet('enhancements.css');
+    loadStyle('enhancements');
     const redraw = () => pager.holdStill(() => log.redraw());
     redraw();
     this.update();
@@ -122,7 +126,7 @@ export class Enhancements {
     showPresence(find('.people'), tab.presence, (name) => composer.setText(`${composer.box.value}@${name} `));
     showRooms(this.#rooms, rooms);
     this.#marked ||= rooms.some(({ unread }) => unread);
-    if (this.#marked) import('./notifications.js').then(({ markPage }) => markPage(rooms));
+    if (this.#marked) load('notifications').then(({ markPage }) => markPage(rooms));
   }
 
   /** Turns a pending line into the message. @param {string} key @param {Message} message */
@@ -153,12 +157,4 @@ export class Enhancements {
   goToRoom() {
     goToRoom(/** @type {HTMLInputElement} */ (find('#room')), find('#room-error'));
   }
-}
-
-/** @param {string} file */
-function addStyleSheet(file) {
-  const link = element('link');
-  link.rel = 'stylesheet';
-  link.href = new URL(file, import.meta.url).href;
-  document.head.append(link);
 }

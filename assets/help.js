@@ -3,7 +3,8 @@
  */
 
 import { element } from './dom.js';
-import { CHOICES, areSupported, choice, choose } from './notifications.js';
+
+/** @typedef {typeof import('./notifications.js')} Notices */
 
 const KEYS = [
   ['Enter', 'send; on a touch screen, the button sends'],
@@ -29,12 +30,14 @@ const ABOUT = 'A room is its address: share it, and anyone who opens it is in. N
 /** @type {HTMLDialogElement | undefined} */
 let dialog;
 
-export function showHelp() {
-  dialog ??= createDialog();
+/** @param {Notices} notices */
+export function showHelp(notices) {
+  dialog ??= createDialog(notices);
   if (!dialog.open) dialog.showModal();
 }
 
-function createDialog() {
+/** @param {Notices} notices */
+function createDialog(notices) {
   const made = element('dialog', 'help');
   made.ariaLabel = 'Help';
   const form = element('form'); // first, so that opening the dialog focuses its button and scrolls nothing
@@ -47,7 +50,7 @@ function createDialog() {
     element('h3', '', 'In a message'),
     definitions(SYNTAX, (term) => [term]),
     element('p', '', ABOUT),
-    notificationChoice(),
+    notificationChoice(notices),
   );
   made.onclick = ({ target }) => target === made && made.close(); // the backdrop
   document.body.append(made);
@@ -68,8 +71,8 @@ function definitions(rows, renderTerm) {
 /** Renders the names of keys as keys. @param {string} term */
 const keyCaps = (term) => term.split(/( or )/).map((part) => (part === ' or ' ? part : element('kbd', '', part)));
 
-/** Returns the select for notifications, or nothing where the browser has none. */
-function notificationChoice() {
+/** Returns the select for notifications, or nothing where the browser has none. @param {Notices} notices */
+function notificationChoice({ CHOICES, areSupported, choice, choose }) {
   if (!areSupported()) return '';
   const label = element('label', 'notices', 'Desktop notifications ');
   const select = element('select');

@@ -4,6 +4,7 @@
  */
 
 import { fetchHistory } from './history.js';
+import { load } from './load.js';
 import { Outbox } from './outbox.js';
 import { Stream } from './stream.js';
 import { UnreadCounts, mentions } from './unread.js';
@@ -278,7 +279,7 @@ export class LeaderHub {
     if (type === 'delete') {
       const deletion = data.all ? { upTo: this.#stream.cursors[room] } : { id: data.id };
       this.#broadcast({ event: 'deletion', room, deletion });
-      import('./deletions.js').then(({ forgetDeleted }) => {
+      load('deletions').then(({ forgetDeleted }) => {
         forgetDeleted(this.#unread.rooms[room], deletion);
         this.#onCount();
       });
@@ -325,7 +326,7 @@ export class LeaderHub {
     const shown = [...this.#tabs.values()].some((tab) => tab.room === room && !tab.hidden);
     const unread = this.#unread.count(room, id, mention);
     if (unread && !shown && this.#storage.get('notify')) {
-      import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention }));
+      load('notifications').then(({ notify }) => notify({ room, id, sender, text, mention }));
     }
     this.#onCount();
   }

@@ -4,10 +4,11 @@
  */
 
 import { LeaderElection } from './leader-election.js';
+import { LeaderHub } from './leader-hub.js';
 import { openStorage } from './storage.js';
 import { START, isAfter, timeOf } from './wire.js';
 
-/** @import { HubEvent, HubMessage, LeaderHub, Presence, TabRequest } from './leader-hub.js' */
+/** @import { HubEvent, HubMessage, Presence, TabRequest } from './leader-hub.js' */
 /** @import { OutboxItem } from './outbox.js' */
 /** @import { ConnectionState, Step } from './stream.js' */
 /** @import { UnreadCount } from './unread.js' */
@@ -180,12 +181,10 @@ export class Tab {
   }
 
   /** @param {boolean} leading */
-  async #onLeading(leading) {
+  #onLeading(leading) {
     this.#hub?.stop();
     this.#hub = undefined;
     if (!leading) return this.#channel && this.#election.campaign();
-    const { LeaderHub } = await import('./leader-hub.js');
-    if (this.#hub || !this.#election.leading) return;
     this.#hub = new LeaderHub(this.#world, this.#storage, (event) => {
       this.#channel?.postMessage(event);
       this.#handle(event);
