@@ -7,6 +7,7 @@ import { Announcer } from './announcer.js';
 import { addAids, lengthProblem } from './composer-aids.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
+import { button } from './dialogs.js';
 import { element, find } from './dom.js';
 import { Edits, keptEdit } from './edits.js';
 import { Faces } from './faces.js';
@@ -43,8 +44,6 @@ const GAP_REASONS = {
  * @property {Tab} tab
  * @property {Map<string, number>} delays milliseconds from Send to screen, by id
  */
-
-const showHelp = async () => (await import('./help.js')).showHelp();
 
 export class Enhancements {
   #page;
@@ -118,6 +117,8 @@ export class Enhancements {
     });
     find('#sender').onchange = redraw; // mentions of the new name
 
+    this.#addSharing();
+    const showHelp = () => this.#showHelp();
     find('.ask').onclick = showHelp;
     enableThemeButton(find('.theme'));
     const parts = {
@@ -226,6 +227,25 @@ export class Enhancements {
   /** Returns what is known of a gap's cause. @param {string} reason */
   explainGap(reason) {
     return GAP_REASONS[reason] ?? '';
+  }
+
+  async #showHelp() {
+    const [help, settings, notices] = await Promise.all([import('./help.js'), import('./settings.js'), import('./notifications.js')]);
+    const { room } = this.#page;
+    const onMuted = () => this.faces.showAll();
+    help.showHelp(settings.showSettings({ room, notices, onMuted, showIdentity: () => this.#showIdentity() }));
+  }
+
+  async #showIdentity() {
+    (await import('./identity.js')).showIdentity(() => this.#onIdentity());
+  }
+
+  /** Offers the link of the room, and the user's identity. */
+  #addSharing() {
+    const share = async () => (await import('./share.js')).shareRoom(this.#page.room);
+    const menu = document.querySelector('#menu') ?? find('.tools');
+    menu.prepend(button('Share this room…', share), button('Your identity…', () => this.#showIdentity()));
+    document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room…', share, 'share-room'));
   }
 
   /** Asks whether the identity of a link is to be used. @param {Identity} identity */
