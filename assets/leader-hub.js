@@ -3,10 +3,11 @@
  * sends the outbox, counts unread messages, and broadcasts the events of all that.
  */
 
+import { mayMention } from './fold-case.js';
 import { fetchHistory } from './history.js';
 import { Outbox } from './outbox.js';
 import { Stream } from './stream.js';
-import { UnreadCounts, mentions } from './unread.js';
+import { UnreadCounts } from './unread.js';
 import { decode, decodeMessage, isAfter, parseMessage, parseObject } from './wire.js';
 
 /** @import { HistoryMessage } from './history.js' */
@@ -318,15 +319,23 @@ export class LeaderHub {
   }
 
   /** @param {string} room @param {HistoryMessage & { mine: boolean }} message */
-  #count(room, { id, mine, text, sender }) {
-    if (mine) return;
-    const mention = mentions(text, this.#name);
-    const shown = [...this.#tabs.values()].some((tab) => tab.room === room && !tab.hidden);
-    const unread = this.#unread.count(room, id, mention);
-    if (unread && !shown && this.#storage.get('notify')) {
-      import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention }));
-    }
+  async #count(room, { id, mine, text, sender }) {
+    if (mine || !this.#unread.count(room, id)) return;
     this.#onCount();
+    const shown = [...this.#tabs.values()].some((tab) => tab.room === room && !tab.hidden);
+    const mention = await this.#isMention(text);
+    if (mention) this.#unread.markMention(room, id);
+    this.#onCount();
+    if (shown || !this.#storage.get('notify')) return;
+    import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention }));
+  }
+
+  /** Resolves to true if a text mentions the user, as the log marks it. @param {string} text */
+  async #isMention(text) {
+    const name = this.#name;
+    if (!mayMention(text, name)) return false;
+    const module = await import('./mentions.js').catch(() => null); // offline: the name is there, at least
+    return module ? module.isMention(text, name) : true;
   }
 
   #onCount() {

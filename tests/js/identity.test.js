@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { earlierIdentities, identityLink, ownIdentity, secretOf, useIdentity } from '../../assets/identities.js';
 import { lettersOf, patternOf } from '../../assets/mark.js';
 import { ownSecret, takeIdentity } from '../../assets/secret.js';
 import { openStorage } from '../../assets/storage.js';
@@ -49,4 +50,27 @@ test('letters and patterns of a mark are its own', () => {
   assert.equal(patternOf(MARK.replace('4455', '0001')), 'M0 0h1v1h-1zM4 0h1v1h-1z');
   assert.equal(patternOf(MARK.replace('4455', '4000')), 'M2 4h1v1h-1z');
   assert.notEqual(patternOf(MARK), patternOf(MARK.replace('4455', '4456')));
+});
+
+test('another identity is used only when asked, and each before it can be taken back', () => {
+  const storage = openStorage({});
+  const first = ownSecret(storage);
+  storage.set('mark', MARK);
+  useIdentity(storage, { secret: SECRET, mark: '' });
+  assert.deepEqual(ownIdentity(storage), { secret: SECRET, mark: '' });
+  assert.equal(ownSecret(storage), SECRET, 'what is posted carries it');
+  assert.deepEqual(earlierIdentities(storage), [{ secret: first, mark: MARK }]);
+  assert.deepEqual([secretOf(storage, MARK), secretOf(storage, 'ff'), secretOf(storage, '')], [first, '', '']);
+  useIdentity(storage, earlierIdentities(storage)[0]);
+  assert.deepEqual(ownIdentity(storage), { secret: first, mark: MARK });
+  assert.deepEqual(earlierIdentities(storage), [{ secret: SECRET, mark: '' }], 'the same identity is kept once');
+  for (let count = 0; count < 20; count += 1) useIdentity(storage, { secret: `${count}`.padStart(22, 'x'), mark: '' });
+  assert.equal(earlierIdentities(storage).length, 8);
+});
+
+test('the link of an identity is what takes it over', () => {
+  for (const mark of ['', MARK]) {
+    const link = identityLink({ secret: SECRET, mark }, 'http://chat.example/lobby');
+    assert.deepEqual(takeIdentity(windowAt(link)), { secret: SECRET, mark });
+  }
 });
