@@ -6,6 +6,7 @@
  *   page.js                  first view: calls the modules below, and hands each the hooks that lead to the others
  *     tab.js                 what this tab shares with others; sends requests to the leader, receives its events
  *       leader-election.js   which tab leads
+ *       open-tabs.js         which tabs are open
  *       leader-hub.js        in the leading tab only: what it does for all
  *         outbox.js          sends messages in order, until the log has them
  *         stream.js          the EventSource, its watchdog and its cursors
