@@ -4,18 +4,19 @@
  */
 
 import { Announcer } from './announcer.js';
+import { enableControls } from './controls.js';
 import { addAids, lengthProblem } from './composer-aids.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
 import { Details, nodeLookup } from './details.js';
 import { element, find } from './dom.js';
-import { renderMarkup } from './markup.js';
+import { showTotal } from './drawer.js';
+import { renderMarkup, roomPath } from './markup.js';
 import { Pager } from './pager.js';
 import { PendingLines } from './pending.js';
 import { showPresence } from './presence.js';
 import { goToRoom, roomStates, showRooms } from './rooms.js';
-import { addArrowKeys, onShortcut } from './shortcuts.js';
-import { enableThemeButton } from './theme-button.js';
+import { addArrowKeys } from './shortcuts.js';
 
 /** @import { Identity } from './identities.js' */
 /** @import { Composer } from './composer.js' */
@@ -106,22 +107,32 @@ export class Enhancements {
     });
     find('#sender').onchange = redraw; // mentions of the new name
 
-    find('.ask').onclick = showHelp;
-    enableThemeButton(find('.theme'));
-    const parts = { rooms: this.#rooms, box, showHelp };
-    document.addEventListener('keydown', (event) => onShortcut(event, parts));
+    const onShortcut = enableControls({
+      box,
+      showHelp,
+      showShare: async () => (await import('./share.js')).shareRoom(room),
+      showIdentity: async () => (await import('./identity.js')).showIdentity(() => this.#onIdentity()),
+      jump: async () => (await import('./jump.js')).jump(this.#roomStates(), roomPath),
+      holdStill: (change) => pager.holdStill(change),
+    });
     if (!pressed) return;
     if (pressed.target === box) onKey(pressed);
-    onShortcut(pressed, parts);
+    onShortcut(pressed);
+  }
+
+  #roomStates() {
+    const { room, tab } = this.#page;
+    return roomStates(tab.rooms, tab.counts, room);
   }
 
   /** Shows a new state of the page. */
   update() {
-    const { room, composer, tab } = this.#page;
-    const rooms = roomStates(tab.rooms, tab.counts, room);
+    const { composer, tab } = this.#page;
+    const rooms = this.#roomStates();
     this.#pending.show(tab.outbox);
     showPresence(find('.people'), tab.presence, (name) => composer.setText(`${composer.box.value}@${name} `));
     showRooms(this.#rooms, rooms);
+    showTotal(find('.drawer'), rooms);
     this.#marked ||= rooms.some(({ unread }) => unread);
     if (this.#marked) import('./notifications.js').then(({ markPage }) => markPage(rooms));
   }

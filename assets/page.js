@@ -25,7 +25,11 @@
  *       details.js           which node took a message, and how long it took
  *       composer-aids.js     counter, recall, growing box
  *         completion.js      completion of names
- *       presence.js, rooms.js, announcer.js, day-headings.js, shortcuts.js, theme-button.js
+ *       controls.js          the head's buttons and menu, the drawer, keys
+ *         drawer.js, shortcuts.js, theme-button.js
+ *         menu.js, icons.js    loaded when the menu is opened
+ *       jump.js              loaded when asked for: the box that leads to a room
+ *       presence.js, rooms.js, announcer.js, day-headings.js
  *       mute.js              muted names, and notifications of each room
  *       help.js              loaded when asked for
  *       clipboard.js         copies text, on plain http too

@@ -7,11 +7,16 @@
 /**
  * Handles a key that was pressed anywhere on the page.
  * @param {KeyboardEvent} event
- * @param {{ rooms: HTMLElement, box: HTMLElement, showHelp: () => void }} page
+ * @param {{ rooms: HTMLElement, box: HTMLElement, showHelp: () => void, jump: () => void }} page
  */
-export function onShortcut(event, { rooms, box, showHelp }) {
+export function onShortcut(event, { rooms, box, showHelp, jump }) {
   const { key, altKey, ctrlKey, metaKey } = event;
-  if (ctrlKey || metaKey || event.isComposing) return;
+  if (event.isComposing) return;
+  if (ctrlKey || metaKey) {
+    if (key !== 'k' || altKey || document.querySelector('dialog[open]')) return;
+    event.preventDefault();
+    return jump();
+  }
   const step = !altKey ? 0 : key === 'ArrowUp' ? -1 : key === 'ArrowDown' ? 1 : 0;
   if (step) {
     const links = [...rooms.querySelectorAll('a')];
