@@ -8,20 +8,23 @@ import { onShortcut } from './shortcuts.js';
 import { storage } from './storage.js';
 import { enableThemeButton } from './theme-button.js';
 
-/** @import { MenuItem } from './menu.js' */
+/** @import { MenuItem } from './head-menu.js' */
+/** @import { ShortcutParts } from './shortcuts.js' */
 
 /**
  * @typedef {object} ControlHooks
- * @property {HTMLTextAreaElement} box
+ * @property {ShortcutParts['composer']} composer
  * @property {() => void} showHelp
  * @property {() => void} showShare
  * @property {() => void} showIdentity
  * @property {() => void} jump opens the box that leads to a room
  * @property {(change: () => void) => void} holdStill makes a change of the log's layout
+ * @property {ShortcutParts['edit']} edit
+ * @property {ShortcutParts['remove']} remove
  */
 
 /** Enables the controls, and returns the handler of keys. @param {ControlHooks} hooks */
-export function enableControls({ box, showHelp, showShare, showIdentity, jump, holdStill }) {
+export function enableControls({ composer, showHelp, showShare, showIdentity, jump, holdStill, edit, remove }) {
   const theme = find('.theme');
   const { dataset } = document.documentElement;
   const isCompact = () => dataset.lines === 'compact';
@@ -40,14 +43,14 @@ export function enableControls({ box, showHelp, showShare, showIdentity, jump, h
   const menu = find('#menu');
   menu.addEventListener('toggle', async () => {
     if (!menu.matches(':popover-open')) return;
-    const { fillMenu } = await import('./menu.js');
+    const { fillMenu } = await import('./head-menu.js');
     fillMenu(menu, items);
   });
   find('.ask').onclick = showHelp;
   enableThemeButton(theme);
   enableDrawer(find('.side'), find('main'));
-  const parts = { rooms: find('nav ul'), box, showHelp, jump };
-  const onKey = (/** @type {KeyboardEvent} */ event) => onShortcut(event, parts);
-  document.addEventListener('keydown', onKey);
+  const parts = { rooms: find('nav ul'), composer, showHelp, jump, edit, remove };
+  const onKey = (/** @type {KeyboardEvent} */ event, late = false) => onShortcut(event, parts, late);
+  document.addEventListener('keydown', (event) => onKey(event));
   return onKey;
 }

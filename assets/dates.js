@@ -43,11 +43,13 @@ export function dayName(date, now = new Date()) {
 }
 
 /**
- * Returns true if `next` belongs to the group of `previous`: same sender, same day, less than five minutes later.
+ * Returns true if `next` belongs to the group of `previous`: same sender and mark, same day, less than five minutes later.
+ * One's own messages have no mark while they are pending.
  * @param {Message | undefined} previous
  * @param {Message} next
  */
 export function isContinuation(previous, next) {
   if (previous?.sender !== next.sender || previous.mine !== next.mine) return false;
+  if (!next.mine && previous.mark !== next.mark) return false;
   return isSameDay(previous.at, next.at) && +next.at - +previous.at < GROUP_MS;
 }

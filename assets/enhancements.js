@@ -4,25 +4,29 @@
  */
 
 import { Announcer } from './announcer.js';
-import { enableControls } from './controls.js';
 import { addAids, lengthProblem } from './composer-aids.js';
+import { enableControls } from './controls.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
-import { Details, nodeLookup } from './details.js';
 import { element, find } from './dom.js';
 import { showTotal } from './drawer.js';
-import { renderMarkup, roomPath } from './markup.js';
+import { Edits, keptEdit } from './edits.js';
+import { Faces } from './faces.js';
+import { renderMarkup } from './markup.js';
+import { loadCommonWords } from './mentions.js';
 import { Pager } from './pager.js';
 import { PendingLines } from './pending.js';
 import { showPresence } from './presence.js';
 import { goToRoom, roomStates, showRooms } from './rooms.js';
 import { addArrowKeys } from './shortcuts.js';
+import { roomPath } from './tokens.js';
 
 /** @import { Identity } from './identities.js' */
 /** @import { Composer } from './composer.js' */
+/** @import { MessageMenu } from './menu.js' */
 /** @import { MessageLog } from './log.js' */
 /** @import { Tab } from './tab.js' */
-/** @import { Deletion, Message } from './wire.js' */
+/** @import { Deletion, Edit, Message } from './wire.js' */
 
 /** @type {Record<string, string>} */
 const GAP_REASONS = {
@@ -50,6 +54,9 @@ export class Enhancements {
   #pending;
   #deletions;
   #marked = false; // something was unread
+  /** @type {Promise<MessageMenu | void> | undefined} */
+  #menu; // once the log is touched
+  #checking = false; // whether the name is a common word
 
   /** @param {Page} page */
   constructor(page) {
@@ -58,6 +65,8 @@ export class Enhancements {
     this.announcer = new Announcer(log.scroller, find('#said'));
     const { announcer } = this;
     this.#deletions = new Deletions(log);
+    this.edits = new Edits(log);
+    this.faces = new Faces(log);
     this.pager = new Pager(log, {
       room,
       isOwn: (id) => tab.isOwn(id),
@@ -76,12 +85,17 @@ export class Enhancements {
 
   /** Enhances what the first view shows. @param {KeyboardEvent} [pressed] the key that was pressed before, if any */
   start(pressed) {
-    const { log, composer, tab, delays, room, name } = this.#page;
-    const { pager, announcer } = this;
+    const { log, composer, tab, name } = this.#page;
+    const { pager } = this;
     const { box } = composer;
     addStyleSheet('enhancements.css');
     const redraw = () => pager.holdStill(() => log.redraw());
     redraw();
+    this.faces.showAll();
+    addEventListener('storage', ({ key }) => {
+      if (key === 'tiny-chat:muted') this.faces.showAll();
+      if (key === 'tiny-chat:mark') this.#onIdentity();
+    });
     this.update();
     // On a phone the current room may be out of view.
     this.#rooms.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
@@ -91,11 +105,10 @@ export class Enhancements {
     addArrowKeys(log);
     if (log.scroller.scrollHeight <= log.scroller.clientHeight) pager.readOlder();
 
-    new Details(log, {
-      lookUpNode: nodeLookup(window, room),
-      delayOf: (id) => delays.get(id),
-      announce: (sentence) => announcer.announce(sentence),
-    });
+    for (const type of ['pointerover', 'pointerdown', 'focusin', 'click']) {
+      log.scroller.addEventListener(type, async (event) => (await this.#loadMenu())?.handle(event));
+    }
+    this.#continueEdit();
     const messages = (/** @type {string} */ selector) =>
       [...log.list.querySelectorAll(selector)].flatMap((line) => log.messageOf(line) ?? []);
     const onKey = addAids(composer, find('#count'), {
@@ -108,16 +121,18 @@ export class Enhancements {
     find('#sender').onchange = redraw; // mentions of the new name
 
     const onShortcut = enableControls({
-      box,
+      composer,
       showHelp,
-      showShare: async () => (await import('./share.js')).shareRoom(room),
+      showShare: async () => (await import('./share.js')).shareRoom(this.#page.room),
       showIdentity: async () => (await import('./identity.js')).showIdentity(() => this.#onIdentity()),
       jump: async () => (await import('./jump.js')).jump(this.#roomStates(), roomPath),
       holdStill: (change) => pager.holdStill(change),
+      edit: async (line) => (await this.#loadMenu())?.edit(line),
+      remove: async (line) => (await this.#loadMenu())?.delete(line),
     });
     if (!pressed) return;
     if (pressed.target === box) onKey(pressed);
-    onShortcut(pressed);
+    onShortcut(pressed, true);
   }
 
   #roomStates() {
@@ -147,9 +162,68 @@ export class Enhancements {
     this.#deletions.apply(deletion, (change) => this.pager.holdStill(change));
   }
 
+  /** Shows what is edited. @param {Pick<Edit, 'id' | 'text'>} edit */
+  edit(edit) {
+    this.edits.apply(edit, (change) => this.pager.holdStill(change));
+  }
+
+  /** The connection is back. */
+  async onLive() {
+    (await this.#menu)?.onLive();
+  }
+
+  /** Messages are missing, and edits may be. */
+  onGap() {
+    this.edits.forget();
+  }
+
+  /** Loads the menu of messages, which a visit without a touch does not need. */
+  #loadMenu() {
+    const { room, log, composer, delays } = this.#page;
+    const hooks = {
+      room,
+      composer,
+      delayOf: (/** @type {string} */ id) => delays.get(id),
+      check: (/** @type {string} */ text) => this.check(text),
+      announce: (/** @type {string} */ sentence) => this.announcer.announce(sentence),
+      notice: (/** @type {string} */ sentence) => this.notice(sentence),
+      onEdited: (/** @type {Pick<Edit, 'id' | 'text'>} */ edit) => this.edit(edit),
+      onDeleted: (/** @type {string} */ id) => this.delete({ id }),
+      onMuted: () => this.faces.showAll(),
+    };
+    this.#menu ??= import('./menu.js').then(
+      ({ MessageMenu }) => new MessageMenu(log, hooks),
+      () => (this.#menu = undefined), // offline; the next touch tries again
+    );
+    return this.#menu;
+  }
+
+  /** Opens the editor again that a reload has closed. If its message is gone, what was typed goes to the message box. */
+  async #continueEdit() {
+    const kept = keptEdit(this.#page.room);
+    if (kept) (await this.#loadMenu())?.continueEdit(kept);
+  }
+
+  /** Shows what the user should know about this browser. @param {string} sentence */
+  notice(sentence) {
+    find('#notice').textContent = sentence;
+  }
+
   /** Renders a text. In the user's own messages their name is no mention. @param {string} text @param {boolean} mine */
   render(text, mine) {
-    return renderMarkup(text, mine ? '' : this.#page.name());
+    const name = mine ? '' : this.#page.name();
+    const nodes = renderMarkup(text, name);
+    if (nodes.some((node) => node instanceof HTMLElement && node.localName === 'mark')) this.#checkName(name);
+    return nodes;
+  }
+
+  /** Draws again if the name, which is marked now, turns out to be a common word. @param {string} name */
+  async #checkName(name) {
+    if (this.#checking) return;
+    this.#checking = true;
+    const changes = await loadCommonWords(name);
+    this.#checking = false;
+    if (changes) this.pager.holdStill(() => this.#page.log.redraw());
   }
 
   /** Returns why a text cannot be sent, or an empty string. @param {string} text */
@@ -172,7 +246,7 @@ export class Enhancements {
     const { log, tab } = this.#page;
     for (const line of log.lines) {
       const message = /** @type {Message} */ (log.messageOf(line));
-      log.draw(line, { ...message, mine: tab.isOwn(line.id) });
+      log.draw(line, { ...message, mine: tab.isOwn(line.id, message.mark) });
     }
   }
 

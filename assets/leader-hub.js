@@ -3,18 +3,19 @@
  * sends the outbox, counts unread messages, and broadcasts the events of all that.
  */
 
+import { mayMention } from './fold-case.js';
 import { fetchHistory } from './history.js';
 import { Outbox } from './outbox.js';
 import { Stream } from './stream.js';
-import { UnreadCounts, mentions } from './unread.js';
-import { decode, isAfter, parseMessage, parseObject } from './wire.js';
+import { UnreadCounts } from './unread.js';
+import { decode, decodeMessage, isAfter, parseMessage, parseObject } from './wire.js';
 
 /** @import { HistoryMessage } from './history.js' */
 /** @import { OutboxHooks, OutboxItem } from './outbox.js' */
 /** @import { PageStorage } from './storage.js' */
 /** @import { ConnectionState, Step, StreamHooks } from './stream.js' */
 /** @import { UnreadCount } from './unread.js' */
-/** @import { Deletion, Gap } from './wire.js' */
+/** @import { Deletion, Edit, Gap } from './wire.js' */
 
 const MAX_ROOMS = 16; // on one stream
 const MAX_OWN_IDS = 200; // remembered for each room
@@ -29,14 +30,14 @@ const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden
  * @property {string} name
  * @property {boolean} hidden
  * @property {string} [cursor] of its room, with `hello`; empty if the page came without messages
- * @property {string[]} [rooms] whose unread counts it shows, with `hello`
+ * @property {string[]} [rooms] whose unread counts it shows, with `hello` and `list`
  */
 
 /**
  * A request from a tab to the leader. `hello` introduces the tab and brings its cursor: where the stream is ahead of it, the
- * leader reads again from there. `hide` and `rename` only bring a new state.
+ * leader reads again from there. `hide`, `list` and `rename` only bring a new state.
  * @typedef {TabState & (
- *   { request: 'hello' | 'ping' | 'bye' | 'rename' | 'hide' | 'wake' | 'reconnect' | 'offline' } |
+ *   { request: 'hello' | 'ping' | 'bye' | 'rename' | 'hide' | 'list' | 'wake' | 'reconnect' | 'offline' } |
  *   { request: 'send', item: OutboxItem } |
  *   { request: 'retry' | 'discard', key: string } |
  *   { request: 'read', id: string })} TabRequest
@@ -49,6 +50,7 @@ const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden
  * @property {string} sender
  * @property {string} text
  * @property {boolean} mine
+ * @property {string} [mark]
  * @property {string} [previous] the cursor before it
  * @property {string} [confirms] the key of the outbox item that it is
  */
@@ -67,6 +69,7 @@ const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden
  *   { event: 'cursor', room: string } & Step |
  *   { event: 'gap', room: string, gap: Gap, cursor: string } |
  *   { event: 'deletion', room: string, deletion: Deletion } |
+ *   { event: 'edit', room: string, edit: Edit } |
  *   { event: 'presence', room: string, presence: Presence } |
  *   { event: 'own', room: string, id: string }} HubEvent
  */
@@ -188,7 +191,9 @@ export class LeaderHub {
     const tabs = [...this.#tabs.values()];
     const open = tabs.map(({ room }) => room);
     const sending = this.#outbox.items.map(({ room }) => room);
-    const all = [...new Set([...open, ...sending, ...tabs.flatMap(({ rooms }) => rooms ?? [])])].slice(0, MAX_ROOMS);
+    const wanted = new Set([...open, ...sending, ...tabs.flatMap(({ rooms }) => rooms ?? [])]);
+    this.#forgetRooms(wanted);
+    const all = [...wanted].slice(0, MAX_ROOMS);
     const bare = tabs.filter(({ cursor }) => cursor === '').map(({ room }) => room); // came while the store was lost
     for (const room of all) if (!cursors[room] || bare.includes(room)) this.#findCursor(room, open.includes(room));
     const known = all.filter((room) => cursors[room]).sort();
@@ -198,6 +203,17 @@ export class LeaderHub {
     if (!rooms.length || subscription === this.#subscription) return;
     this.#subscription = subscription;
     this.#stream.subscribe(rooms, present, this.#name);
+  }
+
+  /** Forgets the rooms that the user has left. @param {Set<string>} wanted */
+  #forgetRooms(wanted) {
+    const { rooms } = this.#unread;
+    const left = Object.keys(rooms).filter((room) => !wanted.has(room));
+    for (const room of left) {
+      delete rooms[room];
+      delete this.#stream.cursors[room];
+    }
+    if (left.length) this.#onCount();
   }
 
   /**
@@ -213,7 +229,7 @@ export class LeaderHub {
     this.#schedule(task, 5000, () => this.#subscribe());
     const { messages = [], last } = await fetchHistory(this.#world, room, { limit: open ? 50 : read ? 100 : 1 });
     if (!last || this.#stopped) return;
-    const latest = messages.map((message) => ({ ...message, mine: this.#isOwn(room, message.id) }));
+    const latest = messages.map((message) => ({ ...message, mine: this.#isOwn(room, message.id, message.mark) }));
     if (read) for (const message of latest) this.#count(room, message);
     this.#stream.cursors[room] ??= last;
     if (open) this.#broadcast({ event: 'latest', room, messages: latest, last });
@@ -283,6 +299,7 @@ export class LeaderHub {
         this.#onCount();
       });
     }
+    if (type === 'edit') this.#broadcast({ event: type, room, edit: { id: data.id, ...decodeMessage(data.sender, data.message) } });
     if (type === 'gap') {
       this.#outbox.markUnsure(room);
       this.#broadcast({ event: 'gap', room, gap: data, cursor: this.#stream.cursors[room] });
@@ -301,7 +318,8 @@ export class LeaderHub {
     const id = step?.id ?? null;
     const confirms = id ? this.#outbox.confirm(room, parseObject(data).key, id)?.key : undefined;
     if (confirms) this.#addOwn(room, /** @type {string} */ (id));
-    const message = { id, mine: this.#isOwn(room, id), ...parseMessage(data) };
+    const parsed = parseMessage(data);
+    const message = { id, mine: this.#isOwn(room, id, parsed.mark), ...parsed };
     this.#broadcast({ event: 'message', room, previous: step?.previous, confirms, ...message });
     if (!id) return;
     this.#count(room, /** @type {HistoryMessage & { mine: boolean }} */ (message));
@@ -319,15 +337,23 @@ export class LeaderHub {
   }
 
   /** @param {string} room @param {HistoryMessage & { mine: boolean }} message */
-  #count(room, { id, mine, text, sender }) {
-    if (mine) return;
-    const mention = mentions(text, this.#name);
-    const shown = [...this.#tabs.values()].some((tab) => tab.room === room && !tab.hidden);
-    const unread = this.#unread.count(room, id, mention);
-    if (unread && !shown && this.#storage.get('notify')) {
-      import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention }));
-    }
+  async #count(room, { id, mine, text, sender }) {
+    if (mine || !this.#unread.count(room, id)) return;
     this.#onCount();
+    const shown = [...this.#tabs.values()].some((tab) => tab.room === room && !tab.hidden);
+    const mention = await this.#isMention(text);
+    if (mention) this.#unread.markMention(room, id);
+    this.#onCount();
+    if (shown || !this.#storage.get('notify')) return;
+    import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention }));
+  }
+
+  /** Resolves to true if a text mentions the user, as the log marks it. @param {string} text */
+  async #isMention(text) {
+    const name = this.#name;
+    if (!mayMention(text, name)) return false;
+    const module = await import('./mentions.js').catch(() => null); // offline: the name is there, at least
+    return module ? module.isMention(text, name) : true;
   }
 
   #onCount() {
@@ -342,9 +368,9 @@ export class LeaderHub {
     this.#broadcast({ event: 'own', room, id });
   }
 
-  /** @param {string} room @param {string | null} id */
-  #isOwn(room, id) {
-    return this.#ownIds(room).includes(/** @type {string} */ (id));
+  /** @param {string} room @param {string | null} id @param {string} [mark] */
+  #isOwn(room, id, mark) {
+    return this.#ownIds(room).includes(/** @type {string} */ (id)) || (!!mark && mark === this.#storage.get('mark'));
   }
 
   /** @param {string} room */

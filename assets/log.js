@@ -30,6 +30,8 @@ const NEAR_END_PX = 80; // this far from the end still counts as there
  * @property {(id: string) => void} onSeen the room's last message is in view
  * @property {() => void} onMessage a message arrived
  * @property {(text: string, mine: boolean) => (string | Node)[]} render
+ * @property {(message: Message) => Message} latest returns a message as it was edited since it was read
+ * @property {(line: HTMLElement) => void} onDrawn a line was drawn
  * @property {(reason: string) => string} explainGap returns what follows "Messages are missing here"
  * @property {() => Promise<LogPager | undefined>} pager undefined if it cannot be loaded now
  */
@@ -166,7 +168,8 @@ export class MessageLog {
    * @param {Message} message
    */
   draw(line, message) {
-    const { id, sender, mine, at } = message;
+    message = this.#hooks.latest(message);
+    const { id, sender, mine, at, edited } = message;
     const tile = element('span', 'tile', initialOf(sender));
     const name = element('bdi', 'sender', sender);
     const body = element('p', 'text');
@@ -186,9 +189,11 @@ export class MessageLog {
       /** @type {HTMLAnchorElement} */ (when).href = `${this.#hooks.path}#${id}`;
     }
     line.replaceChildren(tile, name, when, body);
+    if (edited) when.after(element('span', 'edited', 'edited'));
     this.#messages.set(line, message);
     this.#drawText(line, message);
     this.group(line);
+    this.#hooks.onDrawn(line);
   }
 
   /** Draws all texts again. */

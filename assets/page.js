@@ -9,7 +9,7 @@
  *       leader-hub.js        in the leading tab only: what it does for all
  *         outbox.js          sends messages in order, until the log has them
  *         stream.js          the EventSource, its watchdog and its cursors
- *         unread.js          unread counts and mentions
+ *         unread.js          unread counts
  *     log.js                 the lines of the log, and whether its end is followed
  *       dates.js             times, names of days, groups
  *       hue.js               the colour and the initial of a name
@@ -17,20 +17,29 @@
  *     composer.js            the message box and its draft
  *     secret.js              the secret of this browser's messages, and links that bring one
  *     enhancements.js        loaded soon: starts the modules below
- *       mark.js              letters and patterns that tell two of one name apart
+ *       faces.js             what tells two of one name apart, and hides who is muted
+ *         mark.js            letters and patterns of marks
  *       deletions.js         what is deleted leaves the log and the unread counts
+ *       edits.js             what is edited changes in the log and the unread mentions
  *       pager.js             older and newer messages, permalinks, the mark at the first unread one
- *       markup.js            links, rooms, code and mentions in a text
+ *       markup.js            links, rooms, code and mentions as nodes
+ *         mentions.js        where a text names the user; fold-case.js compares, common-words.js is loaded on demand
+ *           tokens.js        addresses, rooms and code in a text
+ *             addresses.js   where an address ends, and its host
+ *         quotes.js          quotes of replies
  *       pending.js           lines that are still to be sent
- *       details.js           which node took a message, and how long it took
  *       composer-aids.js     counter, recall, growing box
  *         completion.js      completion of names
  *       controls.js          the head's buttons and menu, the drawer, keys
  *         drawer.js, shortcuts.js, theme-button.js
- *         menu.js, icons.js    loaded when the menu is opened
+ *         head-menu.js, icons.js  loaded when the menu is opened
  *       jump.js              loaded when asked for: the box that leads to a room
  *       presence.js, rooms.js, announcer.js, day-headings.js
  *       mute.js              muted names, and notifications of each room
+ *       menu.js              loaded when the log is touched: what can be done with a message
+ *         details.js         which node took it, and how long it took
+ *         editor.js          edits an own message in its line, or deletes it
+ *         changes.js         the requests for that
  *       help.js              loaded when asked for
  *       clipboard.js         copies text, on plain http too
  *       share.js             links to rooms and messages, with QR codes (uqr/)
@@ -54,8 +63,6 @@ import { Tab } from './tab.js';
 /** @import { Enhancements } from './enhancements.js' */
 
 const linked = takeIdentity(window); // first, before anything reads the address
-
-const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
 
 const form = /** @type {HTMLFormElement} */ (find('.composer'));
 const sender = /** @type {HTMLInputElement} */ (find('#sender'));
@@ -81,18 +88,22 @@ const tab = new Tab(
   { room, offered, name, cursor: messages.dataset.cursor },
   {
     onMessage: (message) => log.add(message),
-    onGap: (gap) => log.showGap(gap),
+    onGap(gap) {
+      log.showGap(gap);
+      enhancements?.onGap();
+    },
     onDeletion: (deletion) => enhance().then(() => enhancements?.delete(deletion)),
+    onEdit: (edit) => enhance().then(() => enhancements?.edit(edit)),
     onState(connection) {
       status.show(connection);
       if (connection.state !== 'live') return;
       document.querySelector('.empty')?.classList.remove('storeless');
       enhance();
+      enhancements?.onLive();
     },
+    onNotice: (sentence) => enhance().then(() => enhancements?.notice(sentence)),
     async onChange() {
       if (tab.outbox.length) await enhance();
-      if (tab.outbox.length && !enhancements) error.textContent = KEPT; // the network went before they were loaded
-      else if (error.textContent === KEPT) error.textContent = '';
       enhancements?.update();
     },
     onConfirmed(key, message, sentAt) {
@@ -119,6 +130,8 @@ const log = new MessageLog(messages, find('.newer'), {
   onSeen: (id) => tab.markRead(id),
   onMessage: () => enhancements?.announcer.onMessage(),
   render: (text, mine) => enhancements?.render(text, mine) ?? [text],
+  latest: (message) => enhancements?.edits.latest(message) ?? message,
+  onDrawn: (line) => enhancements?.faces.show(line),
   explainGap: (reason) => enhancements?.explainGap(reason) ?? '',
   async pager() {
     await enhance();

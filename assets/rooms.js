@@ -3,7 +3,7 @@
  */
 
 import { element } from './dom.js';
-import { roomPath } from './markup.js';
+import { roomPath } from './tokens.js';
 
 /** @import { UnreadCount } from './unread.js' */
 
@@ -26,12 +26,14 @@ export function roomStates(rooms, counts, current) {
 }
 
 /**
- * Shows the unread count of each room. One that was visited and is not in the list yet gets a link.
+ * Shows the unread count of each room. One that was visited and is not in the list yet gets a link; one that was
+ * left loses it.
  * @param {HTMLElement} list
  * @param {RoomState[]} rooms
  */
 export function showRooms(list, rooms) {
   const links = [...list.querySelectorAll('a')];
+  for (const link of links) if (!rooms.some(({ name }) => name === link.dataset.room)) link.parentElement?.remove();
   for (const { name, unread, mention, current } of rooms) {
     const link = links.find((each) => each.dataset.room === name) ?? addLink(list, name);
     link.querySelector('.badge')?.remove();

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { roomPath, tokenize } from '../../assets/markup.js';
+import { tokenizeFor } from '../../assets/markup.js';
+import { roomPath } from '../../assets/tokens.js';
 
+const tokenize = (text, name = '') => tokenizeFor(text, name);
 const links = (text) => tokenize(text).filter(({ kind }) => kind === 'link').map(({ href }) => href);
 const kinds = (text, name) => tokenize(text, name).map(({ kind, text: part }) => [kind, part]);
 const shown = (text, name) => tokenize(text, name).map((token) => token.text).join('');
@@ -72,8 +74,8 @@ test('Chinese and Japanese punctuation ends an address', () => {
 });
 
 test('a room is linked by its name', () => {
-  const [, room, rest] = tokenize('come to #café-2, please');
-  assert.deepEqual(room, { kind: 'room', text: '#café-2', href: '/caf%C3%A9-2' });
+  const [, { kind, text, href }, rest] = tokenize('come to #café-2, please');
+  assert.deepEqual({ kind, text, href }, { kind: 'room', text: '#café-2', href: '/caf%C3%A9-2' });
   assert.equal(rest.text, ', please');
 });
 

@@ -124,9 +124,9 @@ export class Server {
     if (init.method !== 'POST') {
       return this.live ? answer(200, this.history(second, searchParams)) : answer(503, { detail: 'no store' });
     }
-    const { sender, message, key } = JSON.parse(init.body);
+    const { sender, message, key, secret } = JSON.parse(init.body);
     this.posts.push({ room: first, sender, message, key });
-    return answer(200, this.store(first, sender, message, key));
+    return answer(200, { ...this.store(first, sender, message, key), mark: markOf(secret) });
   };
 
   store(room, sender, message, key) {
@@ -138,6 +138,9 @@ export class Server {
     return { id };
   }
 }
+
+/** Returns the mark of a secret, which is a hash in truth. */
+export const markOf = (secret) => Buffer.from(secret.slice(0, 16)).toString('hex');
 
 export function answer(status, body, headers = {}) {
   return { ok: status < 300, status, headers: new Headers(headers), json: async () => body };
@@ -293,6 +296,8 @@ export class Page {
   badges = [];
   gaps = [];
   deletions = [];
+  edits = [];
+  notices = [];
   confirmed = [];
   sent = [];
   frozen = false;
@@ -341,6 +346,8 @@ export class Page {
       },
       onState: (state) => this.states.push(state),
       onOwn() {},
+      onEdit: (edit) => this.edits.push(edit),
+      onNotice: (sentence) => this.notices.push(sentence),
       onChange: () => {
         this.pending = this.tab.outbox.map((item) => ({ ...item }));
         this.badges = roomStates(this.tab.rooms, this.tab.counts, room);
