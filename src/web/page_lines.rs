@@ -20,6 +20,8 @@ pub(super) struct PageLine {
     pub id: String,
     pub sender: String,
     pub text: String,
+    /// The mark of its sender's secret; empty if there was none.
+    pub mark: String,
     /// One of 24.
     pub hue: u32,
     /// The letter on the tile.
@@ -59,6 +61,7 @@ impl PageLine {
             initial: initial_of(&message.sender),
             sender: message.sender,
             text: message.message,
+            mark: message.mark.unwrap_or_default(),
             iso: format_time(time, ISO_8601),
             clock: format_time(time, TIME_OF_DAY),
             day: None,
@@ -69,7 +72,7 @@ impl PageLine {
 
     fn continues(&self, above: &Self) -> bool {
         let soon = above.time.zip(self.time).is_some_and(|(above, time)| time - above < GROUP);
-        soon && above.sender == self.sender
+        soon && above.sender == self.sender && above.mark == self.mark
     }
 }
 

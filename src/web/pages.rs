@@ -9,7 +9,7 @@ use super::error::Problem;
 use super::newest_messages::NewestMessages;
 use super::page_lines::{PageLine, page_lines};
 use super::state::AppState;
-use crate::bus::PageLimit;
+use crate::bus::{PageLimit, Retention};
 use crate::chat::RoomName;
 
 /// How many of a room's newest messages its page contains at most.
@@ -32,6 +32,8 @@ struct RoomPage<'a> {
     /// Whether the message store is available.
     live: bool,
     node: &'a str,
+    /// How many messages the room keeps at least, and for how long.
+    retention: &'a Retention,
     /// The path of the assets' folder.
     assets: String,
 }
@@ -120,6 +122,7 @@ pub(super) async fn room(state: &AppState, room: &RoomName) -> HttpResponse {
         cursor: newest.as_ref().map_or(String::new(), |newest| newest.last.to_string()),
         lines: page_lines(newest.iter().flat_map(|newest| newest.messages.iter().rev())),
         node: state.hub.node(),
+        retention: &state.retention,
         assets: assets::folder(),
     };
     let mut response = render(HttpResponse::Ok(), &page);
