@@ -33,7 +33,7 @@
  * directly or in a circle: to call back, a module is given hooks.
  */
 
-import { Composer } from './composer.js';
+import { Composer, toWellFormed } from './composer.js';
 import { find } from './dom.js';
 import { MessageLog } from './log.js';
 import { StatusLine } from './status.js';
@@ -50,7 +50,7 @@ const error = find('#send-error');
 const messages = find('.messages');
 const room = /** @type {string} */ (find('h1').textContent);
 const offered = [...document.querySelectorAll('nav bdi')].map(({ textContent }) => /** @type {string} */ (textContent));
-const name = () => sender.value;
+const name = () => toWellFormed(sender.value);
 
 sender.value ||= storage.get('name');
 
@@ -126,7 +126,7 @@ find('#elsewhere').onsubmit = async (event) => {
   enhancements?.goToRoom();
 };
 sender.oninput = () => {
-  storage.set('name', sender.value);
+  storage.set('name', name());
   tab.rename();
 };
 
