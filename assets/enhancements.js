@@ -7,8 +7,10 @@ import { Announcer } from './announcer.js';
 import { addAids, lengthProblem, nameProblem } from './composer-aids.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
-import { Details, nodeLookup } from './details.js';
+import { button } from './dialogs.js';
 import { element, find } from './dom.js';
+import { Edits, keptEdit } from './edits.js';
+import { Faces } from './faces.js';
 import { renderMarkup } from './markup.js';
 import { loadCommonWords } from './mentions.js';
 import { Pager } from './pager.js';
@@ -18,10 +20,12 @@ import { goToRoom, roomStates, showRooms } from './rooms.js';
 import { addArrowKeys, onShortcut } from './shortcuts.js';
 import { enableThemeButton } from './theme-button.js';
 
+/** @import { Identity } from './identities.js' */
 /** @import { Composer } from './composer.js' */
+/** @import { MessageMenu } from './menu.js' */
 /** @import { MessageLog } from './log.js' */
 /** @import { Tab } from './tab.js' */
-/** @import { Deletion, Message } from './wire.js' */
+/** @import { Deletion, Edit, Message } from './wire.js' */
 
 /** @type {Record<string, string>} */
 const GAP_REASONS = {
@@ -41,14 +45,14 @@ const GAP_REASONS = {
  * @property {Map<string, number>} delays milliseconds from Send to screen, by id
  */
 
-const showHelp = async () => (await import('./help.js')).showHelp();
-
 export class Enhancements {
   #page;
   #rooms = find('nav ul');
   #pending;
   #deletions;
   #marked = false; // something was unread
+  /** @type {Promise<MessageMenu | void> | undefined} */
+  #menu; // once the log is touched
   #checking = false; // whether the name is a common word
 
   /** @param {Page} page */
@@ -58,6 +62,8 @@ export class Enhancements {
     this.announcer = new Announcer(log.scroller, find('#said'));
     const { announcer } = this;
     this.#deletions = new Deletions(log);
+    this.edits = new Edits(log);
+    this.faces = new Faces(log);
     this.pager = new Pager(log, {
       room,
       isOwn: (id) => tab.isOwn(id),
@@ -76,12 +82,17 @@ export class Enhancements {
 
   /** Enhances what the first view shows. @param {KeyboardEvent} [pressed] the key that was pressed before, if any */
   start(pressed) {
-    const { log, composer, tab, delays, room, name } = this.#page;
-    const { pager, announcer } = this;
+    const { log, composer, tab, name } = this.#page;
+    const { pager } = this;
     const { box } = composer;
     addStyleSheet('enhancements.css');
     const redraw = () => pager.holdStill(() => log.redraw());
     redraw();
+    this.faces.showAll();
+    addEventListener('storage', ({ key }) => {
+      if (key === 'tiny-chat:muted') this.faces.showAll();
+      if (key === 'tiny-chat:mark') this.#onIdentity();
+    });
     this.update();
     // On a phone the current room may be out of view.
     this.#rooms.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
@@ -91,11 +102,10 @@ export class Enhancements {
     addArrowKeys(log);
     if (log.scroller.scrollHeight <= log.scroller.clientHeight) pager.readOlder();
 
-    new Details(log, {
-      lookUpNode: nodeLookup(window, room),
-      delayOf: (id) => delays.get(id),
-      announce: (sentence) => announcer.announce(sentence),
-    });
+    for (const type of ['pointerover', 'pointerdown', 'focusin', 'click']) {
+      log.scroller.addEventListener(type, async (event) => (await this.#loadMenu())?.handle(event));
+    }
+    this.#continueEdit();
     const messages = (/** @type {string} */ selector) =>
       [...log.list.querySelectorAll(selector)].flatMap((line) => log.messageOf(line) ?? []);
     const onKey = addAids(composer, find('#count'), {
@@ -107,13 +117,21 @@ export class Enhancements {
     });
     find('#sender').onchange = redraw; // mentions of the new name
 
+    this.#addSharing();
+    const showHelp = () => this.#showHelp();
     find('.ask').onclick = showHelp;
     enableThemeButton(find('.theme'));
-    const parts = { rooms: this.#rooms, box, showHelp };
+    const parts = {
+      rooms: this.#rooms,
+      composer,
+      showHelp,
+      edit: async (/** @type {HTMLElement} */ line) => (await this.#loadMenu())?.edit(line),
+      remove: async (/** @type {HTMLElement} */ line) => (await this.#loadMenu())?.delete(line),
+    };
     document.addEventListener('keydown', (event) => onShortcut(event, parts));
     if (!pressed) return;
     if (pressed.target === box) onKey(pressed);
-    onShortcut(pressed, parts);
+    onShortcut(pressed, parts, true);
   }
 
   /** Shows a new state of the page. */
@@ -135,6 +153,53 @@ export class Enhancements {
   /** Removes what is deleted. @param {Deletion} deletion */
   delete(deletion) {
     this.#deletions.apply(deletion, (change) => this.pager.holdStill(change));
+  }
+
+  /** Shows what is edited. @param {Pick<Edit, 'id' | 'text'>} edit */
+  edit(edit) {
+    this.edits.apply(edit, (change) => this.pager.holdStill(change));
+  }
+
+  /** The connection is back. */
+  async onLive() {
+    (await this.#menu)?.onLive();
+  }
+
+  /** Messages are missing, and edits may be. */
+  onGap() {
+    this.edits.forget();
+  }
+
+  /** Loads the menu of messages, which a visit without a touch does not need. */
+  #loadMenu() {
+    const { room, log, composer, delays } = this.#page;
+    const hooks = {
+      room,
+      composer,
+      delayOf: (/** @type {string} */ id) => delays.get(id),
+      check: (/** @type {string} */ text) => this.check(text),
+      announce: (/** @type {string} */ sentence) => this.announcer.announce(sentence),
+      notice: (/** @type {string} */ sentence) => this.notice(sentence),
+      onEdited: (/** @type {Pick<Edit, 'id' | 'text'>} */ edit) => this.edit(edit),
+      onDeleted: (/** @type {string} */ id) => this.delete({ id }),
+      onMuted: () => this.faces.showAll(),
+    };
+    this.#menu ??= import('./menu.js').then(
+      ({ MessageMenu }) => new MessageMenu(log, hooks),
+      () => (this.#menu = undefined), // offline; the next touch tries again
+    );
+    return this.#menu;
+  }
+
+  /** Opens the editor again that a reload has closed. If its message is gone, what was typed goes to the message box. */
+  async #continueEdit() {
+    const kept = keptEdit(this.#page.room);
+    if (kept) (await this.#loadMenu())?.continueEdit(kept);
+  }
+
+  /** Shows what the user should know about this browser. @param {string} sentence */
+  notice(sentence) {
+    find('#notice').textContent = sentence;
   }
 
   /** Renders a text. In the user's own messages their name is no mention. @param {string} text @param {boolean} mine */
@@ -162,6 +227,39 @@ export class Enhancements {
   /** Returns what is known of a gap's cause. @param {string} reason */
   explainGap(reason) {
     return GAP_REASONS[reason] ?? '';
+  }
+
+  async #showHelp() {
+    const [help, settings, notices] = await Promise.all([import('./help.js'), import('./settings.js'), import('./notifications.js')]);
+    const { room } = this.#page;
+    const onMuted = () => this.faces.showAll();
+    help.showHelp(settings.showSettings({ room, notices, onMuted, showIdentity: () => this.#showIdentity() }));
+  }
+
+  async #showIdentity() {
+    (await import('./identity.js')).showIdentity(() => this.#onIdentity());
+  }
+
+  /** Offers the link of the room, and the user's identity. */
+  #addSharing() {
+    const share = async () => (await import('./share.js')).shareRoom(this.#page.room);
+    const menu = document.querySelector('#menu') ?? find('.tools');
+    menu.prepend(button('Share this room…', share), button('Your identity…', () => this.#showIdentity()));
+    document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room…', share, 'share-room'));
+  }
+
+  /** Asks whether the identity of a link is to be used. @param {Identity} identity */
+  async offerIdentity(identity) {
+    (await import('./identity.js')).offerIdentity(identity, () => this.#onIdentity());
+  }
+
+  /** Draws again what is the user's own. */
+  #onIdentity() {
+    const { log, tab } = this.#page;
+    for (const line of log.lines) {
+      const message = /** @type {Message} */ (log.messageOf(line));
+      log.draw(line, { ...message, mine: tab.isOwn(line.id, message.mark) });
+    }
   }
 
   goToRoom() {

@@ -4,7 +4,7 @@
 
 import { parseMessage } from './wire.js';
 
-/** @typedef {{ id: string, sender: string, text: string }} HistoryMessage */
+/** @typedef {{ id: string, sender: string, text: string, mark?: string, key?: string, edited?: boolean }} HistoryMessage */
 
 /**
  * @typedef {object} HistoryPage
@@ -26,7 +26,7 @@ export async function fetchHistory(world, room, query) {
     const response = await world.fetch(`/history/${encodeURIComponent(room)}?${parameters}`);
     if (!response.ok) return {};
     const { messages, first, last } = await response.json();
-    const parse = (/** @type {any} */ { id, ...data }) => ({ id, ...parseMessage(JSON.stringify(data)) });
+    const parse = (/** @type {any} */ { id, key, edited, ...data }) => ({ id, key, edited, ...parseMessage(JSON.stringify(data)) });
     return { messages: messages.map(parse), first, last };
   } catch {
     return {};

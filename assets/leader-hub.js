@@ -4,16 +4,18 @@
  */
 
 import { mayMention } from './fold-case.js';
+import { fetchHistory } from './history.js';
+import { Outbox } from './outbox.js';
 import { Stream } from './stream.js';
 import { UnreadCounts } from './unread.js';
-import { decode, isAfter, parseMessage, parseObject } from './wire.js';
+import { decode, decodeMessage, isAfter, parseMessage, parseObject } from './wire.js';
 
-/** @import { HistoryMessage, HistoryPage } from './history.js' */
-/** @import { Outbox, OutboxHooks, OutboxItem } from './outbox.js' */
+/** @import { HistoryMessage } from './history.js' */
+/** @import { OutboxHooks, OutboxItem } from './outbox.js' */
 /** @import { PageStorage } from './storage.js' */
 /** @import { ConnectionState, Step, StreamHooks } from './stream.js' */
 /** @import { UnreadCount } from './unread.js' */
-/** @import { Deletion, Gap } from './wire.js' */
+/** @import { Deletion, Edit, Gap } from './wire.js' */
 
 const MAX_ROOMS = 16; // on one stream
 const MAX_OWN_IDS = 200; // remembered for each room
@@ -28,14 +30,14 @@ const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden
  * @property {string} name
  * @property {boolean} hidden
  * @property {string} [cursor] of its room, with `hello`; empty if the page came without messages
- * @property {string[]} [rooms] whose unread counts it shows, with `hello`
+ * @property {string[]} [rooms] whose unread counts it shows, with `hello` and `list`
  */
 
 /**
  * A request from a tab to the leader. `hello` introduces the tab and brings its cursor: where the stream is ahead of it, the
- * leader reads again from there. `hide` and `rename` only bring a new state.
+ * leader reads again from there. `hide`, `list` and `rename` only bring a new state.
  * @typedef {TabState & (
- *   { request: 'hello' | 'ping' | 'bye' | 'rename' | 'hide' | 'wake' | 'reconnect' | 'offline' } |
+ *   { request: 'hello' | 'ping' | 'bye' | 'rename' | 'hide' | 'list' | 'wake' | 'reconnect' | 'offline' } |
  *   { request: 'send', item: OutboxItem } |
  *   { request: 'retry' | 'discard', key: string } |
  *   { request: 'read', id: string })} TabRequest
@@ -48,6 +50,7 @@ const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden
  * @property {string} sender
  * @property {string} text
  * @property {boolean} mine
+ * @property {string} [mark]
  * @property {string} [previous] the cursor before it
  * @property {string} [confirms] the key of the outbox item that it is
  */
@@ -66,6 +69,7 @@ const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden
  *   { event: 'cursor', room: string } & Step |
  *   { event: 'gap', room: string, gap: Gap, cursor: string } |
  *   { event: 'deletion', room: string, deletion: Deletion } |
+ *   { event: 'edit', room: string, edit: Edit } |
  *   { event: 'presence', room: string, presence: Presence } |
  *   { event: 'own', room: string, id: string }} HubEvent
  */
@@ -81,7 +85,6 @@ export class LeaderHub {
   /** @type {Map<string, TabState & { seen: number }>} */
   #tabs = new Map();
   #stream;
-  /** @type {Outbox | undefined} */
   #outbox;
   #unread;
   #name = '';
@@ -108,6 +111,7 @@ export class LeaderHub {
     this.#broadcast = broadcast;
     this.#unread = new UnreadCounts(unread);
     for (const room in this.#unread.rooms) this.#unread.markRead(room, storage.get(`read:${room}`));
+    this.#outbox = new Outbox(world, storage, this);
     this.#stream = new Stream(world, this);
     if (Date.now() - at < MAX_CURSOR_AGE_MS) Object.assign(this.#stream.cursors, cursors);
   }
@@ -119,7 +123,7 @@ export class LeaderHub {
   stop() {
     this.#save();
     this.#stopped = true;
-    this.#outbox?.stop();
+    this.#outbox.stop();
     this.#stream.close();
   }
 
@@ -133,7 +137,7 @@ export class LeaderHub {
   }
 
   /** @param {TabRequest} request */
-  async #answer(request) {
+  #answer(request) {
     switch (request.request) {
       case 'hello':
         return this.#welcome(request);
@@ -143,11 +147,11 @@ export class LeaderHub {
       case 'bye':
         return this.#tabs.delete(request.tab);
       case 'send':
-        return (await this.#loadOutbox())?.add(request.item);
+        return this.#outbox.add(request.item);
       case 'retry':
-        return (await this.#loadOutbox())?.retry(request.key);
+        return this.#outbox.retry(request.key);
       case 'discard':
-        return this.#outbox?.remove(request.key);
+        return this.#outbox.remove(request.key);
       case 'read':
         this.#unread.markRead(request.room, request.id);
         return this.#onCount();
@@ -186,8 +190,10 @@ export class LeaderHub {
     const { cursors } = this.#stream;
     const tabs = [...this.#tabs.values()];
     const open = tabs.map(({ room }) => room);
-    const sending = this.#outbox?.items.map(({ room }) => room) ?? [];
-    const all = [...new Set([...open, ...sending, ...tabs.flatMap(({ rooms }) => rooms ?? [])])].slice(0, MAX_ROOMS);
+    const sending = this.#outbox.items.map(({ room }) => room);
+    const wanted = new Set([...open, ...sending, ...tabs.flatMap(({ rooms }) => rooms ?? [])]);
+    this.#forgetRooms(wanted);
+    const all = [...wanted].slice(0, MAX_ROOMS);
     const bare = tabs.filter(({ cursor }) => cursor === '').map(({ room }) => room); // came while the store was lost
     for (const room of all) if (!cursors[room] || bare.includes(room)) this.#findCursor(room, open.includes(room));
     const known = all.filter((room) => cursors[room]).sort();
@@ -197,6 +203,17 @@ export class LeaderHub {
     if (!rooms.length || subscription === this.#subscription) return;
     this.#subscription = subscription;
     this.#stream.subscribe(rooms, present, this.#name);
+  }
+
+  /** Forgets the rooms that the user has left. @param {Set<string>} wanted */
+  #forgetRooms(wanted) {
+    const { rooms } = this.#unread;
+    const left = Object.keys(rooms).filter((room) => !wanted.has(room));
+    for (const room of left) {
+      delete rooms[room];
+      delete this.#stream.cursors[room];
+    }
+    if (left.length) this.#onCount();
   }
 
   /**
@@ -210,9 +227,9 @@ export class LeaderHub {
     const task = `cursor ${room}`;
     if (this.#tasks[task]) return;
     this.#schedule(task, 5000, () => this.#subscribe());
-    const { messages = [], last } = await this.#fetchHistory(room, open ? 50 : read ? 100 : 1);
+    const { messages = [], last } = await fetchHistory(this.#world, room, { limit: open ? 50 : read ? 100 : 1 });
     if (!last || this.#stopped) return;
-    const latest = messages.map((message) => ({ ...message, mine: this.#isOwn(room, message.id) }));
+    const latest = messages.map((message) => ({ ...message, mine: this.#isOwn(room, message.id, message.mark) }));
     if (read) for (const message of latest) this.#count(room, message);
     this.#stream.cursors[room] ??= last;
     if (open) this.#broadcast({ event: 'latest', room, messages: latest, last });
@@ -220,31 +237,17 @@ export class LeaderHub {
   }
 
   /**
-   * Fetches the latest messages of a room.
-   * @param {string} room
-   * @param {number} limit
-   * @returns {Promise<HistoryPage>}
-   */
-  async #fetchHistory(room, limit) {
-    const module = await import('./history.js').catch(() => null); // offline
-    return module ? module.fetchHistory(this.#world, room, { limit }) : {};
-  }
-
-  /**
    * Broadcasts a state of the connection and, when it is live again, sends what is pending.
    * @param {ConnectionState} state
    */
-  async onState(state) {
+  onState(state) {
     const back = state.state === 'live' && this.#state.state !== 'live';
     this.#state = state;
     this.#broadcast({ event: 'state', ...state });
     if (!back) return;
     // Nothing is sent before the replay was read: what is pending may be in it.
-    const items = this.#storage.records('out:');
-    for (const { room } of items) this.#awaitReplay(room);
-    if (items.length) await this.#loadOutbox();
-    else this.#schedule('outbox', 1000, () => this.#loadOutbox()); // it has to be here when the server is not
-    this.#outbox?.sendNext();
+    for (const { room } of this.#outbox.items) this.#awaitReplay(room);
+    this.#outbox.sendNext();
   }
 
   /** Holds the outbox of a room back until the stream has passed the room's present end. @param {string} room */
@@ -252,7 +255,7 @@ export class LeaderHub {
     if (this.#replays.has(room)) return;
     this.#replays.set(room, '');
     this.#schedule(`replay ${room}`, 3000, () => this.#endReplay(room)); // its last message may be deleted
-    const { last } = await this.#fetchHistory(room, 1);
+    const { last } = await fetchHistory(this.#world, room, { limit: 1 });
     if (this.#replays.has(room)) this.#replays.set(room, last);
     this.onCursor(room);
   }
@@ -260,16 +263,7 @@ export class LeaderHub {
   /** @param {string} room */
   #endReplay(room) {
     this.#replays.delete(room);
-    this.#outbox?.sendNext();
-  }
-
-  /** Loads the outbox, which no tab needs before something is sent. */
-  async #loadOutbox() {
-    const module = await import('./outbox.js').catch(() => null); // offline; the next connection tries again
-    if (!module) return null;
-    this.#outbox ??= new module.Outbox(this.#world, this.#storage, this);
-    if (this.#stopped) this.#outbox.stop();
-    return this.#outbox;
+    this.#outbox.sendNext();
   }
 
   /** Returns true if messages for a room may be sent now. @param {string} room */
@@ -285,7 +279,7 @@ export class LeaderHub {
 
   /** Broadcasts the outbox after a change. */
   onOutbox() {
-    this.#schedule('items', 0, () => this.#outbox && this.#broadcast({ event: 'outbox', items: this.#outbox.items }));
+    this.#schedule('items', 0, () => this.#broadcast({ event: 'outbox', items: this.#outbox.items }));
   }
 
   /**
@@ -305,8 +299,9 @@ export class LeaderHub {
         this.#onCount();
       });
     }
+    if (type === 'edit') this.#broadcast({ event: type, room, edit: { id: data.id, ...decodeMessage(data.sender, data.message) } });
     if (type === 'gap') {
-      this.#outbox?.markUnsure(room);
+      this.#outbox.markUnsure(room);
       this.#broadcast({ event: 'gap', room, gap: data, cursor: this.#stream.cursors[room] });
       this.#endReplay(room);
     }
@@ -321,9 +316,10 @@ export class LeaderHub {
   /** @param {string} room @param {string} data @param {Step} [step] */
   #onMessage(room, data, step) {
     const id = step?.id ?? null;
-    const confirms = id ? this.#outbox?.confirm(room, parseObject(data).key, id)?.key : undefined;
+    const confirms = id ? this.#outbox.confirm(room, parseObject(data).key, id)?.key : undefined;
     if (confirms) this.#addOwn(room, /** @type {string} */ (id));
-    const message = { id, mine: this.#isOwn(room, id), ...parseMessage(data) };
+    const parsed = parseMessage(data);
+    const message = { id, mine: this.#isOwn(room, id, parsed.mark), ...parsed };
     this.#broadcast({ event: 'message', room, previous: step?.previous, confirms, ...message });
     if (!id) return;
     this.#count(room, /** @type {HistoryMessage & { mine: boolean }} */ (message));
@@ -334,7 +330,7 @@ export class LeaderHub {
   onCursor(room, step) {
     const cursor = this.#stream.cursors[room];
     if (step) this.#broadcast({ event: 'cursor', room, ...step });
-    this.#outbox?.confirmUpTo(room, cursor);
+    this.#outbox.confirmUpTo(room, cursor);
     const end = this.#replays.get(room);
     if (end && !isAfter(end, cursor)) this.#endReplay(room);
     this.#schedule('save', 1000, () => this.#save());
@@ -372,9 +368,9 @@ export class LeaderHub {
     this.#broadcast({ event: 'own', room, id });
   }
 
-  /** @param {string} room @param {string | null} id */
-  #isOwn(room, id) {
-    return this.#ownIds(room).includes(/** @type {string} */ (id));
+  /** @param {string} room @param {string | null} id @param {string} [mark] */
+  #isOwn(room, id, mark) {
+    return this.#ownIds(room).includes(/** @type {string} */ (id)) || (!!mark && mark === this.#storage.get('mark'));
   }
 
   /** @param {string} room */

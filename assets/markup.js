@@ -5,6 +5,7 @@
 import { hiddenHost } from './addresses.js';
 import { element } from './dom.js';
 import { findMentions } from './mentions.js';
+import { partQuotes } from './quotes.js';
 import { tokenize } from './tokens.js';
 
 /** @import { Token } from './tokens.js' */
@@ -39,7 +40,14 @@ const textBetween = (text, start, end) => (end > start ? [{ kind: 'text', text: 
 
 /** Renders a text as nodes. @param {string} text @param {string} name */
 export function renderMarkup(text, name) {
-  return tokenizeFor(text, name).map(renderToken);
+  return partQuotes(text, tokenizeFor(text, name)).flatMap(({ quoted, tokens }) => {
+    const nodes = tokens.map(renderToken);
+    if (!quoted) return nodes;
+    const block = element('blockquote');
+    block.append(...nodes);
+    for (const link of block.querySelectorAll('a.permalink')) link.textContent = 'Show the message';
+    return [block];
+  });
 }
 
 /** @param {Token} token */
@@ -53,6 +61,15 @@ function renderToken({ kind, text, href }) {
     Object.assign(link, { rel: 'noopener noreferrer nofollow ugc', target: '_blank', dir: 'ltr' });
     const host = hiddenHost(href);
     if (host) link.dataset.host = host; // CSS shows it
+    if (isPermalink(link)) {
+      link.className = 'link permalink';
+      link.target = ''; // it leads to a message, perhaps on this page
+    }
   }
   return link;
+}
+
+/** Returns true if a link leads to a message of this chat. @param {HTMLAnchorElement} link */
+function isPermalink({ origin, pathname, hash }) {
+  return origin === location.origin && /^\/[^/]+$/.test(pathname) && /^#\d+-\d+$/.test(hash);
 }

@@ -7,6 +7,7 @@
  * since).
  */
 
+import { ownSecret } from './secret.js';
 import { backoff } from './stream.js';
 import { isAfter } from './wire.js';
 
@@ -142,7 +143,8 @@ export class Outbox {
   /** @param {OutboxItem} item */
   async #send(item) {
     this.#save(item, { state: 'sending', tried: true, reason: undefined, until: undefined });
-    const { id, wait, refused, unknown } = await publish(this.#world, item);
+    const { id, mark, wait, refused, unknown } = await publish(this.#world, item, ownSecret(this.#storage));
+    if (mark) this.#storage.set('mark', mark);
     if (id) {
       this.#attempt = 0;
       if (this.items.includes(item)) this.#save(item, { id });
@@ -179,18 +181,19 @@ export class Outbox {
 const stateAtRest = ({ state }) => (state === 'sending' || state === 'waiting' ? 'queued' : state);
 
 /**
- * What became of a publish: `id` if it is stored, `wait` in seconds, `refused` for good, or `unknown`.
- * @typedef {{ id?: string, wait?: number, refused?: string, unknown?: string }} PublishResult
+ * What became of a publish: `id` if it is stored, with the `mark` that the server made of the secret; `wait` in seconds, `refused` for good, or `unknown`.
+ * @typedef {{ id?: string, mark?: string, wait?: number, refused?: string, unknown?: string }} PublishResult
  */
 
 /**
  * Posts a message.
  * @param {Pick<Window, 'fetch'>} world
  * @param {Pick<OutboxItem, 'room' | 'sender' | 'text' | 'key'>} item
+ * @param {string} [secret] of this browser
  * @returns {Promise<PublishResult>}
  */
-export async function publish(world, { room, sender, text, key }) {
-  const body = JSON.stringify({ sender, message: text, key });
+export async function publish(world, { room, sender, text, key }, secret) {
+  const body = JSON.stringify({ sender, message: text, key, secret });
   try {
     const response = await world.fetch(`/${encodeURIComponent(room)}`, {
       method: 'POST',
@@ -199,9 +202,9 @@ export async function publish(world, { room, sender, text, key }) {
       keepalive: body.length < 20_000, // browsers refuse more than 64 KiB in all
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     });
-    const { id, detail, title } = Object(await response.json().catch(() => null));
+    const { id, mark, detail, title } = Object(await response.json().catch(() => null));
     const { ok, status } = response;
-    if (ok && id) return { id };
+    if (ok && id) return mark ? { id, mark } : { id };
     const reason = detail?.replace(/^\w+: /, '') || title || `The message was not accepted (${status}).`;
     if (status === 429) return { wait: Number(response.headers.get('Retry-After')) || 1 };
     return status >= 400 && status < 500 && status !== 408 ? { refused: reason } : { unknown: reason };

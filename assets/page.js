@@ -7,26 +7,42 @@
  *     tab.js                 what this tab shares with others; sends requests to the leader, receives its events
  *       leader-election.js   which tab leads
  *       leader-hub.js        in the leading tab only: what it does for all
- *         outbox.js          loaded a moment later: sends messages in order, until the log has them
+ *         outbox.js          sends messages in order, until the log has them
  *         stream.js          the EventSource, its watchdog and its cursors
  *         unread.js          unread counts
  *     log.js                 the lines of the log, and whether its end is followed
  *       dates.js             times, names of days, groups
+ *       hue.js               the colour and the initial of a name
  *     status.js              the connection in a sentence
  *     composer.js            the message box and its draft
+ *     secret.js              the secret of this browser's messages, and links that bring one
  *     enhancements.js        loaded soon: starts the modules below
+ *       faces.js             what tells two of one name apart, and hides who is muted
+ *         mark.js            letters and patterns of marks
  *       deletions.js         what is deleted leaves the log and the unread counts
+ *       edits.js             what is edited changes in the log and the unread mentions
  *       pager.js             older and newer messages, permalinks, the mark at the first unread one
  *       markup.js            links, rooms, code and mentions as nodes
  *         mentions.js        where a text names the user; fold-case.js compares, common-words.js is loaded on demand
  *           tokens.js        addresses, rooms and code in a text
  *             addresses.js   where an address ends, and its host
+ *         quotes.js          quotes of replies
  *       pending.js           lines that are still to be sent
- *       details.js           which node took a message, and how long it took
  *       composer-aids.js     counter, recall, growing box
  *         completion.js      completion of names
  *       presence.js, rooms.js, announcer.js, day-headings.js, shortcuts.js, theme-button.js
+ *       mute.js              muted names, and notifications of each room
+ *       menu.js              loaded when the log is touched: what can be done with a message
+ *         details.js         which node took it, and how long it took
+ *         editor.js          edits an own message in its line, or deletes it
+ *         changes.js         the requests for that
  *       help.js              loaded when asked for
+ *       clipboard.js         copies text, on plain http too
+ *       share.js             links to rooms and messages, with QR codes (uqr/)
+ *       identity.js          who the user is here, and the link that brings that to another browser
+ *         identities.js      the secrets that this browser holds
+ *       dialogs.js           what these two open
+ *       settings.js          identity, notifications and muted names, in the help window
  *       notifications.js     loaded when something is unread: title, icon, desktop notifications
  *
  * All may use dom.js, wire.js (ids and the data of events), history.js and storage.js. No two modules import each other,
@@ -36,20 +52,22 @@
 import { Composer, toWellFormed } from './composer.js';
 import { find } from './dom.js';
 import { MessageLog } from './log.js';
+import { takeIdentity } from './secret.js';
 import { StatusLine } from './status.js';
 import { storage } from './storage.js';
 import { Tab } from './tab.js';
 
 /** @import { Enhancements } from './enhancements.js' */
 
-const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
+const linked = takeIdentity(window); // first, before anything reads the address
 
 const form = /** @type {HTMLFormElement} */ (find('.composer'));
 const sender = /** @type {HTMLInputElement} */ (find('#sender'));
 const error = find('#send-error');
 const messages = find('.messages');
-const room = /** @type {string} */ (find('h1').textContent);
-const offered = [...document.querySelectorAll('nav bdi')].map(({ textContent }) => /** @type {string} */ (textContent));
+const room = /** @type {string} */ (messages.dataset.room);
+const links = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('nav a'));
+const offered = [...links].map(({ dataset }) => /** @type {string} */ (dataset.room));
 const name = () => toWellFormed(sender.value);
 
 sender.value ||= storage.get('name');
@@ -67,18 +85,22 @@ const tab = new Tab(
   { room, offered, name, cursor: messages.dataset.cursor },
   {
     onMessage: (message) => log.add(message),
-    onGap: (gap) => log.showGap(gap),
+    onGap(gap) {
+      log.showGap(gap);
+      enhancements?.onGap();
+    },
     onDeletion: (deletion) => enhance().then(() => enhancements?.delete(deletion)),
+    onEdit: (edit) => enhance().then(() => enhancements?.edit(edit)),
     onState(connection) {
       status.show(connection);
       if (connection.state !== 'live') return;
       document.querySelector('.empty')?.classList.remove('storeless');
       enhance();
+      enhancements?.onLive();
     },
+    onNotice: (sentence) => enhance().then(() => enhancements?.notice(sentence)),
     async onChange() {
       if (tab.outbox.length) await enhance();
-      if (tab.outbox.length && !enhancements) error.textContent = KEPT; // the network went before they were loaded
-      else if (error.textContent === KEPT) error.textContent = '';
       enhancements?.update();
     },
     onConfirmed(key, message, sentAt) {
@@ -105,6 +127,8 @@ const log = new MessageLog(messages, find('.newer'), {
   onSeen: (id) => tab.markRead(id),
   onMessage: () => enhancements?.announcer.onMessage(),
   render: (text, mine) => enhancements?.render(text, mine) ?? [text],
+  latest: (message) => enhancements?.edits.latest(message) ?? message,
+  onDrawn: (line) => enhancements?.faces.show(line),
   explainGap: (reason) => enhancements?.explainGap(reason) ?? '',
   async pager() {
     await enhance();
@@ -142,5 +166,15 @@ function enhance(event) {
   );
   return enhancing;
 }
+
+/** Asks about the identity of a link. @param {ReturnType<typeof takeIdentity>} identity */
+async function offer(identity) {
+  if (!identity) return;
+  await enhance();
+  enhancements?.offerIdentity(identity);
+}
+addEventListener('hashchange', () => offer(takeIdentity(window)));
+offer(linked);
+
 for (const type of ['keydown', 'pointermove', 'focusin']) addEventListener(type, enhance);
 setTimeout(enhance, 1500);

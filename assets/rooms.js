@@ -2,7 +2,7 @@
  * The list of rooms with their unread counts, and the box that leads to any room by its name.
  */
 
-import { element, find } from './dom.js';
+import { element } from './dom.js';
 import { isReserved, roomPath } from './tokens.js';
 
 /** @import { UnreadCount } from './unread.js' */
@@ -27,14 +27,16 @@ export function roomStates(rooms, counts, current) {
 }
 
 /**
- * Shows the unread count of each room. One that was visited and is not in the list yet gets a link.
+ * Shows the unread count of each room. One that was visited and is not in the list yet gets a link; one that was
+ * left loses it.
  * @param {HTMLElement} list
  * @param {RoomState[]} rooms
  */
 export function showRooms(list, rooms) {
   const links = [...list.querySelectorAll('a')];
+  for (const link of links) if (!rooms.some(({ name }) => name === link.dataset.room)) link.parentElement?.remove();
   for (const { name, unread, mention, current } of rooms) {
-    const link = links.find((each) => find('bdi', each).textContent === name) ?? addLink(list, name);
+    const link = links.find((each) => each.dataset.room === name) ?? addLink(list, name);
     link.querySelector('.badge')?.remove();
     if (!unread || current) continue;
     const badge = element('span', mention ? 'badge call' : 'badge', `${mention ? '@' : ''}${unread > 99 ? '99+' : unread}`);
@@ -47,6 +49,7 @@ export function showRooms(list, rooms) {
 function addLink(list, name) {
   const link = element('a');
   link.href = `${roomPath(name)}`;
+  link.dataset.room = name;
   link.append(element('bdi', '', name));
   const item = element('li');
   item.append(link);

@@ -7,7 +7,7 @@
 
 import { START, parseObject } from './wire.js';
 
-const TYPES = 'message typed delete gap status backoff heartbeat presence userJoined userLeft'.split(' ');
+const TYPES = 'message typed delete edit gap status backoff heartbeat presence userJoined userLeft'.split(' ');
 const VALID_NAME = /^(?=.*\S)(?:[^\p{Cc}\p{Cf}]|[\u200c\u200d]){1,64}$/u; // the server refuses a stream with any other
 const OPEN_TIMEOUT_S = 20; // until the first event of a stream
 const SLACK_S = 5; // for the network, on top of the server's interval

@@ -3,16 +3,14 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use askama::Template;
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 
 use super::assets;
 use super::error::Problem;
 use super::newest_messages::NewestMessages;
+use super::page_lines::{PageLine, page_lines};
 use super::state::AppState;
-use crate::bus::PageLimit;
-use crate::chat::{Id, Message, RoomName};
+use crate::bus::{PageLimit, Retention};
+use crate::chat::RoomName;
 
 /// How many of a room's newest messages its page contains at most.
 const MESSAGES_PER_PAGE: PageLimit = PageLimit { entries: 50, bytes: 256 << 10 };
@@ -22,21 +20,20 @@ const MESSAGES_PER_PAGE: PageLimit = PageLimit { entries: 50, bytes: 256 << 10 }
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
-const ISO_8601: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-const TIME_OF_DAY: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute] UTC");
-
 #[derive(Template)]
 #[template(path = "page.html")]
 struct RoomPage<'a> {
     room: &'a str,
     room_path: String,
     rooms: Vec<RoomLink>,
-    messages: Vec<PageMessage>,
+    lines: Vec<PageLine>,
     /// The cursor after the messages; empty if the message store is unavailable.
     cursor: String,
     /// Whether the message store is available.
     live: bool,
     node: &'a str,
+    /// How many messages the room keeps at least, and for how long.
+    retention: &'a Retention,
     /// The path of the assets' folder.
     assets: String,
 }
@@ -53,15 +50,6 @@ struct RoomLink {
     name: String,
     path: String,
     current: bool,
-}
-
-/// A message whose text is not escaped: the template escapes it.
-struct PageMessage {
-    id: String,
-    sender: String,
-    text: String,
-    iso: String,
-    clock: String,
 }
 
 #[derive(Template)]
@@ -132,8 +120,9 @@ pub(super) async fn room(state: &AppState, room: &RoomName) -> HttpResponse {
         rooms: room_links(&state.rooms, room),
         live: newest.is_some(),
         cursor: newest.as_ref().map_or(String::new(), |newest| newest.last.to_string()),
-        messages: newest.iter().flat_map(|newest| newest.messages.iter().rev()).map(page_message).collect(),
+        lines: page_lines(newest.iter().flat_map(|newest| newest.messages.iter().rev())),
         node: state.hub.node(),
+        retention: &state.retention,
         assets: assets::folder(),
     };
     let mut response = render(HttpResponse::Ok(), &page);
@@ -164,21 +153,4 @@ fn room_links(configured: &[RoomName], current: &RoomName) -> Vec<RoomLink> {
     rooms
         .map(|room| RoomLink { name: room.to_string(), path: room.path(), current: room == current })
         .collect()
-}
-
-fn page_message((id, message): &(Id, Message)) -> PageMessage {
-    let message = message.decoded();
-    PageMessage {
-        id: id.to_string(),
-        sender: message.sender,
-        text: message.message,
-        iso: format_time(*id, ISO_8601),
-        clock: format_time(*id, TIME_OF_DAY),
-    }
-}
-
-/// Formats the time of an id; returns an empty string if it is too far in the future for a calendar.
-fn format_time(id: Id, format: &[BorrowedFormatItem<'_>]) -> String {
-    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(id.ms) * 1_000_000).ok();
-    time.and_then(|time| time.format(format).ok()).unwrap_or_default()
 }

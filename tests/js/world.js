@@ -7,7 +7,6 @@ import '../../assets/common-words.js';
 import '../../assets/leader-hub.js';
 import '../../assets/mentions.js';
 import '../../assets/notifications.js';
-import '../../assets/outbox.js';
 
 import { roomStates } from '../../assets/rooms.js';
 import { Tab } from '../../assets/tab.js';
@@ -127,9 +126,9 @@ export class Server {
     if (init.method !== 'POST') {
       return this.live ? answer(200, this.history(second, searchParams)) : answer(503, { detail: 'no store' });
     }
-    const { sender, message, key } = JSON.parse(init.body);
+    const { sender, message, key, secret } = JSON.parse(init.body);
     this.posts.push({ room: first, sender, message, key });
-    return answer(200, this.store(first, sender, message, key));
+    return answer(200, { ...this.store(first, sender, message, key), mark: markOf(secret) });
   };
 
   store(room, sender, message, key) {
@@ -141,6 +140,9 @@ export class Server {
     return { id };
   }
 }
+
+/** Returns the mark of a secret, which is a hash in truth. */
+export const markOf = (secret) => Buffer.from(secret.slice(0, 16)).toString('hex');
 
 export function answer(status, body, headers = {}) {
   return { ok: status < 300, status, headers: new Headers(headers), json: async () => body };
@@ -296,6 +298,8 @@ export class Page {
   badges = [];
   gaps = [];
   deletions = [];
+  edits = [];
+  notices = [];
   confirmed = [];
   sent = [];
   frozen = false;
@@ -344,6 +348,8 @@ export class Page {
       },
       onState: (state) => this.states.push(state),
       onOwn() {},
+      onEdit: (edit) => this.edits.push(edit),
+      onNotice: (sentence) => this.notices.push(sentence),
       onChange: () => {
         this.pending = this.tab.outbox.map((item) => ({ ...item }));
         this.badges = roomStates(this.tab.rooms, this.tab.counts, room);

@@ -113,7 +113,7 @@ async fn presence_is_shown_across_nodes() {
     }
     let lobby = bob.current_tab().await;
     bob.open_tab(&two.url("/lobby")).await;
-    bob.complete_without_outbox().await;
+    bob.complete().await;
     bob.until(&says(2, &["<bob> & co", "ada"])).await;
     bob.close_tab().await;
     bob.switch_to(&lobby).await;

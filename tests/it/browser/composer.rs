@@ -227,7 +227,7 @@ async fn names_are_completed_by_at_sign_and_by_tab() {
     for name in ["mason", "Maria", "grace"] {
         readers.push(Stream::open(&node, &format!("/subscribe/lobby?name={name}"), &[]).await);
     }
-    browser.until("return document.querySelector('.people summary').textContent === '4 here'").await;
+    browser.until("return document.querySelector('.people > button').textContent === '4 here'").await;
     let offered = async |expected: &str| {
         eventually(expected, async || (browser.run(OFFERED_NAMES).await == expected).then_some(())).await;
     };

@@ -283,9 +283,7 @@ async fn message_sent_before_the_page_is_complete_is_kept() {
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
     browser.devtools("Network.enable", json!({})).await;
-    browser
-        .devtools("Network.setBlockedURLs", json!({ "urls": ["*/enhancements.js", "*/outbox.js"] }))
-        .await;
+    browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*/enhancements.js"] })).await;
     browser.open(&proxy.url("/lobby")).await;
     browser.live().await;
     proxy.cut();

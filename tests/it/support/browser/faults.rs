@@ -60,14 +60,6 @@ impl Browser {
     /// Waits until the page is live and complete: all modules are loaded, so it works without a network from then on.
     pub async fn complete(&self) {
         self.live().await;
-        let loaded = "return performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/outbox.js'))
-            && document.querySelector('link[href*=enhancements]') !== null";
-        self.until(loaded).await;
-    }
-
-    /// Waits like `complete` for a tab that does not lead, which loads no outbox.
-    pub async fn complete_without_outbox(&self) {
-        self.live().await;
         self.until("return document.querySelector('link[href*=enhancements]') !== null").await;
     }
 
