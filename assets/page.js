@@ -53,7 +53,7 @@
  * directly or in a circle: to call back, a module is given hooks.
  */
 
-import { Composer } from './composer.js';
+import { Composer, toWellFormed } from './composer.js';
 import { find } from './dom.js';
 import { MessageLog } from './log.js';
 import { takeIdentity } from './secret.js';
@@ -72,7 +72,7 @@ const messages = find('.messages');
 const room = /** @type {string} */ (messages.dataset.room);
 const links = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('nav a'));
 const offered = [...links].map(({ dataset }) => /** @type {string} */ (dataset.room));
-const name = () => sender.value;
+const name = () => toWellFormed(sender.value);
 
 sender.value ||= storage.get('name');
 
@@ -154,7 +154,7 @@ find('#elsewhere').onsubmit = async (event) => {
   enhancements?.goToRoom();
 };
 sender.oninput = () => {
-  storage.set('name', sender.value);
+  storage.set('name', name());
   tab.rename();
 };
 
