@@ -63,6 +63,8 @@ import { Tab } from './tab.js';
 
 /** @import { Enhancements } from './enhancements.js' */
 
+const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
+
 const linked = takeIdentity(window); // first, before anything reads the address
 
 const form = /** @type {HTMLFormElement} */ (find('.composer'));
@@ -80,6 +82,7 @@ sender.value ||= storage.get('name');
 let enhancements; // once they are loaded
 /** @type {Promise<void> | undefined} */
 let enhancing;
+let unseen = false; // whether messages are kept that the page does not show yet
 /** @type {KeyboardEvent | undefined} */
 let pressed; // the last key before they were loaded
 /** @type {Map<string, number>} */
@@ -105,6 +108,9 @@ const tab = new Tab(
     onNotice: (sentence) => enhance().then(() => enhancements?.notice(sentence)),
     async onChange() {
       if (tab.outbox.length) await enhance();
+      const invisible = tab.outbox.length > 0 && !enhancements; // the network went before they were loaded
+      if (invisible || unseen) error.textContent = invisible ? KEPT : '';
+      unseen = invisible;
       enhancements?.update();
     },
     onConfirmed(key, message, sentAt) {
