@@ -31,7 +31,11 @@
  *       pending.js           lines that are still to be sent
  *       composer-aids.js     counter, recall, growing box
  *         completion.js      completion of names
- *       presence.js, rooms.js, announcer.js, day-headings.js, shortcuts.js, theme-button.js
+ *       controls.js          the head's buttons and menu, the drawer, keys
+ *         drawer.js, shortcuts.js, theme-button.js
+ *         head-menu.js, icons.js  loaded when the menu is opened
+ *       jump.js              loaded when asked for: the box that leads to a room
+ *       presence.js, rooms.js, announcer.js, day-headings.js
  *       mute.js              muted names, and notifications of each room
  *       menu.js              loaded when the log is touched: what can be done with a message
  *         details.js         which node took it, and how long it took
@@ -50,7 +54,7 @@
  * directly or in a circle: to call back, a module is given hooks.
  */
 
-import { Composer } from './composer.js';
+import { Composer, toWellFormed } from './composer.js';
 import { find } from './dom.js';
 import { MessageLog } from './log.js';
 import { takeIdentity } from './secret.js';
@@ -71,7 +75,7 @@ const messages = find('.messages');
 const room = /** @type {string} */ (messages.dataset.room);
 const links = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('nav a'));
 const offered = [...links].map(({ dataset }) => /** @type {string} */ (dataset.room));
-const name = () => sender.value;
+const name = () => toWellFormed(sender.value);
 
 sender.value ||= storage.get('name');
 
@@ -157,7 +161,7 @@ find('#elsewhere').onsubmit = async (event) => {
   enhancements?.goToRoom();
 };
 sender.oninput = () => {
-  storage.set('name', sender.value);
+  storage.set('name', name());
   tab.rename();
 };
 
