@@ -66,7 +66,7 @@ export class Enhancements {
     this.faces = new Faces(log);
     this.pager = new Pager(log, {
       room,
-      isOwn: (id) => tab.isOwn(id),
+      isOwn: (id, mark) => tab.isOwn(id, mark),
       isDeleted: (id) => this.#deletions.has(id),
       announcer,
     });
@@ -243,8 +243,9 @@ export class Enhancements {
   /** Offers the link of the room, and the user's identity. */
   #addSharing() {
     const share = async () => (await import('./share.js')).shareRoom(this.#page.room);
-    const menu = document.querySelector('#menu') ?? find('.tools');
+    const menu = find('#menu');
     menu.prepend(button('Share this room…', share), button('Your identity…', () => this.#showIdentity()));
+    menu.addEventListener('click', () => menu.hidePopover());
     document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room…', share, 'share-room'));
   }
 
