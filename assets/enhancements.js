@@ -8,6 +8,7 @@ import { addAids, lengthProblem } from './composer-aids.js';
 import { enableControls } from './controls.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
+import { button } from './dialogs.js';
 import { element, find } from './dom.js';
 import { showTotal } from './drawer.js';
 import { Edits, keptEdit } from './edits.js';
@@ -45,8 +46,6 @@ const GAP_REASONS = {
  * @property {Tab} tab
  * @property {Map<string, number>} delays milliseconds from Send to screen, by id
  */
-
-const showHelp = async () => (await import('./help.js')).showHelp();
 
 export class Enhancements {
   #page;
@@ -120,11 +119,13 @@ export class Enhancements {
     });
     find('#sender').onchange = redraw; // mentions of the new name
 
+    const share = async () => (await import('./share.js')).shareRoom(this.#page.room);
+    document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room', share, 'share-room'));
     const onShortcut = enableControls({
       composer,
-      showHelp,
-      showShare: async () => (await import('./share.js')).shareRoom(this.#page.room),
-      showIdentity: async () => (await import('./identity.js')).showIdentity(() => this.#onIdentity()),
+      share,
+      showHelp: () => this.#showHelp(),
+      showIdentity: () => this.#showIdentity(),
       jump: async () => (await import('./jump.js')).jump(this.#roomStates(), roomPath),
       holdStill: (change) => pager.holdStill(change),
       edit: async (line) => (await this.#loadMenu())?.edit(line),
@@ -234,6 +235,17 @@ export class Enhancements {
   /** Returns what is known of a gap's cause. @param {string} reason */
   explainGap(reason) {
     return GAP_REASONS[reason] ?? '';
+  }
+
+  async #showHelp() {
+    const [help, settings, notices] = await Promise.all([import('./help.js'), import('./settings.js'), import('./notifications.js')]);
+    const { room } = this.#page;
+    const onMuted = () => this.faces.showAll();
+    help.showHelp(settings.showSettings({ room, notices, onMuted, showIdentity: () => this.#showIdentity() }));
+  }
+
+  async #showIdentity() {
+    (await import('./identity.js')).showIdentity(() => this.#onIdentity());
   }
 
   /** Asks whether the identity of a link is to be used. @param {Identity} identity */

@@ -1,16 +1,16 @@
 /**
- * The help window: keys, what a message can contain, and the choice of desktop notifications.
+ * The help window: keys, what a message can contain, and what the user can set.
  */
 
 import { element } from './dom.js';
-import { CHOICES, areSupported, choice, choose } from './notifications.js';
 
 const KEYS = [
   ['Enter', 'send; on a touch screen, the button sends'],
   ['Shift+Enter', 'break the line'],
   ['↑', 'in the empty box: your last message, then earlier ones'],
   ['@ or Tab', 'complete a name'],
-  ['/', 'go to the message box'],
+  ['E', 'edit your message, on which the focus is; Delete deletes it'],
+  ['any letter', 'what you type anywhere goes to the message box, as does /'],
   ['Alt+↑ or Alt+↓', 'go to the room above or below'],
   ['Esc', 'close a list, details or this window; what you typed stays'],
   ['?', 'this help'],
@@ -21,7 +21,8 @@ const SYNTAX = [
   ['#room', 'a link to that room'],
   ['@name', 'mentions that person'],
   ['the time', 'a link to its message'],
-  ['the i by it', 'which node took the message, and how long yours took to be shown; on a touch screen, tap the message'],
+  ['the dots by it', 'reply, copy, share, edit, delete, mute, and which node took the message; on a touch screen, tap the message'],
+  ['> text', 'a quote'],
 ];
 
 const ABOUT = 'A room is its address: share it, and anyone who opens it is in. Names are free; there are no accounts.';
@@ -29,8 +30,11 @@ const ABOUT = 'A room is its address: share it, and anyone who opens it is in. N
 /** @type {HTMLDialogElement | undefined} */
 let dialog;
 
-export function showHelp() {
+/** @param {HTMLElement} settings as they are now */
+export function showHelp(settings) {
   dialog ??= createDialog();
+  dialog.querySelector('.settings')?.remove();
+  dialog.append(settings);
   if (!dialog.open) dialog.showModal();
 }
 
@@ -47,7 +51,6 @@ function createDialog() {
     element('h3', '', 'In a message'),
     definitions(SYNTAX, (term) => [term]),
     element('p', '', ABOUT),
-    notificationChoice(),
   );
   made.onclick = ({ target }) => target === made && made.close(); // the backdrop
   document.body.append(made);
@@ -67,15 +70,3 @@ function definitions(rows, renderTerm) {
 
 /** Renders the names of keys as keys. @param {string} term */
 const keyCaps = (term) => term.split(/( or )/).map((part) => (part === ' or ' ? part : element('kbd', '', part)));
-
-/** Returns the select for notifications, or nothing where the browser has none. */
-function notificationChoice() {
-  if (!areSupported()) return '';
-  const label = element('label', 'notices', 'Desktop notifications ');
-  const select = element('select');
-  for (const [value, text] of Object.entries(CHOICES)) select.append(new Option(text, value));
-  select.value = choice();
-  select.onchange = async () => (select.value = await choose(select.value));
-  label.append(select);
-  return label;
-}

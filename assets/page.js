@@ -46,6 +46,7 @@
  *       identity.js          who the user is here, and the link that brings that to another browser
  *         identities.js      the secrets that this browser holds
  *       dialogs.js           what these two open
+ *       settings.js          identity, notifications and muted names, in the help window
  *       notifications.js     loaded when something is unread: title, icon, desktop notifications
  *
  * All may use dom.js, wire.js (ids and the data of events), history.js and storage.js. No two modules import each other,
