@@ -3,13 +3,14 @@
  */
 
 import { element } from './dom.js';
-import { roomPath } from './tokens.js';
+import { isReserved, roomPath } from './tokens.js';
 
 /** @import { UnreadCount } from './unread.js' */
 
 /** @typedef {{ name: string, unread: number, mention: boolean, current: boolean }} RoomState */
 
 const RULE = 'A room’s name is 1 to 64 letters, marks, digits, - _ . or ~, and starts with a letter or digit.';
+const RESERVED = 'The server uses this name itself; choose another.';
 
 /**
  * Returns the state of each of `rooms`.
@@ -63,7 +64,7 @@ function addLink(list, name) {
  */
 export function goToRoom(box, error) {
   const path = roomPath(box.value);
-  error.textContent = path ? '' : RULE;
+  error.textContent = path ? '' : isReserved(box.value.trim()) ? RESERVED : RULE;
   box.ariaInvalid = `${!path}`;
   if (path) location.assign(path);
 }

@@ -99,6 +99,11 @@ impl RoomName {
         Ok(Self(name.into()))
     }
 
+    /// Returns the reserved names, separated by spaces, for the page.
+    pub fn reserved() -> String {
+        RESERVED_NAMES.join(" ")
+    }
+
     /// Returns the room of the dashboard's stream, which no path can name.
     pub fn dashboard() -> Self {
         Self("~dashboard".into())

@@ -3,7 +3,9 @@
  */
 
 // Loaded now, so that the modules' own dynamic imports resolve without delay.
+import '../../assets/common-words.js';
 import '../../assets/leader-hub.js';
+import '../../assets/mentions.js';
 import '../../assets/notifications.js';
 
 import { roomStates } from '../../assets/rooms.js';
