@@ -4,7 +4,7 @@
  */
 
 import { Announcer } from './announcer.js';
-import { addAids, lengthProblem } from './composer-aids.js';
+import { addAids, lengthProblem, nameProblem } from './composer-aids.js';
 import { enableControls } from './controls.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
@@ -123,8 +123,8 @@ export class Enhancements {
     document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room', share, 'share-room'));
     const onShortcut = enableControls({
       composer,
-      share,
       showHelp: () => this.#showHelp(),
+      share,
       showIdentity: () => this.#showIdentity(),
       jump: async () => (await import('./jump.js')).jump(this.#roomStates(), roomPath),
       holdStill: (change) => pager.holdStill(change),
@@ -229,7 +229,7 @@ export class Enhancements {
 
   /** Returns why a text cannot be sent, or an empty string. @param {string} text */
   check(text) {
-    return lengthProblem(text);
+    return lengthProblem(text) || nameProblem(this.#page.name());
   }
 
   /** Returns what is known of a gap's cause. @param {string} reason */
