@@ -83,7 +83,8 @@ async fn details_open_and_close_one_at_a_time_by_keyboard() {
     let of = "return document.querySelector('.details').closest('.message').querySelector('.text').textContent";
     assert_eq!(browser.run(of).await, "message 4");
     assert_eq!(browser.run(expanded).await, json!(["true", "false"]));
-    let item = "return document.activeElement.getAttribute('role') === 'menuitem' && document.activeElement.textContent";
+    let item =
+        "return document.activeElement.getAttribute('role') === 'menuitem' && document.activeElement.textContent";
     assert_eq!(browser.run(item).await, "Reply");
     browser.press(DOWN).await;
     assert_eq!(browser.run(item).await, "Copy text");

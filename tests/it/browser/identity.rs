@@ -18,7 +18,8 @@ const DIALOG: &str = "return document.querySelector('dialog[open] h2')?.textCont
 const SECRETS: &str = "return ['secret', 'secrets'].map((key) => localStorage.getItem(`tiny-chat:${key}`) ?? '')";
 
 /// Clicks on the button of the open dialog with this label.
-const CLICK: &str = "[...document.querySelectorAll('dialog[open] button')].find((each) => each.textContent === arguments[0]).click()";
+const CLICK: &str =
+    "[...document.querySelectorAll('dialog[open] button')].find((each) => each.textContent === arguments[0]).click()";
 
 async fn identity_of_a_link_is_used_only_after_a_yes(kind: BrowserKind) {
     let node = Node::start(&[]).await;
@@ -30,7 +31,9 @@ async fn identity_of_a_link_is_used_only_after_a_yes(kind: BrowserKind) {
     browser.until("return !!localStorage.getItem('tiny-chat:mark')").await;
     let before = browser.run(SECRETS).await;
     assert_eq!((before[0].as_str().map(str::len), &before[1]), (Some(22), &json!("")));
-    browser.until("return !!document.querySelector('.mine .tile .pattern path')?.getAttribute('d')").await;
+    browser
+        .until("return !!document.querySelector('.mine .tile .pattern path')?.getAttribute('d')")
+        .await;
     assert_eq!(browser.run("return document.querySelectorAll('.letters').length").await, 0);
 
     // A link that is followed on the page leaves neither the address nor the history with a secret.
@@ -59,7 +62,8 @@ async fn identity_of_a_link_is_used_only_after_a_yes(kind: BrowserKind) {
     assert_eq!(browser.run("return location.href").await, node.url("/lobby"));
     assert_eq!(browser.run("return document.querySelector('dialog[open] .letters').textContent").await, "fbxlca");
     browser.live().await;
-    let asked = "return performance.getEntriesByType('resource').filter(({ name }) => name.includes(arguments[0])).length";
+    let asked =
+        "return performance.getEntriesByType('resource').filter(({ name }) => name.includes(arguments[0])).length";
     assert_eq!(browser.run_with(asked, &[SECRET]).await, 0);
     browser.run_with(CLICK, &["Use it"]).await;
     let after = browser.run(SECRETS).await;
@@ -83,11 +87,16 @@ async fn identity_of_a_link_is_used_only_after_a_yes(kind: BrowserKind) {
 
     // The identity before can be taken back.
     browser.run("document.querySelector('[popovertarget=menu]').click()").await;
-    let item = "[...document.querySelectorAll('#menu button')].find(({ textContent }) => /Your identity/.test(textContent))";
+    let item =
+        "[...document.querySelectorAll('#menu button')].find(({ textContent }) => /Your identity/.test(textContent))";
     browser.until(&format!("return !!{item}")).await;
     browser.run(&format!("{item}.click()")).await;
     browser.until(&format!("{DIALOG} === 'Your identity'")).await;
-    assert_eq!(browser.run("return document.querySelector('dialog[open] .link-card')").await, Value::Null, "the key is shown when asked for");
+    assert_eq!(
+        browser.run("return document.querySelector('dialog[open] .link-card')").await,
+        Value::Null,
+        "the key is shown when asked for"
+    );
     browser.run("document.querySelector('dialog[open] summary').click()").await;
     browser.until("return !!document.querySelector('dialog[open] .qr path')").await;
     let link = browser.value("dialog[open] .link-card input").await;

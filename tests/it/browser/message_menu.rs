@@ -43,8 +43,13 @@ async fn menu_replies_copies_shares_and_mutes_without_a_secure_context(kind: Bro
     browser.run("document.querySelector('.share-room').click()").await;
     browser.until("return !!document.querySelector('dialog[open] .qr path')?.getAttribute('d')").await;
     browser.run("[...document.querySelectorAll('dialog[open] button')].find(({ textContent }) => textContent === 'Copy').click()").await;
-    browser.until("return document.querySelector('dialog[open] .result').textContent === 'Copied.'").await;
-    assert_eq!(browser.run("return [isSecureContext, ...window.copied]").await, json!([false, format!("{address}/attic")]));
+    browser
+        .until("return document.querySelector('dialog[open] .result').textContent === 'Copied.'")
+        .await;
+    assert_eq!(
+        browser.run("return [isSecureContext, ...window.copied]").await,
+        json!([false, format!("{address}/attic")])
+    );
 
     let id = node.post("lobby", "mason", "one `code`\n> two").await;
     browser.open(&format!("{address}/lobby")).await;
@@ -64,7 +69,9 @@ async fn menu_replies_copies_shares_and_mutes_without_a_secure_context(kind: Bro
     assert_eq!(browser.value("#message").await, format!("> mason: one `code`\n> {link}\n"));
     browser.press("so be it").await;
     browser.press(ENTER).await;
-    browser.until("return document.querySelector('.message blockquote') !== null && !document.querySelector('.pending')").await;
+    browser
+        .until("return document.querySelector('.message blockquote') !== null && !document.querySelector('.pending')")
+        .await;
     let rendered = "const text = document.querySelector('.message blockquote').parentElement;
         return [...text.childNodes].map(({ nodeName, textContent }) => `${nodeName}: ${textContent}`)";
     let expected = json!(["BLOCKQUOTE: mason: one code\nShow the message", "#text: so be it"]);

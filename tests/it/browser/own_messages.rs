@@ -55,7 +55,11 @@ async fn own_messages_are_edited_and_deleted_by_keyboard(kind: BrowserKind) {
     expect_texts(&browser, &["of another", "second <b>&amp;"]).await;
     browser.until("return document.querySelector('.mine .edited')?.textContent === 'edited'").await;
     assert_eq!(browser.run(EDITOR).await, json!(null));
-    assert_eq!(browser.run("return document.activeElement.className").await, "when", "the keyboard stays where it was");
+    assert_eq!(
+        browser.run("return document.activeElement.className").await,
+        "when",
+        "the keyboard stays where it was"
+    );
     browser.reload().await;
     browser.live().await;
     expect_texts(&browser, &["of another", "second <b>&amp;"]).await;
@@ -66,14 +70,18 @@ async fn own_messages_are_edited_and_deleted_by_keyboard(kind: BrowserKind) {
         browser.run_with(FAIL, &[status]).await;
         edit(&browser, "third").await;
         browser.press(ENTER).await;
-        browser.until(&format!("return document.querySelector('.editor .note')?.textContent.includes('{words}')")).await;
+        browser
+            .until(&format!("return document.querySelector('.editor .note')?.textContent.includes('{words}')"))
+            .await;
         assert_eq!(browser.run(EDITOR).await, "third");
     }
     browser.reload().await;
     browser.until("return document.querySelector('.editor textarea')?.value === 'third'").await;
     browser.run_with(FAIL, &["429"]).await;
     browser.press(ENTER).await;
-    browser.until("return /saved in 1 s/.test(document.querySelector('.editor .note')?.textContent)").await;
+    browser
+        .until("return /saved in 1 s/.test(document.querySelector('.editor .note')?.textContent)")
+        .await;
     browser.run_with(FAIL, &[""]).await;
     expect_texts(&browser, &["of another", "third"]).await;
     edit(&browser, "given up").await;
@@ -88,10 +96,14 @@ async fn own_messages_are_edited_and_deleted_by_keyboard(kind: BrowserKind) {
 
     browser.run(FOCUS).await;
     browser.press('\u{e017}').await; // Delete
-    browser.until("return document.querySelector('dialog[open] .excerpt')?.textContent === 'third'").await;
+    browser
+        .until("return document.querySelector('dialog[open] .excerpt')?.textContent === 'third'")
+        .await;
     browser.run_with(FAIL, &["0"]).await;
     browser.press(ENTER).await;
-    browser.until("return /It was not deleted/.test(document.querySelector('dialog[open] .error')?.textContent)").await;
+    browser
+        .until("return /It was not deleted/.test(document.querySelector('dialog[open] .error')?.textContent)")
+        .await;
     browser.run_with(FAIL, &[""]).await;
     browser.press(ENTER).await;
     expect_texts(&browser, &["of another"]).await;
