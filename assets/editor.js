@@ -191,6 +191,7 @@ export function confirmDeletion(message, { room, secretOf }, onDeleted) {
     remove.disabled = true;
     const { done, gone, wait, refused, failed } = await changeMessage(window, room, id, secretOf(message));
     remove.disabled = false;
+    remove.focus(); // what is disabled loses the focus
     if (done || gone) {
       onDeleted(id);
       return dialog.close();

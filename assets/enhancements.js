@@ -68,7 +68,7 @@ export class Enhancements {
     this.faces = new Faces(log);
     this.pager = new Pager(log, {
       room,
-      isOwn: (id) => tab.isOwn(id),
+      isOwn: (id, mark) => tab.isOwn(id, mark),
       isDeleted: (id) => this.#deletions.has(id),
       announcer,
     });
@@ -120,11 +120,11 @@ export class Enhancements {
     find('#sender').onchange = redraw; // mentions of the new name
 
     const share = async () => (await import('./share.js')).shareRoom(this.#page.room);
-    document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room…', share, 'share-room'));
+    document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room', share, 'share-room'));
     const onShortcut = enableControls({
       composer,
       showHelp: () => this.#showHelp(),
-      showShare: share,
+      share,
       showIdentity: () => this.#showIdentity(),
       jump: async () => (await import('./jump.js')).jump(this.#roomStates(), roomPath),
       holdStill: (change) => pager.holdStill(change),

@@ -134,7 +134,7 @@ const status = new StatusLine(find('.status'), () => tab.reconnect());
 /** @type {MessageLog} */
 const log = new MessageLog(messages, find('.newer'), {
   path: /** @type {string} */ (form.getAttribute('action')),
-  isOwn: (id) => tab.isOwn(id),
+  isOwn: (id, mark) => tab.isOwn(id, mark),
   onSeen: (id) => tab.markRead(id),
   onMessage: () => enhancements?.announcer.onMessage(),
   render: (text, mine) => enhancements?.render(text, mine) ?? [text],

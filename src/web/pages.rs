@@ -34,6 +34,8 @@ struct RoomPage<'a> {
     node: &'a str,
     /// How many messages the room keeps at least, and for how long.
     retention: &'a Retention,
+    /// The same in words.
+    kept: String,
     /// The path of the assets' folder.
     assets: String,
 }
@@ -123,6 +125,7 @@ pub(super) async fn room(state: &AppState, room: &RoomName) -> HttpResponse {
         lines: page_lines(newest.iter().flat_map(|newest| newest.messages.iter().rev())),
         node: state.hub.node(),
         retention: &state.retention,
+        kept: retention_sentence(&state.retention),
         assets: assets::folder(),
     };
     let mut response = render(HttpResponse::Ok(), &page);
@@ -153,4 +156,41 @@ fn room_links(configured: &[RoomName], current: &RoomName) -> Vec<RoomLink> {
     rooms
         .map(|room| RoomLink { name: room.to_string(), path: room.path(), current: room == current })
         .collect()
+}
+
+/// Says how many messages a room keeps, and for how long.
+fn retention_sentence(retention: &Retention) -> String {
+    let (messages, plural) = (with_separators(retention.messages), if retention.messages == 1 { "" } else { "s" });
+    format!("Keeps {messages} message{plural}, until {} of silence", in_words(retention.seconds))
+}
+
+/// Formats a number with a comma before each group of three digits.
+fn with_separators(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
+}
+
+/// Formats a duration in the largest unit that divides it.
+fn in_words(seconds: u64) -> String {
+    let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
+    let (count, unit) = units
+        .iter()
+        .find(|(size, _)| seconds % size == 0)
+        .map_or((seconds, "second"), |(size, unit)| (seconds / size, unit));
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retention_is_told_in_round_words() {
+        let sentence = |messages, seconds| retention_sentence(&Retention { messages, seconds });
+        assert_eq!(sentence(1000, 604_800), "Keeps 1,000 messages, until 7 days of silence");
+        assert_eq!(sentence(1_234_567, 3600), "Keeps 1,234,567 messages, until 1 hour of silence");
+        assert_eq!(sentence(1, 5400), "Keeps 1 message, until 90 minutes of silence");
+        assert_eq!(sentence(50, 7), "Keeps 50 messages, until 7 seconds of silence");
+    }
 }
