@@ -5,10 +5,12 @@
 
 import { Announcer } from './announcer.js';
 import { addAids, lengthProblem, nameProblem } from './composer-aids.js';
+import { enableControls } from './controls.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
 import { button } from './dialogs.js';
 import { element, find } from './dom.js';
+import { showTotal } from './drawer.js';
 import { Edits, keptEdit } from './edits.js';
 import { isEmojiOnly } from './emoji.js';
 import { Faces } from './faces.js';
@@ -18,8 +20,8 @@ import { Pager } from './pager.js';
 import { PendingLines } from './pending.js';
 import { showPresence } from './presence.js';
 import { goToRoom, roomStates, showRooms } from './rooms.js';
-import { addArrowKeys, onShortcut } from './shortcuts.js';
-import { enableThemeButton } from './theme-button.js';
+import { addArrowKeys } from './shortcuts.js';
+import { roomPath } from './tokens.js';
 
 /** @import { Identity } from './identities.js' */
 /** @import { Composer } from './composer.js' */
@@ -121,31 +123,45 @@ export class Enhancements {
     });
     find('#sender').onchange = redraw; // mentions of the new name
 
-    this.#addSharing();
-    const showHelp = () => this.#showHelp();
-    find('.ask').onclick = showHelp;
-    enableThemeButton(find('.theme'));
-    const parts = {
-      rooms: this.#rooms,
+    const share = async () => (await import('./share.js')).shareRoom(this.#page.room);
+    document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room…', share, 'share-room'));
+    const onShortcut = enableControls({
       composer,
+<<<<<<< HEAD
       showHelp,
       showSearch: () => this.#showSearch(),
       edit: async (/** @type {HTMLElement} */ line) => (await this.#loadMenu())?.edit(line),
       remove: async (/** @type {HTMLElement} */ line) => (await this.#loadMenu())?.delete(line),
     };
     document.addEventListener('keydown', (event) => onShortcut(event, parts));
+=======
+      showHelp: () => this.#showHelp(),
+      showShare: share,
+      showIdentity: () => this.#showIdentity(),
+      jump: async () => (await import('./jump.js')).jump(this.#roomStates(), roomPath),
+      holdStill: (change) => pager.holdStill(change),
+      edit: async (line) => (await this.#loadMenu())?.edit(line),
+      remove: async (line) => (await this.#loadMenu())?.delete(line),
+    });
+>>>>>>> main
     if (!pressed) return;
     if (pressed.target === box) onKey(pressed);
-    onShortcut(pressed, parts, true);
+    onShortcut(pressed, true);
+  }
+
+  #roomStates() {
+    const { room, tab } = this.#page;
+    return roomStates(tab.rooms, tab.counts, room);
   }
 
   /** Shows a new state of the page. */
   update() {
-    const { room, composer, tab } = this.#page;
-    const rooms = roomStates(tab.rooms, tab.counts, room);
+    const { composer, tab } = this.#page;
+    const rooms = this.#roomStates();
     this.#pending.show(tab.outbox);
     showPresence(find('.people'), tab.presence, (name) => composer.setText(`${composer.box.value}@${name} `));
     showRooms(this.#rooms, rooms);
+    showTotal(find('.drawer'), rooms);
     this.#marked ||= rooms.some(({ unread }) => unread);
     if (this.#marked) import('./notifications.js').then(({ markPage }) => markPage(rooms));
   }
@@ -263,6 +279,7 @@ export class Enhancements {
     (await import('./identity.js')).showIdentity(() => this.#onIdentity());
   }
 
+<<<<<<< HEAD
   /** Offers the link of the room, and the user's identity. */
   #addSharing() {
     const share = async () => (await import('./share.js')).shareRoom(this.#page.room);
@@ -271,6 +288,8 @@ export class Enhancements {
     document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room…', share, 'share-room'));
   }
 
+=======
+>>>>>>> main
   /** Asks whether the identity of a link is to be used. @param {Identity} identity */
   async offerIdentity(identity) {
     (await import('./identity.js')).offerIdentity(identity, () => this.#onIdentity());

@@ -31,7 +31,11 @@
  *       pending.js           lines that are still to be sent
  *       composer-aids.js     counter, recall, growing box
  *         completion.js      completion of names
- *       presence.js, rooms.js, announcer.js, day-headings.js, shortcuts.js, theme-button.js
+ *       controls.js          the head's buttons and menu, the drawer, keys
+ *         drawer.js, shortcuts.js, theme-button.js
+ *         head-menu.js, icons.js  loaded when the menu is opened
+ *       jump.js              loaded when asked for: the box that leads to a room
+ *       presence.js, rooms.js, announcer.js, day-headings.js
  *       mute.js              muted names, and notifications of each room
  *       copy-code.js         loaded when a message with code is pointed at or has the focus
  *       menu.js              loaded when the log is touched: what can be done with a message
@@ -62,6 +66,8 @@ import { Tab } from './tab.js';
 
 /** @import { Enhancements } from './enhancements.js' */
 
+const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
+
 const linked = takeIdentity(window); // first, before anything reads the address
 
 const form = /** @type {HTMLFormElement} */ (find('.composer'));
@@ -79,6 +85,7 @@ sender.value ||= storage.get('name');
 let enhancements; // once they are loaded
 /** @type {Promise<void> | undefined} */
 let enhancing;
+let unseen = false; // whether messages are kept that the page does not show yet
 /** @type {KeyboardEvent | undefined} */
 let pressed; // the last key before they were loaded
 /** @type {Map<string, number>} */
@@ -104,6 +111,9 @@ const tab = new Tab(
     onNotice: (sentence) => enhance().then(() => enhancements?.notice(sentence)),
     async onChange() {
       if (tab.outbox.length) await enhance();
+      const invisible = tab.outbox.length > 0 && !enhancements; // the network went before they were loaded
+      if (invisible || unseen) error.textContent = invisible ? KEPT : '';
+      unseen = invisible;
       enhancements?.update();
     },
     onConfirmed(key, message, sentAt) {
