@@ -12,6 +12,7 @@ import { button } from './dialogs.js';
 import { element, find } from './dom.js';
 import { showTotal } from './drawer.js';
 import { Edits, keptEdit } from './edits.js';
+import { isEmojiOnly } from './emoji.js';
 import { Faces } from './faces.js';
 import { renderMarkup } from './markup.js';
 import { loadCommonWords } from './mentions.js';
@@ -107,6 +108,9 @@ export class Enhancements {
     for (const type of ['pointerover', 'pointerdown', 'focusin', 'click']) {
       log.scroller.addEventListener(type, async (event) => (await this.#loadMenu())?.handle(event));
     }
+    for (const type of ['pointerover', 'focusin']) {
+      log.scroller.addEventListener(type, ({ target }) => this.#offerCopy(target));
+    }
     this.#continueEdit();
     const messages = (/** @type {string} */ selector) =>
       [...log.list.querySelectorAll(selector)].flatMap((line) => log.messageOf(line) ?? []);
@@ -123,6 +127,14 @@ export class Enhancements {
     document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room', share, 'share-room'));
     const onShortcut = enableControls({
       composer,
+<<<<<<< HEAD
+      showHelp,
+      showSearch: () => this.#showSearch(),
+      edit: async (/** @type {HTMLElement} */ line) => (await this.#loadMenu())?.edit(line),
+      remove: async (/** @type {HTMLElement} */ line) => (await this.#loadMenu())?.delete(line),
+    };
+    document.addEventListener('keydown', (event) => onShortcut(event, parts));
+=======
       showHelp: () => this.#showHelp(),
       share,
       showIdentity: () => this.#showIdentity(),
@@ -131,6 +143,7 @@ export class Enhancements {
       edit: async (line) => (await this.#loadMenu())?.edit(line),
       remove: async (line) => (await this.#loadMenu())?.delete(line),
     });
+>>>>>>> main
     if (!pressed) return;
     if (pressed.target === box) onKey(pressed);
     onShortcut(pressed, true);
@@ -218,6 +231,20 @@ export class Enhancements {
     return nodes;
   }
 
+  /** Returns true if a text is to be shown large. @param {string} text */
+  isEmoji(text) {
+    return isEmojiOnly(text);
+  }
+
+  /** Offers to copy the code of a message that is pointed at or has the focus. @param {EventTarget | null} target */
+  async #offerCopy(target) {
+    const line = /** @type {HTMLElement | null} */ (/** @type {Element} */ (target).closest('.message'));
+    const message = this.#page.log.messageOf(line);
+    if (!line || !message || !line.querySelector('.fence')) return;
+    const { addCopyButtons } = await import('./copy-code.js');
+    addCopyButtons(line, message.text, (sentence) => this.announcer.announce(sentence));
+  }
+
   /** Draws again if the name, which is marked now, turns out to be a common word. @param {string} name */
   async #checkName(name) {
     if (this.#checking) return;
@@ -244,10 +271,25 @@ export class Enhancements {
     help.showHelp(settings.showSettings({ room, notices, onMuted, showIdentity: () => this.#showIdentity() }));
   }
 
+  async #showSearch() {
+    (await import('./search.js')).openSearch(this.#page.room, (id) => this.pager.showMessage(id));
+  }
+
   async #showIdentity() {
     (await import('./identity.js')).showIdentity(() => this.#onIdentity());
   }
 
+<<<<<<< HEAD
+  /** Offers the link of the room, and the user's identity. */
+  #addSharing() {
+    const share = async () => (await import('./share.js')).shareRoom(this.#page.room);
+    const menu = document.querySelector('#menu') ?? find('.tools');
+    menu.prepend(button('Search this room…', () => this.#showSearch()), button('Share this room…', share), button('Your identity…', () => this.#showIdentity()));
+    document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room…', share, 'share-room'));
+  }
+
+=======
+>>>>>>> main
   /** Asks whether the identity of a link is to be used. @param {Identity} identity */
   async offerIdentity(identity) {
     (await import('./identity.js')).offerIdentity(identity, () => this.#onIdentity());
