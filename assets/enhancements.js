@@ -4,7 +4,7 @@
  */
 
 import { Announcer } from './announcer.js';
-import { addAids, lengthProblem } from './composer-aids.js';
+import { addAids, lengthProblem, nameProblem } from './composer-aids.js';
 import { enableControls } from './controls.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
@@ -136,6 +136,15 @@ export class Enhancements {
     onShortcut(pressed, true);
   }
 
+  /** Takes a room off the list; this tab goes on to another if it was its own. @param {string} name */
+  #leave(name) {
+    const { room, tab } = this.#page;
+    const next = tab.rooms.find((each) => each !== name);
+    tab.leaveRoom(name);
+    this.update();
+    if (name === room) location.assign(next ? `${roomPath(next)}` : '/');
+  }
+
   #roomStates() {
     const { room, tab } = this.#page;
     return roomStates(tab.rooms, tab.counts, room);
@@ -147,7 +156,7 @@ export class Enhancements {
     const rooms = this.#roomStates();
     this.#pending.show(tab.outbox);
     showPresence(find('.people'), tab.presence, (name) => composer.setText(`${composer.box.value}@${name} `));
-    showRooms(this.#rooms, rooms);
+    showRooms(this.#rooms, rooms, (name) => this.#leave(name));
     showTotal(find('.drawer'), rooms);
     this.#marked ||= rooms.some(({ unread }) => unread);
     if (this.#marked) import('./notifications.js').then(({ markPage }) => markPage(rooms));
@@ -229,7 +238,7 @@ export class Enhancements {
 
   /** Returns why a text cannot be sent, or an empty string. @param {string} text */
   check(text) {
-    return lengthProblem(text);
+    return lengthProblem(text) || nameProblem(this.#page.name());
   }
 
   /** Returns what is known of a gap's cause. @param {string} reason */

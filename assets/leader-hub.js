@@ -92,8 +92,6 @@ export class LeaderHub {
   #presence = new Map(); // the last event of each room
   /** @type {ConnectionState} */
   #state = { state: 'connecting' };
-  /** @type {Map<string, string | undefined>} */
-  #replays = new Map(); // by room, the id up to which the replay has to be read before the outbox goes on
   /** @type {Record<string, any>} */
   #tasks = {};
   #subscription = ''; // rooms, presence and name of the stream
@@ -149,7 +147,7 @@ export class LeaderHub {
       case 'send':
         return this.#outbox.add(request.item);
       case 'retry':
-        return this.#outbox.retry(request.key);
+        return this.#outbox.retry(request.key, request.name);
       case 'discard':
         return this.#outbox.remove(request.key);
       case 'read':
@@ -244,31 +242,17 @@ export class LeaderHub {
     const back = state.state === 'live' && this.#state.state !== 'live';
     this.#state = state;
     this.#broadcast({ event: 'state', ...state });
-    if (!back) return;
-    // Nothing is sent before the replay was read: what is pending may be in it.
-    for (const { room } of this.#outbox.items) this.#awaitReplay(room);
-    this.#outbox.sendNext();
-  }
-
-  /** Holds the outbox of a room back until the stream has passed the room's present end. @param {string} room */
-  async #awaitReplay(room) {
-    if (this.#replays.has(room)) return;
-    this.#replays.set(room, '');
-    this.#schedule(`replay ${room}`, 3000, () => this.#endReplay(room)); // its last message may be deleted
-    const { last } = await fetchHistory(this.#world, room, { limit: 1 });
-    if (this.#replays.has(room)) this.#replays.set(room, last);
-    this.onCursor(room);
-  }
-
-  /** @param {string} room */
-  #endReplay(room) {
-    this.#replays.delete(room);
-    this.#outbox.sendNext();
+    if (back) this.#outbox.onConnected();
   }
 
   /** Returns true if messages for a room may be sent now. @param {string} room */
   canSend(room) {
-    return this.#stream.live && this.#stream.rooms.includes(room) && !this.#replays.has(room);
+    return this.#stream.live && this.#stream.rooms.includes(room) && !!this.cursor(room);
+  }
+
+  /** Returns up to where a room's log was read. @param {string} room */
+  cursor(room) {
+    return this.#stream.cursors[room];
   }
 
   /** Marks a message as sent from this browser, once the server has stored it. @param {string} room @param {string} id */
@@ -279,7 +263,7 @@ export class LeaderHub {
 
   /** Broadcasts the outbox after a change. */
   onOutbox() {
-    this.#schedule('items', 0, () => this.#broadcast({ event: 'outbox', items: this.#outbox.items }));
+    this.#schedule('items', 0, () => this.#broadcast({ event: 'outbox', items: this.#outbox.shown }));
   }
 
   /**
@@ -294,16 +278,16 @@ export class LeaderHub {
     if (type === 'delete') {
       const deletion = data.all ? { upTo: this.#stream.cursors[room] } : { id: data.id };
       this.#broadcast({ event: 'deletion', room, deletion });
-      import('./deletions.js').then(({ forgetDeleted }) => {
+      import('./deletions.js').then(({ forgetDeleted, isDeleted }) => {
+        this.#outbox.forget(room, (id) => isDeleted(deletion, id));
         forgetDeleted(this.#unread.rooms[room], deletion);
         this.#onCount();
       });
     }
     if (type === 'edit') this.#broadcast({ event: type, room, edit: { id: data.id, ...decodeMessage(data.sender, data.message) } });
     if (type === 'gap') {
-      this.#outbox.markUnsure(room);
+      this.#outbox.onGap(room);
       this.#broadcast({ event: 'gap', room, gap: data, cursor: this.#stream.cursors[room] });
-      this.#endReplay(room);
     }
     if (type === 'presence') {
       /** @type {HubEvent} */
@@ -316,9 +300,9 @@ export class LeaderHub {
   /** @param {string} room @param {string} data @param {Step} [step] */
   #onMessage(room, data, step) {
     const id = step?.id ?? null;
-    const confirms = id ? this.#outbox.confirm(room, parseObject(data).key, id)?.key : undefined;
-    if (confirms) this.#addOwn(room, /** @type {string} */ (id));
     const parsed = parseMessage(data);
+    const confirms = id ? this.#outbox.confirm(room, { id, key: parseObject(data).key, ...parsed })?.key : undefined;
+    if (confirms) this.#addOwn(room, /** @type {string} */ (id));
     const message = { id, mine: this.#isOwn(room, id, parsed.mark), ...parsed };
     this.#broadcast({ event: 'message', room, previous: step?.previous, confirms, ...message });
     if (!id) return;
@@ -331,8 +315,6 @@ export class LeaderHub {
     const cursor = this.#stream.cursors[room];
     if (step) this.#broadcast({ event: 'cursor', room, ...step });
     this.#outbox.confirmUpTo(room, cursor);
-    const end = this.#replays.get(room);
-    if (end && !isAfter(end, cursor)) this.#endReplay(room);
     this.#schedule('save', 1000, () => this.#save());
   }
 

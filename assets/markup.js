@@ -53,7 +53,7 @@ export function renderMarkup(text, name) {
 /** @param {Token} token */
 function renderToken({ kind, text, href }) {
   if (kind === 'text') return text;
-  if (!href) return element(kind === 'me' ? 'mark' : 'code', kind, text);
+  if (!href) return Object.assign(element(kind === 'me' ? 'mark' : 'code', kind, text), { translate: false });
   const link = element('a', kind, text);
   link.href = href;
   link.translate = false;

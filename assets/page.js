@@ -53,7 +53,7 @@
  * directly or in a circle: to call back, a module is given hooks.
  */
 
-import { Composer } from './composer.js';
+import { Composer, toWellFormed } from './composer.js';
 import { find } from './dom.js';
 import { MessageLog } from './log.js';
 import { takeIdentity } from './secret.js';
@@ -62,6 +62,8 @@ import { storage } from './storage.js';
 import { Tab } from './tab.js';
 
 /** @import { Enhancements } from './enhancements.js' */
+
+const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
 
 const linked = takeIdentity(window); // first, before anything reads the address
 
@@ -72,7 +74,7 @@ const messages = find('.messages');
 const room = /** @type {string} */ (messages.dataset.room);
 const links = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('nav a'));
 const offered = [...links].map(({ dataset }) => /** @type {string} */ (dataset.room));
-const name = () => sender.value;
+const name = () => toWellFormed(sender.value);
 
 sender.value ||= storage.get('name');
 
@@ -80,6 +82,7 @@ sender.value ||= storage.get('name');
 let enhancements; // once they are loaded
 /** @type {Promise<void> | undefined} */
 let enhancing;
+let unseen = false; // whether messages are kept that the page does not show yet
 /** @type {KeyboardEvent | undefined} */
 let pressed; // the last key before they were loaded
 /** @type {Map<string, number>} */
@@ -105,6 +108,9 @@ const tab = new Tab(
     onNotice: (sentence) => enhance().then(() => enhancements?.notice(sentence)),
     async onChange() {
       if (tab.outbox.length) await enhance();
+      const invisible = tab.outbox.length > 0 && !enhancements; // the network went before they were loaded
+      if (invisible || unseen) error.textContent = invisible ? KEPT : '';
+      unseen = invisible;
       enhancements?.update();
     },
     onConfirmed(key, message, sentAt) {
@@ -154,7 +160,7 @@ find('#elsewhere').onsubmit = async (event) => {
   enhancements?.goToRoom();
 };
 sender.oninput = () => {
-  storage.set('name', sender.value);
+  storage.set('name', name());
   tab.rename();
 };
 

@@ -364,7 +364,10 @@ export class Tab {
 
   /** @param {OutboxItem[]} items */
   #onOutbox(items) {
-    for (const { key } of items) this.#unacknowledged.delete(key);
+    for (const item of items) {
+      this.#unacknowledged.delete(item.key);
+      if (item.wait !== undefined) item.until = this.#world.performance.now() + item.wait;
+    }
     this.#showItems([...items, ...this.#unacknowledged.values()]);
   }
 

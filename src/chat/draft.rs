@@ -6,7 +6,7 @@ use std::fmt::Write;
 use memchr::memchr2_iter;
 
 use super::event_type::EventType;
-use super::mark::{Mark, Secret};
+use super::mark::Mark;
 use super::message::{Fields, InvalidField, Message, escape, validate_key, validate_message, validate_sender};
 
 /// The largest frame of an event, in bytes. Each line break in its data is one more line of the frame.
@@ -47,7 +47,9 @@ impl Draft {
             key: fields.key.as_deref().map(validate_key).transpose()?.map(str::to_owned),
             mark: None,
         };
-        fields.secret.as_ref().map_or(Ok(()), Secret::validate)?;
+        if fields.secret.as_ref().is_some_and(|secret| !secret.is_valid()) {
+            return Err(InvalidField::Secret);
+        }
         let data = serde_json::to_string(&message).map_err(|_| InvalidField::Message)?;
         Ok(Self { kind: Cow::Borrowed(""), data, key: message.key })
     }
@@ -95,7 +97,7 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::mark::Salt;
+    use crate::chat::mark::{Salt, Secret};
 
     #[test]
     fn a_mark_is_the_last_member_of_a_message() {

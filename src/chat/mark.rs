@@ -9,8 +9,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use super::message::InvalidField;
-
 /// The lengths that a secret may have, in characters.
 const SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
 /// The bytes of a salt.
@@ -38,17 +36,10 @@ impl Secret {
         Self(text)
     }
 
-    /// Checks the rule of a secret.
-    ///
-    /// # Errors
-    /// If it is too short or too long, or has characters that are not printable ASCII.
-    pub fn validate(&self) -> Result<(), InvalidField> {
+    /// Returns true if the secret is neither too short nor too long, and all of it is printable ASCII.
+    pub fn is_valid(&self) -> bool {
         let is_printable = self.0.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        if is_printable && SECRET_CHARS.contains(&self.0.len()) {
-            Ok(())
-        } else {
-            Err(InvalidField::Secret)
-        }
+        is_printable && SECRET_CHARS.contains(&self.0.len())
     }
 }
 
@@ -129,12 +120,12 @@ mod tests {
     #[test]
     fn a_secret_is_16_to_128_printable_characters() {
         for good in ["x".repeat(16), "~ ".repeat(64)] {
-            assert_eq!(Secret::new(good).validate(), Ok(()));
+            assert!(Secret::new(good).is_valid());
         }
         for bad in
             ["x".repeat(15), "x".repeat(129), "é".repeat(16), "\n".repeat(16), "\u{7f}".repeat(16), String::new()]
         {
-            assert_eq!(Secret::new(bad.clone()).validate(), Err(InvalidField::Secret), "{bad:?}");
+            assert!(!Secret::new(bad.clone()).is_valid(), "{bad:?}");
         }
     }
 

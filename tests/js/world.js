@@ -14,6 +14,8 @@ import { isDeleted } from '../../assets/deletions.js';
 import { isAfter } from '../../assets/wire.js';
 import { clock } from './clock.js';
 
+const KEY_MS = 600_000; // for which the server remembers idempotency keys
+
 export const START = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 export function stopTheClock() {
@@ -53,6 +55,7 @@ export class Server {
   meets = () => undefined;
   up = true;
   live = true;
+  silent = false; // whether no stream gets an entry
 
   log(room) {
     if (!this.rooms.has(room)) this.rooms.set(room, { entries: [], last: '0-0' });
@@ -102,9 +105,19 @@ export class Server {
     const log = this.log(room);
     const after = query.get('after');
     const limit = Number(query.get('limit') ?? 50);
-    const from = after ? log.entries.findIndex(({ id }) => id === after) + 1 : Math.max(0, log.entries.length - limit);
-    const messages = log.entries.slice(from, from + limit).filter(({ type }) => !type);
-    return { messages: messages.map(({ id, data }) => ({ id, sender: data.sender, message: data.message })), last: log.last };
+    const found = after ? log.entries.filter(({ id }) => isAfter(id, after)).slice(0, limit) : log.entries.slice(-limit);
+    const all = query.get('all') === '1';
+    const messages = found.flatMap(({ id, type, data }) => {
+      if (type) return all ? [{ id, type, data: JSON.stringify(data) }] : [];
+      return [{ id, ...data }];
+    });
+    const last = found.length < limit ? log.last : found.at(-1).id;
+    return { messages, first: found[0]?.id ?? last, last };
+  }
+
+  message(room, wanted) {
+    const { id, data } = this.log(room).entries.find(({ id, type }) => id === wanted && !type) ?? {};
+    return id ? answer(200, { id, ...data }) : answer(404, {});
   }
 
   cut() {
@@ -122,8 +135,9 @@ export class Server {
     if (met) return met;
     if (!this.up) throw new TypeError('network');
     const { pathname, searchParams } = new URL(url, 'http://server');
-    const [first, second] = pathname.slice(1).split('/').map(decodeURIComponent);
+    const [first, second, third] = pathname.slice(1).split('/').map(decodeURIComponent);
     if (init.method !== 'POST') {
+      if (this.live && third) return this.message(second, third);
       return this.live ? answer(200, this.history(second, searchParams)) : answer(503, { detail: 'no store' });
     }
     const { sender, message, key, secret } = JSON.parse(init.body);
@@ -133,10 +147,10 @@ export class Server {
 
   store(room, sender, message, key) {
     const known = this.keys.get(`${room} ${key}`);
-    if (known) return { id: known, duplicate: true };
+    if (known && Date.now() - known.at < KEY_MS) return { id: known.id, duplicate: true };
     const escaped = message.replace(/&/g, '&amp;').replace(/</g, '&lt;');
     const id = this.say(room, escaped, sender, key);
-    this.keys.set(`${room} ${key}`, id);
+    this.keys.set(`${room} ${key}`, { id, at: Date.now() });
     return { id };
   }
 }
@@ -183,7 +197,7 @@ class Source {
 
   receive(room, { id, type = 'message', data }) {
     const index = this.rooms.indexOf(room);
-    if (index < 0 || !this.#vector) return;
+    if (index < 0 || !this.#vector || this.server.silent) return;
     this.#vector[index] = id;
     this.emit(type, this.#named(room, data));
   }
@@ -331,7 +345,7 @@ export class Page {
         }
       },
       fetch: (url, init) => browser.server.fetch(url, init),
-      performance: { now: () => Date.now() - START + 1 },
+      performance: { now: () => clock.passed() },
       navigator: browser.secure ? { onLine: true, locks: browser.locks(this) } : { onLine: true },
       document: { hidden: false, title: room, querySelector: () => null, addEventListener: (type, react) => this.on(type, react) },
       addEventListener: (type, react) => this.on(type, react),

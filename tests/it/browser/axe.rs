@@ -109,6 +109,7 @@ async fn axe_finds_no_violation_when_sending_fails_or_offline() {
     proxy.cut();
     browser.status("offline").await;
     browser.send("ada", "waits").await;
+    browser.open_waiting("1 waiting").await;
     browser.pending_says("Waits").await;
     assert_no_violations(&browser, "offline").await;
 }

@@ -56,7 +56,8 @@ async fn delay_includes_waiting_for_the_server() {
     let (proxy, browser) = Browser::behind_proxy(&node, "before").await;
     proxy.silence();
     browser.send("ada", "at last").await;
-    browser.pending_says("Sending").await; // shown after a second
+    browser.open_waiting("Sending").await; // shown after a second
+    browser.pending_says("Sending").await;
     proxy.restore();
     browser.messages_up_to("at last").await;
     let rows = browser.open_details("at last").await;
