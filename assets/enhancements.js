@@ -127,15 +127,8 @@ export class Enhancements {
     document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room', share, 'share-room'));
     const onShortcut = enableControls({
       composer,
-<<<<<<< HEAD
-      showHelp,
-      showSearch: () => this.#showSearch(),
-      edit: async (/** @type {HTMLElement} */ line) => (await this.#loadMenu())?.edit(line),
-      remove: async (/** @type {HTMLElement} */ line) => (await this.#loadMenu())?.delete(line),
-    };
-    document.addEventListener('keydown', (event) => onShortcut(event, parts));
-=======
       showHelp: () => this.#showHelp(),
+      showSearch: () => this.#showSearch(),
       share,
       showIdentity: () => this.#showIdentity(),
       jump: async () => (await import('./jump.js')).jump(this.#roomStates(), roomPath),
@@ -143,10 +136,18 @@ export class Enhancements {
       edit: async (line) => (await this.#loadMenu())?.edit(line),
       remove: async (line) => (await this.#loadMenu())?.delete(line),
     });
->>>>>>> main
     if (!pressed) return;
     if (pressed.target === box) onKey(pressed);
     onShortcut(pressed, true);
+  }
+
+  /** Takes a room off the list; this tab goes on to another if it was its own. @param {string} name */
+  #leave(name) {
+    const { room, tab } = this.#page;
+    const next = tab.rooms.find((each) => each !== name);
+    tab.leaveRoom(name);
+    this.update();
+    if (name === room) location.assign(next ? `${roomPath(next)}` : '/');
   }
 
   #roomStates() {
@@ -160,7 +161,7 @@ export class Enhancements {
     const rooms = this.#roomStates();
     this.#pending.show(tab.outbox);
     showPresence(find('.people'), tab.presence, (name) => composer.setText(`${composer.box.value}@${name} `));
-    showRooms(this.#rooms, rooms);
+    showRooms(this.#rooms, rooms, (name) => this.#leave(name));
     showTotal(find('.drawer'), rooms);
     this.#marked ||= rooms.some(({ unread }) => unread);
     if (this.#marked) import('./notifications.js').then(({ markPage }) => markPage(rooms));
@@ -279,17 +280,6 @@ export class Enhancements {
     (await import('./identity.js')).showIdentity(() => this.#onIdentity());
   }
 
-<<<<<<< HEAD
-  /** Offers the link of the room, and the user's identity. */
-  #addSharing() {
-    const share = async () => (await import('./share.js')).shareRoom(this.#page.room);
-    const menu = document.querySelector('#menu') ?? find('.tools');
-    menu.prepend(button('Search this room…', () => this.#showSearch()), button('Share this room…', share), button('Your identity…', () => this.#showIdentity()));
-    document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room…', share, 'share-room'));
-  }
-
-=======
->>>>>>> main
   /** Asks whether the identity of a link is to be used. @param {Identity} identity */
   async offerIdentity(identity) {
     (await import('./identity.js')).offerIdentity(identity, () => this.#onIdentity());
