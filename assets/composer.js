@@ -5,6 +5,16 @@
 import { storage } from './storage.js';
 
 const COMPOSITION_END_MS = 20; // Safari reports the Enter that ended a composition only after its end
+const MAX_UNITS = 20_000; // of UTF-16 in the box: five times what can be sent, since the text may be shortened here
+
+/**
+ * Replaces halves of characters, which a cut paste leaves: no JSON and no address can hold them.
+ * @param {string} text
+ */
+export const toWellFormed = (text) => text.replace(/\p{Surrogate}/gu, '\ufffd');
+
+/** Returns true if a key belongs to an input method. Safari tells it only by the code. @param {KeyboardEvent} event */
+export const isComposing = ({ isComposing: composing, keyCode }) => composing || keyCode === 229;
 
 /**
  * Returns true if a key sends. On touch Enter breaks the line; the Enter of a composition does neither.
@@ -13,10 +23,13 @@ const COMPOSITION_END_MS = 20; // Safari reports the Enter that ended a composit
  * @param {boolean} touch
  */
 export function sends(event, composedAt, touch) {
-  const composing = event.isComposing || event.keyCode === 229 || event.timeStamp - composedAt < COMPOSITION_END_MS;
+  const composing = isComposing(event) || event.timeStamp - composedAt < COMPOSITION_END_MS;
   if (event.key !== 'Enter' || event.shiftKey || composing) return false;
   return event.ctrlKey || event.metaKey || !touch;
 }
+
+/** @param {number} characters */
+const amount = (characters) => `${characters.toLocaleString('en')} characters`;
 
 /**
  * @typedef {object} ComposerHooks
@@ -47,7 +60,14 @@ export class Composer {
       event.preventDefault();
       this.#submit();
     };
-    box.addEventListener('input', () => storage.set(draft, box.value));
+    box.maxLength = MAX_UNITS;
+    box.addEventListener('input', () => {
+      if (box.value.length > MAX_UNITS) box.value = box.value.slice(0, MAX_UNITS); // set by a program
+      if (box.value.length === MAX_UNITS) this.showProblem(`The box is full: what follows ${amount(MAX_UNITS)} was cut off.`);
+      storage.set(draft, box.value);
+    });
+    box.addEventListener('paste', (event) => this.#refuseLong(event, event.clipboardData));
+    box.addEventListener('drop', (event) => this.#refuseLong(event, event.dataTransfer));
     box.addEventListener('compositionend', (event) => (this.#composedAt = event.timeStamp));
     box.addEventListener('keydown', (event) => {
       const touch = matchMedia('(pointer: coarse)').matches;
@@ -71,8 +91,20 @@ export class Composer {
     this.box.ariaInvalid = problem ? 'true' : null;
   }
 
+  /**
+   * Refuses a text that is far too long before the box lays it out: it is still where it was copied.
+   * @param {Event} event
+   * @param {DataTransfer | null} data
+   */
+  #refuseLong(event, data) {
+    const { length } = data?.getData('text/plain') ?? '';
+    if (length <= MAX_UNITS) return;
+    event.preventDefault();
+    this.showProblem(`That text has ${amount(length)}, and was not pasted: a message has at most 4,000.`);
+  }
+
   #submit() {
-    const text = this.box.value;
+    const text = toWellFormed(this.box.value);
     if (!text.trim()) return;
     const problem = this.#hooks.check(text);
     this.showProblem(problem);

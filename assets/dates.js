@@ -6,13 +6,17 @@
 
 const GROUP_MS = 300_000; // a sender's messages closer together than this are one group
 
-/** @param {Intl.DateTimeFormatOptions} options */
-const formatter = (options) => new Intl.DateTimeFormat(undefined, options).format;
+// Names are in the language of the page; whether the day has 12 or 24 hours is up to the browser's.
+const { locale, hourCycle } = new Intl.DateTimeFormat(undefined, { hour: 'numeric' }).resolvedOptions();
+const language = locale.startsWith('en') ? locale : 'en-GB';
 
-export const formatTime = formatter({ timeStyle: 'short' });
-export const formatFull = formatter({ dateStyle: 'full', timeStyle: 'medium' });
-const formatDay = formatter({ weekday: 'long', day: 'numeric', month: 'long' });
-const formatDayAndYear = formatter({ dateStyle: 'long' });
+/** @param {Intl.DateTimeFormatOptions} options */
+const formatter = (options) => new Intl.DateTimeFormat(language, options).format;
+
+export const formatTime = formatter({ timeStyle: 'short', hourCycle });
+export const formatFull = formatter({ dateStyle: 'full', timeStyle: 'medium', hourCycle });
+const formatDay = formatter({ weekday: 'short', day: 'numeric', month: 'long' });
+const formatDayAndYear = formatter({ day: 'numeric', month: 'long', year: 'numeric' });
 
 /**
  * Returns the midnight that begins the day `days` after that of `now`.
@@ -39,11 +43,13 @@ export function dayName(date, now = new Date()) {
 }
 
 /**
- * Returns true if `next` belongs to the group of `previous`: same sender, same day, less than five minutes later.
+ * Returns true if `next` belongs to the group of `previous`: same sender and mark, same day, less than five minutes later.
+ * One's own messages have no mark while they are pending.
  * @param {Message | undefined} previous
  * @param {Message} next
  */
 export function isContinuation(previous, next) {
   if (previous?.sender !== next.sender || previous.mine !== next.mine) return false;
+  if (!next.mine && previous.mark !== next.mark) return false;
   return isSameDay(previous.at, next.at) && +next.at - +previous.at < GROUP_MS;
 }

@@ -3,24 +3,28 @@
  * sends the outbox, counts unread messages, and broadcasts the events of all that.
  */
 
+import { mayMention } from './fold-case.js';
 import { fetchHistory } from './history.js';
 import { load } from './load.js';
+import { isMuted, noticesOf } from './mute.js';
 import { Outbox } from './outbox.js';
-import { Stream } from './stream.js';
-import { UnreadCounts, mentions } from './unread.js';
-import { decode, isAfter, parseMessage, parseObject } from './wire.js';
+import { openTabs } from './open-tabs.js';
+import { Stream, fitting } from './stream.js';
+import { UnreadCounts } from './unread.js';
+import { decode, decodeMessage, isAfter, parseMessage, parseObject } from './wire.js';
 
 /** @import { HistoryMessage } from './history.js' */
 /** @import { OutboxHooks, OutboxItem } from './outbox.js' */
 /** @import { PageStorage } from './storage.js' */
 /** @import { ConnectionState, Step, StreamHooks } from './stream.js' */
 /** @import { UnreadCount } from './unread.js' */
-/** @import { Deletion, Gap } from './wire.js' */
+/** @import { Deletion, Edit, Gap } from './wire.js' */
 
-const MAX_ROOMS = 16; // on one stream
 const MAX_OWN_IDS = 200; // remembered for each room
 const MAX_CURSOR_AGE_MS = 3_600_000; // from older ones too much would be replayed
-const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden one's timers run once a minute
+const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed where there are no locks; a hidden one's timers run once a minute
+const LOCK_TIMEOUT_MS = 10_000; // until a silent tab without its lock does
+const CHECK_TABS_MS = 5000;
 
 /**
  * What every request of a tab says about the tab.
@@ -30,14 +34,14 @@ const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden
  * @property {string} name
  * @property {boolean} hidden
  * @property {string} [cursor] of its room, with `hello`; empty if the page came without messages
- * @property {string[]} [rooms] whose unread counts it shows, with `hello`
+ * @property {string[]} [rooms] whose unread counts it shows, with `hello` and `list`
  */
 
 /**
  * A request from a tab to the leader. `hello` introduces the tab and brings its cursor: where the stream is ahead of it, the
- * leader reads again from there. `hide` and `rename` only bring a new state.
+ * leader reads again from there. `hide`, `list` and `rename` only bring a new state.
  * @typedef {TabState & (
- *   { request: 'hello' | 'ping' | 'bye' | 'rename' | 'hide' | 'wake' | 'reconnect' | 'offline' } |
+ *   { request: 'hello' | 'ping' | 'bye' | 'rename' | 'hide' | 'list' | 'wake' | 'reconnect' | 'offline' } |
  *   { request: 'send', item: OutboxItem } |
  *   { request: 'retry' | 'discard', key: string } |
  *   { request: 'read', id: string })} TabRequest
@@ -50,6 +54,7 @@ const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden
  * @property {string} sender
  * @property {string} text
  * @property {boolean} mine
+ * @property {string} [mark]
  * @property {string} [previous] the cursor before it
  * @property {string} [confirms] the key of the outbox item that it is
  */
@@ -68,6 +73,7 @@ const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden
  *   { event: 'cursor', room: string } & Step |
  *   { event: 'gap', room: string, gap: Gap, cursor: string } |
  *   { event: 'deletion', room: string, deletion: Deletion } |
+ *   { event: 'edit', room: string, edit: Edit } |
  *   { event: 'presence', room: string, presence: Presence } |
  *   { event: 'own', room: string, id: string }} HubEvent
  */
@@ -90,8 +96,6 @@ export class LeaderHub {
   #presence = new Map(); // the last event of each room
   /** @type {ConnectionState} */
   #state = { state: 'connecting' };
-  /** @type {Map<string, string | undefined>} */
-  #replays = new Map(); // by room, the id up to which the replay has to be read before the outbox goes on
   /** @type {Record<string, any>} */
   #tasks = {};
   #subscription = ''; // rooms, presence and name of the stream
@@ -128,8 +132,11 @@ export class LeaderHub {
   /** @param {TabRequest} request */
   handle(request) {
     const { tab } = request;
-    this.#tabs.set(tab, { ...this.#tabs.get(tab), ...request, seen: Date.now() });
+    const known = this.#tabs.get(tab);
+    this.#tabs.set(tab, { ...known, ...request, seen: this.#world.performance.now() });
     this.#answer(request);
+    if (!known && request.request !== 'hello') this.#broadcast({ event: 'leader' }); // all introduce themselves
+    this.#schedule('tabs', CHECK_TABS_MS, () => this.#forgetClosedTabs());
     // A hidden tab's timers are late.
     this.#schedule('subscribe', this.#world.document.hidden ? 0 : 30, () => this.#subscribe());
   }
@@ -143,11 +150,11 @@ export class LeaderHub {
         // A frozen tab may still answer messages while its timers and its stream stand still; then another has to lead.
         return this.#stream.overdue || this.#broadcast({ event: 'pong' });
       case 'bye':
-        return this.#tabs.delete(request.tab);
+        return this.#forgetTabs([request.tab]);
       case 'send':
         return this.#outbox.add(request.item);
       case 'retry':
-        return this.#outbox.retry(request.key);
+        return this.#outbox.retry(request.key, request.name);
       case 'discard':
         return this.#outbox.remove(request.key);
       case 'read':
@@ -176,20 +183,40 @@ export class LeaderHub {
     }
     this.#unread.markRead(room, this.#storage.get(`read:${room}`)); // while no tab led, no request told it
     this.#name ||= name;
-    this.#broadcast({ event: 'state', ...this.#state });
+    this.#broadcastState();
     for (const presence of this.#presence.values()) this.#broadcast(presence);
     this.onOutbox();
     this.#onCount();
   }
 
+  /** Forgets tabs that were closed without a word, as in a crash. */
+  async #forgetClosedTabs() {
+    const held = await openTabs(this.#world);
+    const now = this.#world.performance.now();
+    const isClosed = (/** @type {string} */ tab, /** @type {number} */ seen) =>
+      !held?.includes(tab) && now - seen > (held ? LOCK_TIMEOUT_MS : TAB_TIMEOUT_MS);
+    const closed = [...this.#tabs].filter(([tab, { seen }]) => isClosed(tab, seen)).map(([tab]) => tab);
+    if (!closed.length || this.#stopped) return;
+    this.#forgetTabs(closed);
+    this.#subscribe();
+  }
+
+  /** @param {string[]} closed */
+  #forgetTabs(closed) {
+    for (const tab of closed) this.#tabs.delete(tab);
+    const names = [...this.#tabs.values()].map(({ name }) => name);
+    if (names.length && !names.includes(this.#name)) this.#name = names[0];
+  }
+
   /** Subscribes to the rooms open in tabs, those with something to send, and those offered or visited lately. */
   #subscribe() {
-    for (const [tab, { seen }] of this.#tabs) if (Date.now() - seen > TAB_TIMEOUT_MS) this.#tabs.delete(tab);
     const { cursors } = this.#stream;
-    const tabs = [...this.#tabs.values()];
+    const tabs = [...this.#tabs.values()].sort((one, other) => +one.hidden - +other.hidden); // what is seen goes first
     const open = tabs.map(({ room }) => room);
     const sending = this.#outbox.items.map(({ room }) => room);
-    const all = [...new Set([...open, ...sending, ...tabs.flatMap(({ rooms }) => rooms ?? [])])].slice(0, MAX_ROOMS);
+    const wanted = new Set([...open, ...sending, ...tabs.flatMap(({ rooms }) => rooms ?? [])]);
+    this.#forgetRooms(wanted);
+    const all = fitting([...wanted], open, this.#name);
     const bare = tabs.filter(({ cursor }) => cursor === '').map(({ room }) => room); // came while the store was lost
     for (const room of all) if (!cursors[room] || bare.includes(room)) this.#findCursor(room, open.includes(room));
     const known = all.filter((room) => cursors[room]).sort();
@@ -199,6 +226,17 @@ export class LeaderHub {
     if (!rooms.length || subscription === this.#subscription) return;
     this.#subscription = subscription;
     this.#stream.subscribe(rooms, present, this.#name);
+  }
+
+  /** Forgets the rooms that the user has left. @param {Set<string>} wanted */
+  #forgetRooms(wanted) {
+    const { rooms } = this.#unread;
+    const left = Object.keys(rooms).filter((room) => !wanted.has(room));
+    for (const room of left) {
+      delete rooms[room];
+      delete this.#stream.cursors[room];
+    }
+    if (left.length) this.#onCount();
   }
 
   /**
@@ -214,7 +252,7 @@ export class LeaderHub {
     this.#schedule(task, 5000, () => this.#subscribe());
     const { messages = [], last } = await fetchHistory(this.#world, room, { limit: open ? 50 : read ? 100 : 1 });
     if (!last || this.#stopped) return;
-    const latest = messages.map((message) => ({ ...message, mine: this.#isOwn(room, message.id) }));
+    const latest = messages.map((message) => ({ ...message, mine: this.#isOwn(room, message.id, message.mark) }));
     if (read) for (const message of latest) this.#count(room, message);
     this.#stream.cursors[room] ??= last;
     if (open) this.#broadcast({ event: 'latest', room, messages: latest, last });
@@ -228,32 +266,24 @@ export class LeaderHub {
   onState(state) {
     const back = state.state === 'live' && this.#state.state !== 'live';
     this.#state = state;
-    this.#broadcast({ event: 'state', ...state });
-    if (!back) return;
-    // Nothing is sent before the replay was read: what is pending may be in it.
-    for (const { room } of this.#outbox.items) this.#awaitReplay(room);
-    this.#outbox.sendNext();
+    this.#broadcastState();
+    if (back) this.#outbox.onConnected();
   }
 
-  /** Holds the outbox of a room back until the stream has passed the room's present end. @param {string} room */
-  async #awaitReplay(room) {
-    if (this.#replays.has(room)) return;
-    this.#replays.set(room, '');
-    this.#schedule(`replay ${room}`, 3000, () => this.#endReplay(room)); // its last message may be deleted
-    const { last } = await fetchHistory(this.#world, room, { limit: 1 });
-    if (this.#replays.has(room)) this.#replays.set(room, last);
-    this.onCursor(room);
-  }
-
-  /** @param {string} room */
-  #endReplay(room) {
-    this.#replays.delete(room);
-    this.#outbox.sendNext();
+  #broadcastState() {
+    const { until, ...state } = this.#state;
+    const wait = until && Math.max(0, until - this.#world.performance.now());
+    this.#broadcast({ event: 'state', ...state, wait });
   }
 
   /** Returns true if messages for a room may be sent now. @param {string} room */
   canSend(room) {
-    return this.#stream.live && this.#stream.rooms.includes(room) && !this.#replays.has(room);
+    return this.#stream.live && this.#stream.rooms.includes(room) && !!this.cursor(room);
+  }
+
+  /** Returns up to where a room's log was read. @param {string} room */
+  cursor(room) {
+    return this.#stream.cursors[room];
   }
 
   /** Marks a message as sent from this browser, once the server has stored it. @param {string} room @param {string} id */
@@ -264,7 +294,7 @@ export class LeaderHub {
 
   /** Broadcasts the outbox after a change. */
   onOutbox() {
-    this.#schedule('items', 0, () => this.#broadcast({ event: 'outbox', items: this.#outbox.items }));
+    this.#schedule('items', 0, () => this.#broadcast({ event: 'outbox', items: this.#outbox.shown }));
   }
 
   /**
@@ -279,15 +309,16 @@ export class LeaderHub {
     if (type === 'delete') {
       const deletion = data.all ? { upTo: this.#stream.cursors[room] } : { id: data.id };
       this.#broadcast({ event: 'deletion', room, deletion });
-      load('deletions').then(({ forgetDeleted }) => {
+      load('deletions').then(({ forgetDeleted, isDeleted }) => {
+        this.#outbox.forget(room, (id) => isDeleted(deletion, id));
         forgetDeleted(this.#unread.rooms[room], deletion);
         this.#onCount();
       });
     }
+    if (type === 'edit') this.#onEdit(room, { id: data.id, ...decodeMessage(data.sender, data.message) });
     if (type === 'gap') {
-      this.#outbox.markUnsure(room);
+      this.#outbox.onGap(room);
       this.#broadcast({ event: 'gap', room, gap: data, cursor: this.#stream.cursors[room] });
-      this.#endReplay(room);
     }
     if (type === 'presence') {
       /** @type {HubEvent} */
@@ -297,12 +328,21 @@ export class LeaderHub {
     }
   }
 
+  /** @param {string} room @param {Edit} edit */
+  async #onEdit(room, edit) {
+    this.#broadcast({ event: 'edit', room, edit });
+    const [{ countEdited }, mention] = await Promise.all([load('edits'), this.#isMention(edit.text)]);
+    countEdited(this.#unread.rooms[room], edit.id, mention);
+    this.#onCount();
+  }
+
   /** @param {string} room @param {string} data @param {Step} [step] */
   #onMessage(room, data, step) {
     const id = step?.id ?? null;
-    const confirms = id ? this.#outbox.confirm(room, parseObject(data).key, id)?.key : undefined;
+    const parsed = parseMessage(data);
+    const confirms = id ? this.#outbox.confirm(room, { id, key: parseObject(data).key, ...parsed })?.key : undefined;
     if (confirms) this.#addOwn(room, /** @type {string} */ (id));
-    const message = { id, mine: this.#isOwn(room, id), ...parseMessage(data) };
+    const message = { id, mine: this.#isOwn(room, id, parsed.mark), ...parsed };
     this.#broadcast({ event: 'message', room, previous: step?.previous, confirms, ...message });
     if (!id) return;
     this.#count(room, /** @type {HistoryMessage & { mine: boolean }} */ (message));
@@ -314,21 +354,28 @@ export class LeaderHub {
     const cursor = this.#stream.cursors[room];
     if (step) this.#broadcast({ event: 'cursor', room, ...step });
     this.#outbox.confirmUpTo(room, cursor);
-    const end = this.#replays.get(room);
-    if (end && !isAfter(end, cursor)) this.#endReplay(room);
     this.#schedule('save', 1000, () => this.#save());
   }
 
   /** @param {string} room @param {HistoryMessage & { mine: boolean }} message */
-  #count(room, { id, mine, text, sender }) {
-    if (mine) return;
-    const mention = mentions(text, this.#name);
-    const shown = [...this.#tabs.values()].some((tab) => tab.room === room && !tab.hidden);
-    const unread = this.#unread.count(room, id, mention);
-    if (unread && !shown && this.#storage.get('notify')) {
-      load('notifications').then(({ notify }) => notify({ room, id, sender, text, mention }));
-    }
+  async #count(room, { id, mine, text, sender }) {
+    if (mine || isMuted(this.#storage, sender) || !this.#unread.count(room, id)) return;
     this.#onCount();
+    const shown = [...this.#tabs.values()].some((tab) => tab.room === room && !tab.hidden);
+    const mention = await this.#isMention(text);
+    if (mention) this.#unread.markMention(room, id);
+    this.#onCount();
+    if (shown || !noticesOf(this.#storage, room)) return;
+    load('notifications').then(({ notify }) => notify({ room, id, sender, text, mention }));
+  }
+
+  /** Resolves to true if a text mentions the user by the name of one of the tabs, as the log marks it. @param {string} text */
+  async #isMention(text) {
+    const names = new Set([this.#name, ...[...this.#tabs.values()].map(({ name }) => name)]);
+    const near = [...names].filter((name) => mayMention(text, name));
+    if (!near.length) return false;
+    const { isMention } = await load('mentions');
+    return (await Promise.all(near.map((name) => isMention(text, name)))).includes(true);
   }
 
   #onCount() {
@@ -343,9 +390,9 @@ export class LeaderHub {
     this.#broadcast({ event: 'own', room, id });
   }
 
-  /** @param {string} room @param {string | null} id */
-  #isOwn(room, id) {
-    return this.#ownIds(room).includes(/** @type {string} */ (id));
+  /** @param {string} room @param {string | null} id @param {string} [mark] */
+  #isOwn(room, id, mark) {
+    return this.#ownIds(room).includes(/** @type {string} */ (id)) || (!!mark && mark === this.#storage.get('mark'));
   }
 
   /** @param {string} room */

@@ -5,11 +5,25 @@
 
 /**
  * The modules that come later, each of them a script of its own.
- * @typedef {object} Later
- * @property {typeof import('./deletions.js')} deletions
- * @property {typeof import('./enhancements.js')} enhancements
- * @property {typeof import('./help.js')} help
- * @property {typeof import('./notifications.js')} notifications
+ * @typedef {{
+ *   'common-words': typeof import('./common-words.js'),
+ *   'copy-code': typeof import('./copy-code.js'),
+ *   deletions: typeof import('./deletions.js'),
+ *   editor: typeof import('./editor.js'),
+ *   edits: typeof import('./edits.js'),
+ *   enhancements: typeof import('./enhancements.js'),
+ *   'head-menu': typeof import('./head-menu.js'),
+ *   help: typeof import('./help.js'),
+ *   identity: typeof import('./identity.js'),
+ *   jump: typeof import('./jump.js'),
+ *   mentions: typeof import('./mentions.js'),
+ *   menu: typeof import('./menu.js'),
+ *   notifications: typeof import('./notifications.js'),
+ *   search: typeof import('./search.js'),
+ *   settings: typeof import('./settings.js'),
+ *   share: typeof import('./share.js'),
+ *   'uqr/uqr': typeof import('./uqr/uqr.js'),
+ * }} Later
  */
 
 const FIRST_PAUSE_MS = 500;

@@ -5,6 +5,7 @@
 
 import { dayName, formatFull, formatTime, isContinuation, isSameDay } from './dates.js';
 import { element, find } from './dom.js';
+import { hueOf, initialOf } from './hue.js';
 import { isAfter, timeOf } from './wire.js';
 
 /** @import { Gap, Message } from './wire.js' */
@@ -25,10 +26,13 @@ const NEAR_END_PX = 80; // this far from the end still counts as there
 /**
  * @typedef {object} LogHooks
  * @property {string} path of the room
- * @property {(id: string) => boolean} isOwn whether a message was sent from this browser
+ * @property {(id: string, mark?: string) => boolean} isOwn whether a message was sent from this browser
  * @property {(id: string) => void} onSeen the room's last message is in view
  * @property {() => void} onMessage a message arrived
  * @property {(text: string, mine: boolean) => (string | Node)[]} render
+ * @property {(text: string) => boolean} isEmoji whether a text is to be shown large
+ * @property {(message: Message) => Message} latest returns a message as it was edited since it was read
+ * @property {(line: HTMLElement) => void} onDrawn a line was drawn
  * @property {(reason: string) => string} explainGap returns what follows "Messages are missing here"
  * @property {() => Promise<LogPager | undefined>} pager undefined if it cannot be loaded now
  */
@@ -165,23 +169,33 @@ export class MessageLog {
    * @param {Message} message
    */
   draw(line, message) {
-    const { id, sender, mine, at } = message;
+    message = this.#hooks.latest(message);
+    const { id, sender, mine, at, mark, edited } = message;
+    const tile = element('span', 'tile', initialOf(sender));
+    const name = element('bdi', 'sender', sender);
     const body = element('p', 'text');
+    tile.ariaHidden = 'true';
+    tile.translate = name.translate = false;
     body.dir = 'auto';
     const time = element('time', '', formatTime(at));
     time.dateTime = at.toISOString();
     time.title = formatFull(at);
     const when = element(id ? 'a' : 'span', 'when');
     when.append(time);
-    line.className = mine ? 'message mine' : 'message';
+    line.className = `message h${hueOf(sender)}`;
+    line.classList.toggle('mine', mine);
+    line.dataset.sender = sender;
+    if (mark) line.dataset.mark = mark;
     if (id) {
       line.id = line.dataset.id = id;
       /** @type {HTMLAnchorElement} */ (when).href = `${this.#hooks.path}#${id}`;
     }
-    line.replaceChildren(element('bdi', 'sender', sender), body, when);
+    line.replaceChildren(tile, name, when, body);
+    if (edited) when.after(element('span', 'edited', 'edited'));
     this.#messages.set(line, message);
     this.#drawText(line, message);
     this.group(line);
+    this.#hooks.onDrawn(line);
   }
 
   /** Draws all texts again. */
@@ -193,6 +207,7 @@ export class MessageLog {
   #drawText(line, { text, mine }) {
     const body = find('.text', line);
     body.replaceChildren(...this.#hooks.render(text, mine));
+    body.classList.toggle('emoji', this.#hooks.isEmoji(text));
     line.classList.toggle('mention', !!body.querySelector('mark'));
   }
 
@@ -232,9 +247,10 @@ export class MessageLog {
 
   /** Takes over a line of the page's HTML. @param {HTMLElement} line */
   #adopt(line) {
-    const { id = '' } = line.dataset;
-    const text = (/** @type {string} */ selector) => /** @type {string} */ (find(selector, line).textContent);
-    this.draw(line, { id, sender: text('.sender'), text: text('.text'), at: timeOf(id), mine: this.#hooks.isOwn(id) });
+    const { id = '', sender = '', mark, edited } = line.dataset;
+    const text = `${find('.text', line).textContent}`;
+    const mine = this.#hooks.isOwn(id, mark);
+    this.draw(line, { id, sender, text, at: timeOf(id), mine, mark, edited: edited !== undefined });
   }
 
   /** Shows the message that the address names, if it names one. */

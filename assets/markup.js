@@ -1,108 +1,72 @@
 /**
- * Markup in messages: finds links, rooms, code and mentions in a text, and renders it as DOM nodes, never as HTML.
+ * Markup in messages: renders links, rooms, code and mentions in a text as DOM nodes, never as HTML.
  */
 
+import { hiddenHost } from './addresses.js';
 import { element } from './dom.js';
+import { findMentions } from './mentions.js';
+import { partQuotes } from './quotes.js';
+import { tokenize } from './tokens.js';
 
-const STOP = '\\s<>"`“”«»。，、；：！？「」『』【】（）《》'; // never part of an address
-const WORD = '\\p{L}\\p{M}\\p{N}_';
-const PATTERNS = [
-  '\\n?```(?:[\\w+#.-]*\\n)?(?<fence>[^]+?)\\n?```(?!`)\\n?',
-  '(?<!`)`(?<code>[^`\\n]+)`(?!`)',
-  `\\b(?<link>(?:https?://|mailto:)[^${STOP}]+)`,
-  `(?<![${WORD}#&/.-])#(?<room>[\\p{L}\\p{Nd}][${WORD}.~-]{0,63})`,
-];
-const ROOM = /^[\p{L}\p{Nd}][\p{L}\p{M}\p{Nd}\-_.~]{0,63}$/u;
+/** @import { Token } from './tokens.js' */
 
 /**
- * A part of a text. `me` is a mention of the user.
- * @typedef {{ kind: 'text' | 'fence' | 'code' | 'link' | 'room' | 'me', text: string, href?: string }} Token
- */
-
-/** Returns the path of a room, or null if its name breaks the rule. @param {string} typed */
-export function roomPath(typed) {
-  const name = typed.trim().normalize('NFC');
-  return ROOM.test(name) ? `/${encodeURIComponent(name)}` : null;
-}
-
-/**
- * Removes what follows an address in a sentence: punctuation, and a closing bracket that the address did not open.
- * @param {string} address
- */
-function trimAddress(address) {
-  for (;;) {
-    const last = address.slice(-1);
-    const opening = '([{'[')]}'.indexOf(last)];
-    const count = (/** @type {string} */ part) => address.split(part).length;
-    if (opening ? count(last) > count(opening) : /[.,;:!?'"*…’]/.test(last)) address = address.slice(0, -1);
-    else return address;
-  }
-}
-
-/** Returns true if an address has a host, or is a mail address. @param {string} address */
-function isComplete(address) {
-  try {
-    const { host, pathname } = new URL(address);
-    return host !== '' || /.@./.test(pathname);
-  } catch {
-    return false;
-  }
-}
-
-/**
- * Returns the token for what a pattern found, or null if it is only text.
- * @param {Token['kind']} kind
- * @param {string} found
- * @returns {Token | null}
- */
-function toToken(kind, found) {
-  if (kind === 'link') {
-    const text = trimAddress(found);
-    return isComplete(text) ? { kind, text, href: text } : null;
-  }
-  if (kind === 'room') {
-    const name = found.replace(/[.~_-]+$/, ''); // punctuation of the sentence
-    const href = /\p{L}/u.test(name) && roomPath(name); // `#1` is a number
-    return href ? { kind, text: `#${name}`, href } : null;
-  }
-  return { kind, text: found };
-}
-
-/**
- * Splits a text into tokens. Mentions of `name` are found if there is one.
+ * Splits a text into tokens, with mentions of `name` if there is one. What is only text is one token.
  * @param {string} text
+ * @param {string} name
  */
-export function tokenize(text, name = '') {
-  const patterns = [...PATTERNS];
-  const me = name.trim().replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
-  if (me) patterns.push(`(?<![${WORD}])(?<me>@?${me})(?![${WORD}])`);
+export function tokenizeFor(text, name) {
+  const tokens = tokenize(text);
   /** @type {Token[]} */
-  const tokens = [];
+  const parts = findMentions(text, name, tokens).map(([start, end]) => ({ kind: 'me', text: text.slice(start, end), start, end }));
+  parts.push(...tokens.filter(({ kind }) => kind !== 'text'));
+  parts.sort((one, other) => one.start - other.start);
   let done = 0;
-  const addText = (/** @type {number} */ end) => end > done && tokens.push({ kind: 'text', text: text.slice(done, end) });
-  for (const { 0: whole, index, groups = {} } of text.matchAll(new RegExp(patterns.join('|'), 'giu'))) {
-    const kind = /** @type {Token['kind']} */ (Object.keys(groups).find((key) => groups[key]));
-    const token = toToken(kind, groups[kind]);
-    if (!token) continue;
-    addText(index);
-    tokens.push(token);
-    done = index + (token.href ? token.text.length : whole.length);
-  }
-  addText(text.length);
-  return tokens;
+  const all = parts.flatMap((part) => {
+    const before = textBetween(text, done, part.start);
+    done = part.end;
+    return [...before, part];
+  });
+  return [...all, ...textBetween(text, done, text.length)];
 }
+
+/**
+ * @param {string} text
+ * @param {number} start
+ * @param {number} end
+ * @returns {Token[]}
+ */
+const textBetween = (text, start, end) => (end > start ? [{ kind: 'text', text: text.slice(start, end), start, end }] : []);
 
 /** Renders a text as nodes. @param {string} text @param {string} name */
 export function renderMarkup(text, name) {
-  return tokenize(text, name).map(renderToken);
+  return partQuotes(text, tokenizeFor(text, name)).flatMap(({ quoted, tokens }) => {
+    const nodes = tokens.map(renderToken);
+    if (!quoted) return nodes;
+    const block = element('blockquote');
+    block.append(...nodes);
+    for (const link of block.querySelectorAll('a.permalink')) link.textContent = 'Show the message';
+    return [block];
+  });
 }
 
-/** @param {Token} token */
+/**
+ * Each part has a direction of its own: one in another script decides neither that of the text, nor where the punctuation
+ * beside it goes.
+ * @param {Token} token
+ */
 function renderToken({ kind, text, href }) {
   if (kind === 'text') return text;
-  if (!href) return element(kind === 'me' ? 'mark' : 'code', kind, text);
+  if (!href) {
+    const part = element(kind === 'me' ? 'mark' : 'code', kind, text);
+    return Object.assign(part, { dir: kind === 'fence' ? 'ltr' : 'auto', translate: false });
+  }
   const link = element('a', kind, text);
-  link.href = href;
-  if (kind === 'link') Object.assign(link, { rel: 'noopener noreferrer nofollow ugc', target: '_blank' });
+  Object.assign(link, { href, dir: 'auto', translate: false });
+  if (kind === 'link') {
+    Object.assign(link, { rel: 'noopener noreferrer nofollow ugc', target: '_blank', dir: 'ltr' });
+    const host = hiddenHost(href);
+    if (host) link.dataset.host = host; // CSS shows it
+  }
   return link;
 }

@@ -5,24 +5,51 @@
  *   page.js                  first view: calls the modules below, and hands each the hooks that lead to the others
  *     tab.js                 what this tab shares with others; sends requests to the leader, receives its events
  *       leader-election.js   which tab leads
+ *       open-tabs.js         which tabs are open
  *       leader-hub.js        in the leading tab only: what it does for all
  *         outbox.js          sends messages in order, until the log has them
  *         stream.js          the EventSource, its watchdog and its cursors
- *         unread.js          unread counts and mentions
+ *         unread.js          unread counts
  *     log.js                 the lines of the log, and whether its end is followed
  *       dates.js             times, names of days, groups
+ *       hue.js               the colour and the initial of a name
  *     status.js              the connection in a sentence
  *     composer.js            the message box and its draft
+ *     secret.js              the secret of this browser's messages, and links that bring one
  *     enhancements.js        loaded soon: starts the modules below
+ *       faces.js             what tells two of one name apart, and hides who is muted
+ *         mark.js            letters and patterns of marks
  *       deletions.js         what is deleted leaves the log and the unread counts
+ *       edits.js             what is edited changes in the log and the unread mentions
  *       pager.js             older and newer messages, permalinks, the mark at the first unread one
- *       markup.js            links, rooms, code and mentions in a text
+ *       markup.js            links, rooms, code and mentions as nodes
+ *         emoji.js           whether a text is nothing but emoji
+ *         mentions.js        where a text names the user; fold-case.js compares, common-words.js is loaded on demand
+ *           tokens.js        addresses, rooms and code in a text
+ *             addresses.js   where an address ends, and its host
+ *         quotes.js          quotes of replies
  *       pending.js           lines that are still to be sent
- *       details.js           which node took a message, and how long it took
  *       composer-aids.js     counter, recall, growing box
  *         completion.js      completion of names
- *       presence.js, rooms.js, announcer.js, day-headings.js, shortcuts.js, theme-button.js
+ *       controls.js          the head's buttons and menu, the drawer, keys
+ *         drawer.js, shortcuts.js, theme-button.js
+ *         head-menu.js, icons.js  loaded when the menu is opened
+ *       jump.js              loaded when asked for: the box that leads to a room
+ *       presence.js, rooms.js, announcer.js, day-headings.js
+ *       mute.js              muted names, and notifications of each room
+ *       copy-code.js         loaded when a message with code is pointed at or has the focus
+ *       menu.js              loaded when the log is touched: what can be done with a message
+ *         details.js         which node took it, and how long it took
+ *         editor.js          edits an own message in its line, or deletes it
+ *         changes.js         the requests for that
+ *       search.js            loaded when asked for: search, jump to a date, transcript.js; walk.js reads backwards
  *       help.js              loaded when asked for
+ *       clipboard.js         copies text, on plain http too
+ *       share.js             links to rooms and messages, with QR codes (uqr/)
+ *       identity.js          who the user is here, and the link that brings that to another browser
+ *         identities.js      the secrets that this browser holds
+ *       dialogs.js           what these two open
+ *       settings.js          identity, notifications and muted names, in the help window
  *       notifications.js     loaded when something is unread: title, icon, desktop notifications
  *
  * All may use dom.js, wire.js (ids and the data of events), history.js, storage.js, and load.js for what comes later. The
@@ -30,10 +57,11 @@
  * directly or in a circle: to call back, a module is given hooks.
  */
 
-import { Composer } from './composer.js';
+import { Composer, toWellFormed } from './composer.js';
 import { find } from './dom.js';
 import { load } from './load.js';
 import { MessageLog } from './log.js';
+import { takeIdentity } from './secret.js';
 import { StatusLine } from './status.js';
 import { storage } from './storage.js';
 import { Tab } from './tab.js';
@@ -42,13 +70,16 @@ import { Tab } from './tab.js';
 
 const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
 
+const linked = takeIdentity(window); // first, before anything reads the address
+
 const form = /** @type {HTMLFormElement} */ (find('.composer'));
 const sender = /** @type {HTMLInputElement} */ (find('#sender'));
 const error = find('#send-error');
 const messages = find('.messages');
-const room = /** @type {string} */ (find('h1').textContent);
-const offered = [...document.querySelectorAll('nav bdi')].map(({ textContent }) => /** @type {string} */ (textContent));
-const name = () => sender.value;
+const room = /** @type {string} */ (messages.dataset.room);
+const links = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('nav a'));
+const offered = [...links].map(({ dataset }) => /** @type {string} */ (dataset.room));
+const name = () => toWellFormed(sender.value);
 
 sender.value ||= storage.get('name');
 
@@ -56,6 +87,7 @@ sender.value ||= storage.get('name');
 let enhancements; // once they are loaded
 /** @type {Promise<void> | undefined} */
 let enhancing;
+let unseen = false; // whether messages are kept that the page does not show yet
 /** @type {KeyboardEvent | undefined} */
 let pressed; // the last key before they were loaded
 /** @type {Map<string, number>} */
@@ -65,18 +97,25 @@ const tab = new Tab(
   { room, offered, name, cursor: messages.dataset.cursor },
   {
     onMessage: (message) => log.add(message),
-    onGap: (gap) => log.showGap(gap),
+    onGap(gap) {
+      log.showGap(gap);
+      enhancements?.onGap();
+    },
     onDeletion: (deletion) => enhance().then(() => enhancements?.delete(deletion)),
+    onEdit: (edit) => enhance().then(() => enhancements?.edit(edit)),
     onState(connection) {
       status.show(connection);
       if (connection.state !== 'live') return;
       document.querySelector('.empty')?.classList.remove('storeless');
       enhance();
+      enhancements?.onLive();
     },
+    onNotice: (sentence) => enhance().then(() => enhancements?.notice(sentence)),
     async onChange() {
       if (tab.outbox.length) await enhance();
-      if (tab.outbox.length && !enhancements) error.textContent = KEPT; // the network went before they were loaded
-      else if (error.textContent === KEPT) error.textContent = '';
+      const invisible = tab.outbox.length > 0 && !enhancements; // the network went before they were loaded
+      if (invisible || unseen) error.textContent = invisible ? KEPT : '';
+      unseen = invisible;
       enhancements?.update();
     },
     onConfirmed(key, message, sentAt) {
@@ -99,10 +138,13 @@ const status = new StatusLine(find('.status'), () => tab.reconnect());
 /** @type {MessageLog} */
 const log = new MessageLog(messages, find('.newer'), {
   path: /** @type {string} */ (form.getAttribute('action')),
-  isOwn: (id) => tab.isOwn(id),
+  isOwn: (id, mark) => tab.isOwn(id, mark),
   onSeen: (id) => tab.markRead(id),
   onMessage: () => enhancements?.announcer.onMessage(),
   render: (text, mine) => enhancements?.render(text, mine) ?? [text],
+  isEmoji: (text) => enhancements?.isEmoji(text) ?? false,
+  latest: (message) => enhancements?.edits.latest(message) ?? message,
+  onDrawn: (line) => enhancements?.faces.show(line),
   explainGap: (reason) => enhancements?.explainGap(reason) ?? '',
   async pager() {
     await enhance();
@@ -124,7 +166,7 @@ find('#elsewhere').onsubmit = async (event) => {
   enhancements?.goToRoom();
 };
 sender.oninput = () => {
-  storage.set('name', sender.value);
+  storage.set('name', name());
   tab.rename();
 };
 
@@ -138,5 +180,15 @@ function enhance(event) {
   });
   return enhancing;
 }
+
+/** Asks about the identity of a link. @param {ReturnType<typeof takeIdentity>} identity */
+async function offer(identity) {
+  if (!identity) return;
+  await enhance();
+  enhancements?.offerIdentity(identity);
+}
+addEventListener('hashchange', () => offer(takeIdentity(window)));
+offer(linked);
+
 for (const type of ['keydown', 'pointermove', 'focusin']) addEventListener(type, enhance);
 setTimeout(enhance, 1500);

@@ -2,29 +2,30 @@
  * The list of those who are present in the room: how many, and their names unless there are too many.
  */
 
-import { element } from './dom.js';
+import { element, find } from './dom.js';
 
 /** @import { Presence } from './leader-hub.js' */
 
 /**
  * Shows a presence snapshot.
- * @param {HTMLElement} details
+ * @param {HTMLElement} pill its button, and the list that it opens
  * @param {Presence} presence
  * @param {(name: string) => void} onPick
  */
-export function showPresence(details, { count = 0, names }, onPick) {
-  const [summary, list] = details.children;
-  details.hidden = !count;
+export function showPresence(pill, { count = 0, names }, onPick) {
+  const button = find('button', pill);
   const text = `${count} here`;
-  if (summary.textContent !== text) summary.textContent = text;
-  if (!names) return list.replaceChildren('Too many to name.');
-  const unnamed = count - names.length;
-  list.replaceChildren(...names.map((name) => item(name, onPick)), unnamed > 0 ? `${unnamed} without a name` : '');
+  pill.hidden = !count;
+  if (button.dataset.text !== text) button.textContent = button.dataset.text = text;
+  const unnamed = count - (names?.length ?? 0);
+  const items = names?.map((name) => item(name, onPick)) ?? [];
+  if (unnamed > 0) items.push(element('li', '', names ? `${unnamed} without a name` : 'Too many to name.'));
+  find('ul', pill).replaceChildren(...items);
 }
 
 /** @param {string} name @param {(name: string) => void} onPick */
 function item(name, onPick) {
-  const button = Object.assign(element('button', '', name), { type: 'button', dir: 'auto' });
+  const button = Object.assign(element('button', '', name), { type: 'button', dir: 'auto', translate: false });
   button.onclick = () => onPick(name);
   const made = element('li');
   made.append(button);

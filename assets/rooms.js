@@ -2,14 +2,16 @@
  * The list of rooms with their unread counts, and the box that leads to any room by its name.
  */
 
-import { element, find } from './dom.js';
-import { roomPath } from './markup.js';
+import { element } from './dom.js';
+import { icon } from './icons.js';
+import { isReserved, roomPath, suggestRoom } from './tokens.js';
 
 /** @import { UnreadCount } from './unread.js' */
 
 /** @typedef {{ name: string, unread: number, mention: boolean, current: boolean }} RoomState */
 
 const RULE = 'A room’s name is 1 to 64 letters, marks, digits, - _ . or ~, and starts with a letter or digit.';
+const RESERVED = 'The server uses this name itself; choose another.';
 
 /**
  * Returns the state of each of `rooms`.
@@ -26,14 +28,18 @@ export function roomStates(rooms, counts, current) {
 }
 
 /**
- * Shows the unread count of each room. One that was visited and is not in the list yet gets a link.
+ * Shows the unread count of each room. One that was visited and is not in the list yet gets a link; one that was
+ * left loses it.
  * @param {HTMLElement} list
  * @param {RoomState[]} rooms
+ * @param {(name: string) => void} leave
  */
-export function showRooms(list, rooms) {
+export function showRooms(list, rooms, leave) {
   const links = [...list.querySelectorAll('a')];
+  for (const link of links) if (!rooms.some(({ name }) => name === link.dataset.room)) link.parentElement?.remove();
   for (const { name, unread, mention, current } of rooms) {
-    const link = links.find((each) => find('bdi', each).textContent === name) ?? addLink(list, name);
+    const link = links.find((each) => each.dataset.room === name) ?? addLink(list, name);
+    if (!link.nextElementSibling) link.after(leaveButton(name, leave));
     link.querySelector('.badge')?.remove();
     if (!unread || current) continue;
     const badge = element('span', mention ? 'badge call' : 'badge', `${mention ? '@' : ''}${unread > 99 ? '99+' : unread}`);
@@ -42,10 +48,19 @@ export function showRooms(list, rooms) {
   }
 }
 
+/** @param {string} name @param {(name: string) => void} leave */
+function leaveButton(name, leave) {
+  const button = element('button', 'leave');
+  Object.assign(button, { type: 'button', title: 'Leave', ariaLabel: `Leave ${name}`, onclick: () => leave(name) });
+  button.append(icon('close'));
+  return button;
+}
+
 /** @param {HTMLElement} list @param {string} name */
 function addLink(list, name) {
   const link = element('a');
   link.href = `${roomPath(name)}`;
+  link.dataset.room = name;
   link.append(element('bdi', '', name));
   const item = element('li');
   item.append(link);
@@ -54,13 +69,19 @@ function addLink(list, name) {
 }
 
 /**
- * Goes to the room whose name is in a box, or shows the rule that the name breaks.
+ * Goes to the room whose name is in a box, or shows the rule that the name breaks and a name that keeps it.
  * @param {HTMLInputElement} box
  * @param {HTMLElement} error
  */
 export function goToRoom(box, error) {
   const path = roomPath(box.value);
-  error.textContent = path ? '' : RULE;
+  error.textContent = path ? '' : isReserved(box.value.trim()) ? RESERVED : RULE;
   box.ariaInvalid = `${!path}`;
+  const like = path ? '' : suggestRoom(box.value);
+  if (like) {
+    const link = element('a', '', `Open ${like}`);
+    Object.assign(link, { href: roomPath(like), translate: false });
+    error.append(' ', link);
+  }
   if (path) location.assign(path);
 }

@@ -5,18 +5,19 @@
 
 import { LeaderElection } from './leader-election.js';
 import { LeaderHub } from './leader-hub.js';
+import { holdTab } from './open-tabs.js';
 import { openStorage } from './storage.js';
-import { START, isAfter, timeOf } from './wire.js';
+import { START, isAfter, timeOf, wellFormed } from './wire.js';
 
 /** @import { HubEvent, HubMessage, Presence, TabRequest } from './leader-hub.js' */
 /** @import { OutboxItem } from './outbox.js' */
 /** @import { ConnectionState, Step } from './stream.js' */
 /** @import { UnreadCount } from './unread.js' */
-/** @import { Deletion, Gap, Message } from './wire.js' */
+/** @import { Deletion, Edit, Gap, Message } from './wire.js' */
 
 const PING_INTERVAL_MS = 5000;
 const LEADER_TIMEOUT_MS = 2000; // without an answer, this tab takes over
-const MAX_VISITED_ROOMS = 16;
+const MAX_VISITED_ROOMS = 50;
 
 /**
  * @typedef {object} TabOptions
@@ -35,8 +36,10 @@ const MAX_VISITED_ROOMS = 16;
  *   before it leaves the outbox. `sentAt` is on the clock of `performance`, if this tab has sent it
  * @property {(id: string) => void} onOwn a message of the log turns out to be from this browser
  * @property {(deletion: Deletion) => void} onDeletion
+ * @property {(edit: Edit) => void} onEdit a message was changed; may come twice, and for one that is not shown
  * @property {(gap: Gap) => void} onGap
- * @property {() => void} onChange of `outbox`, `counts` or `presence`
+ * @property {() => void} onChange of `outbox`, `counts`, `presence` or `rooms`
+ * @property {(sentence: string) => void} onNotice what the user should know about this browser
  */
 
 /** Returns a random key. `crypto.randomUUID` would not do: browsers have it on https and localhost only. */
@@ -49,8 +52,12 @@ export class Tab {
   counts = [];
   /** @type {Presence} */
   presence = {};
-  #id = randomKey();
+  /** @type {string[]} */
+  rooms = []; // that the page lists, with their counts
+  id = randomKey();
   #room;
+  /** @type {string[]} */
+  #offered;
   #cursor;
   #name;
   #hooks;
@@ -68,6 +75,7 @@ export class Tab {
   /** @type {Map<string, number>} */
   #sentAt = new Map(); // by key
   #discarded = new Set();
+  #letGo = () => {}; // of this tab's lock
   #own;
   /** @type {number | undefined} */
   #leaderTimer;
@@ -91,15 +99,15 @@ export class Tab {
     this.lastRead = storage.get(`read:${room}`); // in an earlier visit
     this.#own = new Set(storage.get(`mine:${room}`).split(' '));
     this.#items = storage.records('out:');
-    const visited = new Set([room, ...storage.get('visited').split(',').filter(Boolean)]);
-    storage.set('visited', [...visited].slice(0, MAX_VISITED_ROOMS).join());
-    this.rooms = [...new Set([...offered, ...visited])]; // whose counts are shown
+    this.#offered = offered;
+    this.#visit();
     const alone = storage.denied || !world.BroadcastChannel;
-    this.#election = new LeaderElection(world, storage, this.#id, alone, (leading) => this.#onLeading(leading));
+    this.#election = new LeaderElection(world, storage, this.id, alone, (leading) => this.#onLeading(leading));
     world.addEventListener('online', () => this.#ask('wake'));
     world.addEventListener('offline', () => this.#ask('offline'));
     world.addEventListener('pagehide', () => this.#close());
     world.addEventListener('pageshow', ({ persisted }) => persisted && this.#open());
+    world.addEventListener('storage', ({ key }) => /^tiny-chat:(visited|left)$/.test(`${key}`) && this.#listRooms());
     const { document } = world;
     document.addEventListener('visibilitychange', () => this.#ask(document.hidden ? 'hide' : 'wake'));
     setTimeout(() => this.#open(), 0); // the hooks may need the tab first
@@ -109,7 +117,7 @@ export class Tab {
   send(text) {
     const at = Math.max(Date.now(), 1 + (this.#items.at(-1)?.at ?? 0)); // the clock may have been put back
     /** @type {OutboxItem} */
-    const item = { key: randomKey(), room: this.#room, sender: this.#name(), text, at, state: 'queued' };
+    const item = { key: randomKey(), room: this.#room, sender: this.#sender, text: wellFormed(text), at, state: 'queued' };
     this.#storage.set(`out:${item.key}`, JSON.stringify(item));
     this.#unacknowledged.set(item.key, item);
     this.#sentAt.set(item.key, this.#world.performance.now());
@@ -146,9 +154,22 @@ export class Tab {
     this.#ask('read', { id });
   }
 
-  /** Returns true if a message was sent from this browser. @param {string} id */
-  isOwn(id) {
-    return this.#own.has(id);
+  /** Returns true if a message was sent from this browser, or from another with its secret. @param {string} id @param {string} [mark] */
+  isOwn(id, mark) {
+    return this.#own.has(id) || (!!mark && mark === this.#storage.get('mark'));
+  }
+
+  /**
+   * Takes a room off the list of rooms, in all tabs, until it is visited again. A tab that shows it keeps it.
+   * @param {string} name
+   */
+  leaveRoom(name) {
+    const storage = this.#storage;
+    const without = (/** @type {string} */ key) => this.#listed(key).filter((each) => each !== name);
+    storage.set('visited', without('visited').join());
+    if (this.#offered.includes(name)) storage.set('left', [...without('left'), name].join());
+    for (const kept of ['read', 'mine']) storage.remove(`${kept}:${name}`);
+    this.#listRooms();
   }
 
   /** Tells the leader that the user has changed their name. */
@@ -156,17 +177,55 @@ export class Tab {
     this.#ask('rename');
   }
 
+  /** The user's name, without half characters. */
+  get #sender() {
+    return wellFormed(this.#name());
+  }
+
+  /** @param {string} key of a list of rooms */
+  #listed(key) {
+    return this.#storage.get(key).split(',').filter(Boolean);
+  }
+
+  /** Puts this tab's room on the list of visited ones. The one that was not visited for the longest time leaves a full list. */
+  #visit() {
+    const room = this.#room;
+    const [left, visited] = ['left', 'visited'].map((key) => this.#listed(key).filter((each) => each !== room));
+    const gone = visited.splice(MAX_VISITED_ROOMS - 1);
+    this.#storage.set('left', left.join());
+    this.#storage.set('visited', [room, ...visited].join());
+    this.rooms = this.#roomsNow();
+    const dropped = gone.filter((each) => !this.rooms.includes(each));
+    if (dropped.length) {
+      const sentence = `No longer in your list, which has the last ${MAX_VISITED_ROOMS} rooms that you visited: ${dropped.join(', ')}`;
+      setTimeout(() => this.#hooks.onNotice(sentence), 0);
+    }
+  }
+
+  #roomsNow() {
+    const left = this.#listed('left');
+    const offered = this.#offered.filter((each) => !left.includes(each));
+    return [...new Set([...offered, this.#room, ...this.#listed('visited')])];
+  }
+
+  #listRooms() {
+    this.rooms = this.#roomsNow();
+    this.#ask('list', { rooms: this.rooms });
+    this.#hooks.onChange();
+  }
+
   #open() {
     if (!this.#election.alone) {
       this.#channel = new this.#world.BroadcastChannel('tiny-chat');
       this.#channel.onmessage = ({ data }) => this.#receive(data);
     }
+    this.#letGo = holdTab(this.#world, this.id);
     this.#election.campaign();
     this.#hello();
     this.#showItems(this.#items);
     this.#pingTimer = setInterval(() => {
       this.#election.renew();
-      if (!this.#election.leading) this.#ask('ping');
+      this.#ask('ping');
     }, PING_INTERVAL_MS);
   }
 
@@ -177,6 +236,7 @@ export class Tab {
     clearTimeout(this.#leaderTimer);
     this.#leaderTimer = this.#channel = undefined;
     this.#election.resign();
+    this.#letGo();
     channel?.close();
   }
 
@@ -204,7 +264,7 @@ export class Tab {
    */
   #ask(request, details) {
     const { hidden } = this.#world.document;
-    const state = { tab: this.#id, room: this.#room, name: this.#name(), hidden };
+    const state = { tab: this.id, room: this.#room, name: this.#sender, hidden };
     const message = /** @type {TabRequest} */ ({ request, ...state, ...details });
     this.#hub?.handle(message);
     if (this.#election.leading) return;
@@ -233,7 +293,7 @@ export class Tab {
       case 'leader':
         return this.#hello();
       case 'state':
-        return hooks.onState(event);
+        return hooks.onState({ ...event, until: this.#timeIn(event.wait) });
       case 'outbox':
         return this.#onOutbox(event.items);
       case 'unread':
@@ -248,6 +308,8 @@ export class Tab {
         return;
       case 'deletion':
         return hooks.onDeletion(event.deletion); // it may come twice
+      case 'edit':
+        return hooks.onEdit(event.edit);
       case 'gap':
         return this.#onGap(event.gap, event.cursor);
       case 'presence':
@@ -260,10 +322,10 @@ export class Tab {
   }
 
   /** @param {HubMessage} message */
-  #onMessage({ id, previous, confirms, sender, text, mine }) {
+  #onMessage({ id, previous, confirms, sender, text, mine, mark }) {
     if (id && !this.#advance({ id, previous })) return;
     if (id && mine) this.#own.add(id);
-    const message = { id, sender, text, mine, at: timeOf(id) };
+    const message = { id, sender, text, mine, mark, at: timeOf(id) };
     if (confirms && this.#items.some(({ key }) => key === confirms)) {
       this.#unacknowledged.delete(confirms);
       this.#hooks.onConfirmed(confirms, message, this.#sentAt.get(confirms));
@@ -309,9 +371,17 @@ export class Tab {
     this.#hello();
   }
 
+  /** Returns a time on this tab's clock of `performance`, which does not jump. @param {number | undefined} wait milliseconds */
+  #timeIn(wait) {
+    return wait === undefined ? undefined : this.#world.performance.now() + wait;
+  }
+
   /** @param {OutboxItem[]} items */
   #onOutbox(items) {
-    for (const { key } of items) this.#unacknowledged.delete(key);
+    for (const item of items) {
+      this.#unacknowledged.delete(item.key);
+      item.until = this.#timeIn(item.wait);
+    }
     this.#showItems([...items, ...this.#unacknowledged.values()]);
   }
 

@@ -16,16 +16,6 @@ const MAX_COUNT = 100; // per room
 
 /** @typedef {[room: string, unread: number, mention: boolean]} UnreadCount */
 
-/**
- * Returns true if `text` contains `name` as a whole word, in any case; `@` may precede it.
- * @param {string} text
- * @param {string} name
- */
-export function mentions(text, name) {
-  const words = name.trim().replace(/[\\^$.*+?()[\]{}|\/]/g, '\\$&');
-  return words !== '' && new RegExp(`(?<![\\p{L}\\p{N}_])${words}(?![\\p{L}\\p{N}_])`, 'iu').test(text);
-}
-
 export class UnreadCounts {
   /** @type {Record<string, UnreadRoom>} */
   rooms = Object.create(null); // a room may be called `constructor`
@@ -39,14 +29,18 @@ export class UnreadCounts {
    * Counts another client's message and returns true if it is unread. Replayed messages count once.
    * @param {string} room
    * @param {string} id
-   * @param {boolean} mention
    */
-  count(room, id, mention) {
+  count(room, id) {
     const entry = (this.rooms[room] ??= { ids: [] });
     if (!isAfter(id, entry.ids.at(-1) ?? entry.read)) return false;
     entry.ids = [...entry.ids, id].slice(-MAX_COUNT);
-    if (mention) entry.mention = id;
     return true;
+  }
+
+  /** Marks an unread message as one that mentions the user. @param {string} room @param {string} id */
+  markMention(room, id) {
+    const entry = this.rooms[room];
+    if (entry?.ids.includes(id) && isAfter(id, entry.mention)) entry.mention = id;
   }
 
   /**

@@ -10,6 +10,8 @@
  * @property {string} text
  * @property {boolean} mine whether it was sent from this browser
  * @property {Date} at when the server took it
+ * @property {string} [mark] what the server made of its sender's secret: 32 hexadecimal digits
+ * @property {boolean} [edited] whether its sender has changed it
  */
 
 /**
@@ -22,6 +24,11 @@
 /**
  * What is deleted: a message, or all up to an id.
  * @typedef {{ id?: string, upTo?: string }} Deletion
+ */
+
+/**
+ * What a message says after its sender changed it.
+ * @typedef {{ id: string, sender: string, text: string }} Edit
  */
 
 /** The cursor before the first message of a room. */
@@ -38,6 +45,12 @@ export function isAfter(id, cursor) {
   const [cursorMs, cursorN] = cursor.split('-');
   return +ms > +cursorMs || (ms === cursorMs && +n > +cursorN);
 }
+
+/**
+ * Returns a text with each half character (a lone surrogate, from a cut paste) replaced: the server refuses it as no JSON.
+ * @param {string} text
+ */
+export const wellFormed = (text) => text.replace(/\p{Surrogate}/gu, '\ufffd');
 
 /** @type {Record<string, string>} */
 const ENTITIES = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#x27;': "'", '&#x2F;': '/' };
@@ -65,12 +78,21 @@ export function parseObject(data) {
 /**
  * Returns the sender and the text of a message. A foreign publish may be any text: it is shown as it is, without a sender.
  * @param {string} data
- * @returns {{ sender: string, text: string }}
+ * @returns {{ sender: string, text: string, mark?: string }}
  */
 export function parseMessage(data) {
-  const { sender, message } = parseObject(data);
+  const { sender, message, mark } = parseObject(data);
   if (typeof sender !== 'string' || typeof message !== 'string') return { sender: '—', text: data };
-  // Line breaks as the HTML parser normalises them, so that a message looks the same from the page and from the stream.
+  return { ...decodeMessage(sender, message), ...(/^[\da-f]{32}$/.test(mark) && { mark }) };
+}
+
+/**
+ * Decodes a sender and a text, with line breaks as the HTML parser normalises them: so a message looks the same from the
+ * page and from the stream.
+ * @param {string} sender
+ * @param {string} message
+ */
+export function decodeMessage(sender, message) {
   return { sender: decode(sender), text: decode(message).replace(/\r\n?/g, '\n') };
 }
 

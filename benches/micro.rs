@@ -45,13 +45,18 @@ fn main() {
 }
 
 fn data() -> String {
-    let fields = Fields { sender: Some("mason".into()), message: Some(MESSAGE_TEXT.into()), key: None };
+    let fields = Fields { sender: Some("mason".into()), message: Some(MESSAGE_TEXT.into()), ..Fields::default() };
     Draft::new(&fields).expect("a message").data().to_owned()
 }
 
 #[divan::bench]
 fn parse_post(bencher: Bencher) {
-    let fields = Fields { sender: Some("mason".into()), message: Some(MESSAGE_TEXT.into()), key: Some("4711".into()) };
+    let fields = Fields {
+        sender: Some("mason".into()),
+        message: Some(MESSAGE_TEXT.into()),
+        key: Some("4711".into()),
+        secret: None,
+    };
     bencher.bench(|| Draft::new(black_box(&fields)));
 }
 

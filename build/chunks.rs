@@ -13,6 +13,9 @@ use oxc_span::SourceType;
 
 use crate::modules::{self, Module, unique};
 
+/// Modules whose state is a cache, so that two of them are no matter.
+const CACHES: [&str; 1] = ["mentions.js"];
+
 /// Returns the chunks of an entry by file name, minified.
 pub(crate) fn link(folder: &Path, entry: &str) -> Result<BTreeMap<String, String>, String> {
     let modules = read(folder, entry)?;
@@ -129,7 +132,7 @@ fn refuse_second_copies(
     modules: &BTreeMap<String, Module>,
     chunks: &BTreeMap<String, Vec<String>>,
 ) -> Result<(), String> {
-    for (name, _) in modules.iter().filter(|(_, module)| module.has_state) {
+    for (name, _) in modules.iter().filter(|(name, module)| module.has_state && !CACHES.contains(&name.as_str())) {
         let having: Vec<&str> =
             chunks.iter().filter(|(_, parts)| parts.contains(name)).map(|(chunk, _)| chunk.as_str()).collect();
         if having.len() > 1 {

@@ -58,7 +58,7 @@ pub(crate) fn parse(name: &str, source: &str, resolve: impl Fn(&str) -> String) 
     };
 
     let root = scoping.root_scope_id();
-    let mut imported = BTreeMap::new();
+    let mut names = BTreeMap::new(); // by symbol, where it has another one than its own
     for statement in &program.body {
         let Statement::ImportDeclaration(import) = statement else {
             continue;
@@ -69,20 +69,32 @@ pub(crate) fn parse(name: &str, source: &str, resolve: impl Fn(&str) -> String) 
                 return Err(format!("{name} imports {from} as a whole: import what it needs by name"));
             };
             let unique = unique(&from, &specifier.imported.name());
-            imported.insert(specifier.local.symbol_id(), unique.clone());
+            names.insert(specifier.local.symbol_id(), unique.clone());
             module.used.entry(from.clone()).or_default().insert(unique);
         }
         if !module.imports.contains(&from) {
             module.imports.push(from);
         }
     }
+    for statement in &program.body {
+        let Statement::ExportNamedDeclaration(export) = statement else {
+            continue;
+        };
+        for specifier in &export.specifiers {
+            let (local, exported) = (specifier.local.name(), specifier.exported.name());
+            if let Some(symbol) = scoping.get_root_binding(&local) {
+                names.insert(symbol, unique(name, &exported));
+            }
+            module.exports.insert(exported.to_string());
+        }
+    }
     let symbols: Vec<_> = scoping.iter_bindings_in(root).collect();
     for symbol in symbols {
         let own = || unique(name, scoping.symbol_name(symbol));
-        let renamed = imported.get(&symbol).cloned().unwrap_or_else(own);
+        let renamed = names.get(&symbol).cloned().unwrap_or_else(own);
         scoping.rename_symbol(symbol, root, &renamed);
     }
-    module.exports = strip(name, &allocator, &mut program)?;
+    module.exports.extend(strip(name, &allocator, &mut program)?);
     let options = CodegenOptions { comments: CommentOptions::disabled(), ..CodegenOptions::default() };
     module.code = Codegen::new().with_options(options).with_scoping(Some(scoping)).build(&program).code;
     Ok(module)
@@ -91,12 +103,16 @@ pub(crate) fn parse(name: &str, source: &str, resolve: impl Fn(&str) -> String) 
 /// Takes imports, and the word `export`, out of a module. Returns the names that it exports.
 fn strip<'a>(name: &str, allocator: &'a Allocator, program: &mut Program<'a>) -> Result<BTreeSet<String>, String> {
     let mut exports = BTreeSet::new();
-    program.body.retain(|statement| !matches!(statement, Statement::ImportDeclaration(_)));
+    program.body.retain(|statement| match statement {
+        Statement::ImportDeclaration(_) => false,
+        Statement::ExportNamedDeclaration(export) => export.declaration.is_some() || export.source.is_some(),
+        _ => true,
+    });
     for statement in &mut program.body {
         match statement {
             Statement::ExportNamedDeclaration(export) => {
                 let Some(declaration) = &mut export.declaration else {
-                    return Err(format!("{name} exports a list: write export before what is exported"));
+                    return Err(format!("{name} exports what another module has: import it from there"));
                 };
                 match declaration {
                     Declaration::VariableDeclaration(variables) => {

@@ -1,6 +1,6 @@
 //! What the nodes share: the logs of the rooms with their announcements ([`Bus`]), presence ([`PresenceStore`]), the
-//! usage of client addresses ([`LimitStore`]), the counter of users ([`UserIds`]), the sockets of apps
-//! ([`SocketStore`]) and summaries for the dashboard ([`SummaryStore`]).
+//! usage of client addresses ([`LimitStore`]), the counter of users ([`UserIds`]), the salt of marks ([`SaltStore`]), the
+//! sockets of apps ([`SocketStore`]) and summaries for the dashboard ([`SummaryStore`]).
 //!
 //! Two implementations: `bus/memory.rs` for a single process, `bus/redis.rs` for any number of nodes.
 
@@ -13,6 +13,7 @@ mod memory;
 mod presence;
 mod purge;
 mod redis;
+mod salt;
 mod sockets;
 mod summaries;
 mod user_ids;
@@ -29,6 +30,7 @@ pub use log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span
 pub use presence::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence};
 pub use purge::{PurgeMode, PurgeTarget, Purged};
 pub use redis::{RedisServer, announcement, purge};
+pub use salt::SaltStore;
 pub use sockets::{CreateError, SOCKET_MAX_AGE, SOCKET_TTL, Socket, SocketId, SocketStore};
 pub use summaries::{Ring, SUMMARY_INTERVAL, StoredSummaries, SummaryStore, SummaryUpdate};
 pub use user_ids::UserIds;
@@ -43,6 +45,8 @@ pub struct Stores {
     pub limits: Option<Arc<dyn LimitStore>>,
     /// The users of the chat article's API.
     pub user_ids: Arc<dyn UserIds>,
+    /// The salt of marks.
+    pub salt: Arc<dyn SaltStore>,
     /// The sockets of apps.
     pub sockets: Arc<dyn SocketStore>,
     /// What each process did, for the dashboard.
@@ -73,6 +77,7 @@ impl Stores {
                 limits: None,
                 hashed_rooms: None,
                 user_ids: Arc::new(memory::MemoryUserIds::new(unix_ms())),
+                salt: Arc::new(memory::MemorySalt::default()),
                 sockets: Arc::new(memory::MemorySockets::default()),
                 summaries: Arc::new(memory::MemorySummaries::default()),
             }),
@@ -82,6 +87,7 @@ impl Stores {
                     presence: Some(Arc::new(redis.presence_store())),
                     limits: Some(Arc::new(redis.limit_store())),
                     user_ids: Arc::new(redis.user_ids()),
+                    salt: Arc::new(redis.salt()),
                     summaries: Arc::new(redis.summaries()),
                     sockets: Arc::new(redis.sockets()),
                     hashed_rooms: Some(Arc::new(redis.hashed_rooms())),

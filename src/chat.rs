@@ -1,4 +1,4 @@
-//! Room names, message ids, cursors, messages and types of events.
+//! Room names, message ids, cursors, messages with their marks, and types of events.
 //!
 //! Input is parsed into types that can only hold valid values, or rejected with an error that
 //! states the rule it breaks. Nothing here does I/O.
@@ -8,6 +8,7 @@ mod cursor;
 mod draft;
 mod event_type;
 mod id;
+mod mark;
 mod message;
 mod room;
 mod rooms;
@@ -19,7 +20,8 @@ pub use cursor::Cursor;
 pub use draft::{Draft, InvalidEvent};
 pub use event_type::{EventType, InvalidEventType, UNTYPED};
 pub use id::{Id, ParseIdError, parse_canonical};
-pub use message::{Fields, InvalidField, Message, Name};
+pub use mark::{Mark, Salt, Secret};
+pub use message::{Fields, InvalidField, MAX_MESSAGE_CHARS, MAX_SENDER_CHARS, Message, Name};
 pub use room::{RoomName, RoomNameError};
 pub use rooms::{MAX_ROOMS, Rooms, RoomsError};
 pub use text_line::{push_text_line, to_visible_json, visible_line};

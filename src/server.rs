@@ -73,7 +73,8 @@ impl Server {
         let admin_password = admin_password.map_err(|error| invalid(format!("ADMIN_PASSWORD: {error}")))?;
         let listener = listener::listen(config.address())
             .map_err(|error| io::Error::new(error.kind(), format!("BIND {}: {error}", config.address())))?;
-        let stores = open_stores(config, metrics.clone()).map_err(invalid)?;
+        let retention = retention(config);
+        let stores = open_stores(config, retention.clone(), metrics.clone()).map_err(invalid)?;
         let hub = start_hub(config, &stores, metrics.clone());
         let limits = new_limits(config, max_streams, stores.limits);
         let connections = limit_connections(config.max_streams_per_address, &metrics);
@@ -90,6 +91,8 @@ impl Server {
             metrics,
             rooms: config.rooms.clone(),
             user_ids: stores.user_ids,
+            salt: stores.salt,
+            retention,
             apps: Arc::new(apps),
             sockets,
             hashed_rooms: HashedRooms::new(stores.hashed_rooms),
@@ -171,9 +174,12 @@ fn open_apps(config: &Config) -> Result<Apps, String> {
     }
 }
 
+fn retention(config: &Config) -> Retention {
+    Retention { messages: config.history as usize, seconds: u64::from(config.history_ttl) }
+}
+
 /// Opens the message store. An error names the variable that holds the invalid URL.
-fn open_stores(config: &Config, metrics: Arc<Metrics>) -> Result<Stores, String> {
-    let retention = Retention { messages: config.history as usize, seconds: u64::from(config.history_ttl) };
+fn open_stores(config: &Config, retention: Retention, metrics: Arc<Metrics>) -> Result<Stores, String> {
     let variable = config.redis.url().map(|(variable, _)| variable);
     Stores::open(config.redis.server()?, &config.redis.redis_prefix, &config.node(), retention, metrics)
         .map_err(|error| format!("{}: {error}", variable.unwrap_or_default()))

@@ -85,7 +85,8 @@ fn chunks(sizes: &[u8], mut body: &[u8]) -> Vec<Bytes> {
 /// Checks that a draft made of these fields keeps the rules of the contract.
 fn check_rules(route: Route, fields: &Fields) {
     let Ok(draft) = Draft::new(fields) else {
-        let has_valid_sender = Draft::new(&Fields { message: Some("x".into()), key: None, ..fields.clone() }).is_ok();
+        let has_valid_sender =
+            Draft::new(&Fields { message: Some("x".into()), key: None, secret: None, ..fields.clone() }).is_ok();
         return assert!(route == Route::Message || has_valid_sender, "a user id is checked at once: {fields:?}");
     };
     assert!(
@@ -133,7 +134,7 @@ fn decoded(text: &str) -> String {
 /// Returns the fields of a text: the first two lines are sender and key, the rest is the message.
 fn fields_of(text: &str) -> Fields {
     let mut lines = text.splitn(3, '\n').map(str::to_owned);
-    Fields { sender: lines.next(), key: lines.next(), message: lines.next() }
+    Fields { sender: lines.next(), key: lines.next(), message: lines.next(), secret: None }
 }
 
 /// Checks that fields are parsed from each encoding of a form as they were given.

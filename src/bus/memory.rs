@@ -1,6 +1,7 @@
 //! The log of a single process: the same behaviour as with Redis, but lost at restart.
 
 mod deleted_ids;
+mod salt;
 mod sockets;
 mod summaries;
 mod user_ids;
@@ -19,6 +20,7 @@ use crate::chat::{Draft, Id, RoomName};
 use crate::metrics::Metrics;
 use crate::supervise::catch_now;
 use deleted_ids::DeletedIds;
+pub use salt::MemorySalt;
 pub use sockets::MemorySockets;
 pub use summaries::MemorySummaries;
 pub use user_ids::MemoryUserIds;

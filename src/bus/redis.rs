@@ -19,6 +19,7 @@
 //! | `chat:{~dashboard}:PROCESS:RANGE` | hash, expires after its range: `10m`, `1h`, `1d`, `7d` | the summaries of a process, by slot |
 //! | `chat:{~dashboard}` | channel | a foreign payload after each summary |
 //! | `chat:users` | string, never expires | the last user id that was given out |
+//! | `chat:salt` | string, never expires | the salt of marks |
 //!
 //! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua` and `delete.lua` write to a log. Publishing,
 //! presence, limits and user ids use one pipelined connection for each thread ([`connection`]). Logs are read over a pool, since a
@@ -40,6 +41,7 @@ mod presence;
 mod pubsub;
 mod purge;
 mod read_pool;
+mod salt;
 mod scripts;
 mod sockets;
 mod summaries;
@@ -65,6 +67,7 @@ use limits::RedisLimits;
 use presence::RedisPresence;
 use pubsub::PubSub;
 use read_pool::ReadPool;
+use salt::RedisSalt;
 use sockets::RedisSockets;
 use summaries::RedisSummaries;
 use user_ids::RedisUserIds;
@@ -137,6 +140,11 @@ impl Redis {
     /// Returns the user ids of the same server.
     pub fn user_ids(&self) -> RedisUserIds {
         RedisUserIds::new(self.keys.clone(), self.connections.clone())
+    }
+
+    /// Returns the salt of marks of the same server.
+    pub fn salt(&self) -> RedisSalt {
+        RedisSalt::new(self.keys.clone(), self.connections.clone())
     }
 
     /// Returns the sockets of the same server.

@@ -61,7 +61,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_chat_has_the_texts_that_were_sent(sender in "[0-9]{1,18}|[^\\pC]{1,64}", message in "\\PC[\\PC&<;#\"']{0,40}") {
-            let fields = Fields { sender: Some(sender.clone()), message: Some(message.clone()), key: None };
+            let fields = Fields { sender: Some(sender.clone()), message: Some(message.clone()), ..Fields::default() };
             let Ok(draft) = Draft::new(&fields) else { return Ok(()) };
             let chat = ArticleChat::new(Id { ms: 1, n: 1 }, &Message::parse(draft.data()).unwrap());
             prop_assert_eq!(chat.message, message);
@@ -75,7 +75,12 @@ mod tests {
     }
 
     fn json(ms: u64, sender: &str, message: &str) -> String {
-        let message = Message { sender: sender.into(), message: message.into(), key: Some("k".into()) };
+        let message = Message {
+            sender: sender.into(),
+            message: message.into(),
+            key: Some("k".into()),
+            mark: Some("m".into()),
+        };
         serde_json::to_string(&ArticleChat::new(Id { ms, n: 7 }, &message)).unwrap()
     }
 

@@ -1,10 +1,12 @@
 //! What is published: a message, or an event of an app.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use memchr::memchr2_iter;
 
 use super::event_type::EventType;
+use super::mark::Mark;
 use super::message::{Fields, InvalidField, Message, escape, validate_key, validate_message, validate_sender};
 
 /// The largest frame of an event, in bytes. Each line break in its data is one more line of the frame.
@@ -43,9 +45,21 @@ impl Draft {
             sender: escape(validate_sender(fields.sender.as_deref().unwrap_or_default())?),
             message: escape(validate_message(fields.message.as_deref().unwrap_or_default())?),
             key: fields.key.as_deref().map(validate_key).transpose()?.map(str::to_owned),
+            mark: None,
         };
+        if fields.secret.as_ref().is_some_and(|secret| !secret.is_valid()) {
+            return Err(InvalidField::Secret);
+        }
         let data = serde_json::to_string(&message).map_err(|_| InvalidField::Message)?;
         Ok(Self { kind: Cow::Borrowed(""), data, key: message.key })
+    }
+
+    /// Adds the mark of the secret that came with a message, as the last member of its data.
+    pub fn with_mark(mut self, mark: &Mark) -> Self {
+        self.data.pop(); // the brace
+        // Writing to a String cannot fail.
+        let _ = write!(self.data, ",\"mark\":\"{mark}\"}}");
+        self
     }
 
     /// Creates the draft of an app's event, whose data is any text and is not escaped.
@@ -83,6 +97,20 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::mark::{Salt, Secret};
+
+    #[test]
+    fn a_mark_is_the_last_member_of_a_message() {
+        let (secret, salt) = (Secret::new("0123456789abcdef".into()), Salt::random());
+        let fields = Fields { message: Some("hi}".into()), key: Some("k".into()), ..Fields::default() };
+        let mark = Mark::new(&salt, &secret);
+        let draft = Draft::new(&Fields { secret: Some(secret), ..fields.clone() }).unwrap().with_mark(&mark);
+        let expected = format!(r#"{{"sender":"Anonymous","message":"hi}}","key":"k","mark":"{mark}"}}"#);
+        assert_eq!(draft.data(), expected);
+        assert_eq!(Message::parse(draft.data()).unwrap().mark, Some(mark.to_string()));
+        let bad = Fields { secret: Some(Secret::new("short".into())), ..fields };
+        assert_eq!(Draft::new(&bad), Err(InvalidField::Secret));
+    }
 
     fn event(data: String, key: Option<&str>) -> Result<Draft, InvalidEvent> {
         Draft::event(EventType::parse("note").unwrap(), data, key.map(str::to_owned))

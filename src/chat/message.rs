@@ -7,12 +7,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
+use super::mark::Secret;
+
 /// The sender of a message that names none.
 const ANONYMOUS: &str = "Anonymous";
 /// The maximum length of a message, in Unicode scalar values.
-const MAX_MESSAGE_CHARS: usize = 4000;
+pub const MAX_MESSAGE_CHARS: usize = 4000;
 /// The maximum length of a sender, in Unicode scalar values.
-const MAX_SENDER_CHARS: usize = 64;
+pub const MAX_SENDER_CHARS: usize = 64;
 /// The maximum length of an idempotency key, whose characters are all ASCII.
 const MAX_KEY_CHARS: usize = 64;
 
@@ -25,6 +27,8 @@ pub struct Fields {
     pub message: Option<String>,
     /// The idempotency key.
     pub key: Option<String>,
+    /// The secret that leaves a mark.
+    pub secret: Option<Secret>,
 }
 
 /// A message as it is stored and streamed, with `sender` and `message` escaped for HTML.
@@ -37,6 +41,9 @@ pub struct Message {
     /// The idempotency key, if the client sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The mark of the secret that came with it, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
 }
 
 /// The name that a subscriber is listed under in the presence of a room, valid as a sender and escaped
@@ -53,6 +60,8 @@ pub enum InvalidField {
     Sender,
     /// The key is empty, too long or contains a character that is not allowed.
     Key,
+    /// The secret is too short or too long, or contains a character that is not allowed.
+    Secret,
 }
 
 impl Message {
@@ -68,6 +77,7 @@ impl Message {
             sender: html_escape::decode_html_entities(&self.sender).into_owned(),
             message: html_escape::decode_html_entities(&self.message).into_owned(),
             key: self.key.clone(),
+            mark: self.mark.clone(),
         }
     }
 }
@@ -100,6 +110,7 @@ impl InvalidField {
             InvalidField::Message => "message",
             InvalidField::Sender => "sender",
             InvalidField::Key => "key",
+            InvalidField::Secret => "secret",
         }
     }
 }
@@ -119,6 +130,7 @@ impl fmt::Display for InvalidField {
             InvalidField::Key => {
                 write!(f, "A key must have 1 to {MAX_KEY_CHARS} characters, each of them one of A-Z a-z 0-9 . _ ~ -")
             }
+            InvalidField::Secret => f.write_str("A secret must have 16 to 128 printable ASCII characters."),
         }
     }
 }
@@ -168,7 +180,7 @@ mod tests {
     use crate::chat::draft::Draft;
 
     fn draft(sender: &str, message: &str) -> Result<Draft, InvalidField> {
-        Draft::new(&Fields { sender: Some(sender.into()), message: Some(message.into()), key: None })
+        Draft::new(&Fields { sender: Some(sender.into()), message: Some(message.into()), ..Fields::default() })
     }
 
     #[test]

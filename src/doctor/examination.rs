@@ -166,8 +166,11 @@ impl<'a> Examination<'a> {
 
     /// Asks for the first message on several connections at once, so that each node has to find it in its log.
     async fn check_nodes(&mut self) {
-        let names = join_all((0..PARALLEL_CONNECTIONS).map(|_| self.node_name())).await;
-        let names = names.into_iter().flatten().collect::<BTreeSet<_>>();
+        // All streams stay open until each has named its node: to a proxy that counts connections, a stream that ended
+        // leaves its node as empty as before.
+        let streams = join_all((0..PARALLEL_CONNECTIONS).map(|_| self.open_named_stream())).await;
+        let names = streams.iter().flatten().filter_map(node_name).collect::<BTreeSet<_>>();
+        drop(streams);
         let Some(first) = self.posted.first() else { return };
         let responses = join_all((0..PARALLEL_CONNECTIONS).map(|_| self.target.history(Some(&first.id)))).await;
         let statuses = responses.into_iter().flatten().map(|response| response.status);
@@ -177,12 +180,12 @@ impl<'a> Examination<'a> {
         self.report.add(checks::nodes(&names, found, statuses.len()));
     }
 
-    /// Returns the name of the node that a new connection leads to.
-    async fn node_name(&self) -> Option<String> {
+    /// Opens a stream and reads it until its node has given its name, or is overdue.
+    async fn open_named_stream(&self) -> Option<StreamRecorder> {
         let mut stream = self.target.open_stream(StreamCursor::Absent, "identity").await.ok()??;
         let deadline = Instant::now() + 2 * MAX_DELIVERY_LAG;
         stream.wait_for(deadline, |recording| recording.event("status").is_some()).await;
-        Some(printable(stream.recording.event("status")?["node"].as_str()?))
+        Some(stream)
     }
 
     async fn check_repeated_post(&mut self) {
@@ -275,6 +278,11 @@ impl<'a> Examination<'a> {
             Err(why) => SecondLook::Unreachable(why),
         }
     }
+}
+
+/// Returns the name of the node that a stream comes from.
+fn node_name(stream: &StreamRecorder) -> Option<String> {
+    Some(printable(stream.recording.event("status")?["node"].as_str()?))
 }
 
 /// Records a stream until a message arrives or is overdue.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::Problem;
-use crate::chat::{Fields, Name};
+use crate::chat::{Fields, Name, Secret};
 
 /// The largest body that is accepted.
 const MAX_BODY_BYTES: usize = 64 << 10;
@@ -46,9 +46,9 @@ pub async fn read_chat(req: &HttpRequest, payload: web::Payload) -> Result<Field
 /// The names of the fields in a body.
 #[derive(Clone, Copy)]
 enum Names {
-    /// `sender`, `message` and `key`.
+    /// `sender`, `message`, `key` and `secret`.
     Message,
-    /// `userId` and `message`.
+    /// `userId`, `message` and `secret`.
     Chat,
 }
 
@@ -96,8 +96,8 @@ impl Names {
     /// Returns the names of the fields of a form.
     fn of_form(self) -> &'static [&'static str] {
         match self {
-            Names::Message => &["sender", "message", "key"],
-            Names::Chat => &["userId", "message"],
+            Names::Message => &["sender", "message", "key", "secret"],
+            Names::Chat => &["userId", "message", "secret"],
         }
     }
 
@@ -107,7 +107,12 @@ impl Names {
             Names::Message => "sender",
             Names::Chat => "userId",
         };
-        Fields { sender: form.take(sender), message: form.take("message"), key: form.take("key") }
+        Fields {
+            sender: form.take(sender),
+            message: form.take("message"),
+            key: form.take("key"),
+            secret: form.take("secret").map(Secret::new),
+        }
     }
 }
 
@@ -235,26 +240,34 @@ fn parse_json(names: Names, body: &[u8]) -> Result<Fields, Problem> {
         sender: Option<Value>,
         message: Option<Value>,
         key: Option<Value>,
+        secret: Option<Value>,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Chat {
         message: Option<Value>,
         user_id: Option<Box<RawValue>>,
+        secret: Option<Value>,
     }
     Ok(match names {
         Names::Message => {
-            let Message { sender, message, key } = parse_object(body)?;
+            let Message { sender, message, key, secret } = parse_object(body)?;
             Fields {
                 sender: string("sender", sender)?,
                 message: string("message", message)?,
                 key: string("key", key)?,
+                secret: string("secret", secret)?.map(Secret::new),
             }
         }
         Names::Chat => {
-            let Chat { message, user_id: id } = parse_object(body)?;
+            let Chat { message, user_id: id, secret } = parse_object(body)?;
             let sender = id.map(|id| user_id(id.get())).transpose()?;
-            Fields { sender, message: string("message", message)?, key: None }
+            Fields {
+                sender,
+                message: string("message", message)?,
+                key: None,
+                secret: string("secret", secret)?.map(Secret::new),
+            }
         }
     })
 }

@@ -18,7 +18,7 @@ use super::newest_messages::{MAX_MESSAGE_BYTES, MAX_READ, message_of};
 use super::query;
 use super::state::AppState;
 use crate::bus::{Entry, LogPage, PageLimit, Span, Unavailable};
-use crate::chat::{Id, ParseIdError, RoomName};
+use crate::chat::{Id, Message, ParseIdError, RoomName};
 use crate::hub::Hub;
 use crate::sse::{Event, Text};
 
@@ -48,8 +48,8 @@ struct History {
 enum Item {
     Message {
         id: String,
-        sender: String,
-        message: String,
+        #[serde(flatten)]
+        message: Message,
         /// The node that stored the message.
         #[serde(skip_serializing_if = "Option::is_none")]
         node: Option<String>,
@@ -92,7 +92,7 @@ impl Filter {
         match message_of(entry) {
             Some(message) => {
                 let message = if self.text == Text::Plain { message.decoded() } else { message };
-                Some(Item::Message { id, sender: message.sender, message: message.message, node: None })
+                Some(Item::Message { id, message, node: None })
             }
             None if self.all && entry.has_data() => {
                 let event = Event::entry(entry.id, &entry.kind, entry.data.clone());

@@ -11,7 +11,8 @@ use super::client::Client;
 use super::error::Problem;
 use super::negotiation::prefers_html;
 use super::state::AppState;
-use crate::chat::{Draft, Fields, InvalidField, RoomName};
+use crate::bus::Unavailable;
+use crate::chat::{Draft, Fields, InvalidField, Mark, RoomName, Secret};
 
 /// Handles `POST /{room}`: stores a message and returns its id, or redirects a form that was sent
 /// without JavaScript to the room's page.
@@ -38,6 +39,9 @@ pub(super) struct Stored {
     id: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     duplicate: bool,
+    /// The mark of the secret that came with the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mark: Option<String>,
 }
 
 /// Checks the fields and the rate of the client's address, then stores the message.
@@ -51,10 +55,31 @@ pub(super) async fn store(
 ) -> Result<Stored, Problem> {
     fields.key = idempotency_key(fields.key.take(), headers)?;
     // Before the rate limit: a message that breaks a rule uses up no token.
-    let draft = Draft::new(fields)?;
+    let mut draft = Draft::new(fields)?;
     check_rate(state, client).await?;
+    // No answer gives a secret back.
+    let mark = match fields.secret.take() {
+        Some(secret) => Some(mark_of(state, &secret).await?),
+        None => None,
+    };
+    draft = mark.iter().fold(draft, Draft::with_mark);
     let receipt = state.hub.publish(room, &draft, received).await?;
-    Ok(Stored { id: receipt.id.to_string(), duplicate: receipt.duplicate })
+    Ok(Stored {
+        id: receipt.id.to_string(),
+        duplicate: receipt.duplicate,
+        mark: mark.map(|mark| mark.to_string()),
+    })
+}
+
+/// Returns the mark that a secret leaves.
+///
+/// # Errors
+/// 503 if the message store does not say with which salt.
+async fn mark_of(state: &AppState, secret: &Secret) -> Result<Mark, Problem> {
+    let salt = state.salt.salt().await.inspect_err(|Unavailable| {
+        state.metrics.posts_refused.with_label_values(&["store_unavailable"]).inc();
+    })?;
+    Ok(Mark::new(&salt, secret))
 }
 
 /// Counts a post of the client's address.

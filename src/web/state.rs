@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::admin_password::AdminPassword;
 use super::origin::AllowedOrigins;
 use crate::apps::{Apps, HashedRooms, LiveSockets};
-use crate::bus::{SummaryStore, UserIds};
+use crate::bus::{Retention, SaltStore, SummaryStore, UserIds};
 use crate::chat::RoomName;
 use crate::hub::Hub;
 use crate::limits::Limits;
@@ -23,6 +23,10 @@ pub(crate) struct AppState {
     pub rooms: Vec<RoomName>,
     /// The users of the rooms API.
     pub user_ids: Arc<dyn UserIds>,
+    /// The salt of marks.
+    pub salt: Arc<dyn SaltStore>,
+    /// How much of a log is kept, and for how long.
+    pub retention: Retention,
     /// The apps that send events.
     pub apps: Arc<Apps>,
     /// The sockets of the apps, as this node knows them.

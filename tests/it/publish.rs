@@ -6,4 +6,5 @@ mod forms;
 mod hostile_input;
 mod idempotency_keys;
 mod ids;
+mod marks;
 mod messages;

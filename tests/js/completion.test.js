@@ -14,6 +14,14 @@ test('the @ of a mail address does not introduce a name', () => {
   assert.equal(wordAt('write to me@ex', 14).calls, false);
 });
 
+test('the word before the caret of a long text is found in no time', () => {
+  const text = `${'x'.repeat(20_000)} ${'y'.repeat(20_000)} @ma`;
+  const started = performance.now();
+  assert.deepEqual(wordAt(text, text.length), { start: text.length - 3, stem: 'ma', calls: true });
+  wordAt(text.slice(0, -3), text.length - 3);
+  assert.ok(performance.now() - started < 50);
+});
+
 test('candidates match in any case, once each, at most eight', () => {
   assert.deepEqual(candidates('MA', ['mason', 'ada', 'Mary', 'mason']), ['mason', 'Mary']);
   assert.equal(candidates('', Array.from({ length: 50 }, (_, n) => `n${n}`)).length, 8);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
 import { clock } from './clock.js';
-import { Browser, Server, open, pass, states, stopTheClock } from './world.js';
+import { Browser, Server, markOf, open, pass, states, stopTheClock } from './world.js';
 
 let server;
 
@@ -146,4 +146,70 @@ test('an idle tab sets at most one timer a second', async () => {
   globalThis.setTimeout = real;
   assert.ok(timers <= 10, `${timers} timers in 10 s`);
   assert.equal(server.requests.length, before);
+});
+
+test('every post carries the secret, and its mark makes messages own', async () => {
+  const bodies = [];
+  server.meets = (url, { body }) => void (body && bodies.push(JSON.parse(body)));
+  const browser = new Browser(server);
+  const [one, two] = [await open(browser), await open(browser)];
+  one.tab.send('hello');
+  two.tab.send('again');
+  await pass(200);
+  const [{ secret }] = bodies;
+  assert.match(secret, /^[\w-]{22}$/);
+  assert.deepEqual(bodies.map((body) => body.secret), [secret, secret]);
+  const mark = markOf(secret);
+  assert.equal(browser.stored.get('tiny-chat:mark'), mark);
+  const elsewhere = { sender: 'ada', message: 'from the phone', mark };
+  server.append('everyone', { id: `${Date.now()}-3`, previous: server.log('everyone').last, data: elsewhere });
+  server.say('everyone', 'hi', 'ada');
+  await pass(100);
+  assert.deepEqual(two.log.map(({ mine }) => mine), [true, true, true, false]);
+  assert.deepEqual([two.log[2].mark, two.tab.isOwn('9-9', mark), two.tab.isOwn('9-9')], [mark, true, false]);
+});
+
+test('an edit reaches every tab, decoded, and moves its cursor', async () => {
+  const browser = new Browser(server);
+  const [one, two] = [await open(browser), await open(browser)];
+  const id = server.say('everyone', 'helo');
+  server.send('everyone', 'edit', { id, sender: 'mason', message: 'hello &amp; hi' });
+  server.say('everyone', 'next');
+  await pass(100);
+  for (const page of [one, two]) {
+    assert.deepEqual(page.edits, [{ id, sender: 'mason', text: 'hello & hi' }]);
+    assert.deepEqual(page.texts, ['helo', 'next']);
+  }
+});
+
+test('a room that is left leaves all tabs until it is visited again', async () => {
+  const browser = new Browser(server);
+  (await open(browser, 'garden')).close();
+  const [one, two] = [await open(browser), await open(browser)];
+  server.say('garden', 'roses');
+  server.say('random', 'dice');
+  await pass(200);
+  assert.deepEqual(two.tab.rooms, ['everyone', 'random', 'garden']);
+  assert.equal(two.badge('garden').unread, 1);
+  one.tab.leaveRoom('garden');
+  two.tab.leaveRoom('random');
+  await pass(200);
+  for (const page of [one, two]) {
+    assert.deepEqual(page.tab.rooms, ['everyone']);
+    assert.deepEqual(page.tab.counts.map(([room]) => room), []);
+  }
+  assert.deepEqual([...server.sources][0].rooms, ['everyone']);
+  const back = await open(browser, 'random');
+  await pass(200);
+  assert.deepEqual([one, back].map(({ tab }) => tab.rooms), [['everyone', 'random'], ['everyone', 'random']]);
+});
+
+test('the oldest room leaves a full list with a notice', async () => {
+  const browser = new Browser(server);
+  browser.stored.set('tiny-chat:visited', Array.from({ length: 50 }, (_, index) => `room-${index}`).join());
+  const page = await open(browser);
+  await pass(100);
+  assert.equal(page.notices.length, 1);
+  assert.match(page.notices[0], /last 50 rooms.*: room-49$/);
+  assert.deepEqual(page.tab.rooms.length, 51, 'the last 50, and one that is offered');
 });

@@ -76,6 +76,11 @@ impl Keys {
         format!("{}:users", self.prefix)
     }
 
+    /// Returns the key of the salt of marks.
+    pub fn salt(&self) -> String {
+        format!("{}:salt", self.prefix)
+    }
+
     /// Returns the key of a socket.
     pub fn socket(&self, id: SocketId) -> String {
         format!("{}:socket:{{{id}}}", self.prefix)

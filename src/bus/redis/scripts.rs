@@ -10,6 +10,7 @@ pub const ALL: &[&str] = &[
     include_str!("take_token.lua"),
     include_str!("reserve_streams.lua"),
     include_str!("user_ids.lua"),
+    include_str!("salt.lua"),
     include_str!("write_summary.lua"),
     include_str!("count_sockets.lua"),
 ];

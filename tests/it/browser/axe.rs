@@ -35,7 +35,7 @@ async fn axe_finds_no_violation_in_a_room_its_lists_and_dialogs() {
     for name in ["mason", "maria"] {
         readers.push(Stream::open(&node, &format!("/subscribe/lobby?name={name}"), &[]).await);
     }
-    browser.until("return document.querySelector('.people summary').textContent === '3 here'").await;
+    browser.until("return document.querySelector('.people > button').textContent === '3 here'").await;
     browser.send("ada", "mine").await;
     browser.messages_up_to("mine").await;
     node.post("lobby", "mason", "@ada, look").await;
@@ -44,9 +44,9 @@ async fn axe_finds_no_violation_in_a_room_its_lists_and_dialogs() {
     assert_no_violations(&browser, "a room").await;
     browser.open_details("mine").await;
     assert_no_violations(&browser, "details of a message").await;
-    browser.click(".people summary").await;
+    browser.click(".people > button").await;
     assert_no_violations(&browser, "who is here").await;
-    browser.click(".people summary").await;
+    browser.click(".people > button").await;
     browser.click("#message").await;
     browser.press("@m").await;
     browser.until("return document.querySelector('#names:not([hidden])') !== null").await;
@@ -109,6 +109,7 @@ async fn axe_finds_no_violation_when_sending_fails_or_offline() {
     proxy.cut();
     browser.status("offline").await;
     browser.send("ada", "waits").await;
+    browser.open_waiting("1 waiting").await;
     browser.pending_says("Waits").await;
     assert_no_violations(&browser, "offline").await;
 }

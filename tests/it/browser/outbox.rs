@@ -75,6 +75,7 @@ async fn pending_line_becomes_the_message_in_place() {
     proxy.cut();
     browser.status("reconnecting").await;
     browser.send_by_enter("in place").await;
+    browser.open_waiting("1 waiting to be sent").await;
     let pending = browser.pending_says("Waits to be sent").await;
     assert_eq!((pending.failed, pending.offers), (false, vec!["Edit".to_owned(), "Discard".to_owned()]));
     browser.run("document.querySelector('[data-key]').marked = true").await;
@@ -191,9 +192,10 @@ async fn rate_limited_messages_wait_visibly_and_go_out_later() {
     browser.complete().await;
     let notes = "window.notes = [];
         new MutationObserver(() => {
-            const shown = document.querySelectorAll('[data-key] .note:not([hidden]) .says');
+            const shown = document.querySelectorAll('[data-key] .note:not([hidden]) .says, .waiting:not([hidden])');
             window.notes.push(...[...shown].map(({ textContent }) => textContent));
-        }).observe(document.querySelector('.lines'), { subtree: true, childList: true, attributes: true });";
+            document.querySelector('.waiting:not([hidden]) button[aria-expanded=false]')?.click();
+        }).observe(document.querySelector('main'), { subtree: true, childList: true, attributes: true });";
     browser.run(notes).await;
     let words = ["one", "two", "three", "four"];
     for text in words {
@@ -204,7 +206,9 @@ async fn rate_limited_messages_wait_visibly_and_go_out_later() {
     assert_eq!(shown_texts(&browser).await, words);
     assert_eq!(stored(&node, "lobby").await, words);
     let notes = browser.run("return window.notes.join()").await;
-    assert!(notes.as_str().is_some_and(|notes| notes.contains("too fast; goes out in ")), "{notes}");
+    for said in [" waiting to be sent in 1 s", "too fast; goes out in "] {
+        assert!(notes.as_str().is_some_and(|notes| notes.contains(said)), "{notes}");
+    }
     let console = browser.console().await;
     assert!(!console.is_empty() && console.iter().all(|line| line.contains("429")), "{console:?}");
 }
@@ -248,7 +252,7 @@ async fn unconfirmed_message_asks_what_to_do_after_a_gap() {
     })
     .await;
     proxy.restore();
-    let asks = browser.pending_says("Messages are missing here, and this may be among them.").await;
+    let asks = browser.pending_says("Not sure it was sent: messages are missing where it may have been.").await;
     assert_eq!(asks.offers, ["Send again", "Edit", "Discard"]);
     assert!(stored(&node, "lobby").await.is_empty(), "it was sent without asking");
     browser.click_offer("Send again").await;

@@ -1,12 +1,16 @@
 //! The configurations in deploy/, as they are shipped but for their addresses, in front of two nodes on one Redis.
 
 use super::{CADDY_EXAMPLE, HAPROXY_EXAMPLE, nginx_config, with_nodes};
-use crate::support::{Node, Redis, WebServer, eventually};
+use crate::support::{Node, Redis, WebServer, eventually, free_port};
 
 /// Starts two nodes that trust a proxy on this host.
+///
+/// Their ports are none that the system gives out: the proxy would take another test's node for the one that was killed.
 async fn start_nodes(redis: &Redis) -> [Node; 2] {
     let node = async |name| {
-        let environment = [("NODE", name), ("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBEAT", "1")];
+        let bind = format!("127.0.0.1:{}", free_port());
+        let environment =
+            [("NODE", name), ("BIND", bind.as_str()), ("TRUSTED_PROXIES", "127.0.0.1"), ("HEARTBEAT", "1")];
         Node::on(redis, &environment).await
     };
     [node("chat-1").await, node("chat-2").await]

@@ -92,7 +92,10 @@ async fn doctor_finds_a_proxy_that_cuts_idle_streams() {
 #[tokio::test]
 async fn doctor_does_not_blame_the_proxy_for_a_killed_node() {
     let redis = Redis::start().await;
-    let mut nodes = [Node::on(&redis, &TRUST_PROXY).await, Node::on(&redis, &TRUST_PROXY).await];
+    // At a port that the system gives out, another test's node could follow the one that is killed.
+    let binds = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
+    let node = async |bind| Node::on(&redis, &[&TRUST_PROXY[..], &[("BIND", bind)]].concat()).await;
+    let mut nodes = [node(&binds[0]).await, node(&binds[1]).await];
     let nginx = WebServer::start_nginx(|port| nginx_config([&nodes[0], &nodes[1]], port)).await;
     let mut doctor = Node::spawn_command(&["doctor", &nginx.url("/"), "--idle", "30"]);
     eventually("the phase of listening", async || doctor.line_with("… listening")).await;

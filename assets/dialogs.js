@@ -1,0 +1,33 @@
+/**
+ * Dialogs that are made when they are opened, and removed when they are closed.
+ */
+
+import { element } from './dom.js';
+
+/**
+ * Opens a modal dialog with a heading and a button that closes it, and returns it.
+ * @param {string} title
+ * @param {string} className
+ * @param {(string | Node)[]} content
+ */
+export function openDialog(title, className, ...content) {
+  const dialog = element('dialog', className);
+  const form = element('form'); // first, so that opening the dialog focuses its button and scrolls nothing
+  form.method = 'dialog';
+  form.append(element('h2', '', title), element('button', '', 'Close'));
+  dialog.ariaLabel = title;
+  dialog.append(form, ...content);
+  dialog.onclick = ({ target }) => target === dialog && dialog.close(); // the backdrop
+  dialog.onclose = () => dialog.remove();
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+/** Returns a button that does something. @param {string} label @param {() => unknown} act */
+export function button(label, act, className = '') {
+  const made = element('button', className, label);
+  made.type = 'button';
+  made.onclick = act;
+  return made;
+}
