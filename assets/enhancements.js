@@ -127,15 +127,8 @@ export class Enhancements {
     document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room…', share, 'share-room'));
     const onShortcut = enableControls({
       composer,
-<<<<<<< HEAD
-      showHelp,
-      showSearch: () => this.#showSearch(),
-      edit: async (/** @type {HTMLElement} */ line) => (await this.#loadMenu())?.edit(line),
-      remove: async (/** @type {HTMLElement} */ line) => (await this.#loadMenu())?.delete(line),
-    };
-    document.addEventListener('keydown', (event) => onShortcut(event, parts));
-=======
       showHelp: () => this.#showHelp(),
+      showSearch: () => this.#showSearch(),
       showShare: share,
       showIdentity: () => this.#showIdentity(),
       jump: async () => (await import('./jump.js')).jump(this.#roomStates(), roomPath),
@@ -143,7 +136,6 @@ export class Enhancements {
       edit: async (line) => (await this.#loadMenu())?.edit(line),
       remove: async (line) => (await this.#loadMenu())?.delete(line),
     });
->>>>>>> main
     if (!pressed) return;
     if (pressed.target === box) onKey(pressed);
     onShortcut(pressed, true);
@@ -279,17 +271,6 @@ export class Enhancements {
     (await import('./identity.js')).showIdentity(() => this.#onIdentity());
   }
 
-<<<<<<< HEAD
-  /** Offers the link of the room, and the user's identity. */
-  #addSharing() {
-    const share = async () => (await import('./share.js')).shareRoom(this.#page.room);
-    const menu = document.querySelector('#menu') ?? find('.tools');
-    menu.prepend(button('Search this room…', () => this.#showSearch()), button('Share this room…', share), button('Your identity…', () => this.#showIdentity()));
-    document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room…', share, 'share-room'));
-  }
-
-=======
->>>>>>> main
   /** Asks whether the identity of a link is to be used. @param {Identity} identity */
   async offerIdentity(identity) {
     (await import('./identity.js')).offerIdentity(identity, () => this.#onIdentity());

@@ -20,6 +20,7 @@ mod reading;
 mod reconnect;
 mod safety;
 mod status_line;
+mod texts;
 mod weight;
 
 use std::{
