@@ -13,6 +13,7 @@ const KEYS = [
   ['E', 'edit your message, on which the focus is; Delete deletes it'],
   ['any letter', 'what you type anywhere goes to the message box, as does /'],
   ['Alt+↑ or Alt+↓', 'go to the room above or below'],
+  ['Ctrl+Shift+F', 'search this room, go to a date, save a transcript'],
   ['Esc', 'close a list, details or this window; what you typed stays'],
   ['?', 'this help'],
 ];

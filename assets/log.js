@@ -30,6 +30,7 @@ const NEAR_END_PX = 80; // this far from the end still counts as there
  * @property {(id: string) => void} onSeen the room's last message is in view
  * @property {() => void} onMessage a message arrived
  * @property {(text: string, mine: boolean) => (string | Node)[]} render
+ * @property {(text: string) => boolean} isEmoji whether a text is to be shown large
  * @property {(message: Message) => Message} latest returns a message as it was edited since it was read
  * @property {(line: HTMLElement) => void} onDrawn a line was drawn
  * @property {(reason: string) => string} explainGap returns what follows "Messages are missing here"
@@ -206,6 +207,7 @@ export class MessageLog {
   #drawText(line, { text, mine }) {
     const body = find('.text', line);
     body.replaceChildren(...this.#hooks.render(text, mine));
+    body.classList.toggle('emoji', this.#hooks.isEmoji(text));
     line.classList.toggle('mention', !!body.querySelector('mark'));
   }
 

@@ -1,11 +1,10 @@
-//! HTML pages: a room with its newest messages, and a problem.
+//! HTML pages: a room with its newest messages, and the dashboard.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use askama::Template;
 
 use super::assets;
-use super::error::Problem;
 use super::newest_messages::NewestMessages;
 use super::page_lines::{PageLine, page_lines};
 use super::state::AppState;
@@ -54,27 +53,6 @@ struct RoomLink {
     current: bool,
 }
 
-#[derive(Template)]
-#[template(path = "error.html")]
-struct ProblemPage<'a> {
-    status: u16,
-    title: &'a str,
-    detail: &'a str,
-    /// The path of the assets' folder.
-    assets: String,
-    draft: Option<SubmittedMessage<'a>>,
-    /// The path of the link back to the chat.
-    back: &'a str,
-}
-
-/// A message that was refused, to be filled into a form.
-struct SubmittedMessage<'a> {
-    /// The path that the form posts to.
-    action: &'a str,
-    sender: &'a str,
-    message: &'a str,
-}
-
 /// Handles `GET /`: the page of the first configured room.
 pub(super) async fn front(state: web::Data<AppState>) -> HttpResponse {
     room(&state, &state.rooms[0]).await
@@ -84,24 +62,6 @@ pub(super) async fn front(state: web::Data<AppState>) -> HttpResponse {
 pub(super) async fn redirect_without_slash(req: HttpRequest, room: RoomName) -> HttpResponse {
     let query = req.uri().query().map_or(String::new(), |query| format!("?{query}"));
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, room.path() + &query)).finish()
-}
-
-/// Renders the page of a problem. If a message was submitted, the page has a form to send it again.
-pub(super) fn problem(problem: &Problem) -> HttpResponse {
-    let draft = problem.submitted.as_deref().map(|(fields, room_path)| SubmittedMessage {
-        action: room_path,
-        sender: fields.sender.as_deref().unwrap_or_default(),
-        message: fields.message.as_deref().unwrap_or_default(),
-    });
-    let page = ProblemPage {
-        status: problem.status.as_u16(),
-        title: problem.title(),
-        detail: &problem.detail,
-        assets: assets::folder(),
-        back: draft.as_ref().map_or("/", |draft| draft.action),
-        draft,
-    };
-    render(problem.response(), &page)
 }
 
 /// Renders the page of the dashboard.
@@ -135,7 +95,8 @@ pub(super) async fn room(state: &AppState, room: &RoomName) -> HttpResponse {
     response
 }
 
-fn render(mut response: HttpResponseBuilder, page: &impl Template) -> HttpResponse {
+/// Renders a page into a response.
+pub(super) fn render(mut response: HttpResponseBuilder, page: &impl Template) -> HttpResponse {
     match page.render() {
         Ok(html) => response
             .content_type("text/html; charset=utf-8")
@@ -176,7 +137,7 @@ fn in_words(seconds: u64) -> String {
     let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
     let (count, unit) = units
         .iter()
-        .find(|(size, _)| seconds % size == 0)
+        .find(|(size, _)| seconds.is_multiple_of(*size))
         .map_or((seconds, "second"), |(size, unit)| (seconds / size, unit));
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
