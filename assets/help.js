@@ -60,7 +60,7 @@ function createDialog() {
   if (touch) made.append(element('h3', '', 'By touch'), definitions(TOUCH, (term) => [term]));
   else made.append(element('h3', '', 'Keys'), definitions(KEYS, keyCaps), element('h3', '', 'By each message'), definitions(MOUSE, (term) => [term]));
   made.append(element('h3', '', 'In a message'), definitions(SYNTAX, (term) => [term]));
-  made.onclick = ({ target }) => target === made && made.close(); // the backdrop
+  made.onclick = ({ target }) => void (target === made && made.close()); // the backdrop; false would prevent what a click does
   document.body.append(made);
   return made;
 }

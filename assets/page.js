@@ -71,6 +71,7 @@ import { Tab } from './tab.js';
 const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
 
 const linked = takeIdentity(window); // first, before anything reads the address
+addEventListener('hashchange', () => offer(takeIdentity(window)));
 
 const form = /** @type {HTMLFormElement} */ (find('.composer'));
 const sender = /** @type {HTMLInputElement} */ (find('#sender'));
@@ -187,7 +188,6 @@ async function offer(identity) {
   await enhance();
   enhancements?.offerIdentity(identity);
 }
-addEventListener('hashchange', () => offer(takeIdentity(window)));
 offer(linked);
 
 for (const type of ['keydown', 'pointermove', 'focusin']) addEventListener(type, enhance);

@@ -24,6 +24,7 @@ mod reconnect;
 mod safety;
 mod status_line;
 mod translation;
+mod texts;
 mod weight;
 
 use std::{
