@@ -6,6 +6,7 @@
 import { mayMention } from './fold-case.js';
 import { fetchHistory } from './history.js';
 import { Outbox } from './outbox.js';
+import { isMuted } from './mute.js';
 import { openTabs } from './open-tabs.js';
 import { Stream, fitting } from './stream.js';
 import { UnreadCounts } from './unread.js';
@@ -349,14 +350,15 @@ export class LeaderHub {
 
   /** @param {string} room @param {HistoryMessage & { mine: boolean }} message */
   async #count(room, { id, mine, text, sender }) {
-    if (mine || !this.#unread.count(room, id)) return;
+    if (mine || isMuted(this.#storage, sender) || !this.#unread.count(room, id)) return;
     this.#onCount();
     const shown = [...this.#tabs.values()].some((tab) => tab.room === room && !tab.hidden);
+    const replayed = this.#stream.replays;
     const mention = await this.#isMention(text);
     if (mention) this.#unread.markMention(room, id);
     this.#onCount();
-    if (shown || !this.#storage.get('notify')) return;
-    import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention }));
+    if (shown || !(this.#storage.get('notify') || this.#storage.get(`notify:${room}`))) return;
+    import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention, replayed }));
   }
 
   /** Resolves to true if a text mentions the user by the name of one of the tabs, as the log marks it. @param {string} text */

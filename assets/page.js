@@ -54,13 +54,14 @@
  * directly or in a circle: to call back, a module is given hooks.
  */
 
-import { Composer, toWellFormed } from './composer.js';
+import { Composer } from './composer.js';
 import { find } from './dom.js';
 import { MessageLog } from './log.js';
 import { takeIdentity } from './secret.js';
 import { StatusLine } from './status.js';
 import { storage } from './storage.js';
 import { Tab } from './tab.js';
+import { wellFormed } from './wire.js';
 
 /** @import { Enhancements } from './enhancements.js' */
 
@@ -75,7 +76,7 @@ const messages = find('.messages');
 const room = /** @type {string} */ (messages.dataset.room);
 const links = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('nav a'));
 const offered = [...links].map(({ dataset }) => /** @type {string} */ (dataset.room));
-const name = () => toWellFormed(sender.value);
+const name = () => wellFormed(sender.value);
 
 sender.value ||= storage.get('name');
 
