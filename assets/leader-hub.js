@@ -5,8 +5,8 @@
 
 import { mayMention } from './fold-case.js';
 import { fetchHistory } from './history.js';
+import { isMuted, noticesOf } from './mute.js';
 import { Outbox } from './outbox.js';
-import { isMuted } from './mute.js';
 import { openTabs } from './open-tabs.js';
 import { Stream, fitting } from './stream.js';
 import { UnreadCounts } from './unread.js';
@@ -314,7 +314,7 @@ export class LeaderHub {
         this.#onCount();
       });
     }
-    if (type === 'edit') this.#broadcast({ event: type, room, edit: { id: data.id, ...decodeMessage(data.sender, data.message) } });
+    if (type === 'edit') this.#onEdit(room, { id: data.id, ...decodeMessage(data.sender, data.message) });
     if (type === 'gap') {
       this.#outbox.onGap(room);
       this.#broadcast({ event: 'gap', room, gap: data, cursor: this.#stream.cursors[room] });
@@ -325,6 +325,14 @@ export class LeaderHub {
       this.#presence.set(room, event);
       this.#broadcast(event);
     }
+  }
+
+  /** @param {string} room @param {Edit} edit */
+  async #onEdit(room, edit) {
+    this.#broadcast({ event: 'edit', room, edit });
+    const [{ countEdited }, mention] = await Promise.all([import('./edits.js'), this.#isMention(edit.text)]);
+    countEdited(this.#unread.rooms[room], edit.id, mention);
+    this.#onCount();
   }
 
   /** @param {string} room @param {string} data @param {Step} [step] */
@@ -357,7 +365,7 @@ export class LeaderHub {
     const mention = await this.#isMention(text);
     if (mention) this.#unread.markMention(room, id);
     this.#onCount();
-    if (shown || !(this.#storage.get('notify') || this.#storage.get(`notify:${room}`))) return;
+    if (shown || !noticesOf(this.#storage, room)) return;
     import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention, replayed }));
   }
 

@@ -3,7 +3,7 @@
  * chose them.
  */
 
-import { isMuted, noticesOf } from './mute.js';
+import { noticesOf } from './mute.js';
 import { storage } from './storage.js';
 import { timeOf } from './wire.js';
 
@@ -46,8 +46,10 @@ export function areSupported() {
 
 /** Returns what the user chose; off if the browser does not permit it, or no longer. */
 export function choice() {
-  return areSupported() && Notification.permission === 'granted' ? storage.get('notify') : '';
+  return permitted() ? storage.get('notify') : '';
 }
+
+const permitted = () => areSupported() && Notification.permission === 'granted';
 
 /**
  * Stores a choice, asks the browser's permission if it needs that, and resolves to the resulting choice.
@@ -75,9 +77,9 @@ async function serverTime() {
  * @param {{ room: string, id: string, sender: string, text: string, mention: boolean, replayed: boolean }} message
  */
 export async function notify({ room, id, sender, text, mention, replayed }) {
-  const chosen = areSupported() && Notification.permission === 'granted' ? noticesOf(storage, room) : '';
+  const chosen = permitted() ? noticesOf(storage, room) : '';
   if (chosen !== 'all' && !(chosen === 'mentions' && mention)) return;
-  if (isMuted(storage, sender) || (replayed && (await serverTime()) - +timeOf(id) > MAX_AGE_MS)) return;
+  if (replayed && (await serverTime()) - +timeOf(id) > MAX_AGE_MS) return;
   try {
     const options = { body: text.slice(0, 200), tag: `tiny-chat:${room}`, renotify: true };
     const notification = new Notification(`${sender} in ${room}`, options);

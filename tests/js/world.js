@@ -4,6 +4,7 @@
 
 // Loaded now, so that the modules' own dynamic imports resolve without delay.
 import '../../assets/common-words.js';
+import '../../assets/edits.js';
 import '../../assets/leader-hub.js';
 import '../../assets/mentions.js';
 import '../../assets/notifications.js';

@@ -250,5 +250,9 @@ async fn names_are_completed_by_at_sign_and_by_tab() {
     browser.press(ENTER).await;
     browser.messages_up_to("hello @mason @grace and @Maria ").await;
     browser.press(TAB).await;
-    assert_eq!(browser.run("return document.activeElement.id").await, "sender", "in an empty box Tab moves the focus on");
+    assert_eq!(
+        browser.run("return document.activeElement.id").await,
+        "sender",
+        "in an empty box Tab moves the focus on"
+    );
 }
