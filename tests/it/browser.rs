@@ -23,6 +23,7 @@ mod reading;
 mod reconnect;
 mod safety;
 mod status_line;
+mod texts;
 mod translation;
 mod weight;
 
