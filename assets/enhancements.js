@@ -129,7 +129,7 @@ export class Enhancements {
       composer,
       showHelp: () => this.#showHelp(),
       showSearch: () => this.#showSearch(),
-      showShare: share,
+      share,
       showIdentity: () => this.#showIdentity(),
       jump: async () => (await import('./jump.js')).jump(this.#roomStates(), roomPath),
       holdStill: (change) => pager.holdStill(change),

@@ -67,7 +67,8 @@ export class MessageLog {
     };
     document.addEventListener('visibilitychange', () => this.#markSeen());
     onhashchange = () => this.#showLinked();
-    new ResizeObserver(() => this.scrollToEnd()).observe(scroller);
+    const resized = new ResizeObserver(() => this.scrollToEnd());
+    for (const each of [scroller, this.list]) resized.observe(each); // lines grow when style sheets and fonts arrive
     if (!this.#showLinked()) this.follow();
   }
 
