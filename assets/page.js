@@ -60,6 +60,7 @@
 import { Composer } from './composer.js';
 import { find } from './dom.js';
 import { MessageLog } from './log.js';
+import { isMuted } from './mute.js';
 import { takeIdentity } from './secret.js';
 import { StatusLine } from './status.js';
 import { storage } from './storage.js';
@@ -140,6 +141,7 @@ const status = new StatusLine(find('.status'), () => tab.reconnect());
 const log = new MessageLog(messages, find('.newer'), {
   path: /** @type {string} */ (form.getAttribute('action')),
   isOwn: (id, mark) => tab.isOwn(id, mark),
+  isMuted: (name) => isMuted(storage, name),
   onSeen: (id) => tab.markRead(id),
   onMessage: () => enhancements?.announcer.onMessage(),
   render: (text, mine) => enhancements?.render(text, mine) ?? [text],
