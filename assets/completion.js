@@ -19,7 +19,7 @@ export function wordAt(text, caret) {
   const { index, 0: whole } = /** @type {RegExpExecArray} */ (/@?[^\s@]*$/u.exec(text.slice(from, caret)));
   const start = from + index;
   const before = text[start - 1] ?? ' ';
-  const calls = whole.startsWith('@') && !/[\p{L}\p{N}]/u.test(before); // not the @ of a mail address
+  const calls = whole.startsWith('@') && !/[\w.%+-]/.test(before); // not the @ of a mail address
   return { start, stem: whole.replace('@', ''), calls };
 }
 

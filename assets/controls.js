@@ -15,6 +15,7 @@ import { enableThemeButton } from './theme-button.js';
  * @typedef {object} ControlHooks
  * @property {ShortcutParts['composer']} composer
  * @property {() => void} showHelp
+ * @property {() => void} showSearch
  * @property {() => void} share
  * @property {() => void} showIdentity
  * @property {() => void} jump opens the box that leads to a room
@@ -24,7 +25,7 @@ import { enableThemeButton } from './theme-button.js';
  */
 
 /** Enables the controls, and returns the handler of keys. @param {ControlHooks} hooks */
-export function enableControls({ composer, showHelp, share, showIdentity, jump, holdStill, edit, remove }) {
+export function enableControls({ composer, showHelp, showSearch, share, showIdentity, jump, holdStill, edit, remove }) {
   const theme = find('.theme');
   const { dataset } = document.documentElement;
   const isCompact = () => dataset.lines === 'compact';
@@ -34,6 +35,7 @@ export function enableControls({ composer, showHelp, share, showIdentity, jump, 
   /** @type {MenuItem[]} */
   const items = [
     { icon: 'jump', label: () => 'Go to a room', keys: 'Ctrl K', run: jump },
+    { icon: 'search', label: () => 'Search this room', keys: 'Ctrl Shift F', run: showSearch },
     { icon: 'share', label: () => 'Share this room', run: share },
     { icon: 'person', label: () => 'Your identity', run: showIdentity },
     { icon: 'lines', label: () => 'Compact lines', isOn: isCompact, stays: true, run: () => holdStill(() => setCompact(!isCompact())) },
@@ -49,7 +51,7 @@ export function enableControls({ composer, showHelp, share, showIdentity, jump, 
   find('.ask').onclick = showHelp;
   enableThemeButton(theme);
   enableDrawer(find('.side'), find('main'));
-  const parts = { rooms: find('nav ul'), composer, showHelp, jump, edit, remove };
+  const parts = { rooms: find('nav ul'), composer, showHelp, showSearch, jump, edit, remove };
   const onKey = (/** @type {KeyboardEvent} */ event, late = false) => onShortcut(event, parts, late);
   document.addEventListener('keydown', (event) => onKey(event));
   return onKey;

@@ -12,6 +12,7 @@ import { button } from './dialogs.js';
 import { element, find } from './dom.js';
 import { showTotal } from './drawer.js';
 import { Edits, keptEdit } from './edits.js';
+import { isEmojiOnly } from './emoji.js';
 import { Faces } from './faces.js';
 import { renderMarkup } from './markup.js';
 import { loadCommonWords } from './mentions.js';
@@ -68,7 +69,7 @@ export class Enhancements {
     this.faces = new Faces(log);
     this.pager = new Pager(log, {
       room,
-      isOwn: (id) => tab.isOwn(id),
+      isOwn: (id, mark) => tab.isOwn(id, mark),
       isDeleted: (id) => this.#deletions.has(id),
       announcer,
     });
@@ -107,6 +108,9 @@ export class Enhancements {
     for (const type of ['pointerover', 'pointerdown', 'focusin', 'click']) {
       log.scroller.addEventListener(type, async (event) => (await this.#loadMenu())?.handle(event));
     }
+    for (const type of ['pointerover', 'focusin']) {
+      log.scroller.addEventListener(type, ({ target }) => this.#offerCopy(target));
+    }
     this.#continueEdit();
     const messages = (/** @type {string} */ selector) =>
       [...log.list.querySelectorAll(selector)].flatMap((line) => log.messageOf(line) ?? []);
@@ -123,8 +127,9 @@ export class Enhancements {
     document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room', share, 'share-room'));
     const onShortcut = enableControls({
       composer,
-      share,
       showHelp: () => this.#showHelp(),
+      showSearch: () => this.#showSearch(),
+      share,
       showIdentity: () => this.#showIdentity(),
       jump: async () => (await import('./jump.js')).jump(this.#roomStates(), roomPath),
       holdStill: (change) => pager.holdStill(change),
@@ -227,6 +232,20 @@ export class Enhancements {
     return nodes;
   }
 
+  /** Returns true if a text is to be shown large. @param {string} text */
+  isEmoji(text) {
+    return isEmojiOnly(text);
+  }
+
+  /** Offers to copy the code of a message that is pointed at or has the focus. @param {EventTarget | null} target */
+  async #offerCopy(target) {
+    const line = /** @type {HTMLElement | null} */ (/** @type {Element} */ (target).closest('.message'));
+    const message = this.#page.log.messageOf(line);
+    if (!line || !message || !line.querySelector('.fence')) return;
+    const { addCopyButtons } = await import('./copy-code.js');
+    addCopyButtons(line, message.text, (sentence) => this.announcer.announce(sentence));
+  }
+
   /** Draws again if the name, which is marked now, turns out to be a common word. @param {string} name */
   async #checkName(name) {
     if (this.#checking) return;
@@ -251,6 +270,10 @@ export class Enhancements {
     const { room } = this.#page;
     const onMuted = () => this.faces.showAll();
     help.showHelp(settings.showSettings({ room, notices, onMuted, showIdentity: () => this.#showIdentity() }));
+  }
+
+  async #showSearch() {
+    (await import('./search.js')).openSearch(this.#page.room, (id) => this.pager.showMessage(id));
   }
 
   async #showIdentity() {

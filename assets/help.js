@@ -13,6 +13,7 @@ const KEYS = [
   ['E', 'edit your message, on which the focus is; Delete deletes it'],
   ['any letter', 'what you type anywhere goes to the message box, as does /'],
   ['Alt+↑ or Alt+↓', 'go to the room above or below'],
+  ['Ctrl+Shift+F', 'search this room, go to a date, save a transcript'],
   ['Esc', 'close a list, details or this window; what you typed stays'],
   ['?', 'this help'],
 ];
@@ -59,7 +60,7 @@ function createDialog() {
   if (touch) made.append(element('h3', '', 'By touch'), definitions(TOUCH, (term) => [term]));
   else made.append(element('h3', '', 'Keys'), definitions(KEYS, keyCaps), element('h3', '', 'By each message'), definitions(MOUSE, (term) => [term]));
   made.append(element('h3', '', 'In a message'), definitions(SYNTAX, (term) => [term]));
-  made.onclick = ({ target }) => target === made && made.close(); // the backdrop
+  made.onclick = ({ target }) => void (target === made && made.close()); // the backdrop; false would prevent what a click does
   document.body.append(made);
   return made;
 }

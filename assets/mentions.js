@@ -21,7 +21,7 @@ let commonWords; // once they are loaded
  * Folds a text, and keeps where each folded character comes from.
  * @param {string} text
  */
-function fold(text) {
+export function fold(text) {
   let folded = '';
   /** @type {number[]} */
   const starts = []; // in `text`, by the position in `folded` where a cluster begins

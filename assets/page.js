@@ -6,6 +6,7 @@
  *   page.js                  first view: calls the modules below, and hands each the hooks that lead to the others
  *     tab.js                 what this tab shares with others; sends requests to the leader, receives its events
  *       leader-election.js   which tab leads
+ *       open-tabs.js         which tabs are open
  *       leader-hub.js        in the leading tab only: what it does for all
  *         outbox.js          sends messages in order, until the log has them
  *         stream.js          the EventSource, its watchdog and its cursors
@@ -23,6 +24,7 @@
  *       edits.js             what is edited changes in the log and the unread mentions
  *       pager.js             older and newer messages, permalinks, the mark at the first unread one
  *       markup.js            links, rooms, code and mentions as nodes
+ *         emoji.js           whether a text is nothing but emoji
  *         mentions.js        where a text names the user; fold-case.js compares, common-words.js is loaded on demand
  *           tokens.js        addresses, rooms and code in a text
  *             addresses.js   where an address ends, and its host
@@ -36,10 +38,12 @@
  *       jump.js              loaded when asked for: the box that leads to a room
  *       presence.js, rooms.js, announcer.js, day-headings.js
  *       mute.js              muted names, and notifications of each room
+ *       copy-code.js         loaded when a message with code is pointed at or has the focus
  *       menu.js              loaded when the log is touched: what can be done with a message
  *         details.js         which node took it, and how long it took
  *         editor.js          edits an own message in its line, or deletes it
  *         changes.js         the requests for that
+ *       search.js            loaded when asked for: search, jump to a date, transcript.js; walk.js reads backwards
  *       help.js              loaded when asked for
  *       clipboard.js         copies text, on plain http too
  *       share.js             links to rooms and messages, with QR codes (uqr/)
@@ -66,6 +70,7 @@ import { Tab } from './tab.js';
 const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
 
 const linked = takeIdentity(window); // first, before anything reads the address
+addEventListener('hashchange', () => offer(takeIdentity(window)));
 
 const form = /** @type {HTMLFormElement} */ (find('.composer'));
 const sender = /** @type {HTMLInputElement} */ (find('#sender'));
@@ -133,10 +138,11 @@ const status = new StatusLine(find('.status'), () => tab.reconnect());
 /** @type {MessageLog} */
 const log = new MessageLog(messages, find('.newer'), {
   path: /** @type {string} */ (form.getAttribute('action')),
-  isOwn: (id) => tab.isOwn(id),
+  isOwn: (id, mark) => tab.isOwn(id, mark),
   onSeen: (id) => tab.markRead(id),
   onMessage: () => enhancements?.announcer.onMessage(),
   render: (text, mine) => enhancements?.render(text, mine) ?? [text],
+  isEmoji: (text) => enhancements?.isEmoji(text) ?? false,
   latest: (message) => enhancements?.edits.latest(message) ?? message,
   onDrawn: (line) => enhancements?.faces.show(line),
   explainGap: (reason) => enhancements?.explainGap(reason) ?? '',
@@ -183,7 +189,6 @@ async function offer(identity) {
   await enhance();
   enhancements?.offerIdentity(identity);
 }
-addEventListener('hashchange', () => offer(takeIdentity(window)));
 offer(linked);
 
 for (const type of ['keydown', 'pointermove', 'focusin']) addEventListener(type, enhance);

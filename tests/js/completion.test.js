@@ -12,6 +12,7 @@ test('the word before the caret is found, with or without @', () => {
 
 test('the @ of a mail address does not introduce a name', () => {
   assert.equal(wordAt('write to me@ex', 14).calls, false);
+  assert.equal(wordAt('你好@小', 4).calls, true, 'in scripts without spaces it may follow a letter');
 });
 
 test('the word before the caret of a long text is found in no time', () => {
