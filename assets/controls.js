@@ -16,7 +16,7 @@ import { enableThemeButton } from './theme-button.js';
  * @property {ShortcutParts['composer']} composer
  * @property {() => void} showHelp
  * @property {() => void} showSearch
- * @property {() => void} showShare
+ * @property {() => void} share
  * @property {() => void} showIdentity
  * @property {() => void} jump opens the box that leads to a room
  * @property {(change: () => void) => void} holdStill makes a change of the log's layout
@@ -25,7 +25,7 @@ import { enableThemeButton } from './theme-button.js';
  */
 
 /** Enables the controls, and returns the handler of keys. @param {ControlHooks} hooks */
-export function enableControls({ composer, showHelp, showSearch, showShare, showIdentity, jump, holdStill, edit, remove }) {
+export function enableControls({ composer, showHelp, showSearch, share, showIdentity, jump, holdStill, edit, remove }) {
   const theme = find('.theme');
   const { dataset } = document.documentElement;
   const isCompact = () => dataset.lines === 'compact';
@@ -36,7 +36,7 @@ export function enableControls({ composer, showHelp, showSearch, showShare, show
   const items = [
     { icon: 'jump', label: () => 'Go to a room', keys: 'Ctrl K', run: jump },
     { icon: 'search', label: () => 'Search this room', keys: 'Ctrl Shift F', run: showSearch },
-    { icon: 'share', label: () => 'Share this room', run: showShare },
+    { icon: 'share', label: () => 'Share this room', run: share },
     { icon: 'person', label: () => 'Your identity', run: showIdentity },
     { icon: 'lines', label: () => 'Compact lines', isOn: isCompact, stays: true, run: () => holdStill(() => setCompact(!isCompact())) },
     { icon: 'theme', label: () => `${theme.ariaLabel}`, stays: true, run: () => theme.click() },

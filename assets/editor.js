@@ -67,7 +67,9 @@ export class Editor {
     this.#box.value = text ?? message.text;
     this.#observer.observe(this.#log.list, { childList: true, subtree: true });
     this.#attach();
-    this.#form.scrollIntoView({ block: 'nearest' });
+    this.#box.focus({ preventScroll: true });
+    if (this.#log.following) this.#log.scrollToEnd();
+    else this.#form.scrollIntoView({ block: 'nearest' });
   }
 
   /** Closes the editor, and gives up what was typed. */
@@ -95,7 +97,6 @@ export class Editor {
     this.#line?.classList.add('editing');
     this.#line?.append(this.#form);
     this.#fit();
-    this.#box.focus({ preventScroll: true });
   }
 
   /** The line may have been drawn again, or be gone. */
@@ -103,7 +104,9 @@ export class Editor {
     const line = this.#line;
     if (!line) return;
     if (line.isConnected) {
-      if (this.#form.parentNode !== line) this.#attach();
+      if (this.#form.parentNode === line) return;
+      this.#attach();
+      if (document.activeElement === document.body) this.#box.focus({ preventScroll: true });
       return;
     }
     const text = this.#box.value;
@@ -191,6 +194,7 @@ export function confirmDeletion(message, { room, secretOf }, onDeleted) {
     remove.disabled = true;
     const { done, gone, wait, refused, failed } = await changeMessage(window, room, id, secretOf(message));
     remove.disabled = false;
+    remove.focus(); // what is disabled loses the focus
     if (done || gone) {
       onDeleted(id);
       return dialog.close();

@@ -69,7 +69,7 @@ export class Enhancements {
     this.faces = new Faces(log);
     this.pager = new Pager(log, {
       room,
-      isOwn: (id) => tab.isOwn(id),
+      isOwn: (id, mark) => tab.isOwn(id, mark),
       isDeleted: (id) => this.#deletions.has(id),
       announcer,
     });
@@ -124,12 +124,12 @@ export class Enhancements {
     find('#sender').onchange = redraw; // mentions of the new name
 
     const share = async () => (await import('./share.js')).shareRoom(this.#page.room);
-    document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room…', share, 'share-room'));
+    document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room', share, 'share-room'));
     const onShortcut = enableControls({
       composer,
       showHelp: () => this.#showHelp(),
       showSearch: () => this.#showSearch(),
-      showShare: share,
+      share,
       showIdentity: () => this.#showIdentity(),
       jump: async () => (await import('./jump.js')).jump(this.#roomStates(), roomPath),
       holdStill: (change) => pager.holdStill(change),
@@ -139,6 +139,15 @@ export class Enhancements {
     if (!pressed) return;
     if (pressed.target === box) onKey(pressed);
     onShortcut(pressed, true);
+  }
+
+  /** Takes a room off the list; this tab goes on to another if it was its own. @param {string} name */
+  #leave(name) {
+    const { room, tab } = this.#page;
+    const next = tab.rooms.find((each) => each !== name);
+    tab.leaveRoom(name);
+    this.update();
+    if (name === room) location.assign(next ? `${roomPath(next)}` : '/');
   }
 
   #roomStates() {
@@ -152,7 +161,7 @@ export class Enhancements {
     const rooms = this.#roomStates();
     this.#pending.show(tab.outbox);
     showPresence(find('.people'), tab.presence, (name) => composer.setText(`${composer.box.value}@${name} `));
-    showRooms(this.#rooms, rooms);
+    showRooms(this.#rooms, rooms, (name) => this.#leave(name));
     showTotal(find('.drawer'), rooms);
     this.#marked ||= rooms.some(({ unread }) => unread);
     if (this.#marked) import('./notifications.js').then(({ markPage }) => markPage(rooms));

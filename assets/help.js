@@ -5,10 +5,11 @@
 import { element } from './dom.js';
 
 const KEYS = [
-  ['Enter', 'send; on a touch screen, the button sends'],
+  ['Enter', 'send'],
   ['Shift+Enter', 'break the line'],
   ['↑', 'in the empty box: your last message, then earlier ones'],
   ['@ or Tab', 'complete a name'],
+  ['Ctrl+K', 'go to a room by its name'],
   ['E', 'edit your message, on which the focus is; Delete deletes it'],
   ['any letter', 'what you type anywhere goes to the message box, as does /'],
   ['Alt+↑ or Alt+↓', 'go to the room above or below'],
@@ -21,9 +22,18 @@ const SYNTAX = [
   ['`code`', 'code; ``` on lines of their own enclose more of it'],
   ['#room', 'a link to that room'],
   ['@name', 'mentions that person'],
-  ['the time', 'a link to its message'],
-  ['the dots by it', 'reply, copy, share, edit, delete, mute, and which node took the message; on a touch screen, tap the message'],
   ['> text', 'a quote'],
+];
+
+const MENU = 'reply, copy, share, edit, delete, mute, and which node took the message';
+const MOUSE = [
+  ['the time', 'a link to its message'],
+  ['the dots', MENU],
+];
+const TOUCH = [
+  ['tap a message', MENU],
+  ['tap its time', 'a link to it'],
+  ['Send', 'sends; Enter breaks the line'],
 ];
 
 const ABOUT = 'A room is its address: share it, and anyone who opens it is in. Names are free; there are no accounts.';
@@ -45,15 +55,12 @@ function createDialog() {
   const form = element('form'); // first, so that opening the dialog focuses its button and scrolls nothing
   form.method = 'dialog';
   form.append(element('h2', '', 'Help'), element('button', '', 'Close'));
-  made.append(
-    form,
-    element('h3', '', 'Keys'),
-    definitions(KEYS, keyCaps),
-    element('h3', '', 'In a message'),
-    definitions(SYNTAX, (term) => [term]),
-    element('p', '', ABOUT),
-  );
-  made.onclick = ({ target }) => target === made && made.close(); // the backdrop
+  const touch = matchMedia('(pointer: coarse)').matches; // keys are of no use there
+  made.append(form, element('p', '', ABOUT));
+  if (touch) made.append(element('h3', '', 'By touch'), definitions(TOUCH, (term) => [term]));
+  else made.append(element('h3', '', 'Keys'), definitions(KEYS, keyCaps), element('h3', '', 'By each message'), definitions(MOUSE, (term) => [term]));
+  made.append(element('h3', '', 'In a message'), definitions(SYNTAX, (term) => [term]));
+  made.onclick = ({ target }) => void (target === made && made.close()); // the backdrop; false would prevent what a click does
   document.body.append(made);
   return made;
 }

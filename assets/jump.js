@@ -6,7 +6,11 @@ import { element } from './dom.js';
 
 /** @import { RoomState } from './rooms.js' */
 
-/** Returns the rooms with a name that contains what was typed, in any case; those that begin with it first. @param {RoomState[]} rooms @param {string} typed */
+/**
+ * Returns the rooms with a name that contains what was typed, in any case; those that begin with it first.
+ * @param {RoomState[]} rooms
+ * @param {string} typed
+ */
 export function filterRooms(rooms, typed) {
   const fold = (/** @type {string} */ text) => text.normalize().toLowerCase();
   const part = fold(typed.trim().replace(/^#/, ''));
@@ -25,7 +29,9 @@ export function jump(rooms, pathOf) {
   const box = element('input');
   const list = element('ul');
   Object.assign(dialog, { ariaLabel: 'Go to a room' });
-  Object.assign(box, { type: 'text', role: 'combobox', ariaLabel: 'Room', ariaExpanded: 'true', ariaAutoComplete: 'list', placeholder: 'Go to a room', dir: 'auto', autocapitalize: 'none', spellcheck: false, autocomplete: 'off', enterKeyHint: 'go' });
+  Object.assign(box, { type: 'text', role: 'combobox', ariaLabel: 'Room', ariaExpanded: 'true', ariaAutoComplete: 'list' });
+  Object.assign(box, { placeholder: 'Go to a room', dir: 'auto', autocapitalize: 'none', autocomplete: 'off', enterKeyHint: 'go' });
+  box.spellcheck = false;
   Object.assign(list, { id: 'jump-rooms', role: 'listbox', ariaLabel: 'Rooms', translate: false });
   box.setAttribute('aria-controls', list.id);
   /** @type {string[]} */
@@ -62,7 +68,7 @@ export function jump(rooms, pathOf) {
       Object.assign(row, { id: `jump-${index}`, role: 'option', onclick: () => go(index) });
     });
     list.replaceChildren(...rows);
-    select(0);
+    select(!typed && found[0]?.current ? 1 : 0);
   };
   box.oninput = show;
   box.onkeydown = (event) => {

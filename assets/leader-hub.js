@@ -5,8 +5,10 @@
 
 import { mayMention } from './fold-case.js';
 import { fetchHistory } from './history.js';
+import { isMuted, noticesOf } from './mute.js';
 import { Outbox } from './outbox.js';
-import { Stream } from './stream.js';
+import { openTabs } from './open-tabs.js';
+import { Stream, fitting } from './stream.js';
 import { UnreadCounts } from './unread.js';
 import { decode, decodeMessage, isAfter, parseMessage, parseObject } from './wire.js';
 
@@ -17,10 +19,11 @@ import { decode, decodeMessage, isAfter, parseMessage, parseObject } from './wir
 /** @import { UnreadCount } from './unread.js' */
 /** @import { Deletion, Edit, Gap } from './wire.js' */
 
-const MAX_ROOMS = 16; // on one stream
 const MAX_OWN_IDS = 200; // remembered for each room
 const MAX_CURSOR_AGE_MS = 3_600_000; // from older ones too much would be replayed
-const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden one's timers run once a minute
+const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed where there are no locks; a hidden one's timers run once a minute
+const LOCK_TIMEOUT_MS = 10_000; // until a silent tab without its lock does
+const CHECK_TABS_MS = 5000;
 
 /**
  * What every request of a tab says about the tab.
@@ -128,8 +131,11 @@ export class LeaderHub {
   /** @param {TabRequest} request */
   handle(request) {
     const { tab } = request;
-    this.#tabs.set(tab, { ...this.#tabs.get(tab), ...request, seen: Date.now() });
+    const known = this.#tabs.get(tab);
+    this.#tabs.set(tab, { ...known, ...request, seen: this.#world.performance.now() });
     this.#answer(request);
+    if (!known && request.request !== 'hello') this.#broadcast({ event: 'leader' }); // all introduce themselves
+    this.#schedule('tabs', CHECK_TABS_MS, () => this.#forgetClosedTabs());
     // A hidden tab's timers are late.
     this.#schedule('subscribe', this.#world.document.hidden ? 0 : 30, () => this.#subscribe());
   }
@@ -143,7 +149,7 @@ export class LeaderHub {
         // A frozen tab may still answer messages while its timers and its stream stand still; then another has to lead.
         return this.#stream.overdue || this.#broadcast({ event: 'pong' });
       case 'bye':
-        return this.#tabs.delete(request.tab);
+        return this.#forgetTabs([request.tab]);
       case 'send':
         return this.#outbox.add(request.item);
       case 'retry':
@@ -176,22 +182,40 @@ export class LeaderHub {
     }
     this.#unread.markRead(room, this.#storage.get(`read:${room}`)); // while no tab led, no request told it
     this.#name ||= name;
-    this.#broadcast({ event: 'state', ...this.#state });
+    this.#broadcastState();
     for (const presence of this.#presence.values()) this.#broadcast(presence);
     this.onOutbox();
     this.#onCount();
   }
 
+  /** Forgets tabs that were closed without a word, as in a crash. */
+  async #forgetClosedTabs() {
+    const held = await openTabs(this.#world);
+    const now = this.#world.performance.now();
+    const isClosed = (/** @type {string} */ tab, /** @type {number} */ seen) =>
+      !held?.includes(tab) && now - seen > (held ? LOCK_TIMEOUT_MS : TAB_TIMEOUT_MS);
+    const closed = [...this.#tabs].filter(([tab, { seen }]) => isClosed(tab, seen)).map(([tab]) => tab);
+    if (!closed.length || this.#stopped) return;
+    this.#forgetTabs(closed);
+    this.#subscribe();
+  }
+
+  /** @param {string[]} closed */
+  #forgetTabs(closed) {
+    for (const tab of closed) this.#tabs.delete(tab);
+    const names = [...this.#tabs.values()].map(({ name }) => name);
+    if (names.length && !names.includes(this.#name)) this.#name = names[0];
+  }
+
   /** Subscribes to the rooms open in tabs, those with something to send, and those offered or visited lately. */
   #subscribe() {
-    for (const [tab, { seen }] of this.#tabs) if (Date.now() - seen > TAB_TIMEOUT_MS) this.#tabs.delete(tab);
     const { cursors } = this.#stream;
-    const tabs = [...this.#tabs.values()];
+    const tabs = [...this.#tabs.values()].sort((one, other) => +one.hidden - +other.hidden); // what is seen goes first
     const open = tabs.map(({ room }) => room);
     const sending = this.#outbox.items.map(({ room }) => room);
     const wanted = new Set([...open, ...sending, ...tabs.flatMap(({ rooms }) => rooms ?? [])]);
     this.#forgetRooms(wanted);
-    const all = [...wanted].slice(0, MAX_ROOMS);
+    const all = fitting([...wanted], open, this.#name);
     const bare = tabs.filter(({ cursor }) => cursor === '').map(({ room }) => room); // came while the store was lost
     for (const room of all) if (!cursors[room] || bare.includes(room)) this.#findCursor(room, open.includes(room));
     const known = all.filter((room) => cursors[room]).sort();
@@ -241,8 +265,14 @@ export class LeaderHub {
   onState(state) {
     const back = state.state === 'live' && this.#state.state !== 'live';
     this.#state = state;
-    this.#broadcast({ event: 'state', ...state });
+    this.#broadcastState();
     if (back) this.#outbox.onConnected();
+  }
+
+  #broadcastState() {
+    const { until, ...state } = this.#state;
+    const wait = until && Math.max(0, until - this.#world.performance.now());
+    this.#broadcast({ event: 'state', ...state, wait });
   }
 
   /** Returns true if messages for a room may be sent now. @param {string} room */
@@ -284,7 +314,7 @@ export class LeaderHub {
         this.#onCount();
       });
     }
-    if (type === 'edit') this.#broadcast({ event: type, room, edit: { id: data.id, ...decodeMessage(data.sender, data.message) } });
+    if (type === 'edit') this.#onEdit(room, { id: data.id, ...decodeMessage(data.sender, data.message) });
     if (type === 'gap') {
       this.#outbox.onGap(room);
       this.#broadcast({ event: 'gap', room, gap: data, cursor: this.#stream.cursors[room] });
@@ -295,6 +325,14 @@ export class LeaderHub {
       this.#presence.set(room, event);
       this.#broadcast(event);
     }
+  }
+
+  /** @param {string} room @param {Edit} edit */
+  async #onEdit(room, edit) {
+    this.#broadcast({ event: 'edit', room, edit });
+    const [{ countEdited }, mention] = await Promise.all([import('./edits.js'), this.#isMention(edit.text)]);
+    countEdited(this.#unread.rooms[room], edit.id, mention);
+    this.#onCount();
   }
 
   /** @param {string} room @param {string} data @param {Step} [step] */
@@ -320,22 +358,23 @@ export class LeaderHub {
 
   /** @param {string} room @param {HistoryMessage & { mine: boolean }} message */
   async #count(room, { id, mine, text, sender }) {
-    if (mine || !this.#unread.count(room, id)) return;
+    if (mine || isMuted(this.#storage, sender) || !this.#unread.count(room, id)) return;
     this.#onCount();
     const shown = [...this.#tabs.values()].some((tab) => tab.room === room && !tab.hidden);
     const mention = await this.#isMention(text);
     if (mention) this.#unread.markMention(room, id);
     this.#onCount();
-    if (shown || !this.#storage.get('notify')) return;
+    if (shown || !noticesOf(this.#storage, room)) return;
     import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention }));
   }
 
-  /** Resolves to true if a text mentions the user, as the log marks it. @param {string} text */
+  /** Resolves to true if a text mentions the user by the name of one of the tabs, as the log marks it. @param {string} text */
   async #isMention(text) {
-    const name = this.#name;
-    if (!mayMention(text, name)) return false;
+    const names = new Set([this.#name, ...[...this.#tabs.values()].map(({ name }) => name)]);
+    const near = [...names].filter((name) => mayMention(text, name));
+    if (!near.length) return false;
     const module = await import('./mentions.js').catch(() => null); // offline: the name is there, at least
-    return module ? module.isMention(text, name) : true;
+    return module ? (await Promise.all(near.map((name) => module.isMention(text, name)))).includes(true) : true;
   }
 
   #onCount() {

@@ -26,7 +26,7 @@ const NEAR_END_PX = 80; // this far from the end still counts as there
 /**
  * @typedef {object} LogHooks
  * @property {string} path of the room
- * @property {(id: string) => boolean} isOwn whether a message was sent from this browser
+ * @property {(id: string, mark?: string) => boolean} isOwn whether a message was sent from this browser
  * @property {(id: string) => void} onSeen the room's last message is in view
  * @property {() => void} onMessage a message arrived
  * @property {(text: string, mine: boolean) => (string | Node)[]} render
@@ -66,7 +66,8 @@ export class MessageLog {
     };
     document.addEventListener('visibilitychange', () => this.#markSeen());
     onhashchange = () => this.#showLinked();
-    new ResizeObserver(() => this.scrollToEnd()).observe(scroller);
+    const resized = new ResizeObserver(() => this.scrollToEnd());
+    for (const each of [scroller, this.list]) resized.observe(each); // lines grow when style sheets and fonts arrive
     if (!this.#showLinked()) this.follow();
   }
 
@@ -170,7 +171,7 @@ export class MessageLog {
    */
   draw(line, message) {
     message = this.#hooks.latest(message);
-    const { id, sender, mine, at, edited } = message;
+    const { id, sender, mine, at, mark, edited } = message;
     const tile = element('span', 'tile', initialOf(sender));
     const name = element('bdi', 'sender', sender);
     const body = element('p', 'text');
@@ -185,6 +186,7 @@ export class MessageLog {
     line.className = `message h${hueOf(sender)}`;
     line.classList.toggle('mine', mine);
     line.dataset.sender = sender;
+    if (mark) line.dataset.mark = mark;
     if (id) {
       line.id = line.dataset.id = id;
       /** @type {HTMLAnchorElement} */ (when).href = `${this.#hooks.path}#${id}`;
@@ -246,9 +248,10 @@ export class MessageLog {
 
   /** Takes over a line of the page's HTML. @param {HTMLElement} line */
   #adopt(line) {
-    const { id = '', sender = '' } = line.dataset;
+    const { id = '', sender = '', mark, edited } = line.dataset;
     const text = `${find('.text', line).textContent}`;
-    this.draw(line, { id, sender, text, at: timeOf(id), mine: this.#hooks.isOwn(id) });
+    const mine = this.#hooks.isOwn(id, mark);
+    this.draw(line, { id, sender, text, at: timeOf(id), mine, mark, edited: edited !== undefined });
   }
 
   /** Shows the message that the address names, if it names one. */

@@ -94,10 +94,11 @@ export class MessageMenu {
     line.append(this.#box);
     this.#position();
     if (byKeyboard) /** @type {HTMLElement | null} */ (menu.firstElementChild)?.focus({ preventScroll: true });
-    node.textContent = await this.#lookUpNode(line.id);
+    const sentence = await this.#lookUpNode(line.id);
     if (line !== this.#line || !node.isConnected) return;
+    node.replaceWith(element('p', '', sentence));
     this.#position();
-    this.#hooks.announce(rows.map(({ textContent }) => textContent).join(', '));
+    this.#hooks.announce(delay ? `${sentence}, ${delaySentence(delay)}` : sentence);
   }
 
   /** @param {boolean} [back] whether the focus goes back to the button */

@@ -3,6 +3,7 @@
  * chose them.
  */
 
+import { noticesOf } from './mute.js';
 import { storage } from './storage.js';
 import { timeOf } from './wire.js';
 
@@ -41,8 +42,10 @@ export function areSupported() {
 
 /** Returns what the user chose; off if the browser does not permit it, or no longer. */
 export function choice() {
-  return areSupported() && Notification.permission === 'granted' ? storage.get('notify') : '';
+  return permitted() ? storage.get('notify') : '';
 }
+
+const permitted = () => areSupported() && Notification.permission === 'granted';
 
 /**
  * Stores a choice, asks the browser's permission if it needs that, and resolves to the resulting choice.
@@ -59,7 +62,7 @@ export async function choose(wanted) {
  * @param {{ room: string, id: string, sender: string, text: string, mention: boolean }} message
  */
 export function notify({ room, id, sender, text, mention }) {
-  const chosen = choice();
+  const chosen = permitted() ? noticesOf(storage, room) : '';
   if (Date.now() - +timeOf(id) > MAX_AGE_MS) return;
   if (chosen !== 'all' && !(chosen === 'mentions' && mention)) return;
   try {

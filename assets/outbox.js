@@ -214,7 +214,7 @@ export class Outbox {
     const since = (tried && item.since) || this.#hooks.cursor(item.room);
     this.#save(item, { tried: true, since, secret: item.secret ?? ownSecret(this.#storage) });
     const { id, mark, wait, refused, unknown } = await publish(this.#world, { ...item, key: idempotencyKey(item) });
-    if (mark) this.#storage.set('mark', mark);
+    if (mark && item.secret === this.#storage.get('secret')) this.#storage.set('mark', mark); // the user may have changed it meanwhile
     if (id) this.#onAnswer(item, { id });
     else if (this.items.includes(item)) {
       if (refused) this.#save(item, { state: 'failed', reason: refused, tried });

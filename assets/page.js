@@ -6,6 +6,7 @@
  *   page.js                  first view: calls the modules below, and hands each the hooks that lead to the others
  *     tab.js                 what this tab shares with others; sends requests to the leader, receives its events
  *       leader-election.js   which tab leads
+ *       open-tabs.js         which tabs are open
  *       leader-hub.js        in the leading tab only: what it does for all
  *         outbox.js          sends messages in order, until the log has them
  *         stream.js          the EventSource, its watchdog and its cursors
@@ -69,6 +70,7 @@ import { Tab } from './tab.js';
 const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
 
 const linked = takeIdentity(window); // first, before anything reads the address
+addEventListener('hashchange', () => offer(takeIdentity(window)));
 
 const form = /** @type {HTMLFormElement} */ (find('.composer'));
 const sender = /** @type {HTMLInputElement} */ (find('#sender'));
@@ -136,7 +138,7 @@ const status = new StatusLine(find('.status'), () => tab.reconnect());
 /** @type {MessageLog} */
 const log = new MessageLog(messages, find('.newer'), {
   path: /** @type {string} */ (form.getAttribute('action')),
-  isOwn: (id) => tab.isOwn(id),
+  isOwn: (id, mark) => tab.isOwn(id, mark),
   onSeen: (id) => tab.markRead(id),
   onMessage: () => enhancements?.announcer.onMessage(),
   render: (text, mine) => enhancements?.render(text, mine) ?? [text],
@@ -187,7 +189,6 @@ async function offer(identity) {
   await enhance();
   enhancements?.offerIdentity(identity);
 }
-addEventListener('hashchange', () => offer(takeIdentity(window)));
 offer(linked);
 
 for (const type of ['keydown', 'pointermove', 'focusin']) addEventListener(type, enhance);

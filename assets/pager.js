@@ -19,7 +19,7 @@ const MAX_PAGE_SIZE = 200;
 /**
  * @typedef {object} PagerHooks
  * @property {string} room
- * @property {(id: string) => boolean} isOwn
+ * @property {(id: string, mark?: string) => boolean} isOwn
  * @property {(id: string) => boolean} isDeleted
  * @property {Announcer} announcer
  */
@@ -187,7 +187,7 @@ export class Pager {
     const { room, isOwn } = this.#hooks;
     const page = await fetchHistory(window, room, query);
     const kept = page.messages?.filter(({ id }) => !this.#hooks.isDeleted(id));
-    const messages = kept?.map((message) => ({ ...message, at: timeOf(message.id), mine: isOwn(message.id) }));
+    const messages = kept?.map((message) => ({ ...message, at: timeOf(message.id), mine: isOwn(message.id, message.mark) }));
     return { ...page, messages };
   }
 

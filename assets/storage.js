@@ -5,12 +5,22 @@
 
 import { parseObject } from './wire.js';
 
-/** @typedef {ReturnType<typeof openStorage>} PageStorage */
+/** @typedef {ReturnType<typeof createStorage>} PageStorage */
 
 const PREFIX = 'tiny-chat:';
 
-/** Opens the storage of a window. @param {Pick<Window, 'localStorage'>} world */
+/** @type {WeakMap<object, PageStorage>} */
+const opened = new WeakMap(); // by window: where storage is denied, its modules share what is kept
+
+/** Opens the storage of a window. @param {Pick<Window, 'localStorage'>} world @returns {PageStorage} */
 export function openStorage(world) {
+  const storage = opened.get(world) ?? createStorage(world);
+  opened.set(world, storage);
+  return storage;
+}
+
+/** @param {Pick<Window, 'localStorage'>} world */
+function createStorage(world) {
   /** @type {Map<string, string>} */
   const own = new Map();
   /** @type {Storage | null} */

@@ -46,6 +46,12 @@ export function isAfter(id, cursor) {
   return +ms > +cursorMs || (ms === cursorMs && +n > +cursorN);
 }
 
+/**
+ * Returns a text with each half character (a lone surrogate, from a cut paste) replaced: the server refuses it as no JSON.
+ * @param {string} text
+ */
+export const wellFormed = (text) => text.replace(/\p{Surrogate}/gu, '\ufffd');
+
 /** @type {Record<string, string>} */
 const ENTITIES = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#x27;': "'", '&#x2F;': '/' };
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { sharedNames } from '../../assets/faces.js';
 import { earlierIdentities, identityLink, ownIdentity, secretOf, useIdentity } from '../../assets/identities.js';
 import { lettersOf, patternOf } from '../../assets/mark.js';
 import { ownSecret, takeIdentity } from '../../assets/secret.js';
@@ -73,4 +74,13 @@ test('the link of an identity is what takes it over', () => {
     const link = identityLink({ secret: SECRET, mark }, 'http://chat.example/lobby');
     assert.deepEqual(takeIdentity(windowAt(link)), { secret: SECRET, mark });
   }
+});
+
+test('a name is shared by two marks, or by a mark and none', () => {
+  const other = MARK.replace('0', 'f');
+  const people = (...pairs) => [...sharedNames(pairs.map(([sender, mark]) => ({ sender, mark })))];
+  assert.deepEqual(people(['ada', MARK], ['ada', MARK], ['mason', other]), []);
+  assert.deepEqual(people(['ada', MARK], ['mason', MARK], [' Ada', other]), ['ada']);
+  assert.deepEqual(people(['ada', MARK], ['ada', undefined], ['ada', MARK]), ['ada']);
+  assert.deepEqual(people(['ada', undefined], ['ada', undefined]), []);
 });

@@ -520,3 +520,13 @@ test('no wait is longer than ten minutes', async () => {
   await pass(50);
   assert.ok(page.pending[0].until - clock.passed() <= 600_000);
 });
+
+test('half characters leave neither in a text nor in a name', async () => {
+  const bodies = [];
+  server.meets = (url, { body }) => void (body && bodies.push(JSON.parse(body)));
+  const page = await open(new Browser(server), 'everyone', { name: 'a\ud83dda' });
+  page.tab.send('cut \ud83d and whole 🎉');
+  await pass(100);
+  assert.deepEqual(bodies.map(({ sender, message }) => [sender, message]), [['a\ufffdda', 'cut \ufffd and whole 🎉']]);
+  assert.equal(page.source.query.get('name'), 'a\ufffdda');
+});

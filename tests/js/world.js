@@ -4,6 +4,7 @@
 
 // Loaded now, so that the modules' own dynamic imports resolve without delay.
 import '../../assets/common-words.js';
+import '../../assets/edits.js';
 import '../../assets/leader-hub.js';
 import '../../assets/mentions.js';
 import '../../assets/notifications.js';
@@ -231,7 +232,7 @@ class Source {
 export class Browser {
   stored = new Map();
   pages = [];
-  #locks = { held: null, queue: [] };
+  #locks = new Map(); // by name
 
   constructor(server, { secure = true, storage = true } = {}) {
     Object.assign(this, { server, secure, storage });
@@ -268,39 +269,43 @@ export class Browser {
   }
 
   locks(page) {
-    const all = this.#locks;
-    const grant = () => {
-      const next = !all.held && all.queue.shift();
+    const of = (name) => {
+      if (!this.#locks.has(name)) this.#locks.set(name, { held: null, queue: [] });
+      return this.#locks.get(name);
+    };
+    const grant = (lock) => {
+      const next = !lock.held && lock.queue.shift();
       if (next) next();
     };
-    return {
-      request: (name, { steal, signal }, held) =>
-        new Promise((resolve, reject) => {
-          const take = () => {
-            const holder = { page, reject };
-            all.held = holder;
-            queueMicrotask(() => {
-              held().then(() => {
-                if (all.held === holder) all.held = null;
-                resolve();
-                grant();
-              });
+    const request = (name, { steal, signal }, held) =>
+      new Promise((resolve, reject) => {
+        const lock = of(name);
+        const take = () => {
+          const holder = { page, reject };
+          lock.held = holder;
+          queueMicrotask(() => {
+            held().then(() => {
+              if (lock.held === holder) lock.held = null;
+              resolve();
+              grant(lock);
             });
-          };
-          if (steal) {
-            all.held?.reject(new DOMException('stolen', 'AbortError'));
-            take();
-            return;
-          }
-          all.queue.push(take);
-          signal?.addEventListener('abort', () => {
-            const index = all.queue.indexOf(take);
-            if (index >= 0) all.queue.splice(index, 1);
-            reject(signal.reason);
           });
-          grant();
-        }),
-    };
+        };
+        if (steal) {
+          lock.held?.reject(new DOMException('stolen', 'AbortError'));
+          take();
+          return;
+        }
+        lock.queue.push(take);
+        signal?.addEventListener('abort', () => {
+          const index = lock.queue.indexOf(take);
+          if (index >= 0) lock.queue.splice(index, 1);
+          reject(signal.reason);
+        });
+        grant(lock);
+      });
+    const query = async () => ({ held: [...this.#locks].filter(([, { held }]) => held).map(([name]) => ({ name })) });
+    return { request, query };
   }
 }
 
