@@ -57,14 +57,16 @@
  * directly or in a circle: to call back, a module is given hooks.
  */
 
-import { Composer, toWellFormed } from './composer.js';
+import { Composer } from './composer.js';
 import { find } from './dom.js';
 import { load } from './load.js';
 import { MessageLog } from './log.js';
+import { isMuted } from './mute.js';
 import { takeIdentity } from './secret.js';
 import { StatusLine } from './status.js';
 import { storage } from './storage.js';
 import { Tab } from './tab.js';
+import { wellFormed } from './wire.js';
 
 /** @import { Enhancements } from './enhancements.js' */
 
@@ -80,7 +82,7 @@ const messages = find('.messages');
 const room = /** @type {string} */ (messages.dataset.room);
 const links = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('nav a'));
 const offered = [...links].map(({ dataset }) => /** @type {string} */ (dataset.room));
-const name = () => toWellFormed(sender.value);
+const name = () => wellFormed(sender.value);
 
 sender.value ||= storage.get('name');
 
@@ -140,6 +142,7 @@ const status = new StatusLine(find('.status'), () => tab.reconnect());
 const log = new MessageLog(messages, find('.newer'), {
   path: /** @type {string} */ (form.getAttribute('action')),
   isOwn: (id, mark) => tab.isOwn(id, mark),
+  isMuted: (name) => isMuted(storage, name),
   onSeen: (id) => tab.markRead(id),
   onMessage: () => enhancements?.announcer.onMessage(),
   render: (text, mine) => enhancements?.render(text, mine) ?? [text],
