@@ -5,6 +5,7 @@
 
 import { mayMention } from './fold-case.js';
 import { fetchAllAfter, fetchHistory } from './history.js';
+import { load } from './load.js';
 import { isMuted, noticesOf } from './mute.js';
 import { Outbox } from './outbox.js';
 import { openTabs } from './open-tabs.js';
@@ -332,7 +333,7 @@ export class LeaderHub {
   /** @param {string} room @param {Edit} edit */
   async #onEdit(room, edit) {
     this.#broadcast({ event: 'edit', room, edit });
-    const [{ countEdited }, mention] = await Promise.all([import('./edits.js'), this.#isMention(edit.text)]);
+    const [{ countEdited }, mention] = await Promise.all([load('edits'), this.#isMention(edit.text)]);
     countEdited(this.#unread.rooms[room], edit.id, mention);
     this.#onCount();
   }
@@ -368,7 +369,7 @@ export class LeaderHub {
     if (mention) this.#unread.markMention(room, id);
     this.#onCount();
     if (shown || !noticesOf(this.#storage, room)) return;
-    import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention, replayed }));
+    load('notifications').then(({ notify }) => notify({ room, id, sender, text, mention, replayed }));
   }
 
   /** Resolves to true if a text mentions the user by the name of one of the tabs, as the log marks it. @param {string} text */
@@ -376,8 +377,8 @@ export class LeaderHub {
     const names = new Set([this.#name, ...[...this.#tabs.values()].map(({ name }) => name)]);
     const near = [...names].filter((name) => mayMention(text, name));
     if (!near.length) return false;
-    const module = await import('./mentions.js').catch(() => null); // offline: the name is there, at least
-    return module ? (await Promise.all(near.map((name) => module.isMention(text, name)))).includes(true) : true;
+    const { isMention } = await load('mentions');
+    return (await Promise.all(near.map((name) => isMention(text, name)))).includes(true);
   }
 
   #onCount() {
