@@ -235,7 +235,7 @@ async function takeScreenshots(signal) {
   await browser.shows('On my way');
   await server.post('random', 'mason', 'ada, was it you?');
   await browser.until('document.querySelector(".badge.call")');
-  await browser.until('document.querySelector(".people summary").textContent.startsWith("3")');
+  await browser.until('document.querySelector(".people > button").textContent.startsWith("3")');
   await browser.screenshot('page', 'light', 'dark', 'phone', 'phone-dark');
   await browser.js(`const line = document.querySelector('.mine');
     line.querySelector('.when').focus();
@@ -246,9 +246,9 @@ async function takeScreenshots(signal) {
   await browser.js('document.querySelector("#message").focus()');
 
   if (every) {
-    await browser.js('document.querySelector(".people").open = true');
+    await browser.js('document.querySelector("#here").showPopover()');
     await browser.screenshot('people');
-    await browser.js('document.querySelector(".people").open = false; document.querySelector(".ask").click()');
+    await browser.js('document.querySelector("#here").hidePopover(); document.querySelector(".ask").click()');
     await browser.until('document.querySelector("dialog[open]")');
     await browser.screenshot('help');
     await browser.js('document.querySelector("dialog").close()');

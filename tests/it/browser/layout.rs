@@ -94,8 +94,12 @@ async fn no_state_scrolls_sideways_at_320_px_or_400_percent(kind: BrowserKind) {
     assert_fits(&browser, "empty").await;
     browser.open(&proxy.url(&format!("/{long}"))).await;
     browser.run("document.querySelector('.message:last-child .text').append('\n'.repeat(10))").await;
-    browser.until("const { scrollTop, scrollHeight, clientHeight } = document.querySelector('.messages');
-        return scrollTop + clientHeight > scrollHeight - 2").await;
+    browser
+        .until(
+            "const { scrollTop, scrollHeight, clientHeight } = document.querySelector('.messages');
+        return scrollTop + clientHeight > scrollHeight - 2",
+        )
+        .await;
     browser.type_into("#sender", &"M".repeat(64)).await;
     browser.complete().await;
     let _reader = Stream::open(&node, &format!("/subscribe/{long}?name={}", "W".repeat(64)), &[]).await;
