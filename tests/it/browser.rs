@@ -23,8 +23,8 @@ mod reading;
 mod reconnect;
 mod safety;
 mod status_line;
-mod translation;
 mod texts;
+mod translation;
 mod weight;
 
 use std::{
