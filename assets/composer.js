@@ -3,15 +3,10 @@
  */
 
 import { storage } from './storage.js';
+import { wellFormed } from './wire.js';
 
 const COMPOSITION_END_MS = 20; // Safari reports the Enter that ended a composition only after its end
 const MAX_UNITS = 20_000; // of UTF-16 in the box: five times what can be sent, since the text may be shortened here
-
-/**
- * Replaces halves of characters, which a cut paste leaves: no JSON and no address can hold them.
- * @param {string} text
- */
-export const toWellFormed = (text) => text.replace(/\p{Surrogate}/gu, '\ufffd');
 
 /** Returns true if a key belongs to an input method. Safari tells it only by the code. @param {KeyboardEvent} event */
 export const isComposing = ({ isComposing: composing, keyCode }) => composing || keyCode === 229;
@@ -104,7 +99,7 @@ export class Composer {
   }
 
   #submit() {
-    const text = toWellFormed(this.box.value);
+    const text = wellFormed(this.box.value);
     if (!text.trim()) return;
     const problem = this.#hooks.check(text);
     this.showProblem(problem);

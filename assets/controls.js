@@ -4,6 +4,7 @@
 
 import { enableDrawer } from './drawer.js';
 import { find } from './dom.js';
+import { load } from './load.js';
 import { onShortcut } from './shortcuts.js';
 import { storage } from './storage.js';
 import { enableThemeButton } from './theme-button.js';
@@ -45,7 +46,7 @@ export function enableControls({ composer, showHelp, showSearch, share, showIden
   const menu = find('#menu');
   menu.addEventListener('toggle', async () => {
     if (!menu.matches(':popover-open')) return;
-    const { fillMenu } = await import('./head-menu.js');
+    const { fillMenu } = await load('head-menu');
     fillMenu(menu, items);
   });
   find('.ask').onclick = showHelp;

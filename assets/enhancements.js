@@ -9,11 +9,12 @@ import { enableControls } from './controls.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
 import { button } from './dialogs.js';
-import { element, find } from './dom.js';
+import { find } from './dom.js';
 import { showTotal } from './drawer.js';
 import { Edits, keptEdit } from './edits.js';
 import { isEmojiOnly } from './emoji.js';
 import { Faces } from './faces.js';
+import { load, loadStyle } from './load.js';
 import { renderMarkup } from './markup.js';
 import { loadCommonWords } from './mentions.js';
 import { Pager } from './pager.js';
@@ -54,7 +55,7 @@ export class Enhancements {
   #pending;
   #deletions;
   #marked = false; // something was unread
-  /** @type {Promise<MessageMenu | void> | undefined} */
+  /** @type {Promise<MessageMenu> | undefined} */
   #menu; // once the log is touched
   #checking = false; // whether the name is a common word
 
@@ -88,7 +89,7 @@ export class Enhancements {
     const { log, composer, tab, name } = this.#page;
     const { pager } = this;
     const { box } = composer;
-    addStyleSheet('enhancements.css');
+    loadStyle('enhancements');
     const redraw = () => pager.holdStill(() => log.redraw());
     redraw();
     this.faces.showAll();
@@ -123,7 +124,7 @@ export class Enhancements {
     });
     find('#sender').onchange = redraw; // mentions of the new name
 
-    const share = async () => (await import('./share.js')).shareRoom(this.#page.room);
+    const share = async () => (await load('share')).shareRoom(this.#page.room);
     document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room', share, 'share-room'));
     const onShortcut = enableControls({
       composer,
@@ -131,7 +132,7 @@ export class Enhancements {
       showSearch: () => this.#showSearch(),
       share,
       showIdentity: () => this.#showIdentity(),
-      jump: async () => (await import('./jump.js')).jump(this.#roomStates(), roomPath),
+      jump: async () => (await load('jump')).jump(this.#roomStates(), roomPath),
       holdStill: (change) => pager.holdStill(change),
       edit: async (line) => (await this.#loadMenu())?.edit(line),
       remove: async (line) => (await this.#loadMenu())?.delete(line),
@@ -164,7 +165,7 @@ export class Enhancements {
     showRooms(this.#rooms, rooms, (name) => this.#leave(name));
     showTotal(find('.drawer'), rooms);
     this.#marked ||= rooms.some(({ unread }) => unread);
-    if (this.#marked) import('./notifications.js').then(({ markPage }) => markPage(rooms));
+    if (this.#marked) load('notifications').then(({ markPage }) => markPage(rooms));
   }
 
   /** Turns a pending line into the message. @param {string} key @param {Message} message */
@@ -206,10 +207,8 @@ export class Enhancements {
       onDeleted: (/** @type {string} */ id) => this.delete({ id }),
       onMuted: () => this.faces.showAll(),
     };
-    this.#menu ??= import('./menu.js').then(
-      ({ MessageMenu }) => new MessageMenu(log, hooks),
-      () => (this.#menu = undefined), // offline; the next touch tries again
-    );
+    const loaded = load('menu'); // each time, which is what makes another attempt
+    this.#menu ??= loaded.then(({ MessageMenu }) => new MessageMenu(log, hooks));
     return this.#menu;
   }
 
@@ -242,7 +241,7 @@ export class Enhancements {
     const line = /** @type {HTMLElement | null} */ (/** @type {Element} */ (target).closest('.message'));
     const message = this.#page.log.messageOf(line);
     if (!line || !message || !line.querySelector('.fence')) return;
-    const { addCopyButtons } = await import('./copy-code.js');
+    const { addCopyButtons } = await load('copy-code');
     addCopyButtons(line, message.text, (sentence) => this.announcer.announce(sentence));
   }
 
@@ -266,23 +265,23 @@ export class Enhancements {
   }
 
   async #showHelp() {
-    const [help, settings, notices] = await Promise.all([import('./help.js'), import('./settings.js'), import('./notifications.js')]);
+    const [help, settings, notices] = await Promise.all([load('help'), load('settings'), load('notifications')]);
     const { room } = this.#page;
     const onMuted = () => this.faces.showAll();
     help.showHelp(settings.showSettings({ room, notices, onMuted, showIdentity: () => this.#showIdentity() }));
   }
 
   async #showSearch() {
-    (await import('./search.js')).openSearch(this.#page.room, (id) => this.pager.showMessage(id));
+    (await load('search')).openSearch(this.#page.room, (id) => this.pager.showMessage(id));
   }
 
   async #showIdentity() {
-    (await import('./identity.js')).showIdentity(() => this.#onIdentity());
+    (await load('identity')).showIdentity(() => this.#onIdentity());
   }
 
   /** Asks whether the identity of a link is to be used. @param {Identity} identity */
   async offerIdentity(identity) {
-    (await import('./identity.js')).offerIdentity(identity, () => this.#onIdentity());
+    (await load('identity')).offerIdentity(identity, () => this.#onIdentity());
   }
 
   /** Draws again what is the user's own. */
@@ -297,12 +296,4 @@ export class Enhancements {
   goToRoom() {
     goToRoom(/** @type {HTMLInputElement} */ (find('#room')), find('#room-error'));
   }
-}
-
-/** @param {string} file */
-function addStyleSheet(file) {
-  const link = element('link');
-  link.rel = 'stylesheet';
-  link.href = new URL(file, import.meta.url).href;
-  document.head.append(link);
 }

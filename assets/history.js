@@ -2,7 +2,7 @@
  * Requests for a room's history.
  */
 
-import { parseMessage } from './wire.js';
+import { numberOf, parseMessage } from './wire.js';
 
 /** @typedef {{ id: string, sender: string, text: string, mark?: string, key?: string, edited?: boolean }} HistoryMessage */
 
@@ -40,6 +40,27 @@ export async function fetchHistory(world, room, query) {
 }
 
 /**
+ * Fetches all messages of a room after a cursor, if they are not more than MAX_PAGES have, and the cursor after them.
+ * @param {Pick<Window, 'fetch'>} world
+ * @param {string} room
+ * @param {string} after
+ * @returns {Promise<Pick<HistoryPage, 'messages' | 'last'>>}
+ */
+export async function fetchAllAfter(world, room, after) {
+  /** @type {HistoryMessage[]} */
+  const all = [];
+  let last = after;
+  for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+    const page = await fetchHistory(world, room, { after: last, limit: MAX_PAGE_SIZE });
+    if (!page.messages || !page.last) return {};
+    all.push(...page.messages);
+    last = page.last;
+    if (page.messages.length < MAX_PAGE_SIZE) break;
+  }
+  return { messages: all, last };
+}
+
+/**
  * Fetches one message: null if the log does not have it, undefined if the server cannot say.
  * @param {Pick<Window, 'fetch'>} world
  * @param {string} room
@@ -56,9 +77,6 @@ export async function fetchMessage(world, room, id) {
     return undefined;
   }
 }
-
-/** Returns the number of a message in its room. @param {string} id */
-const numberOf = (id) => Number(id.split('-')[1]);
 
 /**
  * Looks for a message in the log after a cursor. Its `id` is returned, or `absent` if it is certain that the log never had

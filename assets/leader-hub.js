@@ -4,7 +4,8 @@
  */
 
 import { mayMention } from './fold-case.js';
-import { fetchHistory } from './history.js';
+import { fetchAllAfter, fetchHistory } from './history.js';
+import { load } from './load.js';
 import { isMuted, noticesOf } from './mute.js';
 import { Outbox } from './outbox.js';
 import { openTabs } from './open-tabs.js';
@@ -245,14 +246,18 @@ export class LeaderHub {
    * @param {boolean} open
    */
   async #findCursor(room, open) {
-    const { read } = this.#unread.rooms[room] ?? {};
+    const { read, ids } = this.#unread.rooms[room] ?? {};
+    const counted = ids?.at(-1) ?? read; // up to here
     const task = `cursor ${room}`;
     if (this.#tasks[task]) return;
     this.#schedule(task, 5000, () => this.#subscribe());
-    const { messages = [], last } = await fetchHistory(this.#world, room, { limit: open ? 50 : read ? 100 : 1 });
+    const { messages = [], last } =
+      counted && !open
+        ? await fetchAllAfter(this.#world, room, counted)
+        : await fetchHistory(this.#world, room, { limit: open ? 50 : 1 });
     if (!last || this.#stopped) return;
     const latest = messages.map((message) => ({ ...message, mine: this.#isOwn(room, message.id, message.mark) }));
-    if (read) for (const message of latest) this.#count(room, message);
+    if (counted) for (const message of latest) this.#count(room, message);
     this.#stream.cursors[room] ??= last;
     if (open) this.#broadcast({ event: 'latest', room, messages: latest, last });
     this.#subscribe();
@@ -308,11 +313,9 @@ export class LeaderHub {
     if (type === 'delete') {
       const deletion = data.all ? { upTo: this.#stream.cursors[room] } : { id: data.id };
       this.#broadcast({ event: 'deletion', room, deletion });
-      import('./deletions.js').then(({ forgetDeleted, isDeleted }) => {
-        this.#outbox.forget(room, (id) => isDeleted(deletion, id));
-        forgetDeleted(this.#unread.rooms[room], deletion);
-        this.#onCount();
-      });
+      this.#outbox.forget(room, deletion);
+      this.#unread.forget(room, deletion);
+      this.#onCount();
     }
     if (type === 'edit') this.#onEdit(room, { id: data.id, ...decodeMessage(data.sender, data.message) });
     if (type === 'gap') {
@@ -330,7 +333,7 @@ export class LeaderHub {
   /** @param {string} room @param {Edit} edit */
   async #onEdit(room, edit) {
     this.#broadcast({ event: 'edit', room, edit });
-    const [{ countEdited }, mention] = await Promise.all([import('./edits.js'), this.#isMention(edit.text)]);
+    const [{ countEdited }, mention] = await Promise.all([load('edits'), this.#isMention(edit.text)]);
     countEdited(this.#unread.rooms[room], edit.id, mention);
     this.#onCount();
   }
@@ -361,11 +364,12 @@ export class LeaderHub {
     if (mine || isMuted(this.#storage, sender) || !this.#unread.count(room, id)) return;
     this.#onCount();
     const shown = [...this.#tabs.values()].some((tab) => tab.room === room && !tab.hidden);
+    const replayed = this.#stream.replays;
     const mention = await this.#isMention(text);
     if (mention) this.#unread.markMention(room, id);
     this.#onCount();
     if (shown || !noticesOf(this.#storage, room)) return;
-    import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention }));
+    load('notifications').then(({ notify }) => notify({ room, id, sender, text, mention, replayed }));
   }
 
   /** Resolves to true if a text mentions the user by the name of one of the tabs, as the log marks it. @param {string} text */
@@ -373,8 +377,8 @@ export class LeaderHub {
     const names = new Set([this.#name, ...[...this.#tabs.values()].map(({ name }) => name)]);
     const near = [...names].filter((name) => mayMention(text, name));
     if (!near.length) return false;
-    const module = await import('./mentions.js').catch(() => null); // offline: the name is there, at least
-    return module ? (await Promise.all(near.map((name) => module.isMention(text, name)))).includes(true) : true;
+    const { isMention } = await load('mentions');
+    return (await Promise.all(near.map((name) => isMention(text, name)))).includes(true);
   }
 
   #onCount() {

@@ -27,6 +27,7 @@ const NEAR_END_PX = 80; // this far from the end still counts as there
  * @typedef {object} LogHooks
  * @property {string} path of the room
  * @property {(id: string, mark?: string) => boolean} isOwn whether a message was sent from this browser
+ * @property {(sender: string) => boolean} isMuted
  * @property {(id: string) => void} onSeen the room's last message is in view
  * @property {() => void} onMessage a message arrived
  * @property {(text: string, mine: boolean) => (string | Node)[]} render
@@ -94,16 +95,17 @@ export class MessageLog {
 
   /** Adds a message that arrived on the stream. @param {Message} message */
   add(message) {
-    const { id, mine } = message;
+    const { id, mine, sender } = message;
     if (id && document.getElementById(id)) return;
     this.#hooks.onMessage();
+    const counts = mine || !this.#hooks.isMuted(sender);
     if (!this.following) {
-      this.missed += 1;
+      if (counts) this.missed += 1;
       this.offerEnd(this.reachesEnd && this.list.childElementCount < MAX_LINES);
     }
     if (!this.reachesEnd) return;
     const line = this.insertInOrder(message);
-    if (!mine && !this.#inView && !this.#marked) {
+    if (!mine && counts && !this.#inView && !this.#marked) {
       this.#marked = true;
       this.#hooks.pager().then((pager) => pager?.markUnread(line));
     }

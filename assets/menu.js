@@ -9,6 +9,7 @@ import { delaySentence, nodeLookup } from './details.js';
 import { element } from './dom.js';
 import { keepEdit } from './edits.js';
 import { secretOf } from './identities.js';
+import { load } from './load.js';
 import { isMuted, setMuted } from './mute.js';
 import { quote } from './quotes.js';
 import { storage } from './storage.js';
@@ -116,7 +117,7 @@ export class MessageMenu {
     const message = this.#log.messageOf(line);
     if (!canChange(message)) return this.#hooks.notice(NO_KEY);
     this.close();
-    const { Editor } = await import('./editor.js');
+    const { Editor } = await load('editor');
     this.#editor ??= new Editor(this.#log, this.#editorHooks());
     this.#editor.open(line, text);
   }
@@ -134,7 +135,7 @@ export class MessageMenu {
     const message = this.#log.messageOf(line);
     if (!message || !canChange(message)) return this.#hooks.notice(NO_KEY);
     this.close(true);
-    const { confirmDeletion } = await import('./editor.js');
+    const { confirmDeletion } = await load('editor');
     confirmDeletion(message, this.#editorHooks(), this.#hooks.onDeleted);
   }
 
@@ -181,7 +182,7 @@ export class MessageMenu {
       { label: 'Reply', act: () => addToBox(composer, '', quote(sender, text, url)) },
       { label: 'Copy text', act: () => copy(text) },
       { label: 'Copy link', act: () => copy(url) },
-      { label: 'Share…', act: async () => (await import('./share.js')).shareMessage(url, room) },
+      { label: 'Share…', act: async () => (await load('share')).shareMessage(url, room) },
       ...(canChange(message) ? own : []),
       ...(message.mine ? [] : [{ label: muted ? 'No longer mute this name' : 'Mute this name', act: mute }]),
     ];

@@ -12,10 +12,11 @@
 import { fetchMessage, findMessage } from './history.js';
 import { ownSecret } from './secret.js';
 import { backoff } from './stream.js';
-import { isAfter } from './wire.js';
+import { isAfter, isDeleted } from './wire.js';
 
 /** @import { HistoryMessage } from './history.js' */
 /** @import { PageStorage } from './storage.js' */
+/** @import { Deletion } from './wire.js' */
 
 const REQUEST_TIMEOUT_MS = 10_000; // a later response counts as none
 const ECHO_TIMEOUT_MS = 5000; // then the server is asked for an answered message
@@ -152,9 +153,9 @@ export class Outbox {
     }
   }
 
-  /** Removes the answered items of a room that are deleted. @param {string} room @param {(id: string) => boolean} isDeleted */
-  forget(room, isDeleted) {
-    for (const item of this.items) if (item.room === room && item.id && isDeleted(item.id)) this.remove(item.key);
+  /** Removes the answered items of a room that are deleted. @param {string} room @param {Deletion} deletion */
+  forget(room, deletion) {
+    for (const { key, room: of, id } of this.items) if (of === room && id && isDeleted(deletion, id)) this.remove(key);
   }
 
   /** Goes on after the connection was lost. */

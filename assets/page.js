@@ -1,8 +1,7 @@
 /**
  * The chat page: connects the tab to the log, the status line and the message box. This is the first view; the rest is
- * loaded a moment later, or when it is needed, because then the page may be offline.
+ * loaded a moment later, or when it is needed. templates/theme.js runs before the first paint.
  *
- *   theme.js                 before the first paint: the chosen colours
  *   page.js                  first view: calls the modules below, and hands each the hooks that lead to the others
  *     tab.js                 what this tab shares with others; sends requests to the leader, receives its events
  *       leader-election.js   which tab leads
@@ -53,17 +52,21 @@
  *       settings.js          identity, notifications and muted names, in the help window
  *       notifications.js     loaded when something is unread: title, icon, desktop notifications
  *
- * All may use dom.js, wire.js (ids and the data of events), history.js and storage.js. No two modules import each other,
+ * All may use dom.js, wire.js (ids and the data of events), history.js, storage.js, and load.js for what comes later. The
+ * build (build/chunks.rs) makes one script of this module and what it imports, and one for each that is passed to load. No two modules import each other,
  * directly or in a circle: to call back, a module is given hooks.
  */
 
-import { Composer, toWellFormed } from './composer.js';
+import { Composer } from './composer.js';
 import { find } from './dom.js';
+import { load } from './load.js';
 import { MessageLog } from './log.js';
+import { isMuted } from './mute.js';
 import { takeIdentity } from './secret.js';
 import { StatusLine } from './status.js';
 import { storage } from './storage.js';
 import { Tab } from './tab.js';
+import { wellFormed } from './wire.js';
 
 /** @import { Enhancements } from './enhancements.js' */
 
@@ -79,7 +82,7 @@ const messages = find('.messages');
 const room = /** @type {string} */ (messages.dataset.room);
 const links = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('nav a'));
 const offered = [...links].map(({ dataset }) => /** @type {string} */ (dataset.room));
-const name = () => toWellFormed(sender.value);
+const name = () => wellFormed(sender.value);
 
 sender.value ||= storage.get('name');
 
@@ -139,6 +142,7 @@ const status = new StatusLine(find('.status'), () => tab.reconnect());
 const log = new MessageLog(messages, find('.newer'), {
   path: /** @type {string} */ (form.getAttribute('action')),
   isOwn: (id, mark) => tab.isOwn(id, mark),
+  isMuted: (name) => isMuted(storage, name),
   onSeen: (id) => tab.markRead(id),
   onMessage: () => enhancements?.announcer.onMessage(),
   render: (text, mine) => enhancements?.render(text, mine) ?? [text],
@@ -173,13 +177,11 @@ sender.oninput = () => {
 /** Loads the enhancements, unless they are here. @param {Event} [event] */
 function enhance(event) {
   if (event?.type === 'keydown') pressed = /** @type {KeyboardEvent} */ (event);
-  enhancing ??= import('./enhancements.js').then(
-    ({ Enhancements }) => {
-      enhancements = new Enhancements({ room, name, log, composer, tab, delays });
-      enhancements.start(pressed);
-    },
-    () => (enhancing = undefined), // offline; the next call tries again
-  );
+  const loaded = load('enhancements'); // each call, so that one that failed is tried again at once
+  enhancing ??= loaded.then(({ Enhancements }) => {
+    enhancements = new Enhancements({ room, name, log, composer, tab, delays });
+    enhancements.start(pressed);
+  });
   return enhancing;
 }
 

@@ -6,6 +6,7 @@
 import { copyText } from './clipboard.js';
 import { button, openDialog } from './dialogs.js';
 import { element } from './dom.js';
+import { load } from './load.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const QUIET_ZONE = 4; // cells around a QR code, as its standard asks for
@@ -69,7 +70,7 @@ export function qrPath(rows) {
 
 /** Draws a link as a QR code. @param {string} url @param {string} label */
 async function drawQr(url, label) {
-  const { encode } = await import('./uqr/uqr.js');
+  const { encode } = await load('uqr/uqr');
   const { size, data } = encode(url, { border: QUIET_ZONE });
   const image = document.createElementNS(SVG, 'svg');
   const path = document.createElementNS(SVG, 'path');

@@ -46,6 +46,12 @@ export function isAfter(id, cursor) {
   return +ms > +cursorMs || (ms === cursorMs && +n > +cursorN);
 }
 
+/** Returns the number of a message in its room. @param {string} id */
+export const numberOf = (id) => Number(id.split('-')[1]);
+
+/** Returns true if a deletion concerns the message with this id. @param {Deletion} deletion @param {string} id */
+export const isDeleted = ({ id: deleted, upTo }, id) => id === deleted || (!!upTo && !isAfter(id, upTo));
+
 /**
  * Returns a text with each half character (a lone surrogate, from a cut paste) replaced: the server refuses it as no JSON.
  * @param {string} text

@@ -16,11 +16,11 @@ test('the @ of a mail address does not introduce a name', () => {
 });
 
 test('the word before the caret of a long text is found in no time', () => {
-  const text = `${'x'.repeat(20_000)} ${'y'.repeat(20_000)} @ma`;
+  const text = `${'x'.repeat(200_000)} ${'y'.repeat(200_000)} @ma`;
   const started = performance.now();
   assert.deepEqual(wordAt(text, text.length), { start: text.length - 3, stem: 'ma', calls: true });
   wordAt(text.slice(0, -3), text.length - 3);
-  assert.ok(performance.now() - started < 50);
+  assert.ok(performance.now() - started < 1000);
 });
 
 test('candidates match in any case, once each, at most eight', () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { isComposing, sends, toWellFormed } from '../../assets/composer.js';
+import { isComposing, sends } from '../../assets/composer.js';
+import { wellFormed } from '../../assets/wire.js';
 
 const enter = (more) => ({ key: 'Enter', timeStamp: 1000, keyCode: 13, ...more });
 
@@ -38,6 +39,6 @@ test('keys of an input method are told by their code, too', () => {
 });
 
 test('half an emoji becomes a replacement character', () => {
-  assert.equal(toWellFormed('a\ud83d'), 'a\ufffd');
-  assert.equal(toWellFormed('\udc4b b 👋'), '\ufffd b 👋');
+  assert.equal(wellFormed('a\ud83d'), 'a\ufffd');
+  assert.equal(wellFormed('\udc4b b 👋'), '\ufffd b 👋');
 });

@@ -162,3 +162,21 @@ test('an address stays below 4 KB: fewer rooms, and never the open one', async (
   assert.equal(page.source.query.get('name'), name);
   assert.equal(page.source.query.get('in'), rooms[15]);
 });
+
+for (const minutes of [10, 600]) {
+  test(`what came in ${minutes} minutes without a page is counted to the first`, async () => {
+    const browser = new Browser(server);
+    const random = await open(browser, 'random');
+    random.tab.markRead(server.say('random', 'read'));
+    await pass(1500);
+    random.close();
+    const page = await open(browser);
+    await pass(1500);
+    page.close();
+    for (let count = 0; count < 450; count += 1) server.say('random', `roll ${count}`);
+    clock.tick(minutes * 60_000);
+    const again = await open(browser);
+    await pass(500);
+    assert.equal(again.badge('random').unread, 450);
+  });
+}

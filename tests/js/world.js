@@ -11,8 +11,7 @@ import '../../assets/notifications.js';
 
 import { roomStates } from '../../assets/rooms.js';
 import { Tab } from '../../assets/tab.js';
-import { isDeleted } from '../../assets/deletions.js';
-import { isAfter } from '../../assets/wire.js';
+import { isAfter, isDeleted } from '../../assets/wire.js';
 import { clock } from './clock.js';
 
 const KEY_MS = 600_000; // for which the server remembers idempotency keys

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::{
     BROWSER, Browser, BrowserKind, Node, Proxy, Redis, Stream, in_both_browsers,
-    keyboard::{CONTROL, ENTER},
+    keyboard::{CONTROL, ENTER, ESCAPE},
 };
 
 in_both_browsers! {
@@ -50,7 +50,24 @@ async fn axe_finds_no_violation_in_a_room_its_lists_and_dialogs(kind: BrowserKin
     browser.until("return document.querySelector('.badge.call') !== null").await;
     assert_no_violations(&browser, "a room").await;
     browser.open_details("mine").await;
-    assert_no_violations(&browser, "details of a message").await;
+    assert_no_violations(&browser, "the menu of a message").await;
+    let choose = "[...document.querySelectorAll('[role=menuitem]')].find(({ textContent }) => textContent === arguments[0]).click()";
+    for (item, shown) in [("Share…", "dialog .qr path"), ("Edit", ".editor"), ("Delete", "dialog .danger")] {
+        browser.open_details("mine").await;
+        browser.run_with(choose, &[item]).await;
+        browser.until(&format!("return document.querySelector('{shown}') !== null")).await;
+        assert_no_violations(&browser, item).await;
+        browser.press(ESCAPE).await;
+        browser.until(&format!("return document.querySelector('{shown}') === null")).await;
+    }
+    browser.open_details("hello").await;
+    browser.run_with(choose, &["Mute this name"]).await;
+    browser.until("return document.querySelector('.muted') !== null").await;
+    browser.run("location.hash = '#me=AbCdEfGhIjKlMnOpQrSt-_'").await;
+    browser.until("return document.querySelector('dialog .warning') !== null").await;
+    assert_no_violations(&browser, "an identity of a link, and muted names").await;
+    browser.press(ESCAPE).await;
+    browser.until("return document.querySelector('dialog') === null").await;
     for (id, state) in [("here", "who is here"), ("menu", "the menu")] {
         browser.run(&format!("document.querySelector('#{id}').showPopover()")).await;
         browser.until(&format!("return document.querySelector('#{id} button') !== null")).await;

@@ -250,8 +250,20 @@ async fn chosen_theme_survives_a_reload_without_a_flash() {
         assert_eq!(browser.run("return window.early").await, "dark", "{path}");
         assert_eq!(browser.style("html", "backgroundColor").await, dark, "{path}");
     }
+    node.post("lobby", "mason", "compact").await;
     browser.open(&node.url("/lobby")).await;
     browser.complete().await;
+    browser.click(".dots").await;
+    let compact =
+        "[...document.querySelectorAll('#menu button')].find(({ textContent }) => textContent === 'Compact lines')";
+    browser.until(&format!("return {compact} !== undefined")).await;
+    let height = "return document.querySelector('.message').offsetHeight";
+    assert!(browser.run(height).await.as_u64() > Some(40));
+    browser.run(&format!("{compact}.click()")).await;
+    browser.until("return document.querySelector('.message').offsetHeight < 30").await;
+    browser.open(&node.url("/lobby")).await;
+    browser.complete().await;
+    assert!(browser.run(height).await.as_u64() < Some(30), "lines are not compact after a reload");
     browser.click(".theme").await;
     assert_eq!(browser.style("html", "backgroundColor").await, light, "the third choice is what the system prefers");
     browser.set_preference("color-scheme", "dark").await;

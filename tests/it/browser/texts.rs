@@ -46,9 +46,16 @@ async fn strange_texts_stay_in_their_boxes(kind: BrowserKind) {
     let directions = "return [...document.querySelectorAll('.sender')].slice(5).map((name) => getComputedStyle(name).direction).join()";
     assert_eq!(browser.run(directions).await, "rtl,ltr", "the exclamation mark is at the end of the name");
 
+    browser.type_into("#sender", "小李").await;
+    node.post("lobby", "mason", "我找小李吃饭").await;
+    browser.messages_up_to("我找小李吃饭").await;
+    browser
+        .until("return [...document.querySelectorAll('mark')].map(({ textContent }) => textContent).join() === '小李'")
+        .await;
+
     let focus = "window.copies = [];
         Object.defineProperty(navigator, 'clipboard', { value: { writeText: async (text) => copies.push(text) } });
-        [...document.querySelectorAll('a.when')].at(-1).focus()";
+        [...document.querySelectorAll('a.when')].at(-2).focus()";
     browser.run(focus).await;
     browser.until("return document.querySelector('.copy') !== null").await;
     assert_eq!(browser.axe_violations().await, [""; 0]);
@@ -67,15 +74,19 @@ async fn search_finds_messages_dates_and_saves_a_transcript(kind: BrowserKind) {
     let browser = open(&node, kind).await;
     let shortcut = "document.querySelector('.messages').dispatchEvent(new KeyboardEvent('keydown',
         { key: 'F', ctrlKey: true, shiftKey: true, bubbles: true, cancelable: true }))";
+    eprintln!("a");
     browser.run(shortcut).await;
+    eprintln!("b");
     browser.until("return document.activeElement.type === 'search'").await;
     browser.type_into(".search [type=search]", "needle HAY\n").await;
     browser
         .until("return /^1 found in 421 messages\\.$/.test(document.querySelector('.search .result').textContent)")
         .await;
+    eprintln!("c");
     assert_eq!(browser.text(".found mark").await, "Needle");
     assert_eq!(browser.axe_violations().await, [""; 0]);
 
+    eprintln!("d");
     let save = "window.saved = new Promise((done) => URL.createObjectURL = (blob) => done(blob.text()) && 'data:,');
         [...document.querySelectorAll('.search button')].at(-1).click();
         return saved";
@@ -93,7 +104,9 @@ async fn search_finds_messages_dates_and_saves_a_transcript(kind: BrowserKind) {
     browser.until(&format!("return document.querySelector(':target')?.id === '{needle}'")).await;
     assert_eq!(browser.run("return document.querySelector('dialog') === null").await, true);
 
+    eprintln!("a");
     browser.run(shortcut).await;
+    eprintln!("b");
     let go = "const [form] = [...document.querySelectorAll('.search form.look')].slice(-1);
         form.querySelector('input').value = '2020-01-01T00:00';
         form.requestSubmit()";
