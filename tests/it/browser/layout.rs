@@ -162,7 +162,8 @@ async fn no_state_scrolls_sideways_at_320_px_or_400_percent(kind: BrowserKind) {
     assert_fits(&browser, "no such room").await;
 }
 
-/// On a phone the rooms are a drawer: its button counts what is unread, and the focus stays in it.
+/// On a phone the rooms are a drawer: its button counts what is unread, and the focus stays in it. It closes, as all lists
+/// do, with Escape and by a click beside it.
 async fn rooms_are_a_drawer_on_a_phone(kind: BrowserKind) {
     let node = Node::start(&[("ROOMS", "lobby,garden,attic")]).await;
     let browser = kind.start().await;
@@ -195,7 +196,23 @@ async fn rooms_are_a_drawer_on_a_phone(kind: BrowserKind) {
         browser.until("return !document.querySelector('.side').checkVisibility()").await;
         assert_eq!(browser.run("return document.querySelector('main').inert").await, false);
     }
+    browser.until("return document.querySelectorAll('#here li').length === 1").await;
+    for list in ["here", "menu"] {
+        let is_open = format!("return document.querySelector('#{list}').matches(':popover-open')");
+        for closes in ["escape", "beside"] {
+            browser.click(&format!("[popovertarget={list}]")).await;
+            browser.until(&is_open).await;
+            if closes == "escape" {
+                browser.press(ESCAPE).await;
+            } else {
+                browser.click_at(20, 500).await;
+            }
+            browser.until(&is_open.replace("return ", "return !")).await;
+        }
+    }
     browser.click(".drawer").await;
+    browser.click(".side [data-room=attic] + .leave").await;
+    browser.until("return document.querySelector('nav [data-room=attic]') === null").await;
     browser.click("nav [data-room=garden]").await;
     browser.until("return location.pathname === '/garden'").await;
 }
