@@ -161,7 +161,10 @@ export class Enhancements {
     const { composer, tab } = this.#page;
     const rooms = this.#roomStates();
     this.#pending.show(tab.outbox);
-    showPresence(find('.people'), tab.presence, (name) => composer.setText(`${composer.box.value}@${name} `));
+    showPresence(find('.people'), tab.presence, (name) => {
+      composer.setText(`${composer.box.value}@${name} `);
+      composer.box.focus();
+    });
     showRooms(this.#rooms, rooms, (name) => this.#leave(name));
     showTotal(find('.drawer'), rooms);
     this.#marked ||= rooms.some(({ unread }) => unread);
