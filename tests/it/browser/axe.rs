@@ -137,7 +137,8 @@ async fn axe_finds_no_violation_when_sending_fails_or_offline() {
     browser.set_screen(1280, 800).await;
     browser.open(&proxy.url("/lobby")).await;
     browser.complete().await;
-    browser.send(&"x".repeat(65), "refused").await;
+    browser.refuse_posts_of("refused").await;
+    browser.send("ada", "refused").await;
     assert!(browser.pending_says("Not sent").await.failed);
     assert_no_violations(&browser, "a message that failed").await;
     browser.click_offer("Discard").await;
