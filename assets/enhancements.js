@@ -166,7 +166,10 @@ export class Enhancements {
     const rooms = this.#roomStates();
     this.#pending.show(tab.outbox);
     this.pager.countUnread(rooms.find(({ current }) => current)?.unread ?? 0);
-    showPresence(find('.people'), tab.presence, (name) => composer.setText(`${composer.box.value}@${name} `));
+    showPresence(find('.people'), tab.presence, (name) => {
+      composer.setText(`${composer.box.value}@${name} `);
+      composer.box.focus();
+    });
     showRooms(this.#rooms, rooms, (name) => this.#leave(name));
     showTotal(find('.drawer'), rooms);
     this.#marked ||= rooms.some(({ unread }) => unread);
