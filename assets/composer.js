@@ -2,7 +2,6 @@
  * The message box: it keeps a draft until the message is sent, with Enter or the button. composer-aids.js adds to it.
  */
 
-import { storage } from './storage.js';
 import { wellFormed } from './wire.js';
 
 const COMPOSITION_END_MS = 20; // Safari reports the Enter that ended a composition only after its end
@@ -26,6 +25,8 @@ export function sends(event, composedAt, touch) {
 /** @param {number} characters */
 const amount = (characters) => `${characters.toLocaleString('en')} characters`;
 
+/** @import { Drafts } from './drafts.js' */
+
 /**
  * @typedef {object} ComposerHooks
  * @property {(text: string) => string} check returns why a text cannot be sent, or an empty string
@@ -40,15 +41,14 @@ export class Composer {
   /**
    * @param {HTMLFormElement} form
    * @param {HTMLElement} error where a problem is shown
-   * @param {string} room to which the draft belongs
+   * @param {Pick<Drafts, 'save' | 'take' | 'takeAbandoned'>} drafts
    * @param {ComposerHooks} hooks
    */
-  constructor(form, error, room, hooks) {
+  constructor(form, error, drafts, hooks) {
     /** @type {HTMLTextAreaElement} */
     this.box = form.message;
     this.#error = error;
     this.#hooks = hooks;
-    const draft = `draft:${room}`;
     const { box } = this;
     form.noValidate = true;
     form.onsubmit = (event) => {
@@ -59,7 +59,7 @@ export class Composer {
     box.addEventListener('input', () => {
       if (box.value.length > MAX_UNITS) box.value = box.value.slice(0, MAX_UNITS); // set by a program
       if (box.value.length === MAX_UNITS) this.showProblem(`The box is full: what follows ${amount(MAX_UNITS)} was cut off.`);
-      storage.set(draft, box.value);
+      drafts.save(box.value);
     });
     box.addEventListener('paste', (event) => this.#refuseLong(event, event.clipboardData));
     box.addEventListener('drop', (event) => this.#refuseLong(event, event.dataTransfer));
@@ -70,7 +70,8 @@ export class Composer {
       event.preventDefault();
       if (!event.repeat) this.#submit();
     });
-    this.setText(box.value || storage.get(draft));
+    this.setText(box.value || drafts.take());
+    if (!box.value) drafts.takeAbandoned().then((text) => text && !box.value && this.setText(text));
     if (matchMedia('(pointer: fine)').matches && !location.hash) box.focus({ preventScroll: true });
   }
 

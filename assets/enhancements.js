@@ -17,11 +17,14 @@ import { Faces } from './faces.js';
 import { load, loadStyle } from './load.js';
 import { renderMarkup } from './markup.js';
 import { loadCommonWords } from './mentions.js';
+import { isMuted } from './mute.js';
 import { Pager } from './pager.js';
 import { PendingLines } from './pending.js';
 import { showPresence } from './presence.js';
 import { goToRoom, roomStates, showRooms } from './rooms.js';
+import { leakProblem } from './secret.js';
 import { addArrowKeys } from './shortcuts.js';
+import { storage } from './storage.js';
 import { roomPath } from './tokens.js';
 
 /** @import { Identity } from './identities.js' */
@@ -72,6 +75,7 @@ export class Enhancements {
       room,
       isOwn: (id, mark) => tab.isOwn(id, mark),
       isDeleted: (id) => this.#deletions.has(id),
+      isNews: ({ mine, sender }) => !mine && !isMuted(storage, sender),
       announcer,
     });
     this.#pending = new PendingLines(log, {
@@ -161,7 +165,11 @@ export class Enhancements {
     const { composer, tab } = this.#page;
     const rooms = this.#roomStates();
     this.#pending.show(tab.outbox);
-    showPresence(find('.people'), tab.presence, (name) => composer.setText(`${composer.box.value}@${name} `));
+    this.pager.countUnread(rooms.find(({ current }) => current)?.unread ?? 0);
+    showPresence(find('.people'), tab.presence, (name) => {
+      composer.setText(`${composer.box.value}@${name} `);
+      composer.box.focus();
+    });
     showRooms(this.#rooms, rooms, (name) => this.#leave(name));
     showTotal(find('.drawer'), rooms);
     this.#marked ||= rooms.some(({ unread }) => unread);
@@ -256,7 +264,7 @@ export class Enhancements {
 
   /** Returns why a text cannot be sent, or an empty string. @param {string} text */
   check(text) {
-    return lengthProblem(text) || nameProblem(this.#page.name());
+    return leakProblem(storage, text) || lengthProblem(text) || nameProblem(this.#page.name());
   }
 
   /** Returns what is known of a gap's cause. @param {string} reason */

@@ -14,14 +14,16 @@
  *       dates.js             times, names of days, groups
  *       hue.js               the colour and the initial of a name
  *     status.js              the connection in a sentence
- *     composer.js            the message box and its draft
+ *     composer.js            the message box
+ *       drafts.js            what stands in it, kept for each tab
  *     secret.js              the secret of this browser's messages, and links that bring one
  *     enhancements.js        loaded soon: starts the modules below
  *       faces.js             what tells two of one name apart, and hides who is muted
  *         mark.js            letters and patterns of marks
  *       deletions.js         what is deleted leaves the log and the unread counts
  *       edits.js             what is edited changes in the log and the unread mentions
- *       pager.js             older and newer messages, permalinks, the mark at the first unread one
+ *       pager.js             older and newer messages, permalinks, the first unread one
+ *         unread-line.js     the line above it
  *       markup.js            links, rooms, code and mentions as nodes
  *         emoji.js           whether a text is nothing but emoji
  *         mentions.js        where a text names the user; fold-case.js compares, common-words.js is loaded on demand
@@ -59,12 +61,13 @@
 
 import { Composer } from './composer.js';
 import { find } from './dom.js';
+import { Drafts } from './drafts.js';
 import { load } from './load.js';
 import { MessageLog } from './log.js';
 import { isMuted } from './mute.js';
 import { takeIdentity } from './secret.js';
 import { StatusLine } from './status.js';
-import { storage } from './storage.js';
+import { storage, tabStorage } from './storage.js';
 import { Tab } from './tab.js';
 import { wellFormed } from './wire.js';
 
@@ -84,7 +87,7 @@ const links = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(
 const offered = [...links].map(({ dataset }) => /** @type {string} */ (dataset.room));
 const name = () => wellFormed(sender.value);
 
-sender.value ||= storage.get('name');
+sender.value ||= tabStorage.get('name') || storage.get('name'); // two people may share a browser
 
 /** @type {Enhancements | undefined} */
 let enhancements; // once they are loaded
@@ -156,7 +159,7 @@ const log = new MessageLog(messages, find('.newer'), {
   },
 });
 
-const composer = new Composer(form, error, room, {
+const composer = new Composer(form, error, new Drafts(window, storage, tabStorage, room, tab.id), {
   check: (text) => enhancements?.check(text) ?? '',
   send(text) {
     tab.send(text);
@@ -170,7 +173,7 @@ find('#elsewhere').onsubmit = async (event) => {
   enhancements?.goToRoom();
 };
 sender.oninput = () => {
-  storage.set('name', name());
+  for (const kept of [storage, tabStorage]) kept.set('name', name());
   tab.rename();
 };
 

@@ -32,6 +32,8 @@ function createStorage(world) {
     local = null;
   }
 
+  const lost = { tell: () => {} }; // called when something cannot be stored
+
   /** Returns the value of a key, or an empty string. @param {string} key */
   const get = (key) => own.get(key) ?? local?.getItem(PREFIX + key) ?? '';
 
@@ -49,6 +51,7 @@ function createStorage(world) {
     } catch {
       remove(key); // or an older value would be read
       own.set(key, value);
+      if (local) lost.tell();
     }
   }
 
@@ -60,7 +63,14 @@ function createStorage(world) {
     return values.sort((one, other) => one.at - other.at);
   }
 
-  return { denied: !local, get, set, remove, records };
+  return { denied: !local, lost, get, set, remove, records };
 }
 
 export const storage = openStorage(globalThis);
+
+/** What this tab alone keeps, until it is closed. */
+export const tabStorage = openStorage({
+  get localStorage() {
+    return sessionStorage;
+  },
+});

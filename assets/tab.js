@@ -18,6 +18,8 @@ import { START, isAfter, timeOf, wellFormed } from './wire.js';
 const PING_INTERVAL_MS = 5000;
 const LEADER_TIMEOUT_MS = 2000; // without an answer, this tab takes over
 const MAX_VISITED_ROOMS = 50;
+const DENIED = 'This browser keeps nothing for this page: your name, drafts and unsent messages are lost when it is closed.';
+const FULL = 'This browser has no more room for this page: drafts and unsent messages are lost when it is closed.';
 
 /**
  * @typedef {object} TabOptions
@@ -75,6 +77,7 @@ export class Tab {
   /** @type {Map<string, number>} */
   #sentAt = new Map(); // by key
   #discarded = new Set();
+  #noticed = new Set();
   #letGo = () => {}; // of this tab's lock
   #own;
   /** @type {number | undefined} */
@@ -110,6 +113,8 @@ export class Tab {
     world.addEventListener('storage', ({ key }) => /^tiny-chat:(visited|left)$/.test(`${key}`) && this.#listRooms());
     const { document } = world;
     document.addEventListener('visibilitychange', () => this.#ask(document.hidden ? 'hide' : 'wake'));
+    storage.lost.tell = () => this.#notice(FULL);
+    if (storage.denied) this.#notice(DENIED);
     setTimeout(() => this.#open(), 0); // the hooks may need the tab first
   }
 
@@ -198,8 +203,15 @@ export class Tab {
     const dropped = gone.filter((each) => !this.rooms.includes(each));
     if (dropped.length) {
       const sentence = `No longer in your list, which has the last ${MAX_VISITED_ROOMS} rooms that you visited: ${dropped.join(', ')}`;
-      setTimeout(() => this.#hooks.onNotice(sentence), 0);
+      this.#notice(sentence);
     }
+  }
+
+  /** Tells the user a sentence, once. @param {string} sentence */
+  #notice(sentence) {
+    if (this.#noticed.has(sentence)) return;
+    this.#noticed.add(sentence);
+    setTimeout(() => this.#hooks.onNotice(sentence), 0);
   }
 
   #roomsNow() {
@@ -322,10 +334,10 @@ export class Tab {
   }
 
   /** @param {HubMessage} message */
-  #onMessage({ id, previous, confirms, sender, text, mine, mark }) {
+  #onMessage({ id, previous, confirms, sender, text, mine, mark, edited }) {
     if (id && !this.#advance({ id, previous })) return;
     if (id && mine) this.#own.add(id);
-    const message = { id, sender, text, mine, mark, at: timeOf(id) };
+    const message = { id, sender, text, mine, mark, edited, at: timeOf(id) };
     if (confirms && this.#items.some(({ key }) => key === confirms)) {
       this.#unacknowledged.delete(confirms);
       this.#hooks.onConfirmed(confirms, message, this.#sentAt.get(confirms));

@@ -231,6 +231,7 @@ class Source {
 export class Browser {
   stored = new Map();
   pages = [];
+  full = false; // whether nothing more can be stored
   #locks = new Map(); // by name
 
   constructor(server, { secure = true, storage = true } = {}) {
@@ -254,6 +255,7 @@ export class Browser {
     const methods = {
       getItem: (key) => stored.get(key) ?? null,
       setItem: (key, value) => {
+        if (this.full) throw new Error('full');
         stored.set(key, String(value));
         queueMicrotask(() => tell(key));
       },
