@@ -72,8 +72,8 @@ export class Editor {
     else this.#form.scrollIntoView({ block: 'nearest' });
   }
 
-  /** Closes the editor, and gives up what was typed. */
-  close() {
+  /** Closes the editor, and gives up what was typed. @param {boolean} focused whether the focus stays in the line */
+  close(focused = this.#form.contains(document.activeElement)) {
     const line = this.#line;
     if (!line) return;
     this.#observer.disconnect();
@@ -81,7 +81,6 @@ export class Editor {
     this.#line = null;
     this.#failed = false;
     this.#say('');
-    const focused = this.#form.contains(document.activeElement);
     this.#form.remove();
     line.classList.remove('editing');
     if (focused) /** @type {HTMLElement | null} */ (line.querySelector('a.when'))?.focus({ preventScroll: true });
@@ -143,9 +142,10 @@ export class Editor {
     const { room } = this.#hooks;
     const result = await changeMessage(window, room, line.id, this.#hooks.secretOf(message), text);
     this.#saving = false;
+    const focused = this.#form.contains(document.activeElement);
     if (result.done) this.#hooks.onSaved({ id: line.id, text });
     if (line !== this.#line) return; // closed meanwhile
-    if (result.done) return this.close();
+    if (result.done) return this.close(focused);
     if (result.wait) return this.#countDown(result.wait);
     this.#failed = !!result.failed;
     if (result.failed) this.#say(`${result.failed} What you wrote is kept here, and saved when the connection is back.`);

@@ -22,6 +22,7 @@ import { Pager } from './pager.js';
 import { PendingLines } from './pending.js';
 import { showPresence } from './presence.js';
 import { goToRoom, roomStates, showRooms } from './rooms.js';
+import { leakProblem } from './secret.js';
 import { addArrowKeys } from './shortcuts.js';
 import { storage } from './storage.js';
 import { roomPath } from './tokens.js';
@@ -260,7 +261,7 @@ export class Enhancements {
 
   /** Returns why a text cannot be sent, or an empty string. @param {string} text */
   check(text) {
-    return lengthProblem(text) || nameProblem(this.#page.name());
+    return leakProblem(storage, text) || lengthProblem(text) || nameProblem(this.#page.name());
   }
 
   /** Returns what is known of a gap's cause. @param {string} reason */

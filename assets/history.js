@@ -32,7 +32,7 @@ export async function fetchHistory(world, room, query) {
     });
     if (!response.ok) return {};
     const { messages, first, last } = await response.json();
-    const parse = (/** @type {any} */ { id, key, edited, ...data }) => ({ id, key, edited, ...parseMessage(JSON.stringify(data)) });
+    const parse = (/** @type {any} */ { id, key, ...data }) => ({ id, key, ...parseMessage(JSON.stringify(data)) });
     return { messages: messages.map(parse), first, last };
   } catch {
     return {};

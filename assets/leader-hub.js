@@ -55,6 +55,7 @@ const CHECK_TABS_MS = 5000;
  * @property {string} text
  * @property {boolean} mine
  * @property {string} [mark]
+ * @property {boolean} [edited]
  * @property {string} [previous] the cursor before it
  * @property {string} [confirms] the key of the outbox item that it is
  */

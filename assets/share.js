@@ -43,12 +43,9 @@ export function linkCard(url, label, title) {
   const row = element('div', 'row');
   row.append(field, copy);
   if (title && canShare(url)) row.append(button('Share…', () => navigator.share({ title, url }).catch(() => {})));
-  const code = element('div', 'qr');
+  const code = element('div', 'qr', 'The QR code is being loaded.');
   card.append(row, result, code);
-  drawQr(url, label).then(
-    (image) => code.append(image),
-    () => (code.textContent = 'The QR code cannot be loaded now.'),
-  );
+  drawQr(url, label).then((image) => code.replaceChildren(image));
   return card;
 }
 

@@ -334,10 +334,10 @@ export class Tab {
   }
 
   /** @param {HubMessage} message */
-  #onMessage({ id, previous, confirms, sender, text, mine, mark }) {
+  #onMessage({ id, previous, confirms, sender, text, mine, mark, edited }) {
     if (id && !this.#advance({ id, previous })) return;
     if (id && mine) this.#own.add(id);
-    const message = { id, sender, text, mine, mark, at: timeOf(id) };
+    const message = { id, sender, text, mine, mark, edited, at: timeOf(id) };
     if (confirms && this.#items.some(({ key }) => key === confirms)) {
       this.#unacknowledged.delete(confirms);
       this.#hooks.onConfirmed(confirms, message, this.#sentAt.get(confirms));

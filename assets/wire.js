@@ -84,12 +84,12 @@ export function parseObject(data) {
 /**
  * Returns the sender and the text of a message. A foreign publish may be any text: it is shown as it is, without a sender.
  * @param {string} data
- * @returns {{ sender: string, text: string, mark?: string }}
+ * @returns {{ sender: string, text: string, mark?: string, edited?: boolean }}
  */
 export function parseMessage(data) {
-  const { sender, message, mark } = parseObject(data);
+  const { sender, message, mark, edited } = parseObject(data);
   if (typeof sender !== 'string' || typeof message !== 'string') return { sender: '—', text: data };
-  return { ...decodeMessage(sender, message), ...(/^[\da-f]{32}$/.test(mark) && { mark }) };
+  return { ...decodeMessage(sender, message), ...(/^[\da-f]{32}$/.test(mark) && { mark }), ...(edited === true && { edited }) };
 }
 
 /**

@@ -38,7 +38,7 @@ fn main() -> Result<(), String> {
         match path.extension().and_then(|extension| extension.to_str()) {
             _ if name.to_string_lossy().contains(".min.") => write(&out.join(name), &source)?,
             Some("js") if is_classic => write(&out.join(name), minifier::js::minify(text()?).to_string().as_bytes())?,
-            Some("js") => {} // in a chunk
+            Some("js" | "ts") => {} // in a chunk, or types
             Some("css") => {
                 let minified =
                     minifier::css::minify(text()?).map_err(|error| format!("{}: {error}", path.display()))?;

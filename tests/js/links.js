@@ -110,6 +110,7 @@ export const LINKS = [
       [`https://a.example/b${sign}`, 'https://a.example/b'],
       [`${sign}https://a.example${sign}x`, 'https://a.example'],
     ]),
+  ...[...'\u00ad\u200b\u200c\u200d\u200e\u202c\u2060\u2069\ufe0f．〉〕›‘～—؟،؛।״׳־・|'].map((sign) => [`https://a.example/b${sign}c`, 'https://a.example/b']),
   ['https://a.example/b\u00a0c', 'https://a.example/b'],
   ['https://a.example/b\u3000c', 'https://a.example/b'],
   ['https://a.example/b\u2028c\u0000', 'https://a.example/b'],

@@ -26,7 +26,7 @@ test('a reply quotes the beginning of a message and links to it', () => {
 test('lines that begin with > and a space are quoted, with their markup', () => {
   for (const [text, expected] of [
     ['plain > text', ['plain > text']],
-    ['>no space', ['>no space']],
+    ['>no space\n> yes', ['>no space', '> yes']],
     ['> one\n> two\nreply', ['> one\ntwo', 'reply']],
     ['before\n> one\nafter\n> two', ['before', '> one', 'after', '> two']],
     [`> ada: hi\n> ${URL_}\nyes ada`, [`> [me ada]: hi\n[link ${URL_}]`, 'yes [me ada]']],

@@ -49,7 +49,9 @@ async fn strange_texts_stay_in_their_boxes(kind: BrowserKind) {
     browser.type_into("#sender", "小李").await;
     node.post("lobby", "mason", "我找小李吃饭").await;
     browser.messages_up_to("我找小李吃饭").await;
-    browser.until("return [...document.querySelectorAll('mark')].map(({ textContent }) => textContent).join() === '小李'").await;
+    browser
+        .until("return [...document.querySelectorAll('mark')].map(({ textContent }) => textContent).join() === '小李'")
+        .await;
 
     let focus = "window.copies = [];
         Object.defineProperty(navigator, 'clipboard', { value: { writeText: async (text) => copies.push(text) } });
@@ -72,16 +74,22 @@ async fn search_finds_messages_dates_and_saves_a_transcript(kind: BrowserKind) {
     let browser = open(&node, kind).await;
     let shortcut = "document.querySelector('.messages').dispatchEvent(new KeyboardEvent('keydown',
         { key: 'F', ctrlKey: true, shiftKey: true, bubbles: true, cancelable: true }))";
-    eprintln!("a"); browser.run(shortcut).await; eprintln!("b");
+    browser.run(shortcut).await;
     browser.until("return document.activeElement.type === 'search'").await;
     browser.type_into(".search [type=search]", "needle HAY\n").await;
     browser
         .until("return /^1 found in 421 messages\\.$/.test(document.querySelector('.search .result').textContent)")
         .await;
-    eprintln!("c"); assert_eq!(browser.text(".found mark").await, "Needle");
+    assert_eq!(browser.text(".found mark").await, "Needle");
     assert_eq!(browser.axe_violations().await, [""; 0]);
 
-    eprintln!("d"); let save = "window.saved = new Promise((done) => URL.createObjectURL = (blob) => done(blob.text()) && 'data:,');
+    let save = "HTMLAnchorElement.prototype.click = () => {}; // no download
+        window.saved = new Promise((done) => {
+            URL.createObjectURL = (blob) => {
+                done(blob.text());
+                return 'blob:x';
+            };
+        });
         [...document.querySelectorAll('.search button')].at(-1).click();
         return saved";
     let transcript = browser.run(save).await;
@@ -98,7 +106,7 @@ async fn search_finds_messages_dates_and_saves_a_transcript(kind: BrowserKind) {
     browser.until(&format!("return document.querySelector(':target')?.id === '{needle}'")).await;
     assert_eq!(browser.run("return document.querySelector('dialog') === null").await, true);
 
-    eprintln!("a"); browser.run(shortcut).await; eprintln!("b");
+    browser.run(shortcut).await;
     let go = "const [form] = [...document.querySelectorAll('.search form.look')].slice(-1);
         form.querySelector('input').value = '2020-01-01T00:00';
         form.requestSubmit()";
