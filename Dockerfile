@@ -5,12 +5,13 @@ FROM rust:1-slim-bookworm AS build
 WORKDIR /tiny-chat
 COPY Cargo.toml Cargo.lock ./
 # Compiles the dependencies with an empty program, so that this layer is rebuilt only when a dependency changes.
-RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs \
-    && cargo build --release --locked && rm -r src
+RUN mkdir src build && touch src/lib.rs && echo 'fn main() {}' | tee src/main.rs > build/main.rs \
+    && cargo build --release --locked && rm -r src build
+COPY build build
 COPY src src
 COPY templates templates
 COPY assets assets
-RUN touch src/lib.rs src/main.rs && cargo build --release --locked
+RUN touch build/main.rs src/lib.rs src/main.rs && cargo build --release --locked
 
 FROM debian:bookworm-slim
 # The certificates that `tiny-chat doctor https://…` checks against.

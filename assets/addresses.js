@@ -7,7 +7,11 @@ const LETTER = '\\p{L}\\p{M}\\p{N}';
 const EMOJI = '\\p{Extended_Pictographic}\\ufe0f?|\\p{Emoji_Modifier}|\\p{Regional_Indicator}';
 // Joiners are part of Persian and Indic words, and of emoji; a few signs of punctuation are part of a word, inside it.
 const JOINER = `(?<=[\\p{Script=Arabic}\\p{Script=Syriac}\\p{M}])[\\u200c\\u200d](?=\\p{L})|(?<=${EMOJI})\\u200d(?=\\p{Extended_Pictographic})`;
-const INNER = `(?<=[${LETTER}])[·・’״׳־–‐་](?=[${LETTER}])`;
+const SIGN = '[·・’–‐]';
+const HEBREW = '(?<=[\\p{Script=Hebrew}\\p{M}])[״׳־](?=\\p{Script=Hebrew})';
+const KATAKANA = '(?<=[\\p{Script=Han}\\p{Script=Katakana}ー])・(?=[\\p{Script=Han}\\p{Script=Katakana}])';
+const TIBETAN = '(?<=[\\p{Script=Tibetan}\\p{M}])་(?=\\p{Script=Tibetan})';
+const INNER = `(?<=[${LETTER}])[·’–‐](?=[${LETTER}])|${HEBREW}|${KATAKANA}|${TIBETAN}`;
 const HOST = new RegExp(`(?:(?!\\p{DI})[${LETTER}._-]|${JOINER}|${EMOJI}|(?<=[${LETTER}])[·・](?=[${LETTER}]))+`, 'uy');
 const IP6_HOST = /\[[\da-f:.]+\]/iy;
 const USER = /[^\s/?#@\\<>"`|\p{C}]*@(?=[\p{L}\p{N}[])/uy;
@@ -17,7 +21,7 @@ const REST = new RegExp(
   'iuy',
 );
 const UNSPACED = '\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Hangul}\\p{Script=Thai}\\p{Extended_Pictographic}';
-const FOLLOWING_TEXT = new RegExp(`^[^${UNSPACED}]*?[a-z\\d](?=[${UNSPACED}])`, 'iu');
+const FOLLOWING_TEXT = new RegExp(`^[^${UNSPACED}]*?[a-z\\d](?=${SIGN}?[${UNSPACED}])`, 'iu');
 const FOREIGN_TO_TLD = /(?<=(?:^|\.)[a-z\d-]*[a-z\d])(?![\p{Script=Latin}\p{M}\d_-])[^.]*$/iu;
 
 /**

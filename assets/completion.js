@@ -7,6 +7,7 @@ import { element } from './dom.js';
 /** @import { Composer } from './composer.js' */
 
 const MAX_CANDIDATES = 8;
+const MAX_WORD = 130; // a name of 64 characters, and its `@`
 
 /**
  * Returns the word that ends at the caret: its start, the stem to complete, and whether `@` introduces it.
@@ -14,10 +15,12 @@ const MAX_CANDIDATES = 8;
  * @param {number} caret
  */
 export function wordAt(text, caret) {
-  const { index, 0: whole } = /** @type {RegExpExecArray} */ (/@?[^\s@]*$/u.exec(text.slice(0, caret)));
-  const before = text[index - 1] ?? ' ';
-  const calls = whole.startsWith('@') && !/[\p{L}\p{N}]/u.test(before); // not the @ of a mail address
-  return { start: index, stem: whole.replace('@', ''), calls };
+  const from = Math.max(0, caret - MAX_WORD); // or a key in a long text would take long
+  const { index, 0: whole } = /** @type {RegExpExecArray} */ (/@?[^\s@]*$/u.exec(text.slice(from, caret)));
+  const start = from + index;
+  const before = text[start - 1] ?? ' ';
+  const calls = whole.startsWith('@') && !/[\w.%+-]/.test(before); // not the @ of a mail address
+  return { start, stem: whole.replace('@', ''), calls };
 }
 
 /**

@@ -4,24 +4,41 @@
  */
 
 import { addCompletion } from './completion.js';
+import { isComposing } from './composer.js';
 
 /** @import { Composer } from './composer.js' */
 
 const MAX_CHARS = 4000; // as the server
+const MAX_NAME_CHARS = 64;
 const COUNTER_CHARS = 400; // the counter is shown when no more than these are left
 const MAX_ROWS = 10;
 
 /** Returns the length as the server counts it: in Unicode scalar values. @param {string} text */
-export const lengthOf = (text) => [...text].length;
+export const lengthOf = (text) => text.length - (text.match(/[\ud800-\udbff][\udc00-\udfff]/g)?.length ?? 0);
+
+/** Returns by how much a text is too long, in words, or an empty string. @param {string} text @param {number} max */
+function excess(text, max) {
+  const over = text.length > max ? lengthOf(text) - max : 0;
+  return over > 0 ? `${over.toLocaleString('en')} character${over > 1 ? 's' : ''} too long` : '';
+}
 
 /** Returns why a text cannot be sent, or an empty string. @param {string} text */
 export function lengthProblem(text) {
-  const over = lengthOf(text) - MAX_CHARS;
-  return over > 0 ? `This is ${over} characters too long. Nothing is cut off: shorten it, or send it in parts.` : '';
+  const over = excess(text, MAX_CHARS);
+  return over && `That is ${over}. Nothing is cut off: shorten it, or send it in parts.`;
+}
+
+/** Returns why nothing can be sent under a name, or an empty string. @param {string} name */
+export function nameProblem(name) {
+  const over = excess(name, MAX_NAME_CHARS);
+  if (over) return `Your name is ${over}.`;
+  const unfit = /(?![\u200c\u200d])[\p{Cc}\p{Cf}]/u.test(name);
+  return unfit ? 'Your name has a character that cannot be seen. Type it again, without copying.' : '';
 }
 
 /** Returns the text of the counter; far from the limit it is empty. @param {string} text */
 export function counterText(text) {
+  if (text.length < MAX_CHARS - COUNTER_CHARS) return ''; // what is typed is not counted at each key
   const left = MAX_CHARS - lengthOf(text);
   if (left > COUNTER_CHARS) return '';
   return left < 0 ? `${-left} too many` : `${left} left`;
@@ -61,7 +78,7 @@ export function addAids(composer, counter, { sentTexts, names }) {
     for (box.rows = 1; box.rows < MAX_ROWS && box.scrollHeight > box.clientHeight + 2; ) box.rows += 1;
   };
   const onKey = (/** @type {KeyboardEvent} */ event) => {
-    if (event.isComposing || event.shiftKey || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (isComposing(event) || event.shiftKey || event.altKey || event.ctrlKey || event.metaKey) return;
     if (completion.onKey(event) || box.value !== recalled) return;
     const text = recall(event.key, recalled, [...new Set(sentTexts())]);
     if (text === null) return;

@@ -2,9 +2,13 @@
  * The message box: it keeps a draft until the message is sent, with Enter or the button. composer-aids.js adds to it.
  */
 
-import { storage } from './storage.js';
+import { wellFormed } from './wire.js';
 
 const COMPOSITION_END_MS = 20; // Safari reports the Enter that ended a composition only after its end
+export const MAX_UNITS = 20_000; // of UTF-16 in the box: five times what can be sent, since the text may be shortened here
+
+/** Returns true if a key belongs to an input method. Safari tells it only by the code. @param {KeyboardEvent} event */
+export const isComposing = ({ isComposing: composing, keyCode }) => composing || keyCode === 229;
 
 /**
  * Returns true if a key sends. On touch Enter breaks the line; the Enter of a composition does neither.
@@ -13,10 +17,15 @@ const COMPOSITION_END_MS = 20; // Safari reports the Enter that ended a composit
  * @param {boolean} touch
  */
 export function sends(event, composedAt, touch) {
-  const composing = event.isComposing || event.keyCode === 229 || event.timeStamp - composedAt < COMPOSITION_END_MS;
+  const composing = isComposing(event) || event.timeStamp - composedAt < COMPOSITION_END_MS;
   if (event.key !== 'Enter' || event.shiftKey || composing) return false;
   return event.ctrlKey || event.metaKey || !touch;
 }
+
+/** @param {number} characters */
+const amount = (characters) => `${characters.toLocaleString('en')} characters`;
+
+/** @import { Drafts } from './drafts.js' */
 
 /**
  * @typedef {object} ComposerHooks
@@ -32,22 +41,28 @@ export class Composer {
   /**
    * @param {HTMLFormElement} form
    * @param {HTMLElement} error where a problem is shown
-   * @param {string} room to which the draft belongs
+   * @param {Pick<Drafts, 'save' | 'take' | 'takeAbandoned'>} drafts
    * @param {ComposerHooks} hooks
    */
-  constructor(form, error, room, hooks) {
+  constructor(form, error, drafts, hooks) {
     /** @type {HTMLTextAreaElement} */
     this.box = form.message;
     this.#error = error;
     this.#hooks = hooks;
-    const draft = `draft:${room}`;
     const { box } = this;
     form.noValidate = true;
     form.onsubmit = (event) => {
       event.preventDefault();
       this.#submit();
     };
-    box.addEventListener('input', () => storage.set(draft, box.value));
+    box.maxLength = MAX_UNITS;
+    box.addEventListener('input', () => {
+      if (box.value.length > MAX_UNITS) box.value = box.value.slice(0, MAX_UNITS); // set by a program
+      if (box.value.length === MAX_UNITS) this.showProblem(`The box is full: what follows ${amount(MAX_UNITS)} was cut off.`);
+      drafts.save(box.value);
+    });
+    box.addEventListener('paste', (event) => this.#refuseLong(event, event.clipboardData));
+    box.addEventListener('drop', (event) => this.#refuseLong(event, event.dataTransfer));
     box.addEventListener('compositionend', (event) => (this.#composedAt = event.timeStamp));
     box.addEventListener('keydown', (event) => {
       const touch = matchMedia('(pointer: coarse)').matches;
@@ -55,7 +70,8 @@ export class Composer {
       event.preventDefault();
       if (!event.repeat) this.#submit();
     });
-    this.setText(box.value || storage.get(draft));
+    this.setText(box.value || drafts.take());
+    if (!box.value) drafts.takeAbandoned().then((text) => text && !box.value && this.setText(text));
     if (matchMedia('(pointer: fine)').matches && !location.hash) box.focus({ preventScroll: true });
   }
 
@@ -71,8 +87,20 @@ export class Composer {
     this.box.ariaInvalid = problem ? 'true' : null;
   }
 
+  /**
+   * Refuses a text that is far too long before the box lays it out: it is still where it was copied.
+   * @param {Event} event
+   * @param {DataTransfer | null} data
+   */
+  #refuseLong(event, data) {
+    const { length } = data?.getData('text/plain') ?? '';
+    if (length <= MAX_UNITS) return;
+    event.preventDefault();
+    this.showProblem(`That text has ${amount(length)}, and was not pasted: a message has at most 4,000.`);
+  }
+
   #submit() {
-    const text = this.box.value;
+    const text = wellFormed(this.box.value);
     if (!text.trim()) return;
     const problem = this.#hooks.check(text);
     this.showProblem(problem);

@@ -50,6 +50,7 @@ export function dayName(date, now = new Date()) {
  */
 export function isContinuation(previous, next) {
   if (previous?.sender !== next.sender || previous.mine !== next.mine) return false;
-  if (!next.mine && previous.mark !== next.mark) return false;
+  const pending = next.mine && !(previous.mark && next.mark);
+  if (previous.mark !== next.mark && !pending) return false;
   return isSameDay(previous.at, next.at) && +next.at - +previous.at < GROUP_MS;
 }

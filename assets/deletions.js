@@ -1,26 +1,14 @@
 /**
- * What is deleted: it leaves the log of this page, and the unread counts. Loaded with the enhancements, or when something is
- * deleted.
+ * What is deleted: it leaves the log of this page. Loaded with the enhancements, or when something is deleted.
  */
 
 import { find } from './dom.js';
-import { isAfter } from './wire.js';
+import { isAfter, isDeleted } from './wire.js';
 
 /** @import { MessageLog } from './log.js' */
-/** @import { UnreadRoom } from './unread.js' */
 /** @import { Deletion } from './wire.js' */
 
 const MAX_DELETIONS = 200; // remembered for messages that are on their way
-
-/** Returns true if a deletion concerns the message with this id. @param {Deletion} deletion @param {string} id */
-export const isDeleted = ({ id: deleted, upTo }, id) => id === deleted || (!!upTo && !isAfter(id, upTo));
-
-/** Forgets unread messages that are deleted. @param {UnreadRoom | undefined} unread @param {Deletion} deletion */
-export function forgetDeleted(unread, deletion) {
-  if (!unread) return;
-  unread.ids = unread.ids.filter((id) => !isDeleted(deletion, id));
-  if (unread.mention && isDeleted(deletion, unread.mention)) delete unread.mention;
-}
 
 export class Deletions {
   #log;

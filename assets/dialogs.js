@@ -17,7 +17,7 @@ export function openDialog(title, className, ...content) {
   form.append(element('h2', '', title), element('button', '', 'Close'));
   dialog.ariaLabel = title;
   dialog.append(form, ...content);
-  dialog.onclick = ({ target }) => target === dialog && dialog.close(); // the backdrop
+  dialog.onclick = ({ target }) => void (target === dialog && dialog.close()); // the backdrop; false would prevent what a click does
   dialog.onclose = () => dialog.remove();
   document.body.append(dialog);
   dialog.showModal();

@@ -4,9 +4,11 @@
  */
 
 import { changeMessage } from './changes.js';
+import { MAX_UNITS } from './composer.js';
 import { button, openDialog } from './dialogs.js';
 import { element, find } from './dom.js';
 import { keepEdit } from './edits.js';
+import { wellFormed } from './wire.js';
 
 /** @import { MessageLog } from './log.js' */
 /** @import { Message } from './wire.js' */
@@ -44,6 +46,7 @@ export class Editor {
     this.#note.role = 'status';
     this.#box.ariaLabel = 'Edit the message';
     this.#box.dir = 'auto';
+    this.#box.maxLength = MAX_UNITS;
     this.#box.oninput = () => {
       this.#keep();
       this.#fit();
@@ -67,11 +70,13 @@ export class Editor {
     this.#box.value = text ?? message.text;
     this.#observer.observe(this.#log.list, { childList: true, subtree: true });
     this.#attach();
-    this.#form.scrollIntoView({ block: 'nearest' });
+    this.#box.focus({ preventScroll: true });
+    if (this.#log.following) this.#log.scrollToEnd();
+    else this.#form.scrollIntoView({ block: 'nearest' });
   }
 
-  /** Closes the editor, and gives up what was typed. */
-  close() {
+  /** Closes the editor, and gives up what was typed. @param {boolean} focused whether the focus stays in the line */
+  close(focused = this.#form.contains(document.activeElement)) {
     const line = this.#line;
     if (!line) return;
     this.#observer.disconnect();
@@ -79,7 +84,6 @@ export class Editor {
     this.#line = null;
     this.#failed = false;
     this.#say('');
-    const focused = this.#form.contains(document.activeElement);
     this.#form.remove();
     line.classList.remove('editing');
     if (focused) /** @type {HTMLElement | null} */ (line.querySelector('a.when'))?.focus({ preventScroll: true });
@@ -95,7 +99,6 @@ export class Editor {
     this.#line?.classList.add('editing');
     this.#line?.append(this.#form);
     this.#fit();
-    this.#box.focus({ preventScroll: true });
   }
 
   /** The line may have been drawn again, or be gone. */
@@ -103,7 +106,9 @@ export class Editor {
     const line = this.#line;
     if (!line) return;
     if (line.isConnected) {
-      if (this.#form.parentNode !== line) this.#attach();
+      if (this.#form.parentNode === line) return;
+      this.#attach();
+      if (document.activeElement === document.body) this.#box.focus({ preventScroll: true });
       return;
     }
     const text = this.#box.value;
@@ -128,7 +133,7 @@ export class Editor {
   async #save() {
     const line = this.#line;
     const message = this.#log.messageOf(line);
-    const text = this.#box.value;
+    const text = wellFormed(this.#box.value);
     if (this.#saving || !line || !message) return;
     clearTimeout(this.#timer);
     this.#failed = false;
@@ -140,9 +145,10 @@ export class Editor {
     const { room } = this.#hooks;
     const result = await changeMessage(window, room, line.id, this.#hooks.secretOf(message), text);
     this.#saving = false;
+    const focused = this.#form.contains(document.activeElement);
     if (result.done) this.#hooks.onSaved({ id: line.id, text });
     if (line !== this.#line) return; // closed meanwhile
-    if (result.done) return this.close();
+    if (result.done) return this.close(focused);
     if (result.wait) return this.#countDown(result.wait);
     this.#failed = !!result.failed;
     if (result.failed) this.#say(`${result.failed} What you wrote is kept here, and saved when the connection is back.`);
@@ -191,6 +197,7 @@ export function confirmDeletion(message, { room, secretOf }, onDeleted) {
     remove.disabled = true;
     const { done, gone, wait, refused, failed } = await changeMessage(window, room, id, secretOf(message));
     remove.disabled = false;
+    remove.focus(); // what is disabled loses the focus
     if (done || gone) {
       onDeleted(id);
       return dialog.close();

@@ -4,20 +4,29 @@
  */
 
 import { Announcer } from './announcer.js';
-import { addAids, lengthProblem } from './composer-aids.js';
+import { addAids, lengthProblem, nameProblem } from './composer-aids.js';
+import { enableControls } from './controls.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
-import { element, find } from './dom.js';
+import { button } from './dialogs.js';
+import { find } from './dom.js';
+import { showTotal } from './drawer.js';
 import { Edits, keptEdit } from './edits.js';
+import { isEmojiOnly } from './emoji.js';
 import { Faces } from './faces.js';
+import { load, loadStyle } from './load.js';
 import { renderMarkup } from './markup.js';
 import { loadCommonWords } from './mentions.js';
+import { isMuted } from './mute.js';
+import { addMoreButton, lineOf } from './more-button.js';
 import { Pager } from './pager.js';
 import { PendingLines } from './pending.js';
 import { showPresence } from './presence.js';
 import { goToRoom, roomStates, showRooms } from './rooms.js';
-import { addArrowKeys, onShortcut } from './shortcuts.js';
-import { enableThemeButton } from './theme-button.js';
+import { leakProblem } from './secret.js';
+import { addArrowKeys } from './shortcuts.js';
+import { storage } from './storage.js';
+import { roomPath } from './tokens.js';
 
 /** @import { Identity } from './identities.js' */
 /** @import { Composer } from './composer.js' */
@@ -44,15 +53,13 @@ const GAP_REASONS = {
  * @property {Map<string, number>} delays milliseconds from Send to screen, by id
  */
 
-const showHelp = async () => (await import('./help.js')).showHelp();
-
 export class Enhancements {
   #page;
   #rooms = find('nav ul');
   #pending;
   #deletions;
   #marked = false; // something was unread
-  /** @type {Promise<MessageMenu | void> | undefined} */
+  /** @type {Promise<MessageMenu> | undefined} */
   #menu; // once the log is touched
   #checking = false; // whether the name is a common word
 
@@ -67,8 +74,9 @@ export class Enhancements {
     this.faces = new Faces(log);
     this.pager = new Pager(log, {
       room,
-      isOwn: (id) => tab.isOwn(id),
+      isOwn: (id, mark) => tab.isOwn(id, mark),
       isDeleted: (id) => this.#deletions.has(id),
+      isNews: ({ mine, sender }) => !mine && !isMuted(storage, sender),
       announcer,
     });
     this.#pending = new PendingLines(log, {
@@ -86,7 +94,7 @@ export class Enhancements {
     const { log, composer, tab, name } = this.#page;
     const { pager } = this;
     const { box } = composer;
-    addStyleSheet('enhancements.css');
+    loadStyle('enhancements');
     const redraw = () => pager.holdStill(() => log.redraw());
     redraw();
     this.faces.showAll();
@@ -104,7 +112,13 @@ export class Enhancements {
     if (log.scroller.scrollHeight <= log.scroller.clientHeight) pager.readOlder();
 
     for (const type of ['pointerover', 'pointerdown', 'focusin', 'click']) {
-      log.scroller.addEventListener(type, async (event) => (await this.#loadMenu())?.handle(event));
+      log.scroller.addEventListener(type, async (event) => {
+        addMoreButton(lineOf(event.target)); // at once: the next key may be Tab
+        (await this.#loadMenu())?.handle(event);
+      });
+    }
+    for (const type of ['pointerover', 'focusin']) {
+      log.scroller.addEventListener(type, ({ target }) => this.#offerCopy(target));
     }
     this.#continueEdit();
     const messages = (/** @type {string} */ selector) =>
@@ -118,30 +132,52 @@ export class Enhancements {
     });
     find('#sender').onchange = redraw; // mentions of the new name
 
-    find('.ask').onclick = showHelp;
-    enableThemeButton(find('.theme'));
-    const parts = {
-      rooms: this.#rooms,
+    const share = async () => (await load('share')).shareRoom(this.#page.room);
+    document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room', share, 'share-room'));
+    const onShortcut = enableControls({
       composer,
-      showHelp,
-      edit: async (/** @type {HTMLElement} */ line) => (await this.#loadMenu())?.edit(line),
-      remove: async (/** @type {HTMLElement} */ line) => (await this.#loadMenu())?.delete(line),
-    };
-    document.addEventListener('keydown', (event) => onShortcut(event, parts));
+      showHelp: () => this.#showHelp(),
+      showSearch: () => this.#showSearch(),
+      share,
+      showIdentity: () => this.#showIdentity(),
+      jump: async () => (await load('jump')).jump(this.#roomStates(), roomPath),
+      holdStill: (change) => pager.holdStill(change),
+      edit: async (line) => (await this.#loadMenu())?.edit(line),
+      remove: async (line) => (await this.#loadMenu())?.delete(line),
+    });
     if (!pressed) return;
     if (pressed.target === box) onKey(pressed);
-    onShortcut(pressed, parts, true);
+    onShortcut(pressed, true);
+  }
+
+  /** Takes a room off the list; this tab goes on to another if it was its own. @param {string} name */
+  #leave(name) {
+    const { room, tab } = this.#page;
+    const next = tab.rooms.find((each) => each !== name);
+    tab.leaveRoom(name);
+    this.update();
+    if (name === room) location.assign(next ? `${roomPath(next)}` : '/');
+  }
+
+  #roomStates() {
+    const { room, tab } = this.#page;
+    return roomStates(tab.rooms, tab.counts, room);
   }
 
   /** Shows a new state of the page. */
   update() {
-    const { room, composer, tab } = this.#page;
-    const rooms = roomStates(tab.rooms, tab.counts, room);
+    const { composer, tab } = this.#page;
+    const rooms = this.#roomStates();
     this.#pending.show(tab.outbox);
-    showPresence(find('.people'), tab.presence, (name) => composer.setText(`${composer.box.value}@${name} `));
-    showRooms(this.#rooms, rooms);
+    this.pager.countUnread(rooms.find(({ current }) => current)?.unread ?? 0);
+    showPresence(find('.people'), tab.presence, (name) => {
+      composer.setText(`${composer.box.value}@${name} `);
+      composer.box.focus();
+    });
+    showRooms(this.#rooms, rooms, (name) => this.#leave(name));
+    showTotal(find('.drawer'), rooms);
     this.#marked ||= rooms.some(({ unread }) => unread);
-    if (this.#marked) import('./notifications.js').then(({ markPage }) => markPage(rooms));
+    if (this.#marked) load('notifications').then(({ markPage }) => markPage(rooms));
   }
 
   /** Turns a pending line into the message. @param {string} key @param {Message} message */
@@ -183,10 +219,8 @@ export class Enhancements {
       onDeleted: (/** @type {string} */ id) => this.delete({ id }),
       onMuted: () => this.faces.showAll(),
     };
-    this.#menu ??= import('./menu.js').then(
-      ({ MessageMenu }) => new MessageMenu(log, hooks),
-      () => (this.#menu = undefined), // offline; the next touch tries again
-    );
+    const loaded = load('menu'); // each time, which is what makes another attempt
+    this.#menu ??= loaded.then(({ MessageMenu }) => new MessageMenu(log, hooks));
     return this.#menu;
   }
 
@@ -209,6 +243,20 @@ export class Enhancements {
     return nodes;
   }
 
+  /** Returns true if a text is to be shown large. @param {string} text */
+  isEmoji(text) {
+    return isEmojiOnly(text);
+  }
+
+  /** Offers to copy the code of a message that is pointed at or has the focus. @param {EventTarget | null} target */
+  async #offerCopy(target) {
+    const line = /** @type {HTMLElement | null} */ (/** @type {Element} */ (target).closest('.message'));
+    const message = this.#page.log.messageOf(line);
+    if (!line || !message || !line.querySelector('.fence')) return;
+    const { addCopyButtons } = await load('copy-code');
+    addCopyButtons(line, message.text, (sentence) => this.announcer.announce(sentence));
+  }
+
   /** Draws again if the name, which is marked now, turns out to be a common word. @param {string} name */
   async #checkName(name) {
     if (this.#checking) return;
@@ -220,7 +268,7 @@ export class Enhancements {
 
   /** Returns why a text cannot be sent, or an empty string. @param {string} text */
   check(text) {
-    return lengthProblem(text);
+    return leakProblem(storage, text) || lengthProblem(text) || nameProblem(this.#page.name());
   }
 
   /** Returns what is known of a gap's cause. @param {string} reason */
@@ -228,9 +276,24 @@ export class Enhancements {
     return GAP_REASONS[reason] ?? '';
   }
 
+  async #showHelp() {
+    const [help, settings, notices] = await Promise.all([load('help'), load('settings'), load('notifications')]);
+    const { room } = this.#page;
+    const onMuted = () => this.faces.showAll();
+    help.showHelp(settings.showSettings({ room, notices, onMuted, showIdentity: () => this.#showIdentity() }));
+  }
+
+  async #showSearch() {
+    (await load('search')).openSearch(this.#page.room, (id) => this.pager.showMessage(id));
+  }
+
+  async #showIdentity() {
+    (await load('identity')).showIdentity(() => this.#onIdentity());
+  }
+
   /** Asks whether the identity of a link is to be used. @param {Identity} identity */
   async offerIdentity(identity) {
-    (await import('./identity.js')).offerIdentity(identity, () => this.#onIdentity());
+    (await load('identity')).offerIdentity(identity, () => this.#onIdentity());
   }
 
   /** Draws again what is the user's own. */
@@ -245,12 +308,4 @@ export class Enhancements {
   goToRoom() {
     goToRoom(/** @type {HTMLInputElement} */ (find('#room')), find('#room-error'));
   }
-}
-
-/** @param {string} file */
-function addStyleSheet(file) {
-  const link = element('link');
-  link.rel = 'stylesheet';
-  link.href = new URL(file, import.meta.url).href;
-  document.head.append(link);
 }

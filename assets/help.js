@@ -1,17 +1,19 @@
 /**
- * The help window: keys, what a message can contain, and the choice of desktop notifications.
+ * The help window: keys, what a message can contain, and what the user can set.
  */
 
 import { element } from './dom.js';
-import { CHOICES, areSupported, choice, choose } from './notifications.js';
 
 const KEYS = [
-  ['Enter', 'send; on a touch screen, the button sends'],
+  ['Enter', 'send'],
   ['Shift+Enter', 'break the line'],
   ['↑', 'in the empty box: your last message, then earlier ones'],
   ['@ or Tab', 'complete a name'],
-  ['/', 'go to the message box'],
+  ['Ctrl+K', 'go to a room by its name'],
+  ['E', 'edit your message, on which the focus is; Delete deletes it'],
+  ['any letter', 'what you type anywhere goes to the message box, as does /'],
   ['Alt+↑ or Alt+↓', 'go to the room above or below'],
+  ['Ctrl+Shift+F', 'search this room, go to a date, save a transcript'],
   ['Esc', 'close a list, details or this window; what you typed stays'],
   ['?', 'this help'],
 ];
@@ -20,8 +22,18 @@ const SYNTAX = [
   ['`code`', 'code; ``` on lines of their own enclose more of it'],
   ['#room', 'a link to that room'],
   ['@name', 'mentions that person'],
+  ['> text', 'a quote'],
+];
+
+const MENU = 'reply, copy, share, edit, delete, mute, and which node took the message';
+const MOUSE = [
   ['the time', 'a link to its message'],
-  ['the i by it', 'which node took the message, and how long yours took to be shown; on a touch screen, tap the message'],
+  ['the dots', MENU],
+];
+const TOUCH = [
+  ['tap a message', MENU],
+  ['tap its time', 'a link to it'],
+  ['Send', 'sends; Enter breaks the line'],
 ];
 
 const ABOUT = 'A room is its address: share it, and anyone who opens it is in. Names are free; there are no accounts.';
@@ -29,8 +41,11 @@ const ABOUT = 'A room is its address: share it, and anyone who opens it is in. N
 /** @type {HTMLDialogElement | undefined} */
 let dialog;
 
-export function showHelp() {
+/** @param {HTMLElement} settings as they are now */
+export function showHelp(settings) {
   dialog ??= createDialog();
+  dialog.querySelector('.settings')?.remove();
+  dialog.append(settings);
   if (!dialog.open) dialog.showModal();
 }
 
@@ -40,16 +55,12 @@ function createDialog() {
   const form = element('form'); // first, so that opening the dialog focuses its button and scrolls nothing
   form.method = 'dialog';
   form.append(element('h2', '', 'Help'), element('button', '', 'Close'));
-  made.append(
-    form,
-    element('h3', '', 'Keys'),
-    definitions(KEYS, keyCaps),
-    element('h3', '', 'In a message'),
-    definitions(SYNTAX, (term) => [term]),
-    element('p', '', ABOUT),
-    notificationChoice(),
-  );
-  made.onclick = ({ target }) => target === made && made.close(); // the backdrop
+  const touch = matchMedia('(pointer: coarse)').matches; // keys are of no use there
+  made.append(form, element('p', '', ABOUT));
+  if (touch) made.append(element('h3', '', 'By touch'), definitions(TOUCH, (term) => [term]));
+  else made.append(element('h3', '', 'Keys'), definitions(KEYS, keyCaps), element('h3', '', 'By each message'), definitions(MOUSE, (term) => [term]));
+  made.append(element('h3', '', 'In a message'), definitions(SYNTAX, (term) => [term]));
+  made.onclick = ({ target }) => void (target === made && made.close()); // the backdrop; false would prevent what a click does
   document.body.append(made);
   return made;
 }
@@ -67,15 +78,3 @@ function definitions(rows, renderTerm) {
 
 /** Renders the names of keys as keys. @param {string} term */
 const keyCaps = (term) => term.split(/( or )/).map((part) => (part === ' or ' ? part : element('kbd', '', part)));
-
-/** Returns the select for notifications, or nothing where the browser has none. */
-function notificationChoice() {
-  if (!areSupported()) return '';
-  const label = element('label', 'notices', 'Desktop notifications ');
-  const select = element('select');
-  for (const [value, text] of Object.entries(CHOICES)) select.append(new Option(text, value));
-  select.value = choice();
-  select.onchange = async () => (select.value = await choose(select.value));
-  label.append(select);
-  return label;
-}

@@ -4,9 +4,12 @@
  */
 
 import { mayMention } from './fold-case.js';
-import { fetchHistory } from './history.js';
+import { fetchAllAfter, fetchHistory } from './history.js';
+import { load } from './load.js';
+import { isMuted, noticesOf } from './mute.js';
 import { Outbox } from './outbox.js';
-import { Stream } from './stream.js';
+import { openTabs } from './open-tabs.js';
+import { Stream, fitting } from './stream.js';
 import { UnreadCounts } from './unread.js';
 import { decode, decodeMessage, isAfter, parseMessage, parseObject } from './wire.js';
 
@@ -17,10 +20,11 @@ import { decode, decodeMessage, isAfter, parseMessage, parseObject } from './wir
 /** @import { UnreadCount } from './unread.js' */
 /** @import { Deletion, Edit, Gap } from './wire.js' */
 
-const MAX_ROOMS = 16; // on one stream
 const MAX_OWN_IDS = 200; // remembered for each room
 const MAX_CURSOR_AGE_MS = 3_600_000; // from older ones too much would be replayed
-const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden one's timers run once a minute
+const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed where there are no locks; a hidden one's timers run once a minute
+const LOCK_TIMEOUT_MS = 10_000; // until a silent tab without its lock does
+const CHECK_TABS_MS = 5000;
 
 /**
  * What every request of a tab says about the tab.
@@ -51,6 +55,7 @@ const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed; a hidden
  * @property {string} text
  * @property {boolean} mine
  * @property {string} [mark]
+ * @property {boolean} [edited]
  * @property {string} [previous] the cursor before it
  * @property {string} [confirms] the key of the outbox item that it is
  */
@@ -92,8 +97,6 @@ export class LeaderHub {
   #presence = new Map(); // the last event of each room
   /** @type {ConnectionState} */
   #state = { state: 'connecting' };
-  /** @type {Map<string, string | undefined>} */
-  #replays = new Map(); // by room, the id up to which the replay has to be read before the outbox goes on
   /** @type {Record<string, any>} */
   #tasks = {};
   #subscription = ''; // rooms, presence and name of the stream
@@ -130,8 +133,11 @@ export class LeaderHub {
   /** @param {TabRequest} request */
   handle(request) {
     const { tab } = request;
-    this.#tabs.set(tab, { ...this.#tabs.get(tab), ...request, seen: Date.now() });
+    const known = this.#tabs.get(tab);
+    this.#tabs.set(tab, { ...known, ...request, seen: this.#world.performance.now() });
     this.#answer(request);
+    if (!known && request.request !== 'hello') this.#broadcast({ event: 'leader' }); // all introduce themselves
+    this.#schedule('tabs', CHECK_TABS_MS, () => this.#forgetClosedTabs());
     // A hidden tab's timers are late.
     this.#schedule('subscribe', this.#world.document.hidden ? 0 : 30, () => this.#subscribe());
   }
@@ -145,11 +151,11 @@ export class LeaderHub {
         // A frozen tab may still answer messages while its timers and its stream stand still; then another has to lead.
         return this.#stream.overdue || this.#broadcast({ event: 'pong' });
       case 'bye':
-        return this.#tabs.delete(request.tab);
+        return this.#forgetTabs([request.tab]);
       case 'send':
         return this.#outbox.add(request.item);
       case 'retry':
-        return this.#outbox.retry(request.key);
+        return this.#outbox.retry(request.key, request.name);
       case 'discard':
         return this.#outbox.remove(request.key);
       case 'read':
@@ -178,22 +184,40 @@ export class LeaderHub {
     }
     this.#unread.markRead(room, this.#storage.get(`read:${room}`)); // while no tab led, no request told it
     this.#name ||= name;
-    this.#broadcast({ event: 'state', ...this.#state });
+    this.#broadcastState();
     for (const presence of this.#presence.values()) this.#broadcast(presence);
     this.onOutbox();
     this.#onCount();
   }
 
+  /** Forgets tabs that were closed without a word, as in a crash. */
+  async #forgetClosedTabs() {
+    const held = await openTabs(this.#world);
+    const now = this.#world.performance.now();
+    const isClosed = (/** @type {string} */ tab, /** @type {number} */ seen) =>
+      !held?.includes(tab) && now - seen > (held ? LOCK_TIMEOUT_MS : TAB_TIMEOUT_MS);
+    const closed = [...this.#tabs].filter(([tab, { seen }]) => isClosed(tab, seen)).map(([tab]) => tab);
+    if (!closed.length || this.#stopped) return;
+    this.#forgetTabs(closed);
+    this.#subscribe();
+  }
+
+  /** @param {string[]} closed */
+  #forgetTabs(closed) {
+    for (const tab of closed) this.#tabs.delete(tab);
+    const names = [...this.#tabs.values()].map(({ name }) => name);
+    if (names.length && !names.includes(this.#name)) this.#name = names[0];
+  }
+
   /** Subscribes to the rooms open in tabs, those with something to send, and those offered or visited lately. */
   #subscribe() {
-    for (const [tab, { seen }] of this.#tabs) if (Date.now() - seen > TAB_TIMEOUT_MS) this.#tabs.delete(tab);
     const { cursors } = this.#stream;
-    const tabs = [...this.#tabs.values()];
+    const tabs = [...this.#tabs.values()].sort((one, other) => +one.hidden - +other.hidden); // what is seen goes first
     const open = tabs.map(({ room }) => room);
     const sending = this.#outbox.items.map(({ room }) => room);
     const wanted = new Set([...open, ...sending, ...tabs.flatMap(({ rooms }) => rooms ?? [])]);
     this.#forgetRooms(wanted);
-    const all = [...wanted].slice(0, MAX_ROOMS);
+    const all = fitting([...wanted], open, this.#name);
     const bare = tabs.filter(({ cursor }) => cursor === '').map(({ room }) => room); // came while the store was lost
     for (const room of all) if (!cursors[room] || bare.includes(room)) this.#findCursor(room, open.includes(room));
     const known = all.filter((room) => cursors[room]).sort();
@@ -223,14 +247,18 @@ export class LeaderHub {
    * @param {boolean} open
    */
   async #findCursor(room, open) {
-    const { read } = this.#unread.rooms[room] ?? {};
+    const { read, ids } = this.#unread.rooms[room] ?? {};
+    const counted = ids?.at(-1) ?? read; // up to here
     const task = `cursor ${room}`;
     if (this.#tasks[task]) return;
     this.#schedule(task, 5000, () => this.#subscribe());
-    const { messages = [], last } = await fetchHistory(this.#world, room, { limit: open ? 50 : read ? 100 : 1 });
+    const { messages = [], last } =
+      counted && !open
+        ? await fetchAllAfter(this.#world, room, counted)
+        : await fetchHistory(this.#world, room, { limit: open ? 50 : 1 });
     if (!last || this.#stopped) return;
     const latest = messages.map((message) => ({ ...message, mine: this.#isOwn(room, message.id, message.mark) }));
-    if (read) for (const message of latest) this.#count(room, message);
+    if (counted) for (const message of latest) this.#count(room, message);
     this.#stream.cursors[room] ??= last;
     if (open) this.#broadcast({ event: 'latest', room, messages: latest, last });
     this.#subscribe();
@@ -243,32 +271,24 @@ export class LeaderHub {
   onState(state) {
     const back = state.state === 'live' && this.#state.state !== 'live';
     this.#state = state;
-    this.#broadcast({ event: 'state', ...state });
-    if (!back) return;
-    // Nothing is sent before the replay was read: what is pending may be in it.
-    for (const { room } of this.#outbox.items) this.#awaitReplay(room);
-    this.#outbox.sendNext();
+    this.#broadcastState();
+    if (back) this.#outbox.onConnected();
   }
 
-  /** Holds the outbox of a room back until the stream has passed the room's present end. @param {string} room */
-  async #awaitReplay(room) {
-    if (this.#replays.has(room)) return;
-    this.#replays.set(room, '');
-    this.#schedule(`replay ${room}`, 3000, () => this.#endReplay(room)); // its last message may be deleted
-    const { last } = await fetchHistory(this.#world, room, { limit: 1 });
-    if (this.#replays.has(room)) this.#replays.set(room, last);
-    this.onCursor(room);
-  }
-
-  /** @param {string} room */
-  #endReplay(room) {
-    this.#replays.delete(room);
-    this.#outbox.sendNext();
+  #broadcastState() {
+    const { until, ...state } = this.#state;
+    const wait = until && Math.max(0, until - this.#world.performance.now());
+    this.#broadcast({ event: 'state', ...state, wait });
   }
 
   /** Returns true if messages for a room may be sent now. @param {string} room */
   canSend(room) {
-    return this.#stream.live && this.#stream.rooms.includes(room) && !this.#replays.has(room);
+    return this.#stream.live && this.#stream.rooms.includes(room) && !!this.cursor(room);
+  }
+
+  /** Returns up to where a room's log was read. @param {string} room */
+  cursor(room) {
+    return this.#stream.cursors[room];
   }
 
   /** Marks a message as sent from this browser, once the server has stored it. @param {string} room @param {string} id */
@@ -279,7 +299,7 @@ export class LeaderHub {
 
   /** Broadcasts the outbox after a change. */
   onOutbox() {
-    this.#schedule('items', 0, () => this.#broadcast({ event: 'outbox', items: this.#outbox.items }));
+    this.#schedule('items', 0, () => this.#broadcast({ event: 'outbox', items: this.#outbox.shown }));
   }
 
   /**
@@ -294,16 +314,14 @@ export class LeaderHub {
     if (type === 'delete') {
       const deletion = data.all ? { upTo: this.#stream.cursors[room] } : { id: data.id };
       this.#broadcast({ event: 'deletion', room, deletion });
-      import('./deletions.js').then(({ forgetDeleted }) => {
-        forgetDeleted(this.#unread.rooms[room], deletion);
-        this.#onCount();
-      });
+      this.#outbox.forget(room, deletion);
+      this.#unread.forget(room, deletion);
+      this.#onCount();
     }
-    if (type === 'edit') this.#broadcast({ event: type, room, edit: { id: data.id, ...decodeMessage(data.sender, data.message) } });
+    if (type === 'edit') this.#onEdit(room, { id: data.id, ...decodeMessage(data.sender, data.message) });
     if (type === 'gap') {
-      this.#outbox.markUnsure(room);
+      this.#outbox.onGap(room);
       this.#broadcast({ event: 'gap', room, gap: data, cursor: this.#stream.cursors[room] });
-      this.#endReplay(room);
     }
     if (type === 'presence') {
       /** @type {HubEvent} */
@@ -313,12 +331,20 @@ export class LeaderHub {
     }
   }
 
+  /** @param {string} room @param {Edit} edit */
+  async #onEdit(room, edit) {
+    this.#broadcast({ event: 'edit', room, edit });
+    const [{ countEdited }, mention] = await Promise.all([load('edits'), this.#isMention(edit.text)]);
+    countEdited(this.#unread.rooms[room], edit.id, mention);
+    this.#onCount();
+  }
+
   /** @param {string} room @param {string} data @param {Step} [step] */
   #onMessage(room, data, step) {
     const id = step?.id ?? null;
-    const confirms = id ? this.#outbox.confirm(room, parseObject(data).key, id)?.key : undefined;
-    if (confirms) this.#addOwn(room, /** @type {string} */ (id));
     const parsed = parseMessage(data);
+    const confirms = id ? this.#outbox.confirm(room, { id, key: parseObject(data).key, ...parsed })?.key : undefined;
+    if (confirms) this.#addOwn(room, /** @type {string} */ (id));
     const message = { id, mine: this.#isOwn(room, id, parsed.mark), ...parsed };
     this.#broadcast({ event: 'message', room, previous: step?.previous, confirms, ...message });
     if (!id) return;
@@ -331,29 +357,29 @@ export class LeaderHub {
     const cursor = this.#stream.cursors[room];
     if (step) this.#broadcast({ event: 'cursor', room, ...step });
     this.#outbox.confirmUpTo(room, cursor);
-    const end = this.#replays.get(room);
-    if (end && !isAfter(end, cursor)) this.#endReplay(room);
     this.#schedule('save', 1000, () => this.#save());
   }
 
   /** @param {string} room @param {HistoryMessage & { mine: boolean }} message */
   async #count(room, { id, mine, text, sender }) {
-    if (mine || !this.#unread.count(room, id)) return;
+    if (mine || isMuted(this.#storage, sender) || !this.#unread.count(room, id)) return;
     this.#onCount();
     const shown = [...this.#tabs.values()].some((tab) => tab.room === room && !tab.hidden);
+    const replayed = this.#stream.replays;
     const mention = await this.#isMention(text);
     if (mention) this.#unread.markMention(room, id);
     this.#onCount();
-    if (shown || !this.#storage.get('notify')) return;
-    import('./notifications.js').then(({ notify }) => notify({ room, id, sender, text, mention }));
+    if (shown || !noticesOf(this.#storage, room)) return;
+    load('notifications').then(({ notify }) => notify({ room, id, sender, text, mention, replayed }));
   }
 
-  /** Resolves to true if a text mentions the user, as the log marks it. @param {string} text */
+  /** Resolves to true if a text mentions the user by the name of one of the tabs, as the log marks it. @param {string} text */
   async #isMention(text) {
-    const name = this.#name;
-    if (!mayMention(text, name)) return false;
-    const module = await import('./mentions.js').catch(() => null); // offline: the name is there, at least
-    return module ? module.isMention(text, name) : true;
+    const names = new Set([this.#name, ...[...this.#tabs.values()].map(({ name }) => name)]);
+    const near = [...names].filter((name) => mayMention(text, name));
+    if (!near.length) return false;
+    const { isMention } = await load('mentions');
+    return (await Promise.all(near.map((name) => isMention(text, name)))).includes(true);
   }
 
   #onCount() {

@@ -26,10 +26,12 @@ const NEAR_END_PX = 80; // this far from the end still counts as there
 /**
  * @typedef {object} LogHooks
  * @property {string} path of the room
- * @property {(id: string) => boolean} isOwn whether a message was sent from this browser
+ * @property {(id: string, mark?: string) => boolean} isOwn whether a message was sent from this browser
+ * @property {(sender: string) => boolean} isMuted
  * @property {(id: string) => void} onSeen the room's last message is in view
  * @property {() => void} onMessage a message arrived
  * @property {(text: string, mine: boolean) => (string | Node)[]} render
+ * @property {(text: string) => boolean} isEmoji whether a text is to be shown large
  * @property {(message: Message) => Message} latest returns a message as it was edited since it was read
  * @property {(line: HTMLElement) => void} onDrawn a line was drawn
  * @property {(reason: string) => string} explainGap returns what follows "Messages are missing here"
@@ -65,7 +67,8 @@ export class MessageLog {
     };
     document.addEventListener('visibilitychange', () => this.#markSeen());
     onhashchange = () => this.#showLinked();
-    new ResizeObserver(() => this.scrollToEnd()).observe(scroller);
+    const resized = new ResizeObserver(() => this.scrollToEnd());
+    for (const each of [scroller, this.list]) resized.observe(each); // lines grow when style sheets and fonts arrive
     if (!this.#showLinked()) this.follow();
   }
 
@@ -92,16 +95,17 @@ export class MessageLog {
 
   /** Adds a message that arrived on the stream. @param {Message} message */
   add(message) {
-    const { id, mine } = message;
+    const { id, mine, sender } = message;
     if (id && document.getElementById(id)) return;
     this.#hooks.onMessage();
+    const counts = mine || !this.#hooks.isMuted(sender);
     if (!this.following) {
-      this.missed += 1;
+      if (counts) this.missed += 1;
       this.offerEnd(this.reachesEnd && this.list.childElementCount < MAX_LINES);
     }
     if (!this.reachesEnd) return;
     const line = this.insertInOrder(message);
-    if (!mine && !this.#inView && !this.#marked) {
+    if (!mine && counts && !this.#inView && !this.#marked) {
       this.#marked = true;
       this.#hooks.pager().then((pager) => pager?.markUnread(line));
     }
@@ -169,7 +173,7 @@ export class MessageLog {
    */
   draw(line, message) {
     message = this.#hooks.latest(message);
-    const { id, sender, mine, at, edited } = message;
+    const { id, sender, mine, at, mark, edited } = message;
     const tile = element('span', 'tile', initialOf(sender));
     const name = element('bdi', 'sender', sender);
     const body = element('p', 'text');
@@ -184,6 +188,7 @@ export class MessageLog {
     line.className = `message h${hueOf(sender)}`;
     line.classList.toggle('mine', mine);
     line.dataset.sender = sender;
+    if (mark) line.dataset.mark = mark;
     if (id) {
       line.id = line.dataset.id = id;
       /** @type {HTMLAnchorElement} */ (when).href = `${this.#hooks.path}#${id}`;
@@ -205,6 +210,7 @@ export class MessageLog {
   #drawText(line, { text, mine }) {
     const body = find('.text', line);
     body.replaceChildren(...this.#hooks.render(text, mine));
+    body.classList.toggle('emoji', this.#hooks.isEmoji(text));
     line.classList.toggle('mention', !!body.querySelector('mark'));
   }
 
@@ -228,7 +234,7 @@ export class MessageLog {
   /** Shows the button that leads to the end. @param {boolean} reachesEnd whether the log, if not the user, is there */
   offerEnd(reachesEnd) {
     this.reachesEnd = reachesEnd;
-    this.#button.textContent = this.missed ? `${this.missed} new ↓` : 'To the newest ↓';
+    this.#button.textContent = this.missed ? `${this.missed} new` : 'To the newest';
     this.#button.hidden = false;
   }
 
@@ -244,9 +250,10 @@ export class MessageLog {
 
   /** Takes over a line of the page's HTML. @param {HTMLElement} line */
   #adopt(line) {
-    const { id = '', sender = '' } = line.dataset;
+    const { id = '', sender = '', mark, edited } = line.dataset;
     const text = `${find('.text', line).textContent}`;
-    this.draw(line, { id, sender, text, at: timeOf(id), mine: this.#hooks.isOwn(id) });
+    const mine = this.#hooks.isOwn(id, mark);
+    this.draw(line, { id, sender, text, at: timeOf(id), mine, mark, edited: edited !== undefined });
   }
 
   /** Shows the message that the address names, if it names one. */

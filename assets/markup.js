@@ -50,26 +50,23 @@ export function renderMarkup(text, name) {
   });
 }
 
-/** @param {Token} token */
+/**
+ * Each part has a direction of its own: one in another script decides neither that of the text, nor where the punctuation
+ * beside it goes.
+ * @param {Token} token
+ */
 function renderToken({ kind, text, href }) {
   if (kind === 'text') return text;
-  if (!href) return element(kind === 'me' ? 'mark' : 'code', kind, text);
+  if (!href) {
+    const part = element(kind === 'me' ? 'mark' : 'code', kind, text);
+    return Object.assign(part, { dir: kind === 'fence' ? 'ltr' : 'auto', translate: false });
+  }
   const link = element('a', kind, text);
-  link.href = href;
-  link.translate = false;
+  Object.assign(link, { href, dir: 'auto', translate: false });
   if (kind === 'link') {
     Object.assign(link, { rel: 'noopener noreferrer nofollow ugc', target: '_blank', dir: 'ltr' });
     const host = hiddenHost(href);
     if (host) link.dataset.host = host; // CSS shows it
-    if (isPermalink(link)) {
-      link.className = 'link permalink';
-      link.target = ''; // it leads to a message, perhaps on this page
-    }
   }
   return link;
-}
-
-/** Returns true if a link leads to a message of this chat. @param {HTMLAnchorElement} link */
-function isPermalink({ origin, pathname, hash }) {
-  return origin === location.origin && /^\/[^/]+$/.test(pathname) && /^#\d+-\d+$/.test(hash);
 }

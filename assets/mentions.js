@@ -3,6 +3,7 @@
  */
 
 import { foldCase, mayMention } from './fold-case.js';
+import { load } from './load.js';
 import { tokenize } from './tokens.js';
 
 /** @import { Token } from './tokens.js' */
@@ -21,7 +22,7 @@ let commonWords; // once they are loaded
  * Folds a text, and keeps where each folded character comes from.
  * @param {string} text
  */
-function fold(text) {
+export function fold(text) {
   let folded = '';
   /** @type {number[]} */
   const starts = []; // in `text`, by the position in `folded` where a cluster begins
@@ -39,9 +40,9 @@ function fold(text) {
  */
 export async function loadCommonWords(name) {
   if (commonWords || !/^[\p{Script=Latin}\p{M}]+$/u.test(name.trim())) return false;
-  const module = await import('./common-words.js').catch(() => null); // offline; the next call tries again
-  if (module) commonWords ??= new Set(foldCase(module.COMMON_WORDS).split(' '));
-  return commonWords?.has(foldCase(name.trim())) ?? false;
+  const { COMMON_WORDS } = await load('common-words');
+  commonWords ??= new Set(foldCase(COMMON_WORDS).split(' '));
+  return commonWords.has(foldCase(name.trim()));
 }
 
 /**

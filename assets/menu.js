@@ -9,6 +9,8 @@ import { delaySentence, nodeLookup } from './details.js';
 import { element } from './dom.js';
 import { keepEdit } from './edits.js';
 import { secretOf } from './identities.js';
+import { load } from './load.js';
+import { addMoreButton, lineOf } from './more-button.js';
 import { isMuted, setMuted } from './mute.js';
 import { quote } from './quotes.js';
 import { storage } from './storage.js';
@@ -71,8 +73,7 @@ export class MessageMenu {
   handle(event) {
     const target = /** @type {Element} */ (event.target);
     if (event.type === 'pointerdown') this.#pointer = /** @type {PointerEvent} */ (event).pointerType;
-    else if (event.type === 'click') this.#onClick(target, /** @type {MouseEvent} */ (event).detail === 0);
-    else addButton(lineOf(target));
+    if (event.type === 'click') this.#onClick(target, /** @type {MouseEvent} */ (event).detail === 0);
   }
 
   /** @param {HTMLElement} line */
@@ -81,7 +82,7 @@ export class MessageMenu {
     const message = this.#log.messageOf(line);
     if (!message) return;
     this.#line = line;
-    this.#button = addButton(line);
+    this.#button = addMoreButton(line);
     if (this.#button) this.#button.ariaExpanded = 'true';
     const menu = element('div', 'actions');
     menu.role = 'menu';
@@ -94,10 +95,11 @@ export class MessageMenu {
     line.append(this.#box);
     this.#position();
     if (byKeyboard) /** @type {HTMLElement | null} */ (menu.firstElementChild)?.focus({ preventScroll: true });
-    node.textContent = await this.#lookUpNode(line.id);
+    const sentence = await this.#lookUpNode(line.id);
     if (line !== this.#line || !node.isConnected) return;
+    node.replaceWith(element('p', '', sentence));
     this.#position();
-    this.#hooks.announce(rows.map(({ textContent }) => textContent).join(', '));
+    this.#hooks.announce(delay ? `${sentence}, ${delaySentence(delay)}` : sentence);
   }
 
   /** @param {boolean} [back] whether the focus goes back to the button */
@@ -115,7 +117,7 @@ export class MessageMenu {
     const message = this.#log.messageOf(line);
     if (!canChange(message)) return this.#hooks.notice(NO_KEY);
     this.close();
-    const { Editor } = await import('./editor.js');
+    const { Editor } = await load('editor');
     this.#editor ??= new Editor(this.#log, this.#editorHooks());
     this.#editor.open(line, text);
   }
@@ -133,7 +135,7 @@ export class MessageMenu {
     const message = this.#log.messageOf(line);
     if (!message || !canChange(message)) return this.#hooks.notice(NO_KEY);
     this.close(true);
-    const { confirmDeletion } = await import('./editor.js');
+    const { confirmDeletion } = await load('editor');
     confirmDeletion(message, this.#editorHooks(), this.#hooks.onDeleted);
   }
 
@@ -180,7 +182,7 @@ export class MessageMenu {
       { label: 'Reply', act: () => addToBox(composer, '', quote(sender, text, url)) },
       { label: 'Copy text', act: () => copy(text) },
       { label: 'Copy link', act: () => copy(url) },
-      { label: 'Share…', act: async () => (await import('./share.js')).shareMessage(url, room) },
+      { label: 'Share…', act: async () => (await load('share')).shareMessage(url, room) },
       ...(canChange(message) ? own : []),
       ...(message.mine ? [] : [{ label: muted ? 'No longer mute this name' : 'Mute this name', act: mute }]),
     ];
@@ -265,21 +267,4 @@ function addToBox(composer, text, quoted) {
   composer.setText(quoted + [box.value, text].filter(Boolean).join('\n'));
   box.focus();
   box.setSelectionRange(box.value.length, box.value.length);
-}
-
-/**
- * Returns the line around an element. Messages without an id have no menu: foreign ones, and pending ones.
- * @param {EventTarget | null} target
- */
-const lineOf = (target) => /** @type {HTMLElement | null} */ (/** @type {Element} */ (target).closest('.message[data-id]'));
-
-/** Adds the button to a line that is pointed at or focused, and returns it. @param {HTMLElement | null} line */
-function addButton(line) {
-  /** @type {HTMLElement | null | undefined} */
-  const existing = line?.querySelector('.more');
-  if (!line || existing) return existing;
-  const button = element('button', 'more');
-  Object.assign(button, { type: 'button', title: 'More', ariaLabel: 'More', ariaHasPopup: 'menu', ariaExpanded: 'false', ariaLive: 'off' });
-  line.querySelector('.when')?.after(button);
-  return button;
 }

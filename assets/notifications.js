@@ -3,6 +3,7 @@
  * chose them.
  */
 
+import { noticesOf } from './mute.js';
 import { storage } from './storage.js';
 import { timeOf } from './wire.js';
 
@@ -12,14 +13,18 @@ import { timeOf } from './wire.js';
 export const CHOICES = { '': 'Off', mentions: 'When I am mentioned', all: 'For every message' };
 
 const MAX_AGE_MS = 60_000; // an older message raises no notification
+const MAX_CLOCK_AGE_MS = 10_000; // then the server is asked for the time again
 
 /** @type {string | undefined} */
 let title; // of the page, without a count
 
-/** Shows unread messages: this tab's room in the title, any room on the icon. @param {RoomState[]} rooms */
+/** @type {{ at: number, time: Promise<number> } | undefined} */
+let clock; // of the server, and when it was asked, on the clock of `performance`
+
+/** Shows how many messages are unread, in all rooms: in the title, and on the icon. @param {RoomState[]} rooms */
 export function markPage(rooms) {
   title ??= document.title;
-  const unread = rooms.find(({ current }) => current)?.unread;
+  const unread = rooms.reduce((sum, room) => sum + room.unread, 0);
   const text = unread ? `(${unread > 99 ? '99+' : unread}) ${title}` : title;
   if (document.title !== text) document.title = text;
   /** @type {HTMLLinkElement | null} */
@@ -41,8 +46,10 @@ export function areSupported() {
 
 /** Returns what the user chose; off if the browser does not permit it, or no longer. */
 export function choice() {
-  return areSupported() && Notification.permission === 'granted' ? storage.get('notify') : '';
+  return permitted() ? storage.get('notify') : '';
 }
+
+const permitted = () => areSupported() && Notification.permission === 'granted';
 
 /**
  * Stores a choice, asks the browser's permission if it needs that, and resolves to the resulting choice.
@@ -54,14 +61,25 @@ export async function choose(wanted) {
   return choice();
 }
 
+/** Returns the server's time, in Unix milliseconds; this computer's clock may be wrong. */
+async function serverTime() {
+  const now = performance.now();
+  if (!clock || now - clock.at > MAX_CLOCK_AGE_MS) {
+    const time = fetch('/healthz', { cache: 'no-store' }).then(({ headers }) => Date.parse(`${headers.get('Date')}`));
+    clock = { at: now, time: time.catch(() => NaN) };
+  }
+  const { at, time } = clock;
+  return (await time) + performance.now() - at || Date.now();
+}
+
 /**
- * Notifies the user of a message in a room that no visible tab shows, if they chose so.
- * @param {{ room: string, id: string, sender: string, text: string, mention: boolean }} message
+ * Notifies the user of a message in a room that no visible tab shows, if they chose so. What the stream replays may be old.
+ * @param {{ room: string, id: string, sender: string, text: string, mention: boolean, replayed: boolean }} message
  */
-export function notify({ room, id, sender, text, mention }) {
-  const chosen = choice();
-  if (Date.now() - +timeOf(id) > MAX_AGE_MS) return;
+export async function notify({ room, id, sender, text, mention, replayed }) {
+  const chosen = permitted() ? noticesOf(storage, room) : '';
   if (chosen !== 'all' && !(chosen === 'mentions' && mention)) return;
+  if (replayed && (await serverTime()) - +timeOf(id) > MAX_AGE_MS) return;
   try {
     const options = { body: text.slice(0, 200), tag: `tiny-chat:${room}`, renotify: true };
     const notification = new Notification(`${sender} in ${room}`, options);

@@ -1,11 +1,11 @@
 /**
  * The chat page: connects the tab to the log, the status line and the message box. This is the first view; the rest is
- * loaded a moment later, or when it is needed, because then the page may be offline.
+ * loaded a moment later, or when it is needed. templates/theme.js runs before the first paint.
  *
- *   theme.js                 before the first paint: the chosen colours
  *   page.js                  first view: calls the modules below, and hands each the hooks that lead to the others
  *     tab.js                 what this tab shares with others; sends requests to the leader, receives its events
  *       leader-election.js   which tab leads
+ *       open-tabs.js         which tabs are open
  *       leader-hub.js        in the leading tab only: what it does for all
  *         outbox.js          sends messages in order, until the log has them
  *         stream.js          the EventSource, its watchdog and its cursors
@@ -14,15 +14,18 @@
  *       dates.js             times, names of days, groups
  *       hue.js               the colour and the initial of a name
  *     status.js              the connection in a sentence
- *     composer.js            the message box and its draft
+ *     composer.js            the message box
+ *       drafts.js            what stands in it, kept for each tab
  *     secret.js              the secret of this browser's messages, and links that bring one
  *     enhancements.js        loaded soon: starts the modules below
  *       faces.js             what tells two of one name apart, and hides who is muted
  *         mark.js            letters and patterns of marks
  *       deletions.js         what is deleted leaves the log and the unread counts
  *       edits.js             what is edited changes in the log and the unread mentions
- *       pager.js             older and newer messages, permalinks, the mark at the first unread one
+ *       pager.js             older and newer messages, permalinks, the first unread one
+ *         unread-line.js     the line above it
  *       markup.js            links, rooms, code and mentions as nodes
+ *         emoji.js           whether a text is nothing but emoji
  *         mentions.js        where a text names the user; fold-case.js compares, common-words.js is loaded on demand
  *           tokens.js        addresses, rooms and code in a text
  *             addresses.js   where an address ends, and its host
@@ -30,35 +33,51 @@
  *       pending.js           lines that are still to be sent
  *       composer-aids.js     counter, recall, growing box
  *         completion.js      completion of names
- *       presence.js, rooms.js, announcer.js, day-headings.js, shortcuts.js, theme-button.js
+ *       controls.js          the head's buttons and menu, the drawer, keys
+ *         drawer.js, shortcuts.js, theme-button.js
+ *         head-menu.js, icons.js  loaded when the menu is opened
+ *       jump.js              loaded when asked for: the box that leads to a room
+ *       presence.js, rooms.js, announcer.js, day-headings.js
  *       mute.js              muted names, and notifications of each room
+ *       copy-code.js         loaded when a message with code is pointed at or has the focus
+ *       more-button.js       opens the menu of a message
  *       menu.js              loaded when the log is touched: what can be done with a message
  *         details.js         which node took it, and how long it took
  *         editor.js          edits an own message in its line, or deletes it
  *         changes.js         the requests for that
+ *       search.js            loaded when asked for: search, jump to a date, transcript.js; walk.js reads backwards
  *       help.js              loaded when asked for
  *       clipboard.js         copies text, on plain http too
  *       share.js             links to rooms and messages, with QR codes (uqr/)
  *       identity.js          who the user is here, and the link that brings that to another browser
  *         identities.js      the secrets that this browser holds
  *       dialogs.js           what these two open
+ *       settings.js          identity, notifications and muted names, in the help window
  *       notifications.js     loaded when something is unread: title, icon, desktop notifications
  *
- * All may use dom.js, wire.js (ids and the data of events), history.js and storage.js. No two modules import each other,
+ * All may use dom.js, wire.js (ids and the data of events), history.js, storage.js, and load.js for what comes later. The
+ * build (build/chunks.rs) makes one script of this module and what it imports, and one for each that is passed to load. No two modules import each other,
  * directly or in a circle: to call back, a module is given hooks.
  */
 
 import { Composer } from './composer.js';
 import { find } from './dom.js';
+import { Drafts } from './drafts.js';
+import { load } from './load.js';
 import { MessageLog } from './log.js';
+import { isMuted } from './mute.js';
 import { takeIdentity } from './secret.js';
 import { StatusLine } from './status.js';
-import { storage } from './storage.js';
+import { storage, tabStorage } from './storage.js';
 import { Tab } from './tab.js';
+import { wellFormed } from './wire.js';
 
 /** @import { Enhancements } from './enhancements.js' */
 
+const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
+
 const linked = takeIdentity(window); // first, before anything reads the address
+addEventListener('hashchange', () => offer(takeIdentity(window)));
 
 const form = /** @type {HTMLFormElement} */ (find('.composer'));
 const sender = /** @type {HTMLInputElement} */ (find('#sender'));
@@ -67,14 +86,15 @@ const messages = find('.messages');
 const room = /** @type {string} */ (messages.dataset.room);
 const links = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('nav a'));
 const offered = [...links].map(({ dataset }) => /** @type {string} */ (dataset.room));
-const name = () => sender.value;
+const name = () => wellFormed(sender.value);
 
-sender.value ||= storage.get('name');
+sender.value ||= tabStorage.get('name') || storage.get('name'); // two people may share a browser
 
 /** @type {Enhancements | undefined} */
 let enhancements; // once they are loaded
 /** @type {Promise<void> | undefined} */
 let enhancing;
+let unseen = false; // whether messages are kept that the page does not show yet
 /** @type {KeyboardEvent | undefined} */
 let pressed; // the last key before they were loaded
 /** @type {Map<string, number>} */
@@ -100,6 +120,9 @@ const tab = new Tab(
     onNotice: (sentence) => enhance().then(() => enhancements?.notice(sentence)),
     async onChange() {
       if (tab.outbox.length) await enhance();
+      const invisible = tab.outbox.length > 0 && !enhancements; // the network went before they were loaded
+      if (invisible || unseen) error.textContent = invisible ? KEPT : '';
+      unseen = invisible;
       enhancements?.update();
     },
     onConfirmed(key, message, sentAt) {
@@ -122,10 +145,12 @@ const status = new StatusLine(find('.status'), () => tab.reconnect());
 /** @type {MessageLog} */
 const log = new MessageLog(messages, find('.newer'), {
   path: /** @type {string} */ (form.getAttribute('action')),
-  isOwn: (id) => tab.isOwn(id),
+  isOwn: (id, mark) => tab.isOwn(id, mark),
+  isMuted: (name) => isMuted(storage, name),
   onSeen: (id) => tab.markRead(id),
   onMessage: () => enhancements?.announcer.onMessage(),
   render: (text, mine) => enhancements?.render(text, mine) ?? [text],
+  isEmoji: (text) => enhancements?.isEmoji(text) ?? false,
   latest: (message) => enhancements?.edits.latest(message) ?? message,
   onDrawn: (line) => enhancements?.faces.show(line),
   explainGap: (reason) => enhancements?.explainGap(reason) ?? '',
@@ -135,7 +160,7 @@ const log = new MessageLog(messages, find('.newer'), {
   },
 });
 
-const composer = new Composer(form, error, room, {
+const composer = new Composer(form, error, new Drafts(window, storage, tabStorage, room, tab.id), {
   check: (text) => enhancements?.check(text) ?? '',
   send(text) {
     tab.send(text);
@@ -149,20 +174,18 @@ find('#elsewhere').onsubmit = async (event) => {
   enhancements?.goToRoom();
 };
 sender.oninput = () => {
-  storage.set('name', sender.value);
+  for (const kept of [storage, tabStorage]) kept.set('name', name());
   tab.rename();
 };
 
 /** Loads the enhancements, unless they are here. @param {Event} [event] */
 function enhance(event) {
   if (event?.type === 'keydown') pressed = /** @type {KeyboardEvent} */ (event);
-  enhancing ??= import('./enhancements.js').then(
-    ({ Enhancements }) => {
-      enhancements = new Enhancements({ room, name, log, composer, tab, delays });
-      enhancements.start(pressed);
-    },
-    () => (enhancing = undefined), // offline; the next call tries again
-  );
+  const loaded = load('enhancements'); // each call, so that one that failed is tried again at once
+  enhancing ??= loaded.then(({ Enhancements }) => {
+    enhancements = new Enhancements({ room, name, log, composer, tab, delays });
+    enhancements.start(pressed);
+  });
   return enhancing;
 }
 
@@ -172,7 +195,6 @@ async function offer(identity) {
   await enhance();
   enhancements?.offerIdentity(identity);
 }
-addEventListener('hashchange', () => offer(takeIdentity(window)));
 offer(linked);
 
 for (const type of ['keydown', 'pointermove', 'focusin']) addEventListener(type, enhance);

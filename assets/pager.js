@@ -4,8 +4,9 @@
  */
 
 import { element, find } from './dom.js';
-import { fetchHistory } from './history.js';
+import { fetchAllAfter, fetchHistory } from './history.js';
 import { MAX_LINES } from './log.js';
+import { UnreadLine } from './unread-line.js';
 import { isAfter, timeOf } from './wire.js';
 
 /** @import { Announcer } from './announcer.js' */
@@ -19,8 +20,9 @@ const MAX_PAGE_SIZE = 200;
 /**
  * @typedef {object} PagerHooks
  * @property {string} room
- * @property {(id: string) => boolean} isOwn
+ * @property {(id: string, mark?: string) => boolean} isOwn
  * @property {(id: string) => boolean} isDeleted
+ * @property {(message: Pick<Message, 'mine' | 'sender'>) => boolean} isNews whether a message counts as unread: it is of another client
  * @property {Announcer} announcer
  */
 
@@ -29,14 +31,17 @@ export class Pager {
   #hooks;
   /** @type {Promise<any> | null} */
   #reading = null;
-  #lastRead = ''; // in an earlier visit
-  /** @type {HTMLElement | undefined} */
+  #firstUnread = ''; // its id, if the line is shown
+  /** @type {'' | 'soon' | 'now'} */
+  #counting = ''; // whether what arrives is unread; it is counted a moment later
   #unreadLine;
+  #goesBack = false; // whether the user was led to the first unread message, and has not returned
 
   /** @param {MessageLog} log @param {PagerHooks} hooks */
   constructor(log, hooks) {
     this.#log = log;
     this.#hooks = hooks;
+    this.#unreadLine = new UnreadLine(log, () => this.#jumpToUnread());
   }
 
   /**
@@ -76,7 +81,7 @@ export class Pager {
           if (!below?.isConnected) below = first; // it was the heading of a day that turns out to begin earlier
         }
         while (log.list.childElementCount > MAX_LINES) this.#removeLast();
-        if (this.#lastRead && isAfter(first.id, this.#lastRead)) this.markUnreadAfter(this.#lastRead);
+        this.#placeUnread();
       });
       log.reachesStart = older.length < limit;
       const isFirst = log.lines[0].id.endsWith('-1'); // the server numbers the messages of a room from 1
@@ -123,32 +128,79 @@ export class Pager {
     const found = () => document.getElementById(id);
     const last = log.lines.at(-1);
     if (!found() && !log.reachesEnd && last && isAfter(id, last.id)) await this.jumpToEnd();
-    while (!found() && log.lines[0] && isAfter(log.lines[0].id, id)) {
-      if (!(await this.readOlder(MAX_PAGE_SIZE))) break;
-    }
+    await this.#readBackTo(id);
     log.setFollowing(false);
     document.querySelector('.lost')?.remove();
     if (found()) return location.replace(`#${id}`); // makes it the :target, and scrolls
-    const lost = element('p', 'gap lost', 'The message of this link is no longer kept.');
+    const sentence = 'The message of this link is no longer kept.';
+    const lost = element('p', 'gap lost', sentence);
     const below = log.lines.find((line) => isAfter(line.id, id)) ?? log.firstPending;
     log.list.insertBefore(lost, below);
     lost.scrollIntoView({ block: 'center' });
-    this.#hooks.announcer.announce(`${lost.textContent}`);
+    this.#hooks.announcer.announce(sentence);
   }
 
-  /** Shows that the messages from this line on are new. @param {HTMLElement} line */
+  /** Shows that the messages from this line on are new, of which there may be more soon. @param {HTMLElement} line */
   markUnread(line) {
-    this.#unreadLine?.remove();
-    this.#unreadLine = element('p', 'unread', 'New');
-    line.before(this.#unreadLine);
-    this.#log.scrollToEnd();
+    if (this.#goesBack) return;
+    this.#counting = 'soon';
+    this.#firstUnread = line.id;
+    this.#unreadLine.show(line, timeOf(line.id), 1);
   }
 
-  /** Marks the first message of another client after the last one that was read. @param {string} lastRead */
-  markUnreadAfter(lastRead) {
-    this.#lastRead = lastRead;
-    const first = this.#log.lines.find((line) => isAfter(line.id, lastRead) && !line.classList.contains('mine'));
-    if (first) this.markUnread(first);
+  /** Shows how many messages are unread by now. @param {number} count */
+  countUnread(count) {
+    if (this.#log.following) this.#goesBack = false;
+    if (!count && this.#counting === 'now') this.#counting = ''; // they are read
+    if (!count || !this.#counting) return;
+    this.#counting = 'now';
+    this.#unreadLine.setCount(count);
+  }
+
+  /** Marks the first unread message after the last one that was read, wherever it is. @param {string} lastRead */
+  async markUnreadAfter(lastRead) {
+    const { room, isDeleted, isOwn, isNews } = this.#hooks;
+    const lines = this.#newsAfter(lastRead);
+    const top = this.#log.lines[0]?.id;
+    if (!lines.length || this.#counting) return;
+    const reachesBack = this.#log.reachesStart || !isAfter(top, lastRead);
+    const { messages } = reachesBack ? { messages: [] } : await fetchAllAfter(window, room, lastRead);
+    const earlier = messages?.filter(({ id, mark, sender }) => {
+      return isAfter(top, id) && !isDeleted(id) && isNews({ mine: isOwn(id, mark), sender });
+    });
+    this.#firstUnread = earlier?.[0]?.id ?? lines[0].id;
+    this.#unreadLine.show(lines[0], timeOf(this.#firstUnread), earlier ? earlier.length + lines.length : 0);
+    this.#placeUnread();
+  }
+
+  /** Moves the unread line above the first unread message that is on the page now. */
+  #placeUnread() {
+    const line = this.#firstUnread && this.#newsAfter('').find(({ id }) => !isAfter(this.#firstUnread, id));
+    if (line) this.#unreadLine.place(line);
+  }
+
+  /** Returns the lines of messages that count as unread after an id. @param {string} id */
+  #newsAfter(id) {
+    return this.#log.lines.filter((line) => {
+      const message = this.#log.messageOf(line);
+      return message && isAfter(line.id, id) && this.#hooks.isNews(message);
+    });
+  }
+
+  /** Leads to the first unread message. */
+  async #jumpToUnread() {
+    const log = this.#log;
+    log.setFollowing(false);
+    this.#goesBack = true;
+    await this.#readBackTo(this.#firstUnread);
+    log.scroller.focus({ preventScroll: true }); // the button disappears, and must not take the focus along
+    this.#unreadLine.scrollTo();
+  }
+
+  /** Reads older messages until the log reaches back to an id. @param {string} id */
+  async #readBackTo(id) {
+    const { lines } = this.#log;
+    if (lines[0] && isAfter(lines[0].id, id) && (await this.readOlder(MAX_PAGE_SIZE))) await this.#readBackTo(id);
   }
 
   /**
@@ -187,7 +239,7 @@ export class Pager {
     const { room, isOwn } = this.#hooks;
     const page = await fetchHistory(window, room, query);
     const kept = page.messages?.filter(({ id }) => !this.#hooks.isDeleted(id));
-    const messages = kept?.map((message) => ({ ...message, at: timeOf(message.id), mine: isOwn(message.id) }));
+    const messages = kept?.map((message) => ({ ...message, at: timeOf(message.id), mine: isOwn(message.id, message.mark) }));
     return { ...page, messages };
   }
 

@@ -3,13 +3,15 @@
  */
 
 import { element } from './dom.js';
-import { roomPath } from './tokens.js';
+import { icon } from './icons.js';
+import { isReserved, roomPath, suggestRoom } from './tokens.js';
 
 /** @import { UnreadCount } from './unread.js' */
 
 /** @typedef {{ name: string, unread: number, mention: boolean, current: boolean }} RoomState */
 
 const RULE = 'A room’s name is 1 to 64 letters, marks, digits, - _ . or ~, and starts with a letter or digit.';
+const RESERVED = 'The server uses this name itself; choose another.';
 
 /**
  * Returns the state of each of `rooms`.
@@ -30,18 +32,28 @@ export function roomStates(rooms, counts, current) {
  * left loses it.
  * @param {HTMLElement} list
  * @param {RoomState[]} rooms
+ * @param {(name: string) => void} leave
  */
-export function showRooms(list, rooms) {
+export function showRooms(list, rooms, leave) {
   const links = [...list.querySelectorAll('a')];
   for (const link of links) if (!rooms.some(({ name }) => name === link.dataset.room)) link.parentElement?.remove();
   for (const { name, unread, mention, current } of rooms) {
     const link = links.find((each) => each.dataset.room === name) ?? addLink(list, name);
+    if (!link.nextElementSibling) link.after(leaveButton(name, leave));
     link.querySelector('.badge')?.remove();
     if (!unread || current) continue;
     const badge = element('span', mention ? 'badge call' : 'badge', `${mention ? '@' : ''}${unread > 99 ? '99+' : unread}`);
     badge.append(element('span', 'sr', mention ? ' unread, you are mentioned' : ' unread'));
     link.append(badge);
   }
+}
+
+/** @param {string} name @param {(name: string) => void} leave */
+function leaveButton(name, leave) {
+  const button = element('button', 'leave');
+  Object.assign(button, { type: 'button', title: 'Leave', ariaLabel: `Leave ${name}`, onclick: () => leave(name) });
+  button.append(icon('close'));
+  return button;
 }
 
 /** @param {HTMLElement} list @param {string} name */
@@ -57,13 +69,19 @@ function addLink(list, name) {
 }
 
 /**
- * Goes to the room whose name is in a box, or shows the rule that the name breaks.
+ * Goes to the room whose name is in a box, or shows the rule that the name breaks and a name that keeps it.
  * @param {HTMLInputElement} box
  * @param {HTMLElement} error
  */
 export function goToRoom(box, error) {
   const path = roomPath(box.value);
-  error.textContent = path ? '' : RULE;
+  error.textContent = path ? '' : isReserved(box.value.trim()) ? RESERVED : RULE;
   box.ariaInvalid = `${!path}`;
+  const like = path ? '' : suggestRoom(box.value);
+  if (like) {
+    const link = element('a', '', `Open ${like}`);
+    Object.assign(link, { href: roomPath(like), translate: false });
+    error.append(' ', link);
+  }
   if (path) location.assign(path);
 }

@@ -6,6 +6,7 @@
 import { copyText } from './clipboard.js';
 import { button, openDialog } from './dialogs.js';
 import { element } from './dom.js';
+import { load } from './load.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const QUIET_ZONE = 4; // cells around a QR code, as its standard asks for
@@ -42,12 +43,9 @@ export function linkCard(url, label, title) {
   const row = element('div', 'row');
   row.append(field, copy);
   if (title && canShare(url)) row.append(button('Share…', () => navigator.share({ title, url }).catch(() => {})));
-  const code = element('div', 'qr');
+  const code = element('div', 'qr', 'The QR code is being loaded.');
   card.append(row, result, code);
-  drawQr(url, label).then(
-    (image) => code.append(image),
-    () => (code.textContent = 'The QR code cannot be loaded now.'),
-  );
+  drawQr(url, label).then((image) => code.replaceChildren(image));
   return card;
 }
 
@@ -69,7 +67,7 @@ export function qrPath(rows) {
 
 /** Draws a link as a QR code. @param {string} url @param {string} label */
 async function drawQr(url, label) {
-  const { encode } = await import('./uqr/uqr.js');
+  const { encode } = await load('uqr/uqr');
   const { size, data } = encode(url, { border: QUIET_ZONE });
   const image = document.createElementNS(SVG, 'svg');
   const path = document.createElementNS(SVG, 'path');

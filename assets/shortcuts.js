@@ -10,6 +10,8 @@
  * @property {HTMLElement} rooms
  * @property {Pick<Composer, 'box' | 'setText'>} composer
  * @property {() => void} showHelp
+ * @property {() => void} showSearch
+ * @property {() => void} jump
  * @property {(line: HTMLElement) => void} edit
  * @property {(line: HTMLElement) => void} remove
  */
@@ -20,11 +22,16 @@
  * @param {ShortcutParts} parts
  * @param {boolean} [late] the browser has handled the key already
  */
-export function onShortcut(event, { rooms, composer, showHelp, edit, remove }, late = false) {
+export function onShortcut(event, { rooms, composer, showHelp, showSearch, jump, edit, remove }, late = false) {
   const { key, altKey, ctrlKey, metaKey } = event;
   if (event.isComposing || event.keyCode === 229 || event.defaultPrevented) return;
   const writes = !metaKey && (event.getModifierState('AltGraph') || (!ctrlKey && !altKey)) && isTyped(key);
-  if ((ctrlKey || metaKey) && !writes) return;
+  if ((ctrlKey || metaKey) && !writes) {
+    const act = altKey ? null : event.shiftKey && /^f$/i.test(key) ? showSearch : key === 'k' ? jump : null;
+    if (!act || document.querySelector('dialog[open]')) return;
+    event.preventDefault();
+    return act();
+  }
   const target = /** @type {Element} */ (event.target);
   const own = /** @type {HTMLElement | null} */ (target.closest('.message.mine[data-id]'));
   const step = !altKey ? 0 : key === 'ArrowUp' ? -1 : key === 'ArrowDown' ? 1 : 0;

@@ -35,6 +35,7 @@ export class StatusLine {
   #line;
   #node;
   #sentence = element('span');
+  #text = ''; // of the sentence
   #countdown = element('span', 'left');
   #button = element('button', '', 'Reconnect now');
   /** @type {number | undefined} */
@@ -61,11 +62,11 @@ export class StatusLine {
     const text = sentence(state, this.#node, reason);
     Object.assign(this.#line.dataset, { state, node: this.#node });
     // The element is a live region: it is touched only when its text changes.
-    if (this.#sentence.textContent !== text) this.#sentence.textContent = text;
+    if (this.#text !== text) this.#sentence.textContent = this.#text = text;
     if (!until) return this.#line.replaceChildren(this.#sentence);
     if (!this.#button.isConnected) this.#line.replaceChildren(this.#sentence, ' ', this.#countdown, ' ', this.#button);
     const count = () => {
-      const left = until - Date.now();
+      const left = until - performance.now();
       this.#countdown.textContent = left > 0 ? `${Math.ceil(left / 1000)} s` : '…';
     };
     this.#timer = setInterval(count, 1000);

@@ -5,12 +5,22 @@
 
 import { parseObject } from './wire.js';
 
-/** @typedef {ReturnType<typeof openStorage>} PageStorage */
+/** @typedef {ReturnType<typeof createStorage>} PageStorage */
 
 const PREFIX = 'tiny-chat:';
 
-/** Opens the storage of a window. @param {Pick<Window, 'localStorage'>} world */
+/** @type {WeakMap<object, PageStorage>} */
+const opened = new WeakMap(); // by window: where storage is denied, its modules share what is kept
+
+/** Opens the storage of a window. @param {Pick<Window, 'localStorage'>} world @returns {PageStorage} */
 export function openStorage(world) {
+  const storage = opened.get(world) ?? createStorage(world);
+  opened.set(world, storage);
+  return storage;
+}
+
+/** @param {Pick<Window, 'localStorage'>} world */
+function createStorage(world) {
   /** @type {Map<string, string>} */
   const own = new Map();
   /** @type {Storage | null} */
@@ -21,6 +31,8 @@ export function openStorage(world) {
   } catch {
     local = null;
   }
+
+  const lost = { tell: () => {} }; // called when something cannot be stored
 
   /** Returns the value of a key, or an empty string. @param {string} key */
   const get = (key) => own.get(key) ?? local?.getItem(PREFIX + key) ?? '';
@@ -39,6 +51,7 @@ export function openStorage(world) {
     } catch {
       remove(key); // or an older value would be read
       own.set(key, value);
+      if (local) lost.tell();
     }
   }
 
@@ -50,7 +63,14 @@ export function openStorage(world) {
     return values.sort((one, other) => one.at - other.at);
   }
 
-  return { denied: !local, get, set, remove, records };
+  return { denied: !local, lost, get, set, remove, records };
 }
 
 export const storage = openStorage(globalThis);
+
+/** What this tab alone keeps, until it is closed. */
+export const tabStorage = openStorage({
+  get localStorage() {
+    return sessionStorage;
+  },
+});

@@ -11,6 +11,10 @@ const TYPES = 'message typed delete edit gap status backoff heartbeat presence u
 const VALID_NAME = /^(?=.*\S)(?:[^\p{Cc}\p{Cf}]|[\u200c\u200d]){1,64}$/u; // the server refuses a stream with any other
 const OPEN_TIMEOUT_S = 20; // until the first event of a stream
 const SLACK_S = 5; // for the network, on top of the server's interval
+const REPLAY_MS = 10_000; // after an opening, in which what arrives may be old
+const MAX_ROOMS = 16; // on one stream
+const MAX_ADDRESS_CHARS = 3900; // proxies refuse request lines of 4 or 8 KB
+const LONGEST_ID = '0'.repeat(24);
 
 /**
  * What the status line shows.
@@ -18,7 +22,8 @@ const SLACK_S = 5; // for the network, on top of the server's interval
  * @property {'connecting' | 'live' | 'storeless' | 'reconnecting' | 'offline'} state
  * @property {string} [node]
  * @property {string} [reason] why the server ended the stream: `full`, `draining` or `slow`
- * @property {number} [until] when the next attempt is due, Unix milliseconds
+ * @property {number} [until] when the next attempt is due, on the clock of `performance`, which does not jump
+ * @property {number} [wait] the same in milliseconds from now, for other tabs
  */
 
 /** @typedef {Record<string, string>} Cursors by room */
@@ -41,6 +46,39 @@ export function backoff(attempt, random = Math.random()) {
   return 1 + random * (Math.min(30, 5 * 2 ** attempt) - 1);
 }
 
+/**
+ * Returns the address of a stream.
+ * @param {string[]} rooms
+ * @param {string[]} cursors of the rooms
+ * @param {string[]} present those of the rooms in which the user counts as present
+ * @param {string} name of the user
+ */
+function addressOf(rooms, cursors, present, name) {
+  const query = new URLSearchParams('typed=brief'); // a browser would hide events of unknown names
+  if (cursors.every(Boolean)) query.set('lastEventId', `${cursors}`);
+  if (VALID_NAME.test(name)) query.set('name', name);
+  if (present.length < rooms.length) query.set('in', `${present}`);
+  return `/subscribe/${rooms.map(encodeURIComponent)}?${query}`;
+}
+
+/**
+ * Returns those of `rooms` that fit on one stream and into its address, the first ones before others.
+ * @param {string[]} rooms
+ * @param {string[]} open those in which the user counts as present
+ * @param {string} name of the user
+ */
+export function fitting(rooms, open, name) {
+  /** @type {string[]} */
+  let fit = [];
+  for (const room of rooms) {
+    const more = [...fit, room];
+    const present = more.filter((each) => open.includes(each));
+    const cursors = more.map(() => LONGEST_ID);
+    if (more.length <= MAX_ROOMS && addressOf(more, cursors, present, name).length <= MAX_ADDRESS_CHARS) fit = more;
+  }
+  return fit;
+}
+
 export class Stream {
   /** @type {string[]} */
   rooms = [];
@@ -56,7 +94,8 @@ export class Stream {
   #source;
   /** @type {number | undefined} */
   #timer;
-  #deadline = 0; // for the next event
+  #deadline = { passed: 0, date: 0 }; // for the next event, by two clocks: one jumps, and one stands still in sleep
+  #openedAt = Infinity; // when the stream was last said to be live, on the clock of `performance`
   #silence = 45; // seconds without an event after which the stream counts as lost
   #attempt = 0;
   #waiting = false; // for the next attempt
@@ -85,18 +124,27 @@ export class Stream {
 
   /** Reconnects a lost or overdue stream without further delay: the page or the network woke up. */
   wake() {
-    if (this.#waiting || Date.now() > this.#deadline) this.connect();
+    if (this.#waiting || this.#isLate) this.connect();
   }
 
   /** Whether the stream has been silent for longer than its timer allows, which means that this tab's timers do not run. */
   get overdue() {
-    return this.#source && Date.now() > this.#deadline;
+    return this.#source && this.#isLate;
+  }
+
+  get #isLate() {
+    return this.#world.performance.now() > this.#deadline.passed || Date.now() > this.#deadline.date;
+  }
+
+  /** Whether what arrives now may be a replay of what is old. */
+  get replays() {
+    return this.#world.performance.now() - this.#openedAt < REPLAY_MS;
   }
 
   connect() {
     this.close();
     this.#waiting = false;
-    const source = new this.#world.EventSource(this.#address());
+    const source = new this.#world.EventSource(addressOf(this.rooms, this.rooms.map((room) => this.cursors[room]), this.#present, this.#name));
     this.#source = source;
     for (const type of TYPES) source.addEventListener(type, (event) => this.#receive(type, event));
     source.onerror = () => this.reconnectLater();
@@ -125,16 +173,7 @@ export class Stream {
     const offline = this.#world.navigator?.onLine === false || this.#attempt > 0;
     if (!reason) this.#attempt += 1;
     this.#timer = setTimeout(() => this.connect(), wait);
-    this.#hooks.onState({ state: offline && !reason ? 'offline' : 'reconnecting', reason, until: Date.now() + wait });
-  }
-
-  #address() {
-    const query = new URLSearchParams('typed=brief'); // a browser would hide events of unknown names
-    const cursors = this.rooms.map((room) => this.cursors[room]);
-    if (cursors.every(Boolean)) query.set('lastEventId', /** @type {any} */ (cursors));
-    if (VALID_NAME.test(this.#name)) query.set('name', this.#name);
-    if (this.#present.length < this.rooms.length) query.set('in', /** @type {any} */ (this.#present));
-    return `/subscribe/${this.rooms.map(encodeURIComponent)}?${query}`;
+    this.#hooks.onState({ state: offline && !reason ? 'offline' : 'reconnecting', reason, until: this.#world.performance.now() + wait });
   }
 
   /** @param {string} type @param {MessageEvent} event */
@@ -157,6 +196,7 @@ export class Stream {
   #readStatus({ live, node, heartbeat }) {
     this.#attempt = 0;
     if (heartbeat > 0) this.#silence = 2.5 * heartbeat + SLACK_S;
+    if (live !== false && !this.live) this.#openedAt = this.#world.performance.now();
     this.live = live !== false;
     this.#hooks.onState({ state: this.live ? 'live' : 'storeless', node });
   }
@@ -164,7 +204,7 @@ export class Stream {
   /** @param {number} seconds after which the stream counts as lost, unless an event arrives */
   #expectEvent(seconds) {
     clearTimeout(this.#timer);
-    this.#deadline = Date.now() + seconds * 1000;
+    this.#deadline = { passed: this.#world.performance.now() + seconds * 1000, date: Date.now() + seconds * 1000 };
     this.#timer = setTimeout(() => this.reconnectLater(), seconds * 1000);
   }
 }

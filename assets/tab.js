@@ -5,8 +5,9 @@
 
 import { LeaderElection } from './leader-election.js';
 import { LeaderHub } from './leader-hub.js';
+import { holdTab } from './open-tabs.js';
 import { openStorage } from './storage.js';
-import { START, isAfter, timeOf } from './wire.js';
+import { START, isAfter, timeOf, wellFormed } from './wire.js';
 
 /** @import { HubEvent, HubMessage, Presence, TabRequest } from './leader-hub.js' */
 /** @import { OutboxItem } from './outbox.js' */
@@ -17,6 +18,8 @@ import { START, isAfter, timeOf } from './wire.js';
 const PING_INTERVAL_MS = 5000;
 const LEADER_TIMEOUT_MS = 2000; // without an answer, this tab takes over
 const MAX_VISITED_ROOMS = 50;
+const DENIED = 'This browser keeps nothing for this page: your name, drafts and unsent messages are lost when it is closed.';
+const FULL = 'This browser has no more room for this page: drafts and unsent messages are lost when it is closed.';
 
 /**
  * @typedef {object} TabOptions
@@ -53,7 +56,7 @@ export class Tab {
   presence = {};
   /** @type {string[]} */
   rooms = []; // that the page lists, with their counts
-  #id = randomKey();
+  id = randomKey();
   #room;
   /** @type {string[]} */
   #offered;
@@ -74,6 +77,8 @@ export class Tab {
   /** @type {Map<string, number>} */
   #sentAt = new Map(); // by key
   #discarded = new Set();
+  #noticed = new Set();
+  #letGo = () => {}; // of this tab's lock
   #own;
   /** @type {number | undefined} */
   #leaderTimer;
@@ -100,7 +105,7 @@ export class Tab {
     this.#offered = offered;
     this.#visit();
     const alone = storage.denied || !world.BroadcastChannel;
-    this.#election = new LeaderElection(world, storage, this.#id, alone, (leading) => this.#onLeading(leading));
+    this.#election = new LeaderElection(world, storage, this.id, alone, (leading) => this.#onLeading(leading));
     world.addEventListener('online', () => this.#ask('wake'));
     world.addEventListener('offline', () => this.#ask('offline'));
     world.addEventListener('pagehide', () => this.#close());
@@ -108,6 +113,8 @@ export class Tab {
     world.addEventListener('storage', ({ key }) => /^tiny-chat:(visited|left)$/.test(`${key}`) && this.#listRooms());
     const { document } = world;
     document.addEventListener('visibilitychange', () => this.#ask(document.hidden ? 'hide' : 'wake'));
+    storage.lost.tell = () => this.#notice(FULL);
+    if (storage.denied) this.#notice(DENIED);
     setTimeout(() => this.#open(), 0); // the hooks may need the tab first
   }
 
@@ -115,7 +122,7 @@ export class Tab {
   send(text) {
     const at = Math.max(Date.now(), 1 + (this.#items.at(-1)?.at ?? 0)); // the clock may have been put back
     /** @type {OutboxItem} */
-    const item = { key: randomKey(), room: this.#room, sender: this.#name(), text, at, state: 'queued' };
+    const item = { key: randomKey(), room: this.#room, sender: this.#sender, text: wellFormed(text), at, state: 'queued' };
     this.#storage.set(`out:${item.key}`, JSON.stringify(item));
     this.#unacknowledged.set(item.key, item);
     this.#sentAt.set(item.key, this.#world.performance.now());
@@ -175,6 +182,11 @@ export class Tab {
     this.#ask('rename');
   }
 
+  /** The user's name, without half characters. */
+  get #sender() {
+    return wellFormed(this.#name());
+  }
+
   /** @param {string} key of a list of rooms */
   #listed(key) {
     return this.#storage.get(key).split(',').filter(Boolean);
@@ -191,8 +203,15 @@ export class Tab {
     const dropped = gone.filter((each) => !this.rooms.includes(each));
     if (dropped.length) {
       const sentence = `No longer in your list, which has the last ${MAX_VISITED_ROOMS} rooms that you visited: ${dropped.join(', ')}`;
-      setTimeout(() => this.#hooks.onNotice(sentence), 0);
+      this.#notice(sentence);
     }
+  }
+
+  /** Tells the user a sentence, once. @param {string} sentence */
+  #notice(sentence) {
+    if (this.#noticed.has(sentence)) return;
+    this.#noticed.add(sentence);
+    setTimeout(() => this.#hooks.onNotice(sentence), 0);
   }
 
   #roomsNow() {
@@ -212,12 +231,13 @@ export class Tab {
       this.#channel = new this.#world.BroadcastChannel('tiny-chat');
       this.#channel.onmessage = ({ data }) => this.#receive(data);
     }
+    this.#letGo = holdTab(this.#world, this.id);
     this.#election.campaign();
     this.#hello();
     this.#showItems(this.#items);
     this.#pingTimer = setInterval(() => {
       this.#election.renew();
-      if (!this.#election.leading) this.#ask('ping');
+      this.#ask('ping');
     }, PING_INTERVAL_MS);
   }
 
@@ -228,6 +248,7 @@ export class Tab {
     clearTimeout(this.#leaderTimer);
     this.#leaderTimer = this.#channel = undefined;
     this.#election.resign();
+    this.#letGo();
     channel?.close();
   }
 
@@ -255,7 +276,7 @@ export class Tab {
    */
   #ask(request, details) {
     const { hidden } = this.#world.document;
-    const state = { tab: this.#id, room: this.#room, name: this.#name(), hidden };
+    const state = { tab: this.id, room: this.#room, name: this.#sender, hidden };
     const message = /** @type {TabRequest} */ ({ request, ...state, ...details });
     this.#hub?.handle(message);
     if (this.#election.leading) return;
@@ -284,7 +305,7 @@ export class Tab {
       case 'leader':
         return this.#hello();
       case 'state':
-        return hooks.onState(event);
+        return hooks.onState({ ...event, until: this.#timeIn(event.wait) });
       case 'outbox':
         return this.#onOutbox(event.items);
       case 'unread':
@@ -313,10 +334,10 @@ export class Tab {
   }
 
   /** @param {HubMessage} message */
-  #onMessage({ id, previous, confirms, sender, text, mine, mark }) {
+  #onMessage({ id, previous, confirms, sender, text, mine, mark, edited }) {
     if (id && !this.#advance({ id, previous })) return;
     if (id && mine) this.#own.add(id);
-    const message = { id, sender, text, mine, mark, at: timeOf(id) };
+    const message = { id, sender, text, mine, mark, edited, at: timeOf(id) };
     if (confirms && this.#items.some(({ key }) => key === confirms)) {
       this.#unacknowledged.delete(confirms);
       this.#hooks.onConfirmed(confirms, message, this.#sentAt.get(confirms));
@@ -362,9 +383,17 @@ export class Tab {
     this.#hello();
   }
 
+  /** Returns a time on this tab's clock of `performance`, which does not jump. @param {number | undefined} wait milliseconds */
+  #timeIn(wait) {
+    return wait === undefined ? undefined : this.#world.performance.now() + wait;
+  }
+
   /** @param {OutboxItem[]} items */
   #onOutbox(items) {
-    for (const { key } of items) this.#unacknowledged.delete(key);
+    for (const item of items) {
+      this.#unacknowledged.delete(item.key);
+      item.until = this.#timeIn(item.wait);
+    }
     this.#showItems([...items, ...this.#unacknowledged.values()]);
   }
 

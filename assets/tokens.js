@@ -12,7 +12,7 @@ const PATTERN = new RegExp(
     '(?<![a-z\\d])(?<![a-z\\d]\\+)(?<link>https?://|mailto:)',
     // Addresses that are no links: no name in them is a mention.
     '(?<other>(?<![a-z\\d+])[a-z][a-z\\d+]*://[^\\s<>"`]+|(?<![\\w.@/-])www\\.[^\\s<>"`]+|(?<![\\w.%+-])[\\w.%+-]+@[\\w-]+(?:\\.[\\w-]+)+)',
-    `(?<![${WORD}#&/.-])#(?<room>[\\p{L}\\p{Nd}][${WORD}.~-]{0,63})`,
+    `(?<![${WORD}#&/.-])#(?!https?://)(?<room>[\\p{L}\\p{Nd}][${WORD}.~-]{0,63})`,
   ].join('|'),
   'giu',
 );
@@ -32,14 +32,14 @@ const COLOUR = /^(?=(?:.{3,4}|.{6}|.{8})$)(?=[\da-f]+$)(?=.*\d|[bcdf]+$|abc|(.)\
  * @property {boolean} [opaque]
  */
 
-/** @type {Set<string> | undefined} */
-let reserved; // names that the server uses itself; the page tells them
-
-/** Returns true if no room can have a name, since the server uses it itself. @param {string} name */
+/**
+ * Returns true if no room can have a name, since the server uses it itself: src/chat/room.rs has the list, and the page's
+ * HTML brings it.
+ * @param {string} name
+ */
 export function isReserved(name) {
-  const { document } = globalThis;
-  reserved ??= new Set(document?.querySelector('[data-reserved]')?.getAttribute('data-reserved')?.split(' '));
-  return reserved.has(name.toLowerCase());
+  const names = globalThis.document?.querySelector('[data-reserved]')?.getAttribute('data-reserved') ?? '';
+  return names.split(' ').includes(name.toLowerCase());
 }
 
 /** Returns the path of a room, or null if its name breaks the rule. @param {string} typed */

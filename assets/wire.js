@@ -46,6 +46,18 @@ export function isAfter(id, cursor) {
   return +ms > +cursorMs || (ms === cursorMs && +n > +cursorN);
 }
 
+/** Returns the number of a message in its room. @param {string} id */
+export const numberOf = (id) => Number(id.split('-')[1]);
+
+/** Returns true if a deletion concerns the message with this id. @param {Deletion} deletion @param {string} id */
+export const isDeleted = ({ id: deleted, upTo }, id) => id === deleted || (!!upTo && !isAfter(id, upTo));
+
+/**
+ * Returns a text with each half character (a lone surrogate, from a cut paste) replaced: the server refuses it as no JSON.
+ * @param {string} text
+ */
+export const wellFormed = (text) => text.replace(/\p{Surrogate}/gu, '\ufffd');
+
 /** @type {Record<string, string>} */
 const ENTITIES = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#x27;': "'", '&#x2F;': '/' };
 
@@ -72,12 +84,12 @@ export function parseObject(data) {
 /**
  * Returns the sender and the text of a message. A foreign publish may be any text: it is shown as it is, without a sender.
  * @param {string} data
- * @returns {{ sender: string, text: string, mark?: string }}
+ * @returns {{ sender: string, text: string, mark?: string, edited?: boolean }}
  */
 export function parseMessage(data) {
-  const { sender, message, mark } = parseObject(data);
+  const { sender, message, mark, edited } = parseObject(data);
   if (typeof sender !== 'string' || typeof message !== 'string') return { sender: '—', text: data };
-  return { ...decodeMessage(sender, message), ...(/^[\da-f]{32}$/.test(mark) && { mark }) };
+  return { ...decodeMessage(sender, message), ...(/^[\da-f]{32}$/.test(mark) && { mark }), ...(edited === true && { edited }) };
 }
 
 /**

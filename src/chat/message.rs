@@ -12,9 +12,9 @@ use super::mark::Secret;
 /// The sender of a message that names none.
 const ANONYMOUS: &str = "Anonymous";
 /// The maximum length of a message, in Unicode scalar values.
-const MAX_MESSAGE_CHARS: usize = 4000;
+pub const MAX_MESSAGE_CHARS: usize = 4000;
 /// The maximum length of a sender, in Unicode scalar values.
-const MAX_SENDER_CHARS: usize = 64;
+pub const MAX_SENDER_CHARS: usize = 64;
 /// The maximum length of an idempotency key, whose characters are all ASCII.
 const MAX_KEY_CHARS: usize = 64;
 

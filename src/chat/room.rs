@@ -99,6 +99,25 @@ impl RoomName {
         Ok(Self(name.into()))
     }
 
+    /// Returns a name like a text that is not one: `a-b` for `a b`. `assets/tokens.js` does the same on the page.
+    pub fn like(text: &str) -> Option<Self> {
+        let text: String = text.nfc().collect();
+        let words: Vec<&str> = text.split(|c| c == '-' || !is_allowed(c)).filter(|word| !word.is_empty()).collect();
+        let joined = words.join("-");
+        let name: String =
+            joined.trim_start_matches(|c| !is_letter(c) && !is_digit(c)).chars().take(MAX_NAME_CHARS).collect();
+        let name = name.trim_end_matches('-');
+        Self::parse(name)
+            .or_else(|_| Self::parse(&format!("{name}-room")))
+            .ok()
+            .filter(|_| !name.is_empty())
+    }
+
+    /// Returns the reserved names, separated by spaces, for the page.
+    pub fn reserved() -> String {
+        RESERVED_NAMES.join(" ")
+    }
+
     /// Returns the room of the dashboard's stream, which no path can name.
     pub fn dashboard() -> Self {
         Self("~dashboard".into())
@@ -179,6 +198,17 @@ mod tests {
         }
         assert_eq!(RoomName::parse(&"é".repeat(65)), Err(RoomNameError::Malformed));
         assert_eq!(RoomName::from_path("%ff"), Err(RoomNameError::Malformed));
+    }
+
+    #[test]
+    fn a_text_that_is_no_name_is_like_one() {
+        let like = |text: &str| RoomName::like(text).map(|name| name.to_string());
+        let examples: Vec<(String, String)> =
+            serde_json::from_str(include_str!("../../tests/js/room-suggestions.json")).unwrap();
+        for (text, name) in examples {
+            assert_eq!(like(&text).unwrap_or_default(), name, "{text}");
+        }
+        assert_eq!(like("history").unwrap(), "history-room");
     }
 
     #[test]

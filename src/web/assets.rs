@@ -15,16 +15,12 @@ use super::compression::{self, Effort};
 use super::error::Problem;
 use super::negotiation::content_coding;
 
-/// The files of `assets/`, embedded at compile time.
-#[derive(RustEmbed)]
-#[folder = "assets/"]
-struct EmbeddedFiles;
+// What `build/` made of the files of `assets/`, embedded at compile time: `struct EmbeddedFiles`.
+include!(concat!(env!("OUT_DIR"), "/embedded_files.rs"));
 
 /// A file, and the forms in which it is served. Each is made when it is needed, since most nodes never serve most files.
 struct Asset {
-    name: Cow<'static, str>,
     file: EmbeddedFile,
-    plain: OnceLock<Bytes>,
     gzip: OnceLock<Bytes>,
     /// Made by a thread of its own, since it takes long.
     brotli: OnceLock<Bytes>,
@@ -32,15 +28,13 @@ struct Asset {
 
 /// The assets by file name.
 static ASSETS: LazyLock<BTreeMap<Cow<'static, str>, Asset>> = LazyLock::new(|| {
-    let assets = EmbeddedFiles::iter()
-        .filter_map(|name| Some((name.clone(), Asset::new(name.clone(), EmbeddedFiles::get(&name)?))));
+    let assets = EmbeddedFiles::iter().filter_map(|name| Some((name.clone(), Asset::new(EmbeddedFiles::get(&name)?))));
     assets.collect()
 });
 
-/// A hash of all files together, and of the version, which may minify them in another way. It names the folder of all of
-/// them, so that modules can import each other by relative paths without a build step.
+/// A hash of all files together. It names the folder of all of them, so that modules can import each other by relative paths.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let mut all = Sha256::new_with_prefix(env!("CARGO_PKG_VERSION"));
+    let mut all = Sha256::new();
     for (name, asset) in ASSETS.iter() {
         all.update(name.as_bytes());
         all.update(asset.file.metadata.sha256_hash());
@@ -98,23 +92,22 @@ fn named(name: &str) -> Result<&'static Asset, Problem> {
 }
 
 impl Asset {
-    fn new(name: Cow<'static, str>, file: EmbeddedFile) -> Self {
-        Self { name, file, plain: OnceLock::new(), gzip: OnceLock::new(), brotli: OnceLock::new() }
+    fn new(file: EmbeddedFile) -> Self {
+        Self { file, gzip: OnceLock::new(), brotli: OnceLock::new() }
     }
 
-    /// Returns the file, minified.
-    fn plain(&self) -> &Bytes {
-        self.plain.get_or_init(|| {
-            let minified = std::str::from_utf8(&self.file.data).ok().and_then(|source| minify(&self.name, source));
-            minified.map_or_else(|| Bytes::copy_from_slice(&self.file.data), Bytes::from)
-        })
+    fn plain(&self) -> Bytes {
+        match &self.file.data {
+            Cow::Borrowed(data) => Bytes::from_static(data),
+            Cow::Owned(data) => Bytes::copy_from_slice(data),
+        }
     }
 
     /// Returns the file in a content coding.
     fn encoded(&self, coding: Option<ContentEncoding>) -> Bytes {
-        let compress = |coding, effort| Bytes::from(compression::compress(coding, self.plain(), effort));
+        let compress = |coding, effort| Bytes::from(compression::compress(coding, &self.plain(), effort));
         match coding {
-            None => self.plain().clone(),
+            None => self.plain(),
             Some(ContentEncoding::Brotli) => self.brotli.get().cloned().unwrap_or_else(|| {
                 compress_in_background();
                 compress(ContentEncoding::Brotli, Effort::PerRequest)
@@ -128,38 +121,11 @@ impl Asset {
 fn compress_in_background() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        let compress = |asset: &Asset| compression::compress(ContentEncoding::Brotli, asset.plain(), Effort::Cached);
+        let compress = |asset: &Asset| compression::compress(ContentEncoding::Brotli, &asset.plain(), Effort::Cached);
         thread::spawn(move || {
             for asset in ASSETS.values() {
                 asset.brotli.get_or_init(|| compress(asset).into());
             }
         });
     });
-}
-
-/// Removes comments and indentation, a third of all bytes, from a script or style sheet. Returns
-/// `None` for other files, for those that are minified already, and for CSS that cannot be parsed.
-fn minify(name: &str, source: &str) -> Option<String> {
-    if name.contains(".min.") {
-        return None;
-    }
-    match name.rsplit_once('.')?.1 {
-        "js" => Some(minifier::js::minify(source).to_string()),
-        "css" => Some(minifier::css::minify(source).ok()?.to_string()),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn minifying_removes_comments_and_keeps_code() {
-        let source = "/**\n * Rule.\n */\nexport const A = '/* x */'; // rest\n\n  // why\n  const B = /\\/\\*/;\n";
-        assert_eq!(minify("a.js", source).as_deref(), Some("export const A='/* x */';const B=/\\/\\*/;"));
-        assert_eq!(minify("a.css", "/* why */\na { color: red; }\n").as_deref(), Some(" a{color:red;}"));
-        assert_eq!(minify("a.svg", "<svg/>"), None);
-        assert_eq!(minify("a.min.js", "/* licence */ a"), None);
-    }
 }

@@ -14,7 +14,7 @@ use super::error::Problem;
 use super::guarded_body::GuardedBody;
 use super::held_body::held_bytes;
 use super::negotiation::prefers_html;
-use super::pages;
+use super::problem_page::problem_page;
 use super::state::AppState;
 use crate::hub::AnswerPermit;
 use crate::supervise::catch;
@@ -76,7 +76,7 @@ fn hold_until_sent(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<Bo
 /// Returns a problem as a page or as JSON, whichever the client prefers.
 fn problem_response(problem: &Problem, req: &HttpRequest) -> HttpResponse {
     if prefers_html(req.headers()) {
-        pages::problem(problem)
+        problem_page(problem, req)
     } else {
         problem.json_response()
     }

@@ -1,11 +1,14 @@
-//! HTML pages: a room with its newest messages, and a problem.
+//! HTML pages: a room with its newest messages, and the dashboard.
+
+use std::sync::LazyLock;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use askama::Template;
+use base64::prelude::{BASE64_STANDARD, Engine};
+use sha2::{Digest, Sha256};
 
 use super::assets;
-use super::error::Problem;
 use super::newest_messages::NewestMessages;
 use super::page_lines::{PageLine, page_lines};
 use super::state::AppState;
@@ -15,10 +18,20 @@ use crate::chat::RoomName;
 /// How many of a room's newest messages its page contains at most.
 const MESSAGES_PER_PAGE: PageLimit = PageLimit { entries: 50, bytes: 256 << 10 };
 
-/// Allows nothing from other origins and nothing inline, so that a message that got into the markup
-/// could not run anything.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+/// Allows nothing from other origins and nothing inline but one script, by its hash, so that a message that got into the
+/// markup could not run anything.
+static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let theme = BASE64_STANDARD.encode(Sha256::digest(ThemeScript.render().unwrap_or_default()));
+    format!(
+        "default-src 'none'; script-src 'self' 'sha256-{theme}'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    )
+});
+
+/// The script that all pages contain.
+#[derive(Template)]
+#[template(path = "theme.js", escape = "html")]
+struct ThemeScript;
 
 #[derive(Template)]
 #[template(path = "page.html")]
@@ -34,6 +47,8 @@ struct RoomPage<'a> {
     node: &'a str,
     /// How many messages the room keeps at least, and for how long.
     retention: &'a Retention,
+    /// The same in words.
+    kept: String,
     /// The path of the assets' folder.
     assets: String,
 }
@@ -52,27 +67,6 @@ struct RoomLink {
     current: bool,
 }
 
-#[derive(Template)]
-#[template(path = "error.html")]
-struct ProblemPage<'a> {
-    status: u16,
-    title: &'a str,
-    detail: &'a str,
-    /// The path of the assets' folder.
-    assets: String,
-    draft: Option<SubmittedMessage<'a>>,
-    /// The path of the link back to the chat.
-    back: &'a str,
-}
-
-/// A message that was refused, to be filled into a form.
-struct SubmittedMessage<'a> {
-    /// The path that the form posts to.
-    action: &'a str,
-    sender: &'a str,
-    message: &'a str,
-}
-
 /// Handles `GET /`: the page of the first configured room.
 pub(super) async fn front(state: web::Data<AppState>) -> HttpResponse {
     room(&state, &state.rooms[0]).await
@@ -82,24 +76,6 @@ pub(super) async fn front(state: web::Data<AppState>) -> HttpResponse {
 pub(super) async fn redirect_without_slash(req: HttpRequest, room: RoomName) -> HttpResponse {
     let query = req.uri().query().map_or(String::new(), |query| format!("?{query}"));
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, room.path() + &query)).finish()
-}
-
-/// Renders the page of a problem. If a message was submitted, the page has a form to send it again.
-pub(super) fn problem(problem: &Problem) -> HttpResponse {
-    let draft = problem.submitted.as_deref().map(|(fields, room_path)| SubmittedMessage {
-        action: room_path,
-        sender: fields.sender.as_deref().unwrap_or_default(),
-        message: fields.message.as_deref().unwrap_or_default(),
-    });
-    let page = ProblemPage {
-        status: problem.status.as_u16(),
-        title: problem.title(),
-        detail: &problem.detail,
-        assets: assets::folder(),
-        back: draft.as_ref().map_or("/", |draft| draft.action),
-        draft,
-    };
-    render(problem.response(), &page)
 }
 
 /// Renders the page of the dashboard.
@@ -123,6 +99,7 @@ pub(super) async fn room(state: &AppState, room: &RoomName) -> HttpResponse {
         lines: page_lines(newest.iter().flat_map(|newest| newest.messages.iter().rev())),
         node: state.hub.node(),
         retention: &state.retention,
+        kept: retention_sentence(&state.retention),
         assets: assets::folder(),
     };
     let mut response = render(HttpResponse::Ok(), &page);
@@ -132,12 +109,13 @@ pub(super) async fn room(state: &AppState, room: &RoomName) -> HttpResponse {
     response
 }
 
-fn render(mut response: HttpResponseBuilder, page: &impl Template) -> HttpResponse {
+/// Renders a page into a response.
+pub(super) fn render(mut response: HttpResponseBuilder, page: &impl Template) -> HttpResponse {
     match page.render() {
         Ok(html) => response
             .content_type("text/html; charset=utf-8")
             .insert_header((header::CACHE_CONTROL, "no-store"))
-            .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+            .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY.as_str()))
             .body(html),
         Err(error) => {
             tracing::error!(%error, "failed to render a page");
@@ -153,4 +131,41 @@ fn room_links(configured: &[RoomName], current: &RoomName) -> Vec<RoomLink> {
     rooms
         .map(|room| RoomLink { name: room.to_string(), path: room.path(), current: room == current })
         .collect()
+}
+
+/// Says how many messages a room keeps, and for how long.
+fn retention_sentence(retention: &Retention) -> String {
+    let (messages, plural) = (with_separators(retention.messages), if retention.messages == 1 { "" } else { "s" });
+    format!("Keeps {messages} message{plural}, until {} of silence", in_words(retention.seconds))
+}
+
+/// Formats a number with a comma before each group of three digits.
+fn with_separators(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
+}
+
+/// Formats a duration in the largest unit that divides it.
+fn in_words(seconds: u64) -> String {
+    let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
+    let (count, unit) = units
+        .iter()
+        .find(|(size, _)| seconds.is_multiple_of(*size))
+        .map_or((seconds, "second"), |(size, unit)| (seconds / size, unit));
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retention_is_told_in_round_words() {
+        let sentence = |messages, seconds| retention_sentence(&Retention { messages, seconds });
+        assert_eq!(sentence(1000, 604_800), "Keeps 1,000 messages, until 7 days of silence");
+        assert_eq!(sentence(1_234_567, 3600), "Keeps 1,234,567 messages, until 1 hour of silence");
+        assert_eq!(sentence(1, 5400), "Keeps 1 message, until 90 minutes of silence");
+        assert_eq!(sentence(50, 7), "Keeps 50 messages, until 7 seconds of silence");
+    }
 }

@@ -8,18 +8,23 @@ mod deletion;
 mod details;
 mod event_source;
 mod history;
+mod identity;
 mod jquery_page;
 mod layout;
 mod leadership;
 mod markup;
+mod message_menu;
 mod no_javascript;
 mod notifications;
 mod outbox;
+mod own_messages;
 mod proxies;
 mod reading;
 mod reconnect;
 mod safety;
 mod status_line;
+mod texts;
+mod translation;
 mod weight;
 
 use std::{

@@ -9,6 +9,7 @@ globalThis.crypto ??= webcrypto; // not global in Node 18
 const real = { Date, setTimeout, clearTimeout, setInterval, clearInterval };
 
 let now = 0;
+let base = 0; // the moment of `stop`, by the clock as it is set now
 let alarms = new Map();
 let last = 0;
 
@@ -34,6 +35,7 @@ export const clock = {
   /** Stops time at a moment, in Unix milliseconds. */
   stop(at) {
     now = at;
+    base = at;
     alarms = new Map();
     Object.assign(globalThis, {
       Date: StandingDate,
@@ -59,9 +61,13 @@ export const clock = {
     now = end;
   },
 
+  /** Returns the milliseconds that have passed, as `performance.now` does: from 1, and whatever the clock is set to. */
+  passed: () => 1 + now - base,
+
   /** Sets the clock to another time, as a user may; timers stay as far away as they were. */
   put(at) {
     for (const one of alarms.values()) one.at += at - now;
+    base += at - now;
     now = at;
   },
 

@@ -12,6 +12,15 @@ test('the word before the caret is found, with or without @', () => {
 
 test('the @ of a mail address does not introduce a name', () => {
   assert.equal(wordAt('write to me@ex', 14).calls, false);
+  assert.equal(wordAt('你好@小', 4).calls, true, 'in scripts without spaces it may follow a letter');
+});
+
+test('the word before the caret of a long text is found in no time', () => {
+  const text = `${'x'.repeat(200_000)} ${'y'.repeat(200_000)} @ma`;
+  const started = performance.now();
+  assert.deepEqual(wordAt(text, text.length), { start: text.length - 3, stem: 'ma', calls: true });
+  wordAt(text.slice(0, -3), text.length - 3);
+  assert.ok(performance.now() - started < 1000);
 });
 
 test('candidates match in any case, once each, at most eight', () => {

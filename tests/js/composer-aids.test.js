@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { counterText, lengthOf, lengthProblem, recall } from '../../assets/composer-aids.js';
+import { counterText, lengthOf, lengthProblem, nameProblem, recall } from '../../assets/composer-aids.js';
 
 const sent = ['one', 'two', 'three'];
 
@@ -12,7 +12,8 @@ test('the length counts scalar values, as the server does', () => {
 
 test('a text one character over the limit is a problem', () => {
   assert.equal(lengthProblem('👋'.repeat(4000)), '');
-  assert.match(lengthProblem('👋'.repeat(4001)), /1 characters too long/);
+  assert.match(lengthProblem('👋'.repeat(4001)), /^That is 1 character too long\./);
+  assert.match(lengthProblem('x'.repeat(4290)), /^That is 290 characters too long\./);
 });
 
 test('the counter is empty until 400 characters are left', () => {
@@ -20,6 +21,19 @@ test('the counter is empty until 400 characters are left', () => {
   assert.equal(counterText('x'.repeat(3600)), '400 left');
   assert.equal(counterText('👋'.repeat(4000)), '0 left');
   assert.equal(counterText('x'.repeat(4012)), '12 too many');
+});
+
+test('what a name breaks is said in words', () => {
+  for (const name of ['', 'ada', '👋'.repeat(64), 'می\u200cخواهم']) assert.equal(nameProblem(name), '', name);
+  assert.match(nameProblem('x'.repeat(70)), /6 characters too long/);
+  assert.match(nameProblem('a\u200bb'), /cannot be seen/);
+});
+
+test('a text of 20,000 characters is measured in no time', () => {
+  const text = '👋'.repeat(10_000);
+  const started = performance.now();
+  for (let key = 0; key < 100; key += 1) counterText(text);
+  assert.ok(performance.now() - started < 500);
 });
 
 test('ArrowUp recalls earlier messages and stops at the first', () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { sends } from '../../assets/composer.js';
+import { isComposing, sends } from '../../assets/composer.js';
+import { wellFormed } from '../../assets/wire.js';
 
 const enter = (more) => ({ key: 'Enter', timeStamp: 1000, keyCode: 13, ...more });
 
@@ -29,4 +30,15 @@ test('the Enter of a composition never sends', () => {
 
 test('an Enter well after a composition sends', () => {
   assert.equal(sends(enter(), 900, false), true);
+});
+
+test('keys of an input method are told by their code, too', () => {
+  assert.equal(isComposing(enter({ keyCode: 229 })), true);
+  assert.equal(isComposing(enter({ isComposing: true })), true);
+  assert.equal(isComposing(enter({ isComposing: false })), false);
+});
+
+test('half an emoji becomes a replacement character', () => {
+  assert.equal(wellFormed('a\ud83d'), 'a\ufffd');
+  assert.equal(wellFormed('\udc4b b 👋'), '\ufffd b 👋');
 });

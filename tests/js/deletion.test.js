@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
-import { isDeleted } from '../../assets/deletions.js';
+import { isDeleted } from '../../assets/wire.js';
 import { clock } from './clock.js';
 import { Browser, Server, open, pass, stopTheClock } from './world.js';
 

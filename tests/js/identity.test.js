@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { sharedNames } from '../../assets/faces.js';
 import { earlierIdentities, identityLink, ownIdentity, secretOf, useIdentity } from '../../assets/identities.js';
 import { lettersOf, patternOf } from '../../assets/mark.js';
-import { ownSecret, takeIdentity } from '../../assets/secret.js';
+import { leakProblem, ownSecret, takeIdentity } from '../../assets/secret.js';
 import { openStorage } from '../../assets/storage.js';
 
 const SECRET = 'AbCdEfGhIjKlMnOpQrSt-_';
@@ -73,4 +74,21 @@ test('the link of an identity is what takes it over', () => {
     const link = identityLink({ secret: SECRET, mark }, 'http://chat.example/lobby');
     assert.deepEqual(takeIdentity(windowAt(link)), { secret: SECRET, mark });
   }
+});
+
+test('a name is shared by two marks, or by a mark and none', () => {
+  const other = MARK.replace('0', 'f');
+  const people = (...pairs) => [...sharedNames(pairs.map(([sender, mark]) => ({ sender, mark })))];
+  assert.deepEqual(people(['ada', MARK], ['ada', MARK], ['mason', other]), []);
+  assert.deepEqual(people(['ada', MARK], ['mason', MARK], [' Ada', other]), ['ada']);
+  assert.deepEqual(people(['ada', MARK], ['ada', undefined], ['ada', MARK]), ['ada']);
+  assert.deepEqual(people(['ada', undefined], ['ada', undefined]), []);
+});
+
+test('a text that would give the secret away is not sent', () => {
+  const storage = openStorage({});
+  assert.equal(leakProblem(storage, 'anything'), '');
+  const link = identityLink({ secret: ownSecret(storage), mark: MARK }, 'http://chat.example/lobby');
+  assert.match(leakProblem(storage, `come here: ${link}`), /key of your identity/);
+  assert.equal(leakProblem(storage, `another's: #me=${SECRET}`), '');
 });

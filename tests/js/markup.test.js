@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { tokenizeFor } from '../../assets/markup.js';
-import { roomPath } from '../../assets/tokens.js';
+import { roomPath, suggestRoom } from '../../assets/tokens.js';
 
 const tokenize = (text, name = '') => tokenizeFor(text, name);
 const links = (text) => tokenize(text).filter(({ kind }) => kind === 'link').map(({ href }) => href);
 const kinds = (text, name) => tokenize(text, name).map(({ kind, text: part }) => [kind, part]);
 const shown = (text, name) => tokenize(text, name).map((token) => token.text).join('');
+
+/** The same examples test src/chat/room.rs. */
+const SUGGESTIONS = JSON.parse(readFileSync(new URL('room-suggestions.json', import.meta.url), 'utf8'));
 
 test('plain text is one token', () => {
   assert.deepEqual(kinds('hello <b>you</b>'), [['text', 'hello <b>you</b>']]);
@@ -85,6 +89,37 @@ test('a full stop after a room is not part of its name', () => {
 
 test('numbers, fragments and entities are not rooms', () => {
   for (const text of ['we are #1', 'a#b', 'x/#b', '##b', '&#x27;', '#', '# title']) assert.equal(tokenize(text).length, 1, text);
+});
+
+test('colours and directives of C are not rooms, words are', () => {
+  for (const text of ['#fff', '#FFF', '#000', '#a1b2c3', '#ffffff', '#ffeecc', '#eee', '#abc', '#abcdef', '#fafafa', '#12345678', '#f0f8']) {
+    assert.equal(tokenize(`make it ${text}, please`).length, 1, text);
+  }
+  for (const text of ['#include <stdio.h>', '#define X', '#ifdef X', '#endif', '#pragma once', '#if 0', '#else']) {
+    assert.equal(tokenize(text).length, 1, text);
+  }
+  for (const text of ['#cafe', '#ada', '#decade', '#facade', '#dead', '#defined', '#ff', '#feeds', '#a1b2c3d', '#abcd-1', '#Include']) {
+    assert.equal(tokenize(text)[0].kind, 'room', text);
+  }
+});
+
+test('names that the server uses itself are not rooms', () => {
+  globalThis.document = { querySelector: () => ({ getAttribute: () => 'admin status robots.txt' }) };
+  try {
+    for (const text of ['#admin', '#Status', '#robots.txt']) assert.equal(tokenize(text).length, 1, text);
+    assert.equal(roomPath('admin'), null);
+    assert.equal(tokenize('#admins')[0].kind, 'room');
+    assert.equal(suggestRoom('/admin'), 'admin-room');
+  } finally {
+    delete globalThis.document;
+  }
+});
+
+test('a name like the typed one is suggested', () => {
+  for (const [typed, name] of SUGGESTIONS) {
+    assert.equal(suggestRoom(typed), name, typed);
+    assert.ok(!name || roomPath(name), name);
+  }
 });
 
 test('the fragment of an address is not a room', () => {

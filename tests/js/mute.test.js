@@ -3,6 +3,8 @@ import { test } from 'node:test';
 
 import { MAX_MUTED, isMuted, mutedNames, noticesOf, setMuted } from '../../assets/mute.js';
 import { openStorage } from '../../assets/storage.js';
+import { clock } from './clock.js';
+import { Browser, Server, open, pass, stopTheClock } from './world.js';
 
 test('names are muted and heard again, whatever they are written with', () => {
   const storage = openStorage({});
@@ -28,4 +30,34 @@ test('the choice for a room goes before the one for all', () => {
   storage.set('notify:lobby', 'all');
   storage.set('notify:attic', 'none');
   assert.deepEqual(['lobby', 'attic', 'garden'].map((room) => noticesOf(storage, room)), ['all', '', 'mentions']);
+});
+
+test('messages of a muted name are not counted, nor mentions in them', async () => {
+  stopTheClock();
+  const server = new Server();
+  const browser = new Browser(server);
+  setMuted(openStorage({ localStorage: browser.storageOf(null) }), 'mason', true);
+  const page = await open(browser);
+  server.say('random', '@ada unheard', 'mason');
+  server.say('random', 'heard', 'zoe');
+  await pass(200);
+  assert.deepEqual(page.badge('random'), { name: 'random', unread: 1, mention: false, current: false });
+  page.close();
+  clock.release();
+});
+
+test('an edit of an unread message is counted as a mention, or no longer', async () => {
+  stopTheClock();
+  const server = new Server();
+  const page = await open(new Browser(server));
+  const id = server.say('random', 'who?');
+  await pass(200);
+  assert.equal(page.badge('random').mention, false);
+  for (const [message, mention] of [['@ada?', true], ['never mind', false]]) {
+    server.send('random', 'edit', { id, sender: 'mason', message });
+    await pass(300);
+    assert.deepEqual([page.badge('random').unread, page.badge('random').mention], [1, mention], message);
+  }
+  page.close();
+  clock.release();
 });

@@ -234,7 +234,7 @@ test('Retry-After is obeyed, shown, and holds later messages back', async () => 
   page.tab.send('two');
   await pass(50);
   assert.deepEqual(states(page), [['one', 'waiting'], ['two', 'queued']]);
-  assert.ok(Math.abs(page.pending[0].until - Date.now() - 3000) < 100);
+  assert.ok(Math.abs(page.pending[0].until - clock.passed() - 3000) < 100);
   server.meets = () => undefined;
   await pass(2500);
   assert.deepEqual(page.texts, []);
@@ -287,4 +287,246 @@ test('messages keep their order when the clock is put back', async () => {
   page.tab.reconnect();
   await pass(1000);
   assert.deepEqual(page.texts, ['one', 'two']);
+});
+
+/** Loses the answers to posts, and the echo of what they store, as a page that is gone does. */
+function loseAnswers(page, stored = []) {
+  server.meets = (url, init) => {
+    if (init.method !== 'POST') return undefined;
+    const { sender, message, key } = JSON.parse(init.body);
+    page.source.close();
+    stored.push(server.store('everyone', sender, message, key));
+    return new Promise(() => {});
+  };
+}
+
+/** Closes a page whose last answer was lost, and opens it again after a while. */
+async function reopenAfter(page, ms, browser) {
+  page.close();
+  server.meets = () => undefined;
+  await pass(10);
+  clock.tick(ms);
+  return open(browser);
+}
+
+for (const hours of [0.5, 3]) {
+  test(`a lost answer is settled from the log after ${hours} hours`, async () => {
+    const browser = new Browser(server);
+    const page = await open(browser);
+    server.say('everyone', 'before');
+    await pass(100);
+    loseAnswers(page);
+    page.tab.send('only once');
+    await pass(100);
+    for (let count = 0; count < 450; count += 1) server.say('everyone', `later ${count}`);
+    const again = await reopenAfter(page, hours * 3_600_000, browser);
+    await pass(20_000);
+    assert.deepEqual([again.pending, server.posts.length], [[], 0], 'it is not posted again');
+    assert.equal(server.log('everyone').entries.filter(({ data }) => data.message === 'only once').length, 1);
+    assert.equal(again.tab.isOwn(server.log('everyone').entries[1].id), true);
+  });
+}
+
+test('what the log does not have is sent again, however late', async () => {
+  const browser = new Browser(server);
+  const page = await open(browser);
+  server.meets = (url, init) => init.method === 'POST' && new Promise(() => {});
+  page.tab.send('late & well');
+  await pass(100);
+  server.say('everyone', 'later');
+  server.send('everyone', 'note', {});
+  const again = await reopenAfter(page, 3 * 3_600_000, browser);
+  await pass(1000);
+  assert.deepEqual([again.texts.at(-1), again.pending], ['late & well', []]);
+});
+
+test('the same key of another sender or text settles nothing', async () => {
+  const browser = new Browser(server);
+  const page = await open(browser);
+  server.meets = (url, init) => init.method === 'POST' && new Promise(() => {});
+  const key = page.tab.send('mine');
+  await pass(100);
+  server.say('everyone', 'mine', 'eve', key);
+  server.say('everyone', 'of eve', 'ada', key);
+  await pass(100);
+  assert.deepEqual(states(page), [['mine', 'sending']]);
+  const again = await reopenAfter(page, 3 * 3_600_000, browser);
+  await pass(1000);
+  assert.deepEqual([server.posts.map(({ message }) => message), again.pending], [['mine'], []]);
+});
+
+test('what the log can no longer tell is for the user to decide', async () => {
+  const browser = new Browser(server);
+  const page = await open(browser);
+  loseAnswers(page);
+  const key = page.tab.send('taken?');
+  await pass(100);
+  for (let count = 0; count < 5; count += 1) server.say('everyone', `later ${count}`);
+  server.trim('everyone', 2);
+  const again = await reopenAfter(page, 3 * 3_600_000, browser);
+  await pass(20_000);
+  assert.deepEqual([states(again), server.posts], [[['taken?', 'unsure']], []]);
+  again.tab.retry(key);
+  await pass(100);
+  assert.deepEqual([again.texts, again.pending, server.posts.length], [['taken?'], [], 1]);
+});
+
+test('a server that cannot say what it took leaves it to the user', async () => {
+  const browser = new Browser(server);
+  const page = await open(browser);
+  loseAnswers(page);
+  const key = page.tab.send('taken?');
+  await pass(100);
+  page.close();
+  server.meets = (url) => url.startsWith('/history/') && answer(500, {});
+  clock.tick(3_600_000);
+  const again = await open(browser);
+  await pass(10_000);
+  assert.deepEqual([states(again), server.posts], [[['taken?', 'unsure']], []]);
+  assert.match(again.pending[0].reason, /cannot say/);
+  server.meets = () => undefined;
+  again.tab.retry(key);
+  await pass(100);
+  assert.deepEqual([again.pending, server.posts], [[], []], 'the log is asked first, even then');
+});
+
+test('a tab that takes over while offline sends nothing unsettled', async () => {
+  const browser = new Browser(server);
+  const [one, two] = [await open(browser), await open(browser)];
+  const stored = [];
+  loseAnswers(one, stored);
+  one.tab.send('only once');
+  await pass(100);
+  server.cut();
+  one.close();
+  server.meets = (url) => (url.startsWith('/history/') ? new Promise((resolve) => setTimeout(() => resolve(undefined), 8000)) : undefined);
+  await pass(5000);
+  server.keys.clear(); // ten minutes and more
+  server.restore();
+  server.silent = true; // the replay is late
+  await pass(60_000);
+  assert.deepEqual(server.posts, []);
+  server.silent = false;
+  two.tab.reconnect();
+  await pass(1000);
+  assert.deepEqual(two.pending, []);
+  assert.equal(server.log('everyone').entries.length, 1);
+});
+
+test('a rate limit after a lost answer leaves the message in doubt', async () => {
+  const browser = new Browser(server);
+  const page = await open(browser);
+  let posts = 0;
+  server.meets = (url, init) => {
+    if (init.method !== 'POST') return undefined;
+    const { sender, message, key } = JSON.parse(init.body);
+    posts += 1;
+    if (posts > 1) return answer(429, {}, { 'Retry-After': '500' });
+    server.silent = true; // its echo is lost as well
+    server.store('everyone', sender, message, key);
+    return answer(503, {});
+  };
+  page.tab.send('only once');
+  await pass(10_000);
+  assert.deepEqual([posts, states(page)], [2, [['only once', 'waiting']]]);
+  server.silent = false;
+  const again = await reopenAfter(page, 3_600_000, browser);
+  await pass(1000);
+  assert.deepEqual([again.pending, server.posts], [[], []]);
+});
+
+for (const told of [true, false]) {
+  test(`an answered message that the store loses is told, ${told ? 'with' : 'without'} a gap`, async () => {
+    const browser = new Browser(server);
+    const page = await open(browser);
+    server.say('everyone', 'old');
+    await pass(100);
+    const { last } = server.log('everyone');
+    server.meets = (url, init) => init.method === 'POST' && answer(200, { id: `${Date.now()}-2` });
+    const key = page.tab.send('lost');
+    await pass(100);
+    assert.deepEqual(states(page), [['lost', 'sending']]);
+    server.meets = () => undefined;
+    if (told) {
+      server.lose('everyone');
+      server.cut();
+      server.restore();
+      clock.tick(1000);
+      server.say('everyone', 'a new log');
+    } else assert.equal(server.log('everyone').last, last, 'as after a failover that lost the last write');
+    await pass(40_000);
+    assert.deepEqual(states(page), [['lost', 'unsure']]);
+    assert.match(page.pending[0].reason, /took it, and no longer has it/);
+    page.tab.retry(key);
+    await pass(100);
+    assert.deepEqual([page.texts.at(-1), page.pending], ['lost', []]);
+    assert.notEqual(server.posts[0].key, key, 'the server may know the old key');
+  });
+}
+
+test('an answered message is settled by its id after a reload', async () => {
+  const browser = new Browser(server);
+  const page = await open(browser);
+  loseAnswers(page);
+  const key = page.tab.send('answered');
+  await pass(100);
+  const item = JSON.parse(browser.stored.get(`tiny-chat:out:${key}`));
+  const { last } = server.log('everyone');
+  const again = async (id) => {
+    browser.stored.set(`tiny-chat:out:${key}`, JSON.stringify({ ...item, id }));
+    const opened = await reopenAfter(browser.pages[0], 3_600_000, browser);
+    await pass(1000);
+    return states(opened);
+  };
+  assert.deepEqual(await again(last), []);
+  assert.deepEqual(await again(`${parseInt(last, 10) - 1}-1`), [['answered', 'unsure']], 'its log is gone');
+  assert.deepEqual(server.posts, []);
+});
+
+test('a message refused for its name goes out with the corrected one', async () => {
+  const browser = new Browser(server);
+  const page = await open(browser, 'everyone', { name: 'a\u0007da' });
+  server.meets = (url, init) => init.body?.includes('\\u0007') && answer(422, { detail: 'sender: no.' });
+  const key = page.tab.send('hello');
+  await pass(100);
+  assert.deepEqual(states(page), [['hello', 'failed']]);
+  page.name = 'ada';
+  page.tab.retry(key);
+  await pass(100);
+  assert.deepEqual([page.log.map(({ sender, text }) => [sender, text]), page.pending], [[['ada', 'hello']], []]);
+});
+
+test('a wait is measured by a clock that does not jump', async () => {
+  const browser = new Browser(server);
+  const [one, two] = [await open(browser), await open(browser)];
+  server.meets = (url, init) => init.method === 'POST' && answer(429, {}, { 'Retry-After': '8' });
+  one.tab.send('one');
+  await pass(50);
+  clock.put(Date.now() - 3_600_000);
+  await pass(3000);
+  for (const page of [one, two]) {
+    const seconds = Math.round((page.pending[0].until - clock.passed()) / 1000);
+    assert.equal(seconds, 5);
+  }
+  server.meets = () => undefined;
+  await pass(5100);
+  assert.deepEqual([one.texts, two.texts], [['one'], ['one']]);
+});
+
+test('no wait is longer than ten minutes', async () => {
+  const page = await open(new Browser(server));
+  server.meets = (url, init) => init.method === 'POST' && answer(429, {}, { 'Retry-After': '9999999' });
+  page.tab.send('one');
+  await pass(50);
+  assert.ok(page.pending[0].until - clock.passed() <= 600_000);
+});
+
+test('half characters leave neither in a text nor in a name', async () => {
+  const bodies = [];
+  server.meets = (url, { body }) => void (body && bodies.push(JSON.parse(body)));
+  const page = await open(new Browser(server), 'everyone', { name: 'a\ud83dda' });
+  page.tab.send('cut \ud83d and whole 🎉');
+  await pass(100);
+  assert.deepEqual(bodies.map(({ sender, message }) => [sender, message]), [['a\ufffdda', 'cut \ufffd and whole 🎉']]);
+  assert.equal(page.source.query.get('name'), 'a\ufffdda');
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { describe } from '../../assets/pending.js';
+import { describe, summary } from '../../assets/pending.js';
 
 test('a failed message shows its reason and three actions', () => {
   const { text, actions } = describe({ state: 'failed', reason: 'Too long.' });
@@ -16,9 +16,19 @@ test('a waiting message counts down, to no less than a second', () => {
 });
 
 test('an unsure message asks whether to send again', () => {
-  assert.deepEqual(describe({ state: 'unsure' }).actions, ['Send again', 'Edit', 'Discard']);
+  const { text, actions } = describe({ state: 'unsure', reason: 'the server cannot say' });
+  assert.equal(text, 'Not sure it was sent: the server cannot say.');
+  assert.deepEqual(actions, ['Send again', 'Edit', 'Discard']);
 });
 
 test('a message that is being sent has no actions', () => {
   assert.deepEqual(describe({ state: 'sending' }).actions, []);
+});
+
+test('one sentence sums up what waits, and not what needs the user', () => {
+  const [queued, sending, failed] = ['queued', 'sending', 'failed'].map((state) => ({ state }));
+  assert.deepEqual(summary([queued, failed, sending]), { text: '2 waiting to be sent', when: '' });
+  assert.deepEqual(summary([{ state: 'waiting', until: 5000 }, queued], 2100), { text: '2 waiting to be sent', when: 'in 3 s' });
+  assert.deepEqual(summary([sending]), { text: 'Sending…', when: '' });
+  assert.deepEqual(summary([failed, { state: 'unsure' }]), { text: '', when: '' });
 });

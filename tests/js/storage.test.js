@@ -23,6 +23,7 @@ test('without storage, values last as long as the page', () => {
     storage.set('draft', 'half a sen');
     storage.set('out:1', '{"at":1}');
     assert.equal(storage.get('draft'), 'half a sen');
+    assert.equal(openStorage(world).get('draft'), 'half a sen', 'for all modules of the page');
     assert.deepEqual(storage.records('out:'), [{ at: 1 }]);
     storage.remove('draft');
     assert.equal(storage.get('draft'), '');

@@ -49,7 +49,7 @@ test('a silent stream is closed after two and a half heartbeats', async () => {
   assert.equal(page.state, 'live');
   await pass(1_000);
   assert.equal(page.state, 'reconnecting');
-  assert.ok(page.states.at(-1).until > Date.now());
+  assert.ok(page.states.at(-1).until > clock.passed());
   await pass(5_000);
   assert.equal(page.state, 'live');
 });
@@ -85,4 +85,30 @@ test('a failure after a drain is the first one', async () => {
   server.restore();
   await pass(5_000);
   assert.equal(page.state, 'live');
+});
+
+test('a countdown is the same in every tab, whatever the clock does', async () => {
+  const browser = new Browser(server);
+  const [one, two] = [await open(browser), await open(browser)];
+  one.source.emit('backoff', { reason: 'full' });
+  clock.put(Date.now() - 3_600_000);
+  await pass(1_000);
+  const third = await open(browser);
+  for (const page of [one, two, third]) {
+    const left = page.states.at(-1).until - clock.passed();
+    assert.ok(left > 3_000 && left <= 30_000, `${left}`);
+    assert.equal(page.state, 'reconnecting');
+  }
+  await pass(30_000);
+  assert.deepEqual([one.state, two.state], ['live', 'live']);
+});
+
+test('after a sleep, in which one clock stood still, the stream is replaced', async () => {
+  const page = await open(new Browser(server));
+  const before = page.source;
+  clock.put(Date.now() + 3_600_000);
+  page.tab.rename(); // any request does
+  page.fire('online');
+  await pass(100);
+  assert.notEqual(page.source, before);
 });

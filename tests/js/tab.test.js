@@ -213,3 +213,17 @@ test('the oldest room leaves a full list with a notice', async () => {
   assert.match(page.notices[0], /last 50 rooms.*: room-49$/);
   assert.deepEqual(page.tab.rooms.length, 51, 'the last 50, and one that is offered');
 });
+
+test('a denied and a full storage are told, once', async () => {
+  const denied = await open(new Browser(server, { storage: false }));
+  assert.match(denied.notices.join(), /keeps nothing for this page/);
+  const browser = new Browser(server);
+  const page = await open(browser);
+  assert.deepEqual(page.notices, []);
+  browser.full = true;
+  page.tab.send('hello');
+  page.tab.send('again');
+  await pass(200);
+  assert.deepEqual([page.texts, page.notices.length], [['hello', 'again'], 1]);
+  assert.match(page.notices[0], /no more room/);
+});

@@ -27,8 +27,20 @@ test('counts survive JSON and go on from there', () => {
   assert.deepEqual(after.list(), [['a', 2, true]]);
 });
 
-test('unread messages are counted up to a hundred', () => {
+test('all unread messages are counted, and few ids remembered', () => {
   const counts = new UnreadCounts({});
-  for (let n = 1; n <= 250; n += 1) counts.count('a', `1-${n}`);
-  assert.deepEqual(counts.list(), [['a', 100, false]]);
+  counts.markRead('a', '1-50');
+  for (let n = 51; n <= 1050; n += 1) counts.count('a', `1-${n}`);
+  assert.deepEqual(counts.list(), [['a', 1000, false]]);
+  assert.ok(JSON.stringify(counts.rooms).length < 1000);
+  counts.forget('a', { id: '1-60' });
+  counts.forget('a', { id: '1-1040' });
+  counts.forget('a', { id: '1-50' });
+  assert.deepEqual(counts.list(), [['a', 998, false]], 'a read one does not count');
+  counts.markRead('a', '1-900');
+  assert.deepEqual(counts.list(), [['a', 149, false]]);
+  counts.forget('a', { upTo: '1-1049' });
+  assert.deepEqual(counts.list(), [['a', 1, false]]);
+  counts.markRead('a', '1-1050');
+  assert.deepEqual(counts.list(), [['a', 0, false]]);
 });

@@ -3,14 +3,18 @@
  */
 
 // Loaded now, so that the modules' own dynamic imports resolve without delay.
+import '../../assets/common-words.js';
+import '../../assets/edits.js';
 import '../../assets/leader-hub.js';
+import '../../assets/mentions.js';
 import '../../assets/notifications.js';
 
 import { roomStates } from '../../assets/rooms.js';
 import { Tab } from '../../assets/tab.js';
-import { isDeleted } from '../../assets/deletions.js';
-import { isAfter } from '../../assets/wire.js';
+import { isAfter, isDeleted } from '../../assets/wire.js';
 import { clock } from './clock.js';
+
+const KEY_MS = 600_000; // for which the server remembers idempotency keys
 
 export const START = Date.UTC(2026, 0, 2, 3, 4, 5);
 
@@ -51,6 +55,7 @@ export class Server {
   meets = () => undefined;
   up = true;
   live = true;
+  silent = false; // whether no stream gets an entry
 
   log(room) {
     if (!this.rooms.has(room)) this.rooms.set(room, { entries: [], last: '0-0' });
@@ -100,9 +105,19 @@ export class Server {
     const log = this.log(room);
     const after = query.get('after');
     const limit = Number(query.get('limit') ?? 50);
-    const from = after ? log.entries.findIndex(({ id }) => id === after) + 1 : Math.max(0, log.entries.length - limit);
-    const messages = log.entries.slice(from, from + limit).filter(({ type }) => !type);
-    return { messages: messages.map(({ id, data }) => ({ id, sender: data.sender, message: data.message })), last: log.last };
+    const found = after ? log.entries.filter(({ id }) => isAfter(id, after)).slice(0, limit) : log.entries.slice(-limit);
+    const all = query.get('all') === '1';
+    const messages = found.flatMap(({ id, type, data }) => {
+      if (type) return all ? [{ id, type, data: JSON.stringify(data) }] : [];
+      return [{ id, ...data }];
+    });
+    const last = found.length < limit ? log.last : found.at(-1).id;
+    return { messages, first: found[0]?.id ?? last, last };
+  }
+
+  message(room, wanted) {
+    const { id, data } = this.log(room).entries.find(({ id, type }) => id === wanted && !type) ?? {};
+    return id ? answer(200, { id, ...data }) : answer(404, {});
   }
 
   cut() {
@@ -120,8 +135,9 @@ export class Server {
     if (met) return met;
     if (!this.up) throw new TypeError('network');
     const { pathname, searchParams } = new URL(url, 'http://server');
-    const [first, second] = pathname.slice(1).split('/').map(decodeURIComponent);
+    const [first, second, third] = pathname.slice(1).split('/').map(decodeURIComponent);
     if (init.method !== 'POST') {
+      if (this.live && third) return this.message(second, third);
       return this.live ? answer(200, this.history(second, searchParams)) : answer(503, { detail: 'no store' });
     }
     const { sender, message, key, secret } = JSON.parse(init.body);
@@ -131,10 +147,10 @@ export class Server {
 
   store(room, sender, message, key) {
     const known = this.keys.get(`${room} ${key}`);
-    if (known) return { id: known, duplicate: true };
+    if (known && Date.now() - known.at < KEY_MS) return { id: known.id, duplicate: true };
     const escaped = message.replace(/&/g, '&amp;').replace(/</g, '&lt;');
     const id = this.say(room, escaped, sender, key);
-    this.keys.set(`${room} ${key}`, id);
+    this.keys.set(`${room} ${key}`, { id, at: Date.now() });
     return { id };
   }
 }
@@ -181,7 +197,7 @@ class Source {
 
   receive(room, { id, type = 'message', data }) {
     const index = this.rooms.indexOf(room);
-    if (index < 0 || !this.#vector) return;
+    if (index < 0 || !this.#vector || this.server.silent) return;
     this.#vector[index] = id;
     this.emit(type, this.#named(room, data));
   }
@@ -215,7 +231,8 @@ class Source {
 export class Browser {
   stored = new Map();
   pages = [];
-  #locks = { held: null, queue: [] };
+  full = false; // whether nothing more can be stored
+  #locks = new Map(); // by name
 
   constructor(server, { secure = true, storage = true } = {}) {
     Object.assign(this, { server, secure, storage });
@@ -238,6 +255,7 @@ export class Browser {
     const methods = {
       getItem: (key) => stored.get(key) ?? null,
       setItem: (key, value) => {
+        if (this.full) throw new Error('full');
         stored.set(key, String(value));
         queueMicrotask(() => tell(key));
       },
@@ -252,39 +270,43 @@ export class Browser {
   }
 
   locks(page) {
-    const all = this.#locks;
-    const grant = () => {
-      const next = !all.held && all.queue.shift();
+    const of = (name) => {
+      if (!this.#locks.has(name)) this.#locks.set(name, { held: null, queue: [] });
+      return this.#locks.get(name);
+    };
+    const grant = (lock) => {
+      const next = !lock.held && lock.queue.shift();
       if (next) next();
     };
-    return {
-      request: (name, { steal, signal }, held) =>
-        new Promise((resolve, reject) => {
-          const take = () => {
-            const holder = { page, reject };
-            all.held = holder;
-            queueMicrotask(() => {
-              held().then(() => {
-                if (all.held === holder) all.held = null;
-                resolve();
-                grant();
-              });
+    const request = (name, { steal, signal }, held) =>
+      new Promise((resolve, reject) => {
+        const lock = of(name);
+        const take = () => {
+          const holder = { page, reject };
+          lock.held = holder;
+          queueMicrotask(() => {
+            held().then(() => {
+              if (lock.held === holder) lock.held = null;
+              resolve();
+              grant(lock);
             });
-          };
-          if (steal) {
-            all.held?.reject(new DOMException('stolen', 'AbortError'));
-            take();
-            return;
-          }
-          all.queue.push(take);
-          signal?.addEventListener('abort', () => {
-            const index = all.queue.indexOf(take);
-            if (index >= 0) all.queue.splice(index, 1);
-            reject(signal.reason);
           });
-          grant();
-        }),
-    };
+        };
+        if (steal) {
+          lock.held?.reject(new DOMException('stolen', 'AbortError'));
+          take();
+          return;
+        }
+        lock.queue.push(take);
+        signal?.addEventListener('abort', () => {
+          const index = lock.queue.indexOf(take);
+          if (index >= 0) lock.queue.splice(index, 1);
+          reject(signal.reason);
+        });
+        grant(lock);
+      });
+    const query = async () => ({ held: [...this.#locks].filter(([, { held }]) => held).map(([name]) => ({ name })) });
+    return { request, query };
   }
 }
 
@@ -329,7 +351,7 @@ export class Page {
         }
       },
       fetch: (url, init) => browser.server.fetch(url, init),
-      performance: { now: () => Date.now() - START + 1 },
+      performance: { now: () => clock.passed() },
       navigator: browser.secure ? { onLine: true, locks: browser.locks(this) } : { onLine: true },
       document: { hidden: false, title: room, querySelector: () => null, addEventListener: (type, react) => this.on(type, react) },
       addEventListener: (type, react) => this.on(type, react),

@@ -104,7 +104,7 @@ async fn presence_is_shown_across_nodes() {
         format!(
             "const people = document.querySelector('.people');
             const names = [...people.querySelectorAll('li')].map((each) => each.textContent);
-            return !people.hidden && people.querySelector('summary').textContent === '{count} here'
+            return !people.hidden && people.querySelector('button').textContent === '{count} here'
                 && JSON.stringify(names) === JSON.stringify({names})"
         )
     };

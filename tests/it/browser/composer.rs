@@ -1,9 +1,54 @@
 //! The message box: keys that send and keys that do not, a box that grows, completed names, and the limit of characters.
 
 use crate::support::{
-    Browser, Node, Stream, eventually,
+    Browser, BrowserKind, Node, Stream, eventually, in_both_browsers,
     keyboard::{BACKSPACE, DOWN, ENTER, ESCAPE, SHIFT, TAB, UP},
 };
+
+in_both_browsers!(what_cannot_be_sent_is_mended_or_refused_in_words);
+
+async fn what_cannot_be_sent_is_mended_or_refused_in_words(kind: BrowserKind) {
+    let node = Node::start(&[]).await;
+    let browser = kind.start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.complete().await;
+    let halves = "for (const [id, text] of [['#sender', 'ada\\ud83d'], ['#message', 'half \\ud83d']]) {
+        const box = document.querySelector(id);
+        box.value = text;
+        box.dispatchEvent(new Event('input'));
+    }";
+    browser.run(halves).await;
+    browser.click(".composer button").await;
+    browser.messages_up_to("half \u{fffd}").await;
+    let stored = node.newest("lobby").await;
+    assert_eq!((&stored["sender"], &stored["message"]), (&"ada\u{fffd}".into(), &"half \u{fffd}".into()));
+
+    let key = "const box = document.querySelector('#message'); box.focus();
+        return box.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowUp', keyCode: 229, bubbles: true, cancelable: true }))";
+    assert_eq!(browser.run(key).await, true, "the key of an input method recalls nothing");
+    assert_box_holds(&browser, "").await;
+
+    let paste = "const [clipboardData, data] = [new DataTransfer(), 'x'.repeat(1_000_000)];
+        clipboardData.setData('text/plain', data);
+        const firefox = { data, dataType: 'text/plain' };
+        const event = new ClipboardEvent('paste', { clipboardData, ...firefox, bubbles: true, cancelable: true });
+        return document.querySelector('#message').dispatchEvent(event)";
+    assert_eq!(browser.run(paste).await, false, "refused");
+    let said = browser.non_empty_text("#send-error").await;
+    assert!(said.contains("1,000,000 characters") && said.contains("not pasted"), "{said}");
+    let insert = "document.querySelector('#message').focus();
+        const started = performance.now();
+        document.execCommand('insertText', false, 'y'.repeat(1_000_000));
+        return performance.now() - started";
+    let ms = browser.run(insert).await.as_f64().unwrap();
+    assert!(ms < 1000.0, "{ms} ms");
+    assert!(browser.text("#send-error").await.contains("cut off"));
+    browser.click(".composer button").await;
+    assert!(browser.text("#send-error").await.starts_with("That is 16,000 characters too long."));
+    browser.reload().await;
+    browser.until("return document.querySelector('#message').value.length === 20_000").await;
+    browser.complete().await;
+}
 
 /// Starts a node, and a browser with the focus in the message box of the lobby.
 async fn focused_composer() -> (Node, Browser) {
@@ -144,7 +189,7 @@ async fn counter_appears_near_the_limit_and_nothing_is_cut() {
     assert_eq!(browser.text("#count").await, "12 too many");
     browser.press(ENTER).await;
     let said = browser.non_empty_text("#send-error").await;
-    assert!(said.contains("12 characters too long"), "{said}");
+    assert!(said.contains("That is 12 characters too long"), "{said}");
     let typed = browser.value("#message").await;
     assert_eq!(typed.chars().count(), 4_012);
     assert!(node.stored("lobby").await.is_empty());
@@ -205,5 +250,9 @@ async fn names_are_completed_by_at_sign_and_by_tab() {
     browser.press(ENTER).await;
     browser.messages_up_to("hello @mason @grace and @Maria ").await;
     browser.press(TAB).await;
-    assert_eq!(browser.run("return document.activeElement.id").await, "", "in an empty box Tab moves the focus on");
+    assert_eq!(
+        browser.run("return document.activeElement.id").await,
+        "sender",
+        "in an empty box Tab moves the focus on"
+    );
 }

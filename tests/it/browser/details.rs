@@ -1,4 +1,5 @@
-//! Details of a message: which node stored it, and for own messages how long it took from Send to the screen.
+//! The menu of a message and, in it, its details: which node stored it, and for own messages how long it took from Send to
+//! the screen.
 
 use serde_json::json;
 
@@ -56,7 +57,8 @@ async fn delay_includes_waiting_for_the_server() {
     let (proxy, browser) = Browser::behind_proxy(&node, "before").await;
     proxy.silence();
     browser.send("ada", "at last").await;
-    browser.pending_says("Sending").await; // shown after a second
+    browser.open_waiting("Sending").await; // shown after a second
+    browser.pending_says("Sending").await;
     proxy.restore();
     browser.messages_up_to("at last").await;
     let rows = browser.open_details("at last").await;
@@ -73,7 +75,7 @@ async fn details_open_and_close_one_at_a_time_by_keyboard() {
     for key in [TAB, UP, TAB] {
         browser.press(key).await;
     }
-    assert_eq!(browser.run("return document.activeElement.ariaLabel").await, "Details");
+    assert_eq!(browser.run("return document.activeElement.ariaLabel").await, "More");
     let ring = browser.run("return parseFloat(getComputedStyle(document.activeElement).outlineWidth) >= 2").await;
     assert_eq!(ring, true, "the focus is visible");
     browser.press(ENTER).await;
@@ -81,21 +83,22 @@ async fn details_open_and_close_one_at_a_time_by_keyboard() {
     let of = "return document.querySelector('.details').closest('.message').querySelector('.text').textContent";
     assert_eq!(browser.run(of).await, "message 4");
     assert_eq!(browser.run(expanded).await, json!(["true", "false"]));
+    let item =
+        "return document.activeElement.getAttribute('role') === 'menuitem' && document.activeElement.textContent";
+    assert_eq!(browser.run(item).await, "Reply");
+    browser.press(DOWN).await;
+    assert_eq!(browser.run(item).await, "Copy text");
+    browser.press(UP).await;
+    browser.press(UP).await;
+    assert_eq!(browser.run(item).await, "Mute this name", "the keys go round");
     browser.press(ESCAPE).await;
     assert_eq!(browser.run(DETAILS_COUNT).await, 0);
-    assert_eq!(
-        browser.run("return document.activeElement.ariaExpanded").await,
-        "false",
-        "the button keeps the focus"
-    );
+    assert_eq!(browser.run("return document.activeElement.ariaExpanded").await, "false", "the button has the focus");
     browser.press(ENTER).await;
     browser.shown_details().await;
-    browser.press(ENTER).await;
-    assert_eq!(browser.run(DETAILS_COUNT).await, 0, "Enter closes what it opened");
-    browser.press(ENTER).await;
-    browser.shown_details().await;
-    browser.press(DOWN).await;
-    assert_eq!(browser.run(DETAILS_COUNT).await, 0, "details close when the focus leaves the message");
+    browser.press(TAB).await;
+    assert_eq!(browser.run(DETAILS_COUNT).await, 0, "the menu closes when the focus leaves it");
+    browser.run("[...document.querySelectorAll('a.when')].at(-1).focus()").await;
     browser.press(TAB).await;
     browser.press(ENTER).await;
     browser.shown_details().await;
@@ -175,15 +178,15 @@ async fn details_open_and_close_by_tapping_the_message() {
     browser.messages_up_to("backup done").await;
     browser.set_screen(360, 640).await;
     two_frames(&browser).await;
-    for text in ["second", "first"] {
+    for text in ["first", "second"] {
         browser.tap(text, ".text").await;
         let of = "[...document.querySelectorAll('.details')].map((box) => box.closest('.message').querySelector('.text').textContent)";
         browser.until(&format!("return {of}.join() === '{text}'")).await;
         assert_eq!(browser.shown_details().await[0], "Taken by chat-1");
     }
-    browser.tap("first", ".text").await;
+    browser.tap("second", ".text").await;
     browser.until("return document.querySelector('.details') === null").await;
-    browser.tap("first", ".text").await;
+    browser.tap("second", ".text").await;
     browser.shown_details().await;
     browser.tap("backup done", ".text").await;
     browser.until("return document.querySelector('.details') === null").await;

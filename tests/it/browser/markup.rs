@@ -97,6 +97,33 @@ async fn own_name_is_marked_in_messages_of_others_as_it_changes() {
         .await;
 }
 
+#[tokio::test]
+async fn names_of_the_server_are_no_rooms_and_hidden_hosts_are_told() {
+    let node = Node::start(&[]).await;
+    let browser = Browser::in_lobby(&node).await;
+    let text = "#admin #Status #fff #include https://bank.example@a.example/ #admins";
+    let expected = json!([
+        "#admin #Status #fff #include ",
+        ["a", "https://bank.example@a.example/", "https://bank.example@a.example/"],
+        " ",
+        ["a", "#admins", "/admins"],
+    ]);
+    assert_eq!(live_parts(&node, &browser, text).await, expected);
+    let shown = "return getComputedStyle(document.querySelector('.text .link'), '::after').content";
+    assert!(browser.run(shown).await.as_str().unwrap().contains("a.example"));
+    browser.type_into("#room", "Admin\n").await;
+    browser
+        .until("return document.querySelector('#room-error').textContent.includes('uses this name')")
+        .await;
+    browser.type_into("#sender", "the").await;
+    let text = "the end, @the";
+    node.post("lobby", "mason", text).await;
+    browser.messages_up_to(text).await;
+    browser
+        .until("return [...document.querySelectorAll('mark')].map(({ textContent }) => textContent).join() === '@the'")
+        .await;
+}
+
 /// A name in a right-to-left script, or with brackets, does not reorder what stands beside it.
 #[tokio::test]
 async fn names_are_isolated_and_texts_have_their_own_direction() {

@@ -52,7 +52,7 @@ async fn other_rooms_show_unread_counts_and_mentions() {
     node.post("garden", "mason", "well").await;
     wait_for_badge(&browser, "garden", "@4").await;
     wait_for_icon(&browser, "icon-mention").await;
-    assert_eq!(browser.title().await, "lobby · tiny-chat", "the title counts this room only");
+    browser.until("return /^\\(([5-9]|[1-9]\\d)\\) lobby · tiny-chat$/.test(document.title)").await; // 4, and those of the attic
     browser.reload().await;
     wait_for_badge(&browser, "garden", "@4").await;
     browser.click("nav[aria-label=Rooms] a[href='/garden']").await;

@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::{HEARTBEAT, shown_texts};
-use crate::support::{Browser, Node, Proxy, Redis, eventually};
+use crate::support::{Browser, BrowserKind, Node, Proxy, Redis, eventually, in_both_browsers, key};
+
+in_both_browsers!(tabs_have_drafts_and_names_of_their_own, lost_answer_is_settled_when_its_key_is_forgotten);
 
 /// Returns the texts of the messages that the node stores of a room, in order.
 async fn stored(node: &Node, room: &str) -> Vec<String> {
@@ -75,6 +77,7 @@ async fn pending_line_becomes_the_message_in_place() {
     proxy.cut();
     browser.status("reconnecting").await;
     browser.send_by_enter("in place").await;
+    browser.open_waiting("1 waiting to be sent").await;
     let pending = browser.pending_says("Waits to be sent").await;
     assert_eq!((pending.failed, pending.offers), (false, vec!["Edit".to_owned(), "Discard".to_owned()]));
     browser.run("document.querySelector('[data-key]').marked = true").await;
@@ -147,6 +150,70 @@ async fn message_with_a_lost_response_appears_once_after_a_reload() {
     browser.until("return document.querySelectorAll('.message.mine').length === 2").await;
 }
 
+/// As after ten minutes: the server has forgotten the key, and the page comes with newer messages only.
+async fn lost_answer_is_settled_when_its_key_is_forgotten(kind: BrowserKind) {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[HEARTBEAT]).await;
+    let proxy = Proxy::to(node.address()).await;
+    let browser = kind.start().await;
+    browser.open(&proxy.url("/lobby")).await;
+    browser.type_into("#sender", "ada").await;
+    browser.complete().await;
+    proxy.cut_at_the_next_post();
+    browser.send_by_enter("did you hear?").await;
+    browser.status("reconnecting").await;
+    browser.leave().await;
+    let keys: Vec<String> = redis.cmd(&["KEYS", &format!("{}:key:*", key("lobby"))]).await;
+    assert_eq!(redis.cmd::<u64>(&["DEL", keys.first().expect("a key")]).await, 1);
+    node.fill("lobby", 55).await;
+    proxy.restore();
+    browser.open(&proxy.url("/-elsewhere")).await;
+    browser.run("localStorage.removeItem('tiny-chat:state')").await; // the stream does not begin where it ended
+    browser.open(&proxy.url("/lobby")).await;
+    browser
+        .until("return !Object.keys(localStorage).some((key) => key.startsWith('tiny-chat:out:'))")
+        .await;
+    browser.complete().await;
+    browser.pending_are(&[]).await;
+    let sent = stored(&node, "lobby").await;
+    assert_eq!(sent.iter().filter(|text| *text == "did you hear?").count(), 1, "{sent:?}");
+}
+
+async fn tabs_have_drafts_and_names_of_their_own(kind: BrowserKind) {
+    let node = Node::start(&[]).await;
+    let browser = kind.start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.live().await;
+    let ada = browser.current_tab().await;
+    browser.type_into("#sender", "ada").await;
+    browser.type_into("#message", "of ada").await;
+    let eve = browser.open_tab(&node.url("/lobby")).await;
+    browser.live().await;
+    assert_eq!((browser.value("#sender").await.as_str(), browser.value("#message").await.as_str()), ("ada", ""));
+    browser.type_into("#sender", "eve").await;
+    browser.type_into("#message", "of eve").await;
+    browser.switch_to(&ada).await;
+    browser.reload().await;
+    browser.live().await;
+    assert_eq!(
+        (browser.value("#sender").await.as_str(), browser.value("#message").await.as_str()),
+        ("ada", "of ada")
+    );
+    browser.switch_to(&eve).await;
+    browser.send("eve", "sent").await;
+    browser.messages_up_to("sent").await;
+    browser.switch_to(&ada).await;
+    browser.reload().await;
+    browser.live().await;
+    assert_eq!(browser.value("#message").await, "of ada", "what was sent in another tab was another draft");
+    browser.close_tab().await;
+    browser.switch_to(&eve).await;
+    assert_eq!(browser.value("#message").await, "");
+    browser.open_tab(&node.url("/lobby")).await;
+    browser.until("return document.querySelector('#message').value === 'of ada'").await;
+    assert_eq!(browser.value("#sender").await, "eve", "a new tab has the last name that was typed");
+}
+
 #[tokio::test]
 async fn refused_message_can_be_retried_edited_and_discarded() {
     let node = Node::start(&[]).await;
@@ -191,9 +258,10 @@ async fn rate_limited_messages_wait_visibly_and_go_out_later() {
     browser.complete().await;
     let notes = "window.notes = [];
         new MutationObserver(() => {
-            const shown = document.querySelectorAll('[data-key] .note:not([hidden]) .says');
+            const shown = document.querySelectorAll('[data-key] .note:not([hidden]) .says, .waiting:not([hidden])');
             window.notes.push(...[...shown].map(({ textContent }) => textContent));
-        }).observe(document.querySelector('.lines'), { subtree: true, childList: true, attributes: true });";
+            document.querySelector('.waiting:not([hidden]) button[aria-expanded=false]')?.click();
+        }).observe(document.querySelector('main'), { subtree: true, childList: true, attributes: true });";
     browser.run(notes).await;
     let words = ["one", "two", "three", "four"];
     for text in words {
@@ -204,7 +272,9 @@ async fn rate_limited_messages_wait_visibly_and_go_out_later() {
     assert_eq!(shown_texts(&browser).await, words);
     assert_eq!(stored(&node, "lobby").await, words);
     let notes = browser.run("return window.notes.join()").await;
-    assert!(notes.as_str().is_some_and(|notes| notes.contains("too fast; goes out in ")), "{notes}");
+    for said in [" waiting to be sent in 1 s", "too fast; goes out in "] {
+        assert!(notes.as_str().is_some_and(|notes| notes.contains(said)), "{notes}");
+    }
     let console = browser.console().await;
     assert!(!console.is_empty() && console.iter().all(|line| line.contains("429")), "{console:?}");
 }
@@ -248,7 +318,7 @@ async fn unconfirmed_message_asks_what_to_do_after_a_gap() {
     })
     .await;
     proxy.restore();
-    let asks = browser.pending_says("Messages are missing here, and this may be among them.").await;
+    let asks = browser.pending_says("Not sure it was sent: messages are missing where it may have been.").await;
     assert_eq!(asks.offers, ["Send again", "Edit", "Discard"]);
     assert!(stored(&node, "lobby").await.is_empty(), "it was sent without asking");
     browser.click_offer("Send again").await;

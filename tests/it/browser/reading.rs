@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Node, Redis, key};
+use crate::support::{Browser, BrowserKind, Node, Redis, in_both_browsers, key};
+
+in_both_browsers!(unread_line_leads_to_the_first_of_many);
 
 /// Milliseconds.
 const MINUTE: i64 = 60_000;
@@ -164,7 +166,9 @@ async fn unread_line_stands_above_the_first_unread_message() {
     browser.open(&node.url("/lobby")).await;
     browser.until("return document.querySelector('.lines .unread') !== null").await;
     let log = browser.run(LOG).await;
-    assert_eq!(strings(&log)[3..], ["seen", "unread: New", "first new", "second new"]);
+    let log = strings(&log);
+    assert!(log[4].starts_with("unread: 2 new since "), "{log:?}");
+    assert_eq!([log[3], log[5], log[6]], ["seen", "first new", "second new"]);
     browser.reload().await;
     browser.complete().await;
     assert_eq!(
@@ -172,6 +176,36 @@ async fn unread_line_stands_above_the_first_unread_message() {
         0,
         "they are not unread any more"
     );
+}
+
+/// Far more is unread than the page is loaded with: the line says how much, and leads to the first.
+async fn unread_line_leads_to_the_first_of_many(kind: BrowserKind) {
+    let node = Node::start(&[("ROOMS", "lobby,garden")]).await;
+    let browser = kind.start().await;
+    let read = node.post("lobby", "mason", "seen").await;
+    browser.open(&node.url("/lobby")).await;
+    browser.until(&format!("return localStorage.getItem('tiny-chat:read:lobby') === '{read}'")).await;
+    browser.open(&node.url("/garden")).await;
+    node.fill("lobby", 200).await;
+    browser.open(&node.url("/lobby")).await;
+    let says = "const line = document.querySelector('.lines .unread.ahead');
+        const view = document.querySelector('.messages').getBoundingClientRect();
+        const { top, bottom } = line?.getBoundingClientRect() ?? {};
+        return /^200 new since \\d.* · jump$/.test(line?.textContent) && top >= view.top && bottom < view.bottom";
+    browser.until(says).await;
+    assert_eq!(browser.run("return document.querySelectorAll('.message').length").await, 50);
+    browser.click(".unread button").await;
+    let reached = "const line = document.querySelector('.lines .unread:not(.ahead)');
+        const below = line?.nextElementSibling?.getBoundingClientRect();
+        const view = document.querySelector('.messages').getBoundingClientRect();
+        return line?.nextElementSibling.querySelector('.text').textContent === 'message 1' && !line.querySelector('button')
+            && line.previousElementSibling.querySelector('.text').textContent === 'seen'
+            && below.top > view.top && below.bottom < view.bottom";
+    browser.until(reached).await;
+    node.post("lobby", "mason", "while the log is scrolled up").await;
+    browser.messages_up_to("while the log is scrolled up").await;
+    assert!(browser.text(".lines .unread").await.starts_with("200 new since "));
+    assert_eq!(browser.console().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -192,7 +226,7 @@ async fn log_follows_new_messages_and_counts_unread_when_scrolled_up() {
         node.post("lobby", "mason", text).await;
     }
     browser.messages_up_to("two").await;
-    assert_eq!(browser.text(".newer").await, "2 new ↓");
+    assert_eq!(browser.text(".newer").await, "2 new");
     assert_eq!(browser.run("return document.querySelector('.messages').scrollTop").await, place);
     browser.click(".newer").await;
     browser.until(AT_THE_END).await;

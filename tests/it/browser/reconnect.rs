@@ -13,6 +13,7 @@ async fn page_reconnects_after_a_cut_and_misses_nothing() {
     browser.status("reconnecting").await;
     node.post("lobby", "mason", "meanwhile").await;
     browser.send("ada", "is anybody there?").await;
+    browser.open_waiting("1 waiting to be sent").await;
     let waiting = browser.pending_says("Waits to be sent").await;
     assert_eq!(waiting.text, "is anybody there?", "an unsent message stays visible");
     assert_eq!(texts(&browser.messages().await), ["before"]);

@@ -128,7 +128,7 @@ fn cargo_reads_the_manifest_in_each_build_step_of_the_image() {
     }
     assert_eq!(builds, 2, "the dependencies and the program are built in layers of their own");
     let sources = sources_of_the_program(image.path());
-    assert_eq!(sources.len(), 2, "{sources:?}");
+    assert_eq!(sources.len(), 3, "{sources:?}");
     for source in sources {
         assert!(source.is_file(), "the image has no {}", source.display());
     }

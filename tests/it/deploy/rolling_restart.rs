@@ -17,10 +17,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     presence::wait_for_presence,
-    support::{
-        BINARY, DEADLINE, LoadBalancer, Node, Redis, Stream, Subscribers, eventually, free_port, key, repository::text,
-        within,
-    },
+    support::{BINARY, DEADLINE, LoadBalancer, Node, Redis, Stream, Subscribers, eventually, free_port, key, within},
 };
 
 /// Returns the number of subscribers: 3000, or fewer if the limit of open files is low. Each takes three sockets here.
@@ -88,8 +85,8 @@ impl NextVersion {
             let at = bytes.windows(now.len()).position(|part| part == now).expect("the style sheet in the binary");
             bytes[at..at + then.len()].copy_from_slice(then);
         };
-        replace(b"--accent: light-dark(#0d6e5f", b"--accent: light-dark(#0d6e5e");
-        let hash = Sha256::digest(text("assets/page.css"));
+        replace(b"--accent:light-dark(#0d6e5f", b"--accent:light-dark(#0d6e5e");
+        let hash = Sha256::digest(fs::read(concat!(env!("OUT_DIR"), "/assets/page.css")).expect("what is embedded"));
         replace(&hash, &Sha256::digest("another style sheet"));
         fs::write(&program, bytes).expect("a program");
         fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("a program that runs");

@@ -201,6 +201,11 @@ impl Browser {
         self.driver().type_into(selector, text).await;
     }
 
+    /// Clicks at a place of the screen.
+    pub async fn click_at(&self, x: u32, y: u32) {
+        self.driver().click_at(x, y).await;
+    }
+
     pub async fn click(&self, selector: &str) {
         self.driver().click(selector).await;
     }

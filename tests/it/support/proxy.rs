@@ -37,6 +37,30 @@ struct Route {
     /// What the answers of all connections share; `None` if it is not limited.
     bandwidth: Option<Bandwidth>,
     loss: Arc<watch::Sender<Loss>>,
+    requests: Arc<Mutex<Requests>>,
+}
+
+/// The requests of all connections, as long as they are not pipelined, which browsers do not.
+#[derive(Default)]
+struct Requests {
+    /// The paths of every GET.
+    got: Vec<String>,
+    /// The parts of the paths whose next GET is not answered.
+    failing: Vec<String>,
+}
+
+impl Requests {
+    /// Notes what a client sent. Returns true if it gets no answer.
+    fn fails(&mut self, sent: &[u8]) -> bool {
+        let Some(line) = sent.strip_prefix(b"GET ") else {
+            return false;
+        };
+        let end = line.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(line.len());
+        let path = String::from_utf8_lossy(&line[..end]).into_owned();
+        let failing = self.failing.iter().position(|part| path.contains(part));
+        self.got.push(path);
+        failing.map(|index| self.failing.swap_remove(index)).is_some()
+    }
 }
 
 #[derive(Clone)]
@@ -85,7 +109,13 @@ impl Proxy {
         let address = listener.local_addr().expect("an address");
         let mode = Arc::new(watch::Sender::new(Mode::Open));
         let loss = Arc::new(watch::Sender::new(Loss::Nothing));
-        let route = Arc::new(Mutex::new(Route { server, delay: Duration::ZERO, bandwidth: None, loss }));
+        let route = Arc::new(Mutex::new(Route {
+            server,
+            delay: Duration::ZERO,
+            bandwidth: None,
+            loss,
+            requests: Arc::default(),
+        }));
         let connections = Arc::default();
         tokio::spawn(serve(listener, Arc::clone(&route), Arc::clone(&mode), Arc::clone(&connections)));
         Proxy { address, mode, route, connections }
@@ -138,6 +168,16 @@ impl Proxy {
     /// Returns the number of connections that were ever accepted.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Returns the path of every GET that was forwarded or failed, in order.
+    pub fn requests(&self) -> Vec<String> {
+        self.route.lock().unwrap().requests.lock().unwrap().got.clone()
+    }
+
+    /// Closes the connection of the next GET whose path contains `part`, instead of forwarding it.
+    pub fn fail_once(&self, part: &str) {
+        self.route.lock().unwrap().requests.lock().unwrap().failing.push(part.to_owned());
     }
 
     /// Closes every connection, old and new.
@@ -224,7 +264,7 @@ async fn forward(
                             mode.send_replace(Mode::Silent);
                             return Ok(Some((sent.to_vec(), server)));
                         }
-                        if sent.is_empty() {
+                        if sent.is_empty() || route.requests.lock().unwrap().fails(sent) {
                             return Ok(None);
                         }
                         server.write_all(sent).await?;

@@ -149,6 +149,13 @@ impl Driver for Chromium {
         self.find(selector).await.click().await.expect("something to click on");
     }
 
+    async fn click_at(&self, x: u32, y: u32) {
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
+            self.devtools("Input.dispatchMouseEvent", event).await;
+        }
+    }
+
     async fn clear(&self, selector: &str) {
         self.find(selector).await.clear().await.expect("a box that can be emptied");
     }
@@ -175,6 +182,12 @@ impl Driver for Chromium {
             (message["method"] == "Network.requestWillBeSent").then(|| url.to_owned())
         });
         sent.collect()
+    }
+
+    async fn set_screen(&self, width: u32, height: u32, phone: bool) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+        self.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": phone })).await;
     }
 
     async fn current_tab(&self) -> Tab {

@@ -31,6 +31,9 @@ pub trait Driver {
     /// Clicks into the middle of an element.
     async fn click(&self, selector: &str);
 
+    /// Clicks at a place of the screen.
+    async fn click_at(&self, x: u32, y: u32);
+
     /// Empties a form field.
     async fn clear(&self, selector: &str);
 
@@ -39,6 +42,9 @@ pub trait Driver {
 
     /// Types into the focused element. Modifier keys are held until the end.
     async fn press(&self, keys: &str);
+
+    /// Sets the size of the screen; a `phone` has touch input, if the browser can have it.
+    async fn set_screen(&self, width: u32, height: u32, phone: bool);
 
     /// Returns the lines of the console since the last call.
     async fn console(&self) -> Vec<String>;

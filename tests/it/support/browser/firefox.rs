@@ -211,6 +211,15 @@ impl Driver for Firefox {
         self.perform(json!({ "type": "pointer", "id": "mouse", "actions": actions })).await;
     }
 
+    async fn click_at(&self, x: u32, y: u32) {
+        let actions = json!([
+            { "type": "pointerMove", "x": x, "y": y },
+            { "type": "pointerDown", "button": 0 },
+            { "type": "pointerUp", "button": 0 },
+        ]);
+        self.perform(json!({ "type": "pointer", "id": "mouse", "actions": actions })).await;
+    }
+
     async fn clear(&self, selector: &str) {
         let empty = "element.focus();
             element.value = '';
@@ -242,6 +251,11 @@ impl Driver for Firefox {
         }
         actions.extend(held.iter().rev().map(|key| json!({ "type": "keyUp", "value": key })));
         self.perform(json!({ "type": "key", "id": "keyboard", "actions": actions })).await;
+    }
+
+    async fn set_screen(&self, width: u32, height: u32, _phone: bool) {
+        let viewport = json!({ "viewport": { "width": width, "height": height }, "devicePixelRatio": 1 });
+        self.send("browsingContext.setViewport", viewport).await;
     }
 
     /// Returns what scripts have logged and thrown. Failed requests and violations of the CSP are not part of the protocol.

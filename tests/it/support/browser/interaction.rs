@@ -28,10 +28,7 @@ pub mod key {
 impl Browser {
     /// Sets the size of the screen. One below 500 px is a phone's, with touch input.
     pub async fn set_screen(&self, width: u32, height: u32) {
-        let phone = width < 500;
-        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone });
-        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
-        self.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": phone })).await;
+        self.driver().set_screen(width, height, width < 500).await;
     }
 
     /// Sets a preference of the user, such as `("color-scheme", "dark")`.

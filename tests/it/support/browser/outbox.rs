@@ -43,6 +43,18 @@ impl Browser {
         self.pending_until(&format!("{part:?}"), only).await.remove(0)
     }
 
+    /// Waits until the summary of what waits contains `part`, and shows its details.
+    pub async fn open_waiting(&self, part: &str) {
+        let script = format!(
+            "const summary = document.querySelector('.waiting:not([hidden])');
+            if (!summary?.textContent.includes('{part}')) return false;
+            const toggle = summary.querySelector('button');
+            if (toggle.ariaExpanded === 'false') toggle.click();
+            return true"
+        );
+        self.until(&script).await;
+    }
+
     async fn pending_until(&self, what: &str, right: impl Fn(&[PendingMessage]) -> bool) -> Vec<PendingMessage> {
         let mut last = Vec::new();
         let asking = async {

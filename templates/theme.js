@@ -1,0 +1,19 @@
+{# Applies the chosen colours and lines before the first paint, so that others do not flash, and keeps those of the browser's own
+   bars in step with them. Pages contain it: the policy allows this text and no other. #}
+{
+  const { dataset } = document.documentElement;
+  const colourBars = () => {
+    for (const meta of document.querySelectorAll('meta[name=theme-color]')) {
+      const { theme } = meta.dataset;
+      meta.media = dataset.theme === 'system' ? `(prefers-color-scheme: ${theme})` : dataset.theme === theme ? 'all' : 'not all';
+    }
+  };
+  try {
+    dataset.theme = localStorage.getItem('tiny-chat:theme') || 'system';
+    dataset.lines = localStorage.getItem('tiny-chat:lines') || '';
+  } catch {
+    dataset.theme = 'system';
+  }
+  colourBars();
+  new MutationObserver(colourBars).observe(document.documentElement, { attributeFilter: ['data-theme'] });
+}
