@@ -51,7 +51,7 @@ export function enableControls({ composer, showHelp, showSearch, share, showIden
   });
   find('.ask').onclick = showHelp;
   enableThemeButton(theme);
-  enableDrawer(find('.side'), find('main'));
+  enableDrawer(find('.side'));
   const parts = { rooms: find('nav ul'), composer, showHelp, showSearch, jump, edit, remove };
   const onKey = (/** @type {KeyboardEvent} */ event, late = false) => onShortcut(event, parts, late);
   document.addEventListener('keydown', (event) => onKey(event));

@@ -6,10 +6,12 @@ import { element } from './dom.js';
 
 /** @import { RoomState } from './rooms.js' */
 
-/** @param {HTMLElement} drawer @param {HTMLElement} page what is behind it */
-export function enableDrawer(drawer, page) {
+/** @param {HTMLElement} drawer */
+export function enableDrawer(drawer) {
+  const others = /** @type {HTMLElement[]} */ ([...document.querySelectorAll('.skip, main')]);
   drawer.addEventListener('beforetoggle', (event) => {
-    page.inert = /** @type {ToggleEvent} */ (event).newState === 'open'; // before it is hidden, so that its button gets the focus back
+    const opens = /** @type {ToggleEvent} */ (event).newState === 'open';
+    for (const each of others) each.inert = opens; // no longer before it is hidden, so that its button gets the focus back
   });
   drawer.addEventListener('toggle', () => {
     if (!drawer.matches(':popover-open')) return;

@@ -234,7 +234,7 @@ export class MessageLog {
   /** Shows the button that leads to the end. @param {boolean} reachesEnd whether the log, if not the user, is there */
   offerEnd(reachesEnd) {
     this.reachesEnd = reachesEnd;
-    this.#button.textContent = this.missed ? `${this.missed} new ↓` : 'To the newest ↓';
+    this.#button.textContent = this.missed ? `${this.missed} new` : 'To the newest';
     this.#button.hidden = false;
   }
 

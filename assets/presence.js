@@ -3,6 +3,7 @@
  */
 
 import { element, find } from './dom.js';
+import { hueOf, initialOf } from './hue.js';
 
 /** @import { Presence } from './leader-hub.js' */
 
@@ -25,9 +26,13 @@ export function showPresence(pill, { count = 0, names }, onPick) {
 
 /** @param {string} name @param {(name: string) => void} onPick */
 function item(name, onPick) {
-  const button = Object.assign(element('button', '', name), { type: 'button', dir: 'auto', translate: false });
-  button.onclick = () => onPick(name);
   const made = element('li');
+  const button = Object.assign(element('button', `who h${hueOf(name)}`, name), { type: 'button', dir: 'auto', translate: false });
+  button.dataset.initial = initialOf(name);
+  button.onclick = () => {
+    /** @type {HTMLElement | null} */ (made.closest('[popover]'))?.hidePopover(); // first, so that the box keeps the focus
+    onPick(name);
+  };
   made.append(button);
   return made;
 }

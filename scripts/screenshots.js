@@ -1,5 +1,6 @@
-// Takes the screenshots in docs/; run it with scripts/screenshots. Needs chromium, chromedriver and redis-server, and
-// no npm package.
+// Takes the screenshots in docs/; run it with scripts/screenshots. Needs chromium, chromedriver and redis-server, no npm
+// package, and fonts that look good: those in docs/ are taken with Inter and Noto Color Emoji (FONTCONFIG_FILE may name
+// a configuration that has them).
 
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,6 +11,7 @@ import { join, resolve } from 'node:path';
 const DESKTOP = { width: 1200, height: 750, mobile: false };
 const PHONE = { width: 390, height: 844, mobile: true };
 const MINUTE = 60_000;
+const MOUSE = 'blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4';
 const VARIANTS = ['light', 'dark', 'phone', 'phone-dark'];
 
 const target = process.argv[2];
@@ -109,7 +111,7 @@ class Browser {
     run('chromedriver', [`--port=${port}`]);
     browser.driver = `http://127.0.0.1:${port}`;
     await until('chromedriver', () => fetch(`${browser.driver}/status`).then(({ ok }) => ok, () => false));
-    const flags = ['headless=new', 'no-sandbox', 'disable-gpu', 'no-first-run', 'disable-background-networking', 'hide-scrollbars'];
+    const flags = ['headless=new', 'no-sandbox', 'disable-gpu', 'no-first-run', 'disable-background-networking', 'hide-scrollbars', MOUSE];
     const args = [...flags.map((flag) => `--${flag}`), `--user-data-dir=${join(scratch, 'profile')}`];
     const capabilities = { alwaysMatch: { browserName: 'chrome', 'goog:chromeOptions': { args } } };
     const { sessionId, capabilities: given } = await browser.ask('POST', '/session', { capabilities });
@@ -203,7 +205,8 @@ const TALK = [
   ['mason', 'Is anybody here yet?'],
   ['ada', 'Two of us now. This room is just a URL, isn’t it?'],
   ['mason', 'Just a URL. `curl` reads it too:\n```sh\ncurl -N localhost:8080/subscribe/everyone\n```'],
-  ['grace', '…and my train’s wifi was gone for a minute. Nothing is missing, nothing twice. <3'],
+  ['grace', '…and my train’s wifi was gone for a minute. Nothing is missing, nothing twice.'],
+  ['mason', '🎉'],
 ];
 
 async function takeScreenshots(signal) {
@@ -212,7 +215,7 @@ async function takeScreenshots(signal) {
   await server.store('everyone', day + 64, 'grace', 'Nodes are back up after the upgrade: both on #random’s new Redis.');
   await server.store('everyone', day + 63, 'grace', 'Tell me if anything looks slow.');
   await server.store('everyone', day + 41, 'mason', 'Looks quick from here.');
-  for (const [index, [sender, text]] of TALK.entries()) await server.store('everyone', 26 - 2 * index, sender, text);
+  for (const [index, [sender, text]] of TALK.entries()) await server.store('everyone', 28 - 2 * index, sender, text);
   await server.store('random', 300, 'mason', 'Somebody left the oven on.');
 
   browser = await Browser.start();

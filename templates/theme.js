@@ -1,4 +1,4 @@
-{# Applies the chosen colours before the first paint, so that others do not flash, and keeps those of the browser's own
+{# Applies the chosen colours and lines before the first paint, so that others do not flash, and keeps those of the browser's own
    bars in step with them. Pages contain it: the policy allows this text and no other. #}
 {
   const { dataset } = document.documentElement;
@@ -10,6 +10,7 @@
   };
   try {
     dataset.theme = localStorage.getItem('tiny-chat:theme') || 'system';
+    dataset.lines = localStorage.getItem('tiny-chat:lines') || '';
   } catch {
     dataset.theme = 'system';
   }

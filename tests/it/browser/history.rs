@@ -70,7 +70,7 @@ async fn page_holds_about_500_messages_and_returns_to_the_newest() {
     let shown = numbers(lines.into_iter().map(|line| line.text));
     assert_eq!(shown, (1..=shown.len()).collect::<Vec<_>>(), "nothing is missing, nothing is repeated");
     node.post("lobby", "mason", "message 721").await;
-    browser.until("return document.querySelector('.newer').textContent === '1 new ↓'").await;
+    browser.until("return document.querySelector('.newer').textContent === '1 new'").await;
     browser.run("document.querySelector('.messages').scrollTop = 1e6").await;
     let more = format!(
         "return [...document.querySelectorAll('.message')].at(-1).textContent.includes('message {}')",

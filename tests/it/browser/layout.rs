@@ -149,7 +149,8 @@ async fn no_state_scrolls_sideways_at_320_px_or_400_percent(kind: BrowserKind) {
     browser.press(ENTER).await;
     browser.non_empty_text("#send-error").await;
     assert_fits(&browser, "too long a text").await;
-    browser.send(&"M".repeat(65), &"refused".repeat(40)).await;
+    browser.refuse_posts_of("refused").await;
+    browser.send(&"M".repeat(64), &"refused".repeat(40)).await;
     assert!(browser.pending_says("Not sent").await.failed);
     assert_fits(&browser, "a message that failed").await;
     browser.click_offer("Discard").await;
@@ -162,7 +163,8 @@ async fn no_state_scrolls_sideways_at_320_px_or_400_percent(kind: BrowserKind) {
     assert_fits(&browser, "no such room").await;
 }
 
-/// On a phone the rooms are a drawer: its button counts what is unread, and the focus stays in it.
+/// On a phone the rooms are a drawer: its button counts what is unread, and the focus stays in it. It closes, as all lists
+/// do, with Escape and by a click beside it.
 async fn rooms_are_a_drawer_on_a_phone(kind: BrowserKind) {
     let node = Node::start(&[("ROOMS", "lobby,garden,attic")]).await;
     let browser = kind.start().await;
@@ -195,7 +197,23 @@ async fn rooms_are_a_drawer_on_a_phone(kind: BrowserKind) {
         browser.until("return !document.querySelector('.side').checkVisibility()").await;
         assert_eq!(browser.run("return document.querySelector('main').inert").await, false);
     }
+    browser.until("return document.querySelectorAll('#here li').length === 1").await;
+    for list in ["here", "menu"] {
+        let is_open = format!("return document.querySelector('#{list}').matches(':popover-open')");
+        for closes in ["escape", "beside"] {
+            browser.click(&format!("[popovertarget={list}]")).await;
+            browser.until(&is_open).await;
+            if closes == "escape" {
+                browser.press(ESCAPE).await;
+            } else {
+                browser.click_at(20, 500).await;
+            }
+            browser.until(&is_open.replace("return ", "return !")).await;
+        }
+    }
     browser.click(".drawer").await;
+    browser.click(".side [data-room=attic] + .leave").await;
+    browser.until("return document.querySelector('nav [data-room=attic]') === null").await;
     browser.click("nav [data-room=garden]").await;
     browser.until("return location.pathname === '/garden'").await;
 }
@@ -250,8 +268,20 @@ async fn chosen_theme_survives_a_reload_without_a_flash() {
         assert_eq!(browser.run("return window.early").await, "dark", "{path}");
         assert_eq!(browser.style("html", "backgroundColor").await, dark, "{path}");
     }
+    node.post("lobby", "mason", "compact").await;
     browser.open(&node.url("/lobby")).await;
     browser.complete().await;
+    browser.click(".dots").await;
+    let compact =
+        "[...document.querySelectorAll('#menu button')].find(({ textContent }) => textContent === 'Compact lines')";
+    browser.until(&format!("return {compact} !== undefined")).await;
+    let height = "return document.querySelector('.message').offsetHeight";
+    assert!(browser.run(height).await.as_u64() > Some(40));
+    browser.run(&format!("{compact}.click()")).await;
+    browser.until("return document.querySelector('.message').offsetHeight < 30").await;
+    browser.open(&node.url("/lobby")).await;
+    browser.complete().await;
+    assert!(browser.run(height).await.as_u64() < Some(30), "lines are not compact after a reload");
     browser.click(".theme").await;
     assert_eq!(browser.style("html", "backgroundColor").await, light, "the third choice is what the system prefers");
     browser.set_preference("color-scheme", "dark").await;

@@ -1,5 +1,7 @@
 //! The page in a browser that runs no scripts.
 
+use serde_json::json;
+
 use super::assert_once;
 use crate::support::{Browser, Node};
 
@@ -29,6 +31,12 @@ async fn without_javascript_a_reload_link_shows_the_newest_message() {
         const log = document.querySelector('.messages').getBoundingClientRect();
         return top >= log.top && bottom <= log.bottom + 1";
     assert_eq!(browser.run(sight).await, true);
+    let headings = "return [...document.querySelectorAll('.day')].map(({ textContent }) => /^\\w{3}, \\d+ \\w+ \\d{4}$/.test(textContent))";
+    assert_eq!(browser.run(headings).await, json!([true]), "the day is a heading");
+    let faces = "const [first, second] = document.querySelectorAll('.message');
+        const hue = (line) => line.className.match(/\\bh\\d+/)[0];
+        return [first.querySelector('.tile').textContent, second.classList.contains('again'), hue(first) === hue(second)]";
+    assert_eq!(browser.run(faces).await, json!(["M", true, true]));
     let useless =
         "return [...document.querySelectorAll('.js, .people, .newer')].filter((each) => each.checkVisibility()).length";
     assert_eq!(browser.run(useless).await, 0, "what needs JavaScript is not shown");

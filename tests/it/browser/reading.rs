@@ -226,7 +226,7 @@ async fn log_follows_new_messages_and_counts_unread_when_scrolled_up() {
         node.post("lobby", "mason", text).await;
     }
     browser.messages_up_to("two").await;
-    assert_eq!(browser.text(".newer").await, "2 new ↓");
+    assert_eq!(browser.text(".newer").await, "2 new");
     assert_eq!(browser.run("return document.querySelector('.messages').scrollTop").await, place);
     browser.click(".newer").await;
     browser.until(AT_THE_END).await;

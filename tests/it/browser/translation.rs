@@ -83,11 +83,11 @@ async fn translated_page_works_as_before(kind: BrowserKind) {
     browser.press('\u{e003}').await;
 
     // A failure is told, its buttons work, and nothing is left of it.
-    browser.send(&"x".repeat(65), "refused").await;
+    browser.refuse_posts_of("refused").await;
+    browser.send("ada", "refused").await;
     browser.until("return document.querySelector('.failed .says')?.textContent.length > 10").await;
     browser.run("document.querySelector('.failed .note button:last-of-type').click()").await;
     browser.until("return !document.querySelector('.failed')").await;
-    browser.type_into("#sender", "ada").await;
 
     // A name is picked, and a room is opened.
     browser

@@ -63,6 +63,17 @@ impl Browser {
         self.until("return document.querySelector('link[href*=enhancements]') !== null").await;
     }
 
+    /// Refuses posts that contain a text, as a server with other limits would: the page itself sends nothing that is refused.
+    pub async fn refuse_posts_of(&self, part: &str) {
+        let script = "const { fetch } = window;
+            const [part] = arguments;
+            const refusal = JSON.stringify({ status: 422, detail: 'message: This server takes no such message.' });
+            window.fetch = (url, options) => options?.body?.includes?.(part)
+                ? Promise.resolve(new Response(refusal, { status: 422 }))
+                : fetch(url, options)";
+        self.run_with(script, &[part]).await;
+    }
+
     /// Leaves the page for a blank one.
     pub async fn leave(&self) {
         self.open("about:blank").await;
