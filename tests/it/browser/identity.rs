@@ -124,4 +124,5 @@ async fn identity_of_a_link_works_where_storage_is_denied(kind: BrowserKind) {
     browser.messages_up_to("hello").await;
     let secret = "return window.bodies.filter(Boolean).map((body) => JSON.parse(body).secret)";
     assert_eq!(browser.run(secret).await, json!([SECRET]));
+    assert!(browser.non_empty_text("#notice").await.contains("keeps nothing for this page"));
 }
