@@ -50,6 +50,7 @@ async fn axe_finds_no_violation_in_a_room_its_lists_and_dialogs(kind: BrowserKin
     assert_no_violations(&browser, "a room").await;
     browser.open_details("mine").await;
     assert_no_violations(&browser, "the menu of a message").await;
+    browser.press(ESCAPE).await;
     let choose = "[...document.querySelectorAll('[role=menuitem]')].find(({ textContent }) => textContent === arguments[0]).click()";
     for (item, shown) in [("Share…", "dialog .qr path"), ("Edit", ".editor"), ("Delete", "dialog .danger")] {
         browser.open_details("mine").await;
