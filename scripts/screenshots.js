@@ -268,16 +268,15 @@ async function takeScreenshots(signal) {
   await browser.open(`${server.url}/everyone`);
   await browser.loaded();
   await browser.say('ada\u200b', 'A name with an invisible character in it?');
-  await browser.until('document.querySelector(".failed")');
-  await browser.write('#sender', 'ada');
+  await browser.until('document.querySelector("#send-error").textContent');
   await browser.screenshot('failed', 'light', 'phone');
-  await browser.js('document.querySelector(".failed .note button:last-child").click()');
-  await browser.until('!document.querySelector(".failed")');
+  await browser.write('#sender', 'ada');
+  await browser.write('#message', '');
 
   await server.down();
   await browser.state('offline');
   await browser.say('ada', 'Is this thing on?');
-  await browser.until('document.querySelector(".pending .note:not([hidden])")');
+  await browser.until('document.querySelector(".waiting:not([hidden])")');
   await browser.screenshot('offline', 'light', 'phone');
 
   await server.cli('FLUSHALL');
