@@ -18,6 +18,7 @@ import { load, loadStyle } from './load.js';
 import { renderMarkup } from './markup.js';
 import { loadCommonWords } from './mentions.js';
 import { isMuted } from './mute.js';
+import { addMoreButton, lineOf } from './more-button.js';
 import { Pager } from './pager.js';
 import { PendingLines } from './pending.js';
 import { showPresence } from './presence.js';
@@ -111,7 +112,10 @@ export class Enhancements {
     if (log.scroller.scrollHeight <= log.scroller.clientHeight) pager.readOlder();
 
     for (const type of ['pointerover', 'pointerdown', 'focusin', 'click']) {
-      log.scroller.addEventListener(type, async (event) => (await this.#loadMenu())?.handle(event));
+      log.scroller.addEventListener(type, async (event) => {
+        addMoreButton(lineOf(event.target)); // at once: the next key may be Tab
+        (await this.#loadMenu())?.handle(event);
+      });
     }
     for (const type of ['pointerover', 'focusin']) {
       log.scroller.addEventListener(type, ({ target }) => this.#offerCopy(target));

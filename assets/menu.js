@@ -10,6 +10,7 @@ import { element } from './dom.js';
 import { keepEdit } from './edits.js';
 import { secretOf } from './identities.js';
 import { load } from './load.js';
+import { addMoreButton, lineOf } from './more-button.js';
 import { isMuted, setMuted } from './mute.js';
 import { quote } from './quotes.js';
 import { storage } from './storage.js';
@@ -72,8 +73,7 @@ export class MessageMenu {
   handle(event) {
     const target = /** @type {Element} */ (event.target);
     if (event.type === 'pointerdown') this.#pointer = /** @type {PointerEvent} */ (event).pointerType;
-    else if (event.type === 'click') this.#onClick(target, /** @type {MouseEvent} */ (event).detail === 0);
-    else addButton(lineOf(target));
+    if (event.type === 'click') this.#onClick(target, /** @type {MouseEvent} */ (event).detail === 0);
   }
 
   /** @param {HTMLElement} line */
@@ -82,7 +82,7 @@ export class MessageMenu {
     const message = this.#log.messageOf(line);
     if (!message) return;
     this.#line = line;
-    this.#button = addButton(line);
+    this.#button = addMoreButton(line);
     if (this.#button) this.#button.ariaExpanded = 'true';
     const menu = element('div', 'actions');
     menu.role = 'menu';
@@ -267,21 +267,4 @@ function addToBox(composer, text, quoted) {
   composer.setText(quoted + [box.value, text].filter(Boolean).join('\n'));
   box.focus();
   box.setSelectionRange(box.value.length, box.value.length);
-}
-
-/**
- * Returns the line around an element. Messages without an id have no menu: foreign ones, and pending ones.
- * @param {EventTarget | null} target
- */
-const lineOf = (target) => /** @type {HTMLElement | null} */ (/** @type {Element} */ (target).closest('.message[data-id]'));
-
-/** Adds the button to a line that is pointed at or focused, and returns it. @param {HTMLElement | null} line */
-function addButton(line) {
-  /** @type {HTMLElement | null | undefined} */
-  const existing = line?.querySelector('.more');
-  if (!line || existing) return existing;
-  const button = element('button', 'more');
-  Object.assign(button, { type: 'button', title: 'More', ariaLabel: 'More', ariaHasPopup: 'menu', ariaExpanded: 'false', ariaLive: 'off' });
-  line.querySelector('.when')?.after(button);
-  return button;
 }

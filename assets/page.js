@@ -40,6 +40,7 @@
  *       presence.js, rooms.js, announcer.js, day-headings.js
  *       mute.js              muted names, and notifications of each room
  *       copy-code.js         loaded when a message with code is pointed at or has the focus
+ *       more-button.js       opens the menu of a message
  *       menu.js              loaded when the log is touched: what can be done with a message
  *         details.js         which node took it, and how long it took
  *         editor.js          edits an own message in its line, or deletes it
