@@ -5,7 +5,7 @@
 import { wellFormed } from './wire.js';
 
 const COMPOSITION_END_MS = 20; // Safari reports the Enter that ended a composition only after its end
-const MAX_UNITS = 20_000; // of UTF-16 in the box: five times what can be sent, since the text may be shortened here
+export const MAX_UNITS = 20_000; // of UTF-16 in the box: five times what can be sent, since the text may be shortened here
 
 /** Returns true if a key belongs to an input method. Safari tells it only by the code. @param {KeyboardEvent} event */
 export const isComposing = ({ isComposing: composing, keyCode }) => composing || keyCode === 229;

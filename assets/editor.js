@@ -4,9 +4,11 @@
  */
 
 import { changeMessage } from './changes.js';
+import { MAX_UNITS } from './composer.js';
 import { button, openDialog } from './dialogs.js';
 import { element, find } from './dom.js';
 import { keepEdit } from './edits.js';
+import { wellFormed } from './wire.js';
 
 /** @import { MessageLog } from './log.js' */
 /** @import { Message } from './wire.js' */
@@ -44,6 +46,7 @@ export class Editor {
     this.#note.role = 'status';
     this.#box.ariaLabel = 'Edit the message';
     this.#box.dir = 'auto';
+    this.#box.maxLength = MAX_UNITS;
     this.#box.oninput = () => {
       this.#keep();
       this.#fit();
@@ -130,7 +133,7 @@ export class Editor {
   async #save() {
     const line = this.#line;
     const message = this.#log.messageOf(line);
-    const text = this.#box.value;
+    const text = wellFormed(this.#box.value);
     if (this.#saving || !line || !message) return;
     clearTimeout(this.#timer);
     this.#failed = false;

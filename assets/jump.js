@@ -72,8 +72,8 @@ export function jump(rooms, pathOf) {
   };
   box.oninput = show;
   box.onkeydown = (event) => {
-    const { key, isComposing } = event;
-    if (isComposing) return;
+    const { key } = event;
+    if (event.isComposing || event.keyCode === 229) return;
     if (key === 'ArrowDown') select(selected + 1);
     else if (key === 'ArrowUp') select(selected - 1);
     else if (key === 'Enter') go(selected);

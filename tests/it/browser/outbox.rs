@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::{HEARTBEAT, shown_texts};
-use crate::support::{Browser, Node, Proxy, Redis, eventually};
+use crate::support::{Browser, BrowserKind, Node, Proxy, Redis, eventually, in_both_browsers, key};
+
+in_both_browsers!(tabs_have_drafts_and_names_of_their_own, lost_answer_is_settled_when_its_key_is_forgotten);
 
 /// Returns the texts of the messages that the node stores of a room, in order.
 async fn stored(node: &Node, room: &str) -> Vec<String> {
@@ -146,6 +148,70 @@ async fn message_with_a_lost_response_appears_once_after_a_reload() {
     assert_eq!(shown_texts(&browser).await, ["did you hear?", "and this?"]);
     assert_eq!(stored(&node, "lobby").await, ["did you hear?", "and this?"]);
     browser.until("return document.querySelectorAll('.message.mine').length === 2").await;
+}
+
+/// As after ten minutes: the server has forgotten the key, and the page comes with newer messages only.
+async fn lost_answer_is_settled_when_its_key_is_forgotten(kind: BrowserKind) {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[HEARTBEAT]).await;
+    let proxy = Proxy::to(node.address()).await;
+    let browser = kind.start().await;
+    browser.open(&proxy.url("/lobby")).await;
+    browser.type_into("#sender", "ada").await;
+    browser.complete().await;
+    proxy.cut_at_the_next_post();
+    browser.send_by_enter("did you hear?").await;
+    browser.status("reconnecting").await;
+    browser.leave().await;
+    let keys: Vec<String> = redis.cmd(&["KEYS", &format!("{}:key:*", key("lobby"))]).await;
+    assert_eq!(redis.cmd::<u64>(&["DEL", keys.first().expect("a key")]).await, 1);
+    node.fill("lobby", 55).await;
+    proxy.restore();
+    browser.open(&proxy.url("/-elsewhere")).await;
+    browser.run("localStorage.removeItem('tiny-chat:state')").await; // the stream does not begin where it ended
+    browser.open(&proxy.url("/lobby")).await;
+    browser
+        .until("return !Object.keys(localStorage).some((key) => key.startsWith('tiny-chat:out:'))")
+        .await;
+    browser.complete().await;
+    browser.pending_are(&[]).await;
+    let sent = stored(&node, "lobby").await;
+    assert_eq!(sent.iter().filter(|text| *text == "did you hear?").count(), 1, "{sent:?}");
+}
+
+async fn tabs_have_drafts_and_names_of_their_own(kind: BrowserKind) {
+    let node = Node::start(&[]).await;
+    let browser = kind.start().await;
+    browser.open(&node.url("/lobby")).await;
+    browser.live().await;
+    let ada = browser.current_tab().await;
+    browser.type_into("#sender", "ada").await;
+    browser.type_into("#message", "of ada").await;
+    let eve = browser.open_tab(&node.url("/lobby")).await;
+    browser.live().await;
+    assert_eq!((browser.value("#sender").await.as_str(), browser.value("#message").await.as_str()), ("ada", ""));
+    browser.type_into("#sender", "eve").await;
+    browser.type_into("#message", "of eve").await;
+    browser.switch_to(&ada).await;
+    browser.reload().await;
+    browser.live().await;
+    assert_eq!(
+        (browser.value("#sender").await.as_str(), browser.value("#message").await.as_str()),
+        ("ada", "of ada")
+    );
+    browser.switch_to(&eve).await;
+    browser.send("eve", "sent").await;
+    browser.messages_up_to("sent").await;
+    browser.switch_to(&ada).await;
+    browser.reload().await;
+    browser.live().await;
+    assert_eq!(browser.value("#message").await, "of ada", "what was sent in another tab was another draft");
+    browser.close_tab().await;
+    browser.switch_to(&eve).await;
+    assert_eq!(browser.value("#message").await, "");
+    browser.open_tab(&node.url("/lobby")).await;
+    browser.until("return document.querySelector('#message').value === 'of ada'").await;
+    assert_eq!(browser.value("#sender").await, "eve", "a new tab has the last name that was typed");
 }
 
 #[tokio::test]
