@@ -12,7 +12,7 @@ in_both_browsers! {
 const SECRET: &str = "AbCdEfGhIjKlMnOpQrSt-_";
 
 /// Returns the title of the open dialog.
-const DIALOG: &str = "return document.querySelector('dialog[open] h2')?.textContent ?? ''";
+const DIALOG: &str = "return (document.querySelector('dialog[open] h2')?.textContent ?? '')";
 
 /// Returns the secrets that the browser holds: its own, and those before it.
 const SECRETS: &str = "return ['secret', 'secrets'].map((key) => localStorage.getItem(`tiny-chat:${key}`) ?? '')";
