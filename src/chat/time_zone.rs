@@ -65,6 +65,7 @@ pub fn parse_time(text: &str) -> Option<u64> {
     let (clock, offset) = rest.split_at(rest.find(|c| !is_clock(c)).unwrap_or(rest.len()));
     let offset = match offset {
         "" | "Z" => FixedOffset::east_opt(0),
+        _ if clock.is_empty() => None,
         offset => parse_offset(offset),
     };
     let is_date = date.bytes().enumerate().all(|(index, byte)| match index {

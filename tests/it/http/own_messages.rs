@@ -89,7 +89,7 @@ async fn edited_text_is_everywhere_and_told(bus: Bus) {
         assert_eq!((&one["message"], &one["edited"]), (&json!("xyzzy & \"y\""), &json!(true)));
         assert_eq!(node.get("/rooms/lobby/chats").await.json()[0]["message"], "xyzzy & \"y\"");
         let page = node.page("/lobby").await.html(200);
-        assert!(page.contains("xyzzy") && !page.contains(">first<"), "{page}");
+        assert!(page.contains("xyzzy") && page.contains(" data-edited>") && !page.contains(">first<"), "{page}");
         let all = node.history("lobby", "?all=1").await;
         let kinds: Vec<&Value> =
             all["messages"].as_array().expect("a list").iter().map(|entry| &entry["type"]).collect();
