@@ -1,5 +1,10 @@
 //! The configurations in deploy/, as they are shipped but for their addresses, in front of two nodes on one Redis.
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
 use super::{CADDY_EXAMPLE, HAPROXY_EXAMPLE, nginx_config, with_nodes};
 use crate::support::{Node, Redis, WebServer, eventually, free_port};
 
@@ -41,6 +46,16 @@ async fn assert_balances(proxy: &WebServer, nodes: &mut [Node; 2]) {
     for path in ["/metrics", "/readyz", "/%6detrics", "/%72eadyz"] {
         assert_eq!(proxy.get_status(path).await, 404, "{path}");
     }
+    // The longest request line that a node takes.
+    let (start, end) = ("GET /lobby?", " HTTP/1.1");
+    let line = format!("{start}{}{end}", "x".repeat(65_534 - start.len() - end.len()));
+    let mut connection = TcpStream::connect(("127.0.0.1", proxy.port())).await.expect("a connection");
+    let head = format!("{line}\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n", proxy.port());
+    connection.write_all(head.as_bytes()).await.expect("a request");
+    let mut status = [0; 12];
+    connection.read_exact(&mut status).await.expect("an answer");
+    assert_eq!(&status, b"HTTP/1.1 200", "{}", proxy.log());
+
     nodes[0].kill();
     for number in 0..20 {
         assert_eq!(proxy.get_status("/lobby").await, 200, "request {number} after a node was killed");
