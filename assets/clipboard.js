@@ -19,7 +19,8 @@ function copySelection(text) {
   field.value = text;
   field.className = 'sr';
   field.readOnly = true;
-  (document.querySelector('dialog[open]') ?? document.body).append(field); // nothing outside a modal dialog can be focused
+  // Beside what has the focus: what closes when the focus leaves it stays open, and a modal dialog lets none out.
+  (focused?.closest('body *')?.parentElement ?? document.body).append(field);
   field.select();
   const copied = document.execCommand('copy');
   field.remove();

@@ -4,7 +4,7 @@
  */
 
 import { addCompletion } from './completion.js';
-import { isComposing } from './composer.js';
+import { MAX_UNITS, isComposing } from './composer.js';
 
 /** @import { Composer } from './composer.js' */
 
@@ -35,6 +35,9 @@ export function nameProblem(name) {
   const unfit = /(?![\u200c\u200d])[\p{Cc}\p{Cf}]/u.test(name);
   return unfit ? 'Your name has a character that cannot be seen. Type it again, without copying.' : '';
 }
+
+/** @param {number} characters */
+const amount = (characters) => `${characters.toLocaleString('en')} characters`;
 
 /** Returns the text of the counter; far from the limit it is empty. @param {string} text */
 export function counterText(text) {
@@ -87,7 +90,17 @@ export function addAids(composer, counter, { sentTexts, names }) {
     composer.setText(text);
     box.setSelectionRange(text.length, text.length);
   };
+  // A text that is far too long is refused before the box lays it out: it is still where it was copied.
+  const refuseLong = (/** @type {Event} */ event, /** @type {DataTransfer | null} */ data) => {
+    const { length } = data?.getData('text/plain') ?? '';
+    if (length <= MAX_UNITS) return;
+    event.preventDefault();
+    composer.showProblem(`That text has ${amount(length)}, and was not pasted: a message has at most ${amount(MAX_CHARS)}.`);
+  };
+  box.addEventListener('paste', (event) => refuseLong(event, event.clipboardData));
+  box.addEventListener('drop', (event) => refuseLong(event, event.dataTransfer));
   box.addEventListener('input', () => {
+    if (box.value.length >= MAX_UNITS) composer.showProblem(`The box is full: what follows ${amount(MAX_UNITS)} was cut off.`);
     if (box.value !== recalled) recalled = '';
     if (!lengthProblem(box.value)) composer.showProblem('');
     measure();

@@ -4,6 +4,8 @@
 
 import { wellFormed } from './wire.js';
 
+/** @import { Drafts } from './drafts.js' */
+
 const COMPOSITION_END_MS = 20; // Safari reports the Enter that ended a composition only after its end
 export const MAX_UNITS = 20_000; // of UTF-16 in the box: five times what can be sent, since the text may be shortened here
 
@@ -21,11 +23,6 @@ export function sends(event, composedAt, touch) {
   if (event.key !== 'Enter' || event.shiftKey || composing) return false;
   return event.ctrlKey || event.metaKey || !touch;
 }
-
-/** @param {number} characters */
-const amount = (characters) => `${characters.toLocaleString('en')} characters`;
-
-/** @import { Drafts } from './drafts.js' */
 
 /**
  * @typedef {object} ComposerHooks
@@ -58,11 +55,8 @@ export class Composer {
     box.maxLength = MAX_UNITS;
     box.addEventListener('input', () => {
       if (box.value.length > MAX_UNITS) box.value = box.value.slice(0, MAX_UNITS); // set by a program
-      if (box.value.length === MAX_UNITS) this.showProblem(`The box is full: what follows ${amount(MAX_UNITS)} was cut off.`);
       drafts.save(box.value);
     });
-    box.addEventListener('paste', (event) => this.#refuseLong(event, event.clipboardData));
-    box.addEventListener('drop', (event) => this.#refuseLong(event, event.dataTransfer));
     box.addEventListener('compositionend', (event) => (this.#composedAt = event.timeStamp));
     box.addEventListener('keydown', (event) => {
       const touch = matchMedia('(pointer: coarse)').matches;
@@ -85,18 +79,6 @@ export class Composer {
   showProblem(problem) {
     this.#error.textContent = problem;
     this.box.ariaInvalid = problem ? 'true' : null;
-  }
-
-  /**
-   * Refuses a text that is far too long before the box lays it out: it is still where it was copied.
-   * @param {Event} event
-   * @param {DataTransfer | null} data
-   */
-  #refuseLong(event, data) {
-    const { length } = data?.getData('text/plain') ?? '';
-    if (length <= MAX_UNITS) return;
-    event.preventDefault();
-    this.showProblem(`That text has ${amount(length)}, and was not pasted: a message has at most 4,000.`);
   }
 
   #submit() {

@@ -67,6 +67,12 @@ function renderToken({ kind, text, href }) {
     Object.assign(link, { rel: 'noopener noreferrer nofollow ugc', target: '_blank', dir: 'ltr' });
     const host = hiddenHost(href);
     if (host) link.dataset.host = host; // CSS shows it
+    if (isPermalink(link)) Object.assign(link, { className: 'link permalink', target: '' }); // perhaps on this page
   }
   return link;
+}
+
+/** Returns true if a link leads to a message of this chat. @param {HTMLAnchorElement} link */
+function isPermalink({ origin, pathname, hash }) {
+  return origin === location.origin && /^\/[^/]+$/.test(pathname) && /^#\d+-\d+$/.test(hash);
 }

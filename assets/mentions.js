@@ -28,7 +28,7 @@ export function fold(text) {
   const starts = []; // in `text`, by the position in `folded` where a cluster begins
   for (const { 0: cluster, index } of text.matchAll(CLUSTERS)) {
     starts[folded.length] = index;
-    folded += foldCase(cluster);
+    folded += /^[\0-\x7f]$/.test(cluster) ? cluster.toLowerCase() : foldCase(cluster); // most are, and this is quick
   }
   starts[folded.length] = text.length;
   return { folded, starts };

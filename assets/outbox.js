@@ -295,6 +295,7 @@ export class Outbox {
   /** @param {OutboxItem} item @param {Partial<OutboxItem>} change */
   #save(item, change) {
     Object.assign(item, change);
+    if (this.#stopped) return; // another tab sends it
     this.#storage.set(`out:${item.key}`, JSON.stringify({ ...item, until: undefined }));
     this.#hooks.onOutbox();
   }

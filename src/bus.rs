@@ -22,8 +22,8 @@ use std::sync::Arc;
 
 use crate::metrics::Metrics;
 
-pub use deletion::Deletion;
-pub use error::{DeleteError, PublishError, Unavailable};
+pub use deletion::{Change, Deletion};
+pub use error::{ChangeError, PublishError, Unavailable};
 pub use hashed_rooms::HashedRoomStore;
 pub use limits::{Bucket, LimitStore, PROCESS_TTL, Rate, StreamReservation};
 pub use log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};

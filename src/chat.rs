@@ -6,6 +6,7 @@
 mod article_chat;
 mod cursor;
 mod draft;
+mod edit;
 mod event_type;
 mod id;
 mod mark;
@@ -18,6 +19,7 @@ mod time_zone;
 pub use article_chat::ArticleChat;
 pub use cursor::Cursor;
 pub use draft::{Draft, InvalidEvent};
+pub use edit::{EDIT, Edit, MessageText};
 pub use event_type::{EventType, InvalidEventType, UNTYPED};
 pub use id::{Id, ParseIdError, parse_canonical};
 pub use mark::{Mark, Salt, Secret};
@@ -25,4 +27,4 @@ pub use message::{Fields, InvalidField, MAX_MESSAGE_CHARS, MAX_SENDER_CHARS, Mes
 pub use room::{RoomName, RoomNameError};
 pub use rooms::{MAX_ROOMS, Rooms, RoomsError};
 pub use text_line::{push_text_line, to_visible_json, visible_line};
-pub use time_zone::{TimeZone, TimeZoneError};
+pub use time_zone::{TimeZone, TimeZoneError, parse_time};

@@ -2,6 +2,7 @@
 //!
 //! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`; of the rooms API `rooms_api`,
 //!   `users`, `tutorial`; behind the operator's password (`admin`, `admin_password`, `basic_auth`) `dashboard`.
+//!   `deletion` and `own_messages` change what is in a log.
 //!   `eshq` is the API of EventSource HQ, for apps and their sockets, and `eshq_scripts` what pages load.
 //! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin` with
 //!   `refused_origins`.
@@ -34,6 +35,7 @@ mod history;
 mod negotiation;
 mod newest_messages;
 mod origin;
+mod own_messages;
 mod page_lines;
 mod pages;
 mod path;
@@ -86,9 +88,10 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
                 .route(web::delete().guard(guard::fn_guard(deletion::guard)).to(deletion::all)),
         )
         .service(
-            deletable_resource("/history/{room}/{id}", "GET, HEAD")
+            resource("/history/{room}/{id}", "GET, HEAD, PATCH, DELETE")
                 .route(get().to(history::one))
-                .route(web::delete().guard(guard::fn_guard(deletion::guard)).to(deletion::one)),
+                .route(web::patch().to(own_messages::edit))
+                .route(web::delete().to(deletion::one)),
         )
         .service(resource("/presence/{room}", "GET, HEAD").route(get().to(presence::list)))
         .service(

@@ -1,4 +1,4 @@
-//! Deletions, and the entries of a log that tell of them.
+//! Deletions and edits, and the entries of a log that tell of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,15 @@ pub enum Deletion {
     Entry(Id),
     /// All entries.
     All,
+}
+
+/// What an entry changes of those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Entries were deleted.
+    Deletion(Deletion),
+    /// The message with this id was edited: the entry takes the place of the one that told of its edit before.
+    Edit(Id),
 }
 
 /// The data of an entry that tells of a deletion.

@@ -9,14 +9,16 @@ pub enum PublishError {
     Unavailable,
 }
 
-/// Why nothing is known to be deleted.
+/// Why nothing is known to be deleted or edited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeleteError {
-    /// The log retains no such entry, or it is one that tells of a deletion.
+pub enum ChangeError {
+    /// The log retains no such entry, or it is one that tells of a deletion or an edit.
     NotRetained,
-    /// The store may not delete, since its user lacks the right.
+    /// The message has no mark, or another one.
+    OfOther,
+    /// The store may not change anything, since its user lacks the right.
     Forbidden,
-    /// The store is unreachable or refused to delete; the outcome is unknown.
+    /// The store is unreachable or refused the change; the outcome is unknown.
     Unavailable,
 }
 
@@ -30,8 +32,8 @@ impl From<Unavailable> for PublishError {
     }
 }
 
-impl From<Unavailable> for DeleteError {
+impl From<Unavailable> for ChangeError {
     fn from(_: Unavailable) -> Self {
-        DeleteError::Unavailable
+        ChangeError::Unavailable
     }
 }

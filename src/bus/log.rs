@@ -5,10 +5,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
-use super::deletion::{DELETE, Deletion};
-use super::error::{DeleteError, PublishError, Unavailable};
+use super::deletion::{Change, DELETE, Deletion};
+use super::error::{ChangeError, PublishError, Unavailable};
 use super::presence::PresenceEntry;
-use crate::chat::{Draft, Id, RoomName};
+use crate::chat::{Draft, EDIT, Edit, Id, Mark, MessageText, RoomName};
 
 /// Milliseconds for which an idempotency key is remembered.
 pub(super) const KEY_TTL_MS: u64 = 10 * 60 * 1000;
@@ -21,6 +21,8 @@ pub(super) const KEY_TTL_MS: u64 = 10 * 60 * 1000;
 ///   and announces it in one step. Announcements therefore arrive in the order of the log.
 /// - **Atomic delete.** [`delete`](Bus::delete) takes entries out of the log, remembers their ids for the gap rule, and
 ///   appends and announces an entry that says so in one step. An entry of that kind is only deleted with all others.
+/// - **Atomic edit.** [`edit`](Bus::edit) keeps the text of a message beside the log, and appends and announces an entry
+///   that says so in place of the one before for the same message, in one step. With the message both are deleted.
 /// - **Acknowledged means stored.** An id is returned only if the message is in the log. After an error the outcome is
 ///   unknown, and publishing again with the same key settles it.
 /// - **The log is authoritative.** Announcements may be lost. [`Listener::on_subscribed`] is called each time a room's
@@ -32,11 +34,18 @@ pub trait Bus: Send + Sync {
     /// Stores and announces a message.
     async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError>;
 
-    /// Deletes an entry or all of them, and stores and announces one that says so, whose id is returned.
-    async fn delete(&self, room: &RoomName, deletion: Deletion) -> Result<Id, DeleteError>;
+    /// Deletes an entry or all of them, and stores and announces one that says so, whose id is returned. With a mark, it
+    /// deletes nothing but a message that has this mark.
+    async fn delete(&self, room: &RoomName, deletion: Deletion, mark: Option<&Mark>) -> Result<Id, ChangeError>;
+
+    /// Gives a message with this mark another text, and stores and announces an entry that says so, whose id is returned.
+    async fn edit(&self, room: &RoomName, id: Id, mark: &Mark, text: &MessageText) -> Result<Id, ChangeError>;
 
     /// Reads a page of a room's log, from the master and never from a replica.
     async fn read(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable>;
+
+    /// Reads a page as [`read`](Bus::read) does, but messages with the texts that they have now.
+    async fn read_edited(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable>;
 
     /// Reads a page as [`read`](Bus::read) does, but of each entry only the length of its data, in place of the data.
     /// The limit is for what the store has to look at.
@@ -102,14 +111,18 @@ impl Entry {
         self.kind != NO_DATA
     }
 
-    /// Returns true if the entry tells of a deletion.
-    pub fn is_deletion(&self) -> bool {
-        self.kind == DELETE
+    /// Returns true if the entry tells of a change of others, some of which it may have removed.
+    pub fn is_change(&self) -> bool {
+        self.kind == DELETE || self.kind == EDIT
     }
 
-    /// Returns the deletion that the entry tells of, if it does.
-    pub fn deletion(&self) -> Option<Deletion> {
-        self.is_deletion().then(|| Deletion::parse(&self.data)).flatten()
+    /// Returns the change that the entry tells of, if it does.
+    pub fn change(&self) -> Option<Change> {
+        match self.kind.as_str() {
+            DELETE => Deletion::parse(&self.data).map(Change::Deletion),
+            EDIT => Edit::parse(&self.data)?.id.parse().ok().map(Change::Edit),
+            _ => None,
+        }
     }
 
     /// Returns the cursor directly before the entry. If the predecessor is unknown, it is made up from the id.
@@ -173,6 +186,13 @@ pub struct LogPage {
     /// With [`Span::From`] an id that is not retained: whether the id is of this log, and all that the log ever had between
     /// it and the entries after it was deleted.
     pub only_deleted: bool,
+}
+
+impl LogPage {
+    /// Returns the page of a room without a log.
+    pub(super) fn of_no_log() -> Self {
+        Self { first: None, last: Id::ZERO, entries: Vec::new(), more: false, only_deleted: false }
+    }
 }
 
 /// The acknowledgement of a publish.

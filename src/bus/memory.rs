@@ -1,12 +1,13 @@
 //! The log of a single process: the same behaviour as with Redis, but lost at restart.
 
 mod deleted_ids;
+mod room_log;
 mod salt;
 mod sockets;
 mod summaries;
 mod user_ids;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,12 +15,12 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::deletion::{DELETE, Deletion};
-use super::error::{DeleteError, PublishError, Unavailable};
+use super::error::{ChangeError, PublishError, Unavailable};
 use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
-use crate::chat::{Draft, Id, RoomName};
+use crate::chat::{Draft, EDIT, Id, Mark, MessageText, RoomName};
 use crate::metrics::Metrics;
 use crate::supervise::catch_now;
-use deleted_ids::DeletedIds;
+use room_log::{ENTRY_OVERHEAD_BYTES, RoomLog, size};
 pub use salt::MemorySalt;
 pub use sockets::MemorySockets;
 pub use summaries::MemorySummaries;
@@ -32,9 +33,6 @@ const MAX_STORE_BYTES: usize = 512 << 20;
 /// The free bytes with which a full store counts as having space again. Any message fits, so that the state does not
 /// change with the length of each.
 const FREE_AGAIN_BYTES: usize = 1 << 20;
-
-/// Estimated bytes that an entry or a key takes in addition to its text.
-const ENTRY_OVERHEAD_BYTES: usize = 160;
 
 /// How often expired logs and keys are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
@@ -56,13 +54,6 @@ struct Logs {
     /// Whether a message was refused, and too little has expired since.
     is_full: bool,
     last_sweep: Option<Instant>,
-}
-
-struct RoomLog {
-    entries: VecDeque<Entry>,
-    deleted: DeletedIds,
-    last: Id,
-    expires: Instant,
 }
 
 /// What was published under an idempotency key.
@@ -120,13 +111,34 @@ impl Bus for Memory {
         Ok(Receipt { id, duplicate: false })
     }
 
-    async fn delete(&self, room: &RoomName, deletion: Deletion) -> Result<Id, DeleteError> {
+    async fn delete(&self, room: &RoomName, deletion: Deletion, mark: Option<&Mark>) -> Result<Id, ChangeError> {
         let now = Instant::now();
         let mut logs = self.logs.lock();
-        if !logs.delete(room, deletion, now) {
-            return Err(DeleteError::NotRetained);
-        }
+        logs.change(room, now, |log| match deletion {
+            Deletion::Entry(id) => log.delete(id, mark),
+            Deletion::All => {
+                log.delete_all();
+                Ok(())
+            }
+        })?;
         let entry = logs.append(room, DELETE, &deletion.data(), &self.node, &self.retention, now);
+        let id = entry.id;
+        self.announce(room, entry);
+        Ok(id)
+    }
+
+    async fn edit(&self, room: &RoomName, id: Id, mark: &Mark, text: &MessageText) -> Result<Id, ChangeError> {
+        let now = Instant::now();
+        let mut logs = self.logs.lock();
+        if !logs.has_space_for(2 * text.as_str().len()) {
+            return Err(ChangeError::Unavailable);
+        }
+        let edit = logs.change(room, now, |log| log.edit(id, mark, text))?;
+        let entry = logs.append(room, EDIT, &edit.to_json(), &self.node, &self.retention, now);
+        logs.change(room, now, |log| {
+            log.set_edit_entry(id, entry.id);
+            Ok(())
+        })?;
         let id = entry.id;
         self.announce(room, entry);
         Ok(id)
@@ -134,10 +146,14 @@ impl Bus for Memory {
 
     async fn read(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
         let mut logs = self.logs.lock();
-        Ok(match logs.unexpired(room, Instant::now()) {
-            Some(log) => log.read(span, limit),
-            None => LogPage { first: None, last: Id::ZERO, entries: Vec::new(), more: false, only_deleted: false },
-        })
+        Ok(logs.unexpired(room, Instant::now()).map_or_else(LogPage::of_no_log, |log| log.read(span, limit)))
+    }
+
+    async fn read_edited(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
+        let mut logs = self.logs.lock();
+        Ok(logs
+            .unexpired(room, Instant::now())
+            .map_or_else(LogPage::of_no_log, |log| log.read_edited(span, limit)))
     }
 
     async fn read_sizes(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
@@ -214,17 +230,10 @@ impl Logs {
             node: Some(node.into()),
         };
         let expires = now + Duration::from_secs(retention.seconds);
-        let empty = || RoomLog { entries: VecDeque::new(), deleted: DeletedIds::default(), last, expires };
-        let log = self.by_room.entry(room.clone()).or_insert_with(empty);
-        log.entries.push_back(entry.clone());
-        log.last = entry.id;
+        let log = self.by_room.entry(room.clone()).or_insert_with(|| RoomLog::new(expires));
         log.expires = expires;
         self.bytes += size(&entry);
-        if log.entries.len() > retention.messages
-            && let Some(trimmed) = log.entries.pop_front()
-        {
-            self.bytes -= size(&trimmed);
-        }
+        self.bytes -= log.append(entry.clone(), retention.messages);
         entry
     }
 
@@ -237,22 +246,19 @@ impl Logs {
         self.bytes -= expired.map_or(0, |record| record.size());
     }
 
-    /// Deletes entries, and returns false if there are none to delete.
-    fn delete(&mut self, room: &RoomName, deletion: Deletion, now: Instant) -> bool {
-        let Some(log) = self.unexpired(room, now) else {
-            return false;
-        };
+    /// Changes a log.
+    fn change<T>(
+        &mut self,
+        room: &RoomName,
+        now: Instant,
+        change: impl FnOnce(&mut RoomLog) -> Result<T, ChangeError>,
+    ) -> Result<T, ChangeError> {
+        let log = self.unexpired(room, now).ok_or(ChangeError::NotRetained)?;
         let before = log.size();
-        let is_done = match deletion {
-            Deletion::Entry(id) => log.delete(id),
-            Deletion::All => {
-                log.delete_all();
-                true
-            }
-        };
+        let changed = change(log);
         let after = log.size();
         self.bytes = self.bytes + after - before;
-        is_done
+        changed
     }
 
     /// Removes expired keys and logs, so that rooms that are no longer used take no memory.
@@ -274,70 +280,6 @@ impl KeyRecord {
     fn size(&self) -> usize {
         self.kind.len() + self.data.len() + ENTRY_OVERHEAD_BYTES
     }
-}
-
-impl RoomLog {
-    fn size(&self) -> usize {
-        self.entries.iter().map(size).sum::<usize>() + self.deleted.size()
-    }
-
-    fn delete(&mut self, id: Id) -> bool {
-        let index = self.entries.partition_point(|entry| entry.id < id);
-        if self.entries.get(index).is_none_or(|entry| entry.id != id || entry.is_deletion()) {
-            return false;
-        }
-        let until = self.before(index + 1);
-        self.deleted.add(id, self.before(index), until);
-        self.entries.remove(index);
-        self.deleted.forget_before(self.before(0));
-        true
-    }
-
-    fn delete_all(&mut self) {
-        for index in 0..self.entries.len() {
-            self.deleted.add(self.entries[index].id, self.before(index), self.before(index + 1));
-        }
-        self.entries.clear();
-        self.deleted.forget_before(self.last);
-    }
-
-    /// Returns the last id that was given out before the entry at this index; the last of all, if there is none.
-    fn before(&self, index: usize) -> Id {
-        self.entries.get(index).map_or(self.last, Entry::cursor_before)
-    }
-
-    fn read(&self, span: Span, limit: PageLimit) -> LogPage {
-        let (first, last) = (self.entries.front().map(|entry| entry.id), self.last);
-        let anchor = |id| self.entries.range(..self.position_after(id)).next_back();
-        let (before, after) = match span {
-            Span::Newest => (self.entries.len(), None),
-            Span::Before(id) => (self.entries.partition_point(|entry| entry.id < id), None),
-            Span::After(id) | Span::From(id) => (self.entries.len(), Some(self.position_after(id))),
-        };
-        let (from, to) = match after {
-            None => (before - limit.count_fitting(self.entries.range(..before).rev().map(size)), before),
-            Some(after) => (after, after + limit.count_fitting(self.entries.range(after..).map(size))),
-        };
-        let more = if after.is_none() { from > 0 } else { to < self.entries.len() };
-        let mut only_deleted = false;
-        let anchor = if let Span::From(id) = span {
-            only_deleted = self.deleted.cover(id, self.before(self.position_after(id)));
-            anchor(id)
-        } else {
-            None
-        };
-        let anchor = anchor.map(|anchor| Entry { data: String::new(), ..anchor.clone() });
-        let entries = anchor.into_iter().chain(self.entries.range(from..to).cloned()).collect();
-        LogPage { first, last, entries, more, only_deleted }
-    }
-
-    fn position_after(&self, id: Id) -> usize {
-        self.entries.partition_point(|entry| entry.id <= id)
-    }
-}
-
-fn size(entry: &Entry) -> usize {
-    entry.kind.len() + entry.data.len() + ENTRY_OVERHEAD_BYTES
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | `chat:{room}` | stream, expires after `HISTORY_TTL` | the log; an entry has `data`, `node`, `prev`, and `type` unless it is a message |
 //! | `chat:{room}` | channel | announcements (see [`announcement`]); any other payload is foreign |
-//! | `chat:{room}:deleted` | sorted set, expires with the log | the ids that were deleted, for the gap rule (`delete.lua`) |
+//! | `chat:{room}:deleted` | sorted set, expires with the log | the ids that were deleted, for the gap rule (`removal.lua`) |
+//! | `chat:{room}:edits` | hash, expires with the log | the messages that were edited, as they are now (`log.lua`) |
 //! | `chat:{room}:present` | hash, expires after 30 min | presence entries by process |
 //! | `chat:present` | hash, expires after 12 s | the processes with presence entries that are alive, by when they are considered dead |
 //! | `chat:{room}:key:KEY` | string, expires after 10 min | `ID SHA1`: what was published under an idempotency key |
@@ -21,7 +22,7 @@
 //! | `chat:users` | string, never expires | the last user id that was given out |
 //! | `chat:salt` | string, never expires | the salt of marks |
 //!
-//! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua` and `delete.lua` write to a log. Publishing,
+//! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua`, `delete.lua` and `edit.lua` write to a log. Publishing,
 //! presence, limits and user ids use one pipelined connection for each thread ([`connection`]). Logs are read over a pool, since a
 //! large response must not delay a publish. Announcements arrive over a connection of their own ([`pubsub`]).
 
@@ -54,9 +55,9 @@ use async_trait::async_trait;
 use redis::Script;
 
 use super::deletion::Deletion;
-use super::error::{DeleteError, PublishError, Unavailable};
+use super::error::{ChangeError, PublishError, Unavailable};
 use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, NO_DATA, PageLimit, Receipt, Retention, Span};
-use crate::chat::{Draft, Id, RoomName};
+use crate::chat::{Draft, Id, Mark, MessageText, RoomName};
 use crate::metrics::Metrics;
 use connection::ThreadConnections;
 use connector::Connector;
@@ -86,6 +87,7 @@ pub struct Redis {
     publish: Script,
     read: Script,
     delete: Script,
+    edit: Script,
     connections: Arc<ThreadConnections>,
     read_pool: Arc<ReadPool>,
     pubsub: PubSub,
@@ -118,9 +120,10 @@ impl Redis {
             keys: keys.clone(),
             node: node.into(),
             retention,
-            publish: Script::new(include_str!("redis/publish.lua")),
+            publish: Script::new(scripts::PUBLISH),
             read: Script::new(include_str!("redis/read.lua")),
-            delete: Script::new(include_str!("redis/delete.lua")),
+            delete: Script::new(scripts::DELETE),
+            edit: Script::new(scripts::EDIT),
             pubsub: PubSub::new(connections.clone(), read_pool.clone(), keys, node, metrics),
             connections,
             read_pool,
@@ -165,7 +168,7 @@ impl Redis {
 
     async fn run_publish(&self, room: &RoomName, draft: &Draft) -> Result<(String, String), CallError> {
         let mut call = self.publish.prepare_invoke();
-        call.key(self.keys.log(room)).key(self.keys.deleted(room));
+        call.key(self.keys.log(room)).key(self.keys.deleted(room)).key(self.keys.edits(room));
         if let Some(key) = draft.key() {
             call.key(self.keys.idempotency(room, key));
         }
@@ -178,14 +181,21 @@ impl Redis {
         self.connections.run(&call).await
     }
 
-    async fn run_delete(&self, room: &RoomName, deletion: Deletion) -> Result<(String, String), CallError> {
+    async fn run_delete(
+        &self,
+        room: &RoomName,
+        deletion: Deletion,
+        mark: Option<&Mark>,
+    ) -> Result<(String, String), CallError> {
         let mut call = self.delete.key(self.keys.log(room));
         let target = match deletion {
             Deletion::Entry(id) => id.to_string(),
             Deletion::All => "*".to_owned(),
         };
         call.key(self.keys.deleted(room))
+            .key(self.keys.edits(room))
             .arg(target)
+            .arg(mark.map_or(String::new(), Mark::to_string))
             .arg(deletion.data())
             .arg(&self.node)
             .arg(self.retention.messages)
@@ -193,13 +203,49 @@ impl Redis {
         self.connections.run(&call).await
     }
 
-    /// Reads a page; `wanted` is what the script returns of the data.
+    async fn run_edit(
+        &self,
+        room: &RoomName,
+        id: Id,
+        mark: &Mark,
+        text: &MessageText,
+    ) -> Result<(String, String), CallError> {
+        let mut call = self.edit.key(self.keys.log(room));
+        call.key(self.keys.deleted(room))
+            .key(self.keys.edits(room))
+            .arg(id.to_string())
+            .arg(mark.to_string())
+            .arg(text.to_json())
+            .arg(&self.node)
+            .arg(self.retention.messages)
+            .arg(self.retention.seconds);
+        self.connections.run(&call).await
+    }
+
+    /// Takes the reply to a call that changes entries.
+    fn settle_change(
+        &self,
+        call: &'static str,
+        room: &RoomName,
+        result: Result<(String, String), CallError>,
+    ) -> Result<Id, ChangeError> {
+        let (id, outcome) = self.connections.calls().settle(call, Some(room.as_str()), result)?;
+        match (id.parse(), outcome.as_str()) {
+            (_, "missing") => Err(ChangeError::NotRetained),
+            (_, "other") => Err(ChangeError::OfOther),
+            (_, "forbidden") => Err(ChangeError::Forbidden),
+            (Ok(id), _) => Ok(id),
+            (Err(_), _) => Err(ChangeError::Unavailable),
+        }
+    }
+
+    /// Reads a page.
     async fn read_page(
         &self,
         room: &RoomName,
         span: Span,
         limit: PageLimit,
-        wanted: &str,
+        wanted: Wanted,
     ) -> Result<LogPage, Unavailable> {
         let result = self.run_read(room, span, limit, wanted).await;
         let raw = self.connections.calls().settle("read", Some(room.as_str()), result)?;
@@ -211,7 +257,7 @@ impl Redis {
         room: &RoomName,
         span: Span,
         limit: PageLimit,
-        wanted: &str,
+        wanted: Wanted,
     ) -> Result<RawPage, CallError> {
         let (kind, id) = match span {
             Span::Newest => ("newest", Id::ZERO),
@@ -221,6 +267,10 @@ impl Redis {
         };
         let mut call = self.read.key(self.keys.log(room));
         call.key(self.keys.deleted(room));
+        if wanted == Wanted::Edited {
+            call.key(self.keys.edits(room));
+        }
+        let wanted = if wanted == Wanted::Sizes { "size" } else { "text" };
         call.arg(kind).arg(id.to_string()).arg(limit.entries).arg(limit.bytes).arg(wanted);
         self.read_pool.run(&call).await
     }
@@ -238,23 +288,24 @@ impl Bus for Redis {
         }
     }
 
-    async fn delete(&self, room: &RoomName, deletion: Deletion) -> Result<Id, DeleteError> {
-        let result = self.run_delete(room, deletion).await;
-        let (id, outcome) = self.connections.calls().settle("delete", Some(room.as_str()), result)?;
-        match (id.parse(), outcome.as_str()) {
-            (_, "missing") => Err(DeleteError::NotRetained),
-            (_, "forbidden") => Err(DeleteError::Forbidden),
-            (Ok(id), _) => Ok(id),
-            (Err(_), _) => Err(DeleteError::Unavailable),
-        }
+    async fn delete(&self, room: &RoomName, deletion: Deletion, mark: Option<&Mark>) -> Result<Id, ChangeError> {
+        self.settle_change("delete", room, self.run_delete(room, deletion, mark).await)
+    }
+
+    async fn edit(&self, room: &RoomName, id: Id, mark: &Mark, text: &MessageText) -> Result<Id, ChangeError> {
+        self.settle_change("edit", room, self.run_edit(room, id, mark, text).await)
     }
 
     async fn read(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
-        self.read_page(room, span, limit, "text").await
+        self.read_page(room, span, limit, Wanted::Stored).await
+    }
+
+    async fn read_edited(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
+        self.read_page(room, span, limit, Wanted::Edited).await
     }
 
     async fn read_sizes(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
-        self.read_page(room, span, limit, "size").await
+        self.read_page(room, span, limit, Wanted::Sizes).await
     }
 
     fn listen(&self, room: &RoomName) {
@@ -276,6 +327,17 @@ impl Bus for Redis {
     fn prepare_thread(&self) {
         self.connections.connect();
     }
+}
+
+/// What is read of the data of entries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// As it was stored.
+    Stored,
+    /// With the texts that messages have now.
+    Edited,
+    /// Its length.
+    Sizes,
 }
 
 /// The reply of `read.lua`: the first retained id, the last generated id, whether there are more entries, the entries

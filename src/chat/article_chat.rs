@@ -80,6 +80,7 @@ mod tests {
             message: message.into(),
             key: Some("k".into()),
             mark: Some("m".into()),
+            edited: true,
         };
         serde_json::to_string(&ArticleChat::new(Id { ms, n: 7 }, &message)).unwrap()
     }

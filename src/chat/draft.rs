@@ -46,6 +46,7 @@ impl Draft {
             message: escape(validate_message(fields.message.as_deref().unwrap_or_default())?),
             key: fields.key.as_deref().map(validate_key).transpose()?.map(str::to_owned),
             mark: None,
+            edited: false,
         };
         if fields.secret.as_ref().is_some_and(|secret| !secret.is_valid()) {
             return Err(InvalidField::Secret);

@@ -44,6 +44,9 @@ pub struct Message {
     /// The mark of the secret that came with it, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<String>,
+    /// Whether it has another text than the one that was posted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub edited: bool,
 }
 
 /// The name that a subscriber is listed under in the presence of a room, valid as a sender and escaped
@@ -78,6 +81,7 @@ impl Message {
             message: html_escape::decode_html_entities(&self.message).into_owned(),
             key: self.key.clone(),
             mark: self.mark.clone(),
+            edited: self.edited,
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Time zones: what a clock shows in one of them when a message was stored.
+//! Time zones: what a clock shows in one of them when a message was stored, and when it showed something.
 
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, FixedOffset, NaiveDateTime, Offset, TimeZone as _, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone as _, Utc};
 use chrono_tz::Tz;
 
 /// A zone with a name, which has daylight saving time, or a constant offset from UTC.
@@ -57,6 +57,31 @@ impl FromStr for TimeZone {
     }
 }
 
+/// Parses a time such as `2026-11-25T14:00`, `2026-11-25T14:00:30+01:00` or `2026-11-25`, which is the beginning of the day.
+/// Without an offset it is of UTC. Returns it in Unix milliseconds, 0 if it is earlier.
+pub fn parse_time(text: &str) -> Option<u64> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let is_clock = |c: char| c.is_ascii_digit() || matches!(c, 'T' | ':' | '.');
+    let (clock, offset) = rest.split_at(rest.find(|c| !is_clock(c)).unwrap_or(rest.len()));
+    let offset = match offset {
+        "" | "Z" => FixedOffset::east_opt(0),
+        offset => parse_offset(offset),
+    };
+    let is_date = date.bytes().enumerate().all(|(index, byte)| match index {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
+    let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok().filter(|_| is_date)?;
+    let clock = match clock.len() {
+        0 => Some(NaiveTime::MIN),
+        6 => NaiveTime::parse_from_str(clock, "T%H:%M").ok(),
+        9.. => NaiveTime::parse_from_str(clock, "T%H:%M:%S%.f").ok(),
+        _ => None,
+    };
+    let time = offset?.from_local_datetime(&date.and_time(clock?)).single()?;
+    Some(u64::try_from(time.timestamp_millis()).unwrap_or(0))
+}
+
 /// Parses `+HH:MM` or `-HH:MM`, up to 23:59. A space counts as the plus sign: in a query string it is one that was not
 /// percent-encoded.
 fn parse_offset(text: &str) -> Option<FixedOffset> {
@@ -83,6 +108,40 @@ mod tests {
 
     fn clock(zone: &str, unix_ms: u64) -> String {
         zone.parse::<TimeZone>().unwrap().clock(unix_ms)
+    }
+
+    #[test]
+    fn a_time_is_of_utc_unless_it_has_an_offset() {
+        let expected = 1_782_907_260_000; // 2026-07-01T12:01:00Z
+        for text in [
+            "2026-07-01T12:01",
+            "2026-07-01T12:01:00Z",
+            "2026-07-01T14:01+02:00",
+            "2026-07-01T14:01:00.000 02:00",
+        ] {
+            assert_eq!(parse_time(text), Some(expected), "{text}");
+        }
+        assert_eq!(parse_time("2026-07-01T12:01:59.999"), Some(SUMMER));
+        assert_eq!(parse_time("2026-07-01"), Some(expected - (12 * 60 + 1) * 60_000));
+        assert_eq!(parse_time("1969-12-31T23:59"), Some(0));
+        let bad = [
+            "",
+            "now",
+            "2026-13-01",
+            "2026-02-30T10:00",
+            "2026-07-01T25:00",
+            "2026-07-01T1:00",
+            "2026-07-01 12:01",
+        ];
+        for text in bad.into_iter().chain([
+            "2026-07-01T12:01+2",
+            "2026-07-01T12:01z",
+            "+026-07-01",
+            "2026-7-01T1",
+            "é026-07-01",
+        ]) {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
     }
 
     #[test]

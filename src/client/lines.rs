@@ -4,7 +4,7 @@ use chrono::{DateTime, Local, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::chat::{Id, push_text_line, to_visible_json};
+use crate::chat::{EDIT, Id, push_text_line, to_visible_json};
 
 /// The form of the lines, and what it needs to know of the events before.
 #[derive(Debug)]
@@ -41,7 +41,10 @@ impl Lines {
         let time = self.time_of(id).with_timezone(&Local).format("%H:%M").to_string();
         let mut lines = String::new();
         match self.message(data) {
-            Some((sender, text)) => push_text_line(&mut lines, &time, &format!("{sender}:"), &text),
+            Some((sender, text)) => {
+                let edit = if event == EDIT { "[edit] " } else { "" };
+                push_text_line(&mut lines, &time, &format!("{edit}{sender}:"), &text);
+            }
             None => push_text_line(&mut lines, &time, &format!("[{event}]"), data),
         }
         lines
@@ -92,6 +95,7 @@ mod tests {
         let decoded = "O'Neil: <b> &amp;\n      \tx\u{fffd}[31m\n";
         assert_eq!(shown(&lines(false, true), "message", data), decoded);
         assert_eq!(shown(&lines(false, true), "note", data), decoded);
+        assert_eq!(shown(&lines(false, true), "edit", data), format!("[edit] {decoded}"));
         let plain = shown(&lines(false, false), "message", data);
         assert!(plain.starts_with("O&#x27;Neil: &lt;b&gt;"), "{plain}");
     }

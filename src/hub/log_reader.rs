@@ -99,14 +99,14 @@ impl LogReader {
         self.budget.answer(bytes).await
     }
 
-    /// Reads a page for an answer.
+    /// Reads a page for an answer, with the texts that messages have now.
     ///
     /// # Errors
     /// If the store is unavailable, or too many answers are being read.
     pub async fn answer_page(&self, room: &RoomName, span: Span, limit: PageLimit) -> Result<LogPage, Unavailable> {
         let _permit = self.budget.answer_page().await?;
         self.count("history");
-        self.bus.read(room, span, limit).await
+        self.bus.read_edited(room, span, limit).await
     }
 
     /// Reads ids, types and sizes for an answer.

@@ -22,9 +22,9 @@ use super::room_activity::RoomActivity;
 use super::source::Source;
 use super::source::by_names::MergedByNames;
 use crate::bus::{
-    Bus, DeleteError, Deletion, Entry, Listener, PresenceEntry, PublishError, Receipt, Stores, Unavailable, unix_ms,
+    Bus, ChangeError, Deletion, Entry, Listener, PresenceEntry, PublishError, Receipt, Stores, Unavailable, unix_ms,
 };
-use crate::chat::{Draft, Id, RoomName, Rooms};
+use crate::chat::{Draft, Id, Mark, MessageText, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::sse::Event;
 use crate::supervise::{catch, supervise};
@@ -111,8 +111,16 @@ impl Hub {
     ///
     /// # Errors
     /// As [`Bus::delete`].
-    pub async fn delete(&self, room: &RoomName, deletion: Deletion) -> Result<Id, DeleteError> {
-        self.bus.delete(room, deletion).await
+    pub async fn delete(&self, room: &RoomName, deletion: Deletion, mark: Option<&Mark>) -> Result<Id, ChangeError> {
+        self.bus.delete(room, deletion, mark).await
+    }
+
+    /// Gives a message another text, and returns the id of the entry that says so.
+    ///
+    /// # Errors
+    /// As [`Bus::edit`].
+    pub async fn edit(&self, room: &RoomName, id: Id, mark: &Mark, text: &MessageText) -> Result<Id, ChangeError> {
+        self.bus.edit(room, id, mark, text).await
     }
 
     /// Returns what reads the logs, for pages and history requests.

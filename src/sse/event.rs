@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::chat::{Cursor, Id, Message, RoomName, UNTYPED};
+use crate::chat::{Cursor, EDIT, Edit, Id, Message, RoomName, UNTYPED};
 
 /// Estimated bytes of an event in a stream beside its data.
 const FIELDS_BYTES: usize = 64;
@@ -214,6 +214,7 @@ impl Event {
                 let message = Message::parse(&self.data).map(|message| message.decoded());
                 message.and_then(|message| serde_json::to_string(&message).ok())
             }
+            Kind::Typed(ref name) if **name == *EDIT => Edit::parse(&self.data).map(|edit| edit.decoded().to_json()),
             Kind::Presence | Kind::UserJoined | Kind::UserLeft => {
                 serde_json::from_str(&self.data).ok().map(|data: Value| decode_strings(data).to_string())
             }
@@ -323,6 +324,11 @@ mod tests {
         assert_eq!(
             plain(Event::entry(id, "", stored.to_owned())),
             r#"{"sender":"O'Neil","message":"a < b &amp;","key":"k"}"#
+        );
+        let edit = r#"{"id":"1-1","sender":"O&#x27;Neil","message":"a &lt; b"}"#;
+        assert_eq!(
+            plain(Event::entry(id, "edit", edit.to_owned())),
+            r#"{"id":"1-1","sender":"O'Neil","message":"a < b"}"#
         );
         assert_eq!(plain(Event::user_joined("&lt;i&gt;")), r#"{"username":"<i>"}"#);
         for kept in [Event::entry(id, "note", "&lt;".to_owned()), Event::foreign(stored.as_bytes(), 1)] {

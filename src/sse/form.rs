@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 
 use super::event::{Block, Event, Kind, Text};
 use super::{event_stream, json_lines, text_lines};
-use crate::chat::{ArticleChat, Id, Message, TimeZone};
+use crate::chat::{ArticleChat, EDIT, Id, Message, TimeZone};
 
 /// What stands before the length of a chunk is known: at most eight digits and a line break.
 const CHUNK_HEADER: &str = "00000000\r\n";
@@ -126,10 +126,10 @@ fn push_chat(out: &mut String, block: &Block<'_>) {
     event_stream::push_event(out, block, Some("chat"), &data);
 }
 
-/// Appends a block as the page reads it: of an event with a type only that there is one, so that the cursor moves.
+/// Appends a block as the page reads it: of an app's event with a type only that there is one, so that the cursor moves.
 fn push_for_page(out: &mut String, block: &Block<'_>) {
     match &block.event.kind {
-        Kind::Typed(name) if &**name != "delete" => {
+        Kind::Typed(name) if !["delete", EDIT].contains(&&**name) => {
             let brief = Event { kind: Kind::Typed("typed".into()), data: "{}".to_owned(), ms: block.event.ms };
             event_stream::push_block(out, &Block { event: &brief, ..*block }, Text::Escaped);
         }

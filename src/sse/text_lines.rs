@@ -7,7 +7,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::event::{Block, Event, Kind};
-use crate::chat::{Message, TimeZone, push_text_line, visible_line};
+use crate::chat::{EDIT, Message, TimeZone, push_text_line, visible_line};
 
 /// Appends a block, or nothing if it is not for people.
 pub fn push_lines(out: &mut String, block: &Block<'_>, zone: TimeZone) {
@@ -42,12 +42,15 @@ fn push_comment(out: &mut String, text: &str) {
     let _ = writeln!(out, "# {text}");
 }
 
-/// Appends a message, or an event without a sender with its name in its place.
+/// Appends a message, an edit of one, or an event without a sender with its name in its place.
 fn push_content(out: &mut String, block: &Block<'_>, clock: &str) {
     let room = block.room.map(|room| format!("#{room} ")).unwrap_or_default();
     let message = Message::parse(&block.event.data).filter(|_| block.event.kind != Kind::Untyped);
     match message.map(|message| message.decoded()) {
-        Some(message) => push_text_line(out, clock, &format!("{room}{}:", message.sender), &message.message),
+        Some(message) => {
+            let edit = if block.event.kind.name() == Some(EDIT) { "[edit] " } else { "" };
+            push_text_line(out, clock, &format!("{room}{edit}{}:", message.sender), &message.message);
+        }
         None => {
             let name = block.event.kind.name().unwrap_or("message");
             push_text_line(out, clock, &format!("{room}[{name}]"), &block.event.data);

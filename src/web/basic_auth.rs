@@ -24,6 +24,12 @@ impl BasicAuth {
     }
 }
 
+/// Returns true if a request tries HTTP Basic, whatever it sends.
+pub(super) fn is_basic(headers: &HeaderMap) -> bool {
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    header.split(' ').next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
+}
+
 /// The hash of a password. Comparing two takes the same time for all passwords, whatever their lengths are.
 #[derive(Clone, Copy)]
 pub(super) struct PasswordHash([u8; 32]);

@@ -30,6 +30,18 @@ pub async fn read(req: &HttpRequest, payload: web::Payload) -> Result<Fields, Pr
     read_as(Names::Message, req, payload).await
 }
 
+/// Reads the body of a change of a message as [`read`] does. An empty one has no fields.
+///
+/// # Errors
+/// As [`read`].
+pub(super) async fn read_change(req: &HttpRequest, payload: web::Payload) -> Result<Fields, Problem> {
+    let body = receive(payload).await?;
+    if body.is_empty() {
+        return Ok(Fields::default());
+    }
+    parse_as(Names::Message, BodyFormat::from_headers(req.headers())?, body).await
+}
+
 /// Reads the body of a chat as [`read`] does. Its `userId` becomes the sender.
 ///
 /// # Errors
@@ -57,7 +69,11 @@ async fn read_as(names: Names, req: &HttpRequest, payload: web::Payload) -> Resu
     // Received even if the format is refused, for the same reason as a body that is too large.
     // How long it may take is the connection's concern.
     let body = receive(payload).await?;
-    match format? {
+    parse_as(names, format?, body).await
+}
+
+async fn parse_as(names: Names, format: BodyFormat, body: Bytes) -> Result<Fields, Problem> {
+    match format {
         BodyFormat::Json => parse_json(names, without_mark(&body)),
         format => Ok(names.fields_of(parse_form(names.of_form(), format, body).await?)),
     }

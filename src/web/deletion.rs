@@ -1,17 +1,18 @@
 //! `DELETE /history/{room}` and `DELETE /history/{room}/{id}`: takes entries out of a room's log.
 //!
-//! The operator may do so in every room, an app in its channels.
+//! The operator may do so in every room, an app in its channels. Who comes without HTTP Basic may delete a message of its
+//! own (`own_messages`).
 
 use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
 
 use super::admin::require_admin;
+use super::basic_auth::is_basic;
 use super::client::Client;
 use super::error::Problem;
 use super::eshq::app_of_basic;
+use super::own_messages;
 use super::path;
 use super::query;
 use super::state::AppState;
@@ -41,8 +42,12 @@ pub(super) async fn all(req: HttpRequest, state: web::Data<AppState>) -> Result<
 pub(super) async fn one(
     req: HttpRequest,
     path: web::Path<(String, String)>,
+    payload: web::Payload,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
+    if !(is_enabled(&state) && is_basic(req.headers())) {
+        return own_messages::delete(&req, &path.1, payload, &state).await;
+    }
     let id = path.1.parse::<Id>().map_err(|error| Problem::bad_request(format!("{error}.")));
     delete(&req, &state, id.map(Deletion::Entry)).await
 }
@@ -65,12 +70,10 @@ async fn delete(
         None => return Err(Problem::credentials_required()),
     };
     let deletion = deletion?;
-    let id = state.hub.delete(&room, deletion).await?;
+    let id = state.hub.delete(&room, deletion, None).await?;
     let by = app.as_ref().map_or(OPERATOR, |app| app.key());
     tracing::info!(%room, ?deletion, by, "deleted from a log");
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(json!({ "id": id.to_string() })))
+    Ok(own_messages::changed(id))
 }
 
 /// Returns the room of the channel in the query, which the path has to name as well.

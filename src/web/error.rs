@@ -8,7 +8,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
-use crate::bus::{DeleteError, PublishError, Unavailable};
+use crate::bus::{ChangeError, PublishError, Unavailable};
 use crate::chat::{Fields, InvalidField, RoomName, RoomNameError, RoomsError};
 
 /// What makes a browser ask for a password (RFC 7617 § 2).
@@ -88,6 +88,12 @@ impl Problem {
     pub(super) fn credentials_required() -> Self {
         let detail = "This needs the operator's password, with any user name, or the key of an app and its secret.";
         Self { challenge: Some(PASSWORD_CHALLENGE), ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+    }
+
+    /// 403: the secret with which the message was posted did not come with the request.
+    pub(super) fn secret_required() -> Self {
+        let detail = "This takes the secret with which the message was posted.";
+        Self::new(StatusCode::FORBIDDEN, detail)
     }
 
     /// 429: too many wrong passwords came from the client's address.
@@ -197,15 +203,16 @@ impl From<Unavailable> for Problem {
     }
 }
 
-impl From<DeleteError> for Problem {
-    fn from(error: DeleteError) -> Self {
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
         match error {
-            DeleteError::NotRetained => Problem::not_found("Nothing that can be deleted is retained here."),
-            DeleteError::Forbidden => {
-                let detail = "The message store does not permit its nodes to delete; the operator has to grant that.";
+            ChangeError::NotRetained => Problem::not_found("Nothing that can be changed is retained here."),
+            ChangeError::OfOther => Problem::secret_required(),
+            ChangeError::Forbidden => {
+                let detail = "The message store does not permit its nodes to do this; the operator has to grant it.";
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             }
-            DeleteError::Unavailable => Unavailable.into(),
+            ChangeError::Unavailable => Unavailable.into(),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::query;
 use super::state::AppState;
 use crate::bus::{Entry, LogPage, PageLimit, Span, Unavailable};
 use crate::chat::{Id, Message, ParseIdError, RoomName};
-use crate::hub::Hub;
+use crate::hub::{Hub, LogReader};
 use crate::sse::{Event, Text};
 
 /// Messages per response without `limit`.
@@ -117,14 +117,15 @@ pub(super) async fn list(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
     let limit = query::number(&req, "limit", 1..=MAX_MESSAGES_PER_RESPONSE)?.unwrap_or(DEFAULT_MESSAGES_PER_RESPONSE);
-    let span = match (id_parameter(&req, "before")?, id_parameter(&req, "after")?) {
-        (Some(_), Some(_)) => return Err(Problem::bad_request("Use either before or after, not both.")),
-        (Some(before), None) => Span::Before(before),
-        (None, Some(after)) => Span::After(after),
-        (None, None) => Span::Newest,
-    };
     let filter = Filter::of(&req)?;
     let logs = state.hub.logs();
+    let span = match (id_parameter(&req, "before")?, id_parameter(&req, "after")?, query::time(&req, "at")?) {
+        (Some(before), None, None) => Span::Before(before),
+        (None, Some(after), None) => Span::After(after),
+        (None, None, Some(ms)) => Span::After(last_before(logs, &room, ms).await?),
+        (None, None, None) => Span::Newest,
+        _ => return Err(Problem::bad_request("Use one of before, after and at.")),
+    };
     let permit = logs.answer_permit(PAGE_BYTES).await?;
     let page = logs.answer_page(&room, span, PageLimit { entries: limit, bytes: PAGE_BYTES }).await?;
     let last = match span {
@@ -312,6 +313,13 @@ async fn cursor_before_first(room: &RoomName, state: &AppState) -> Result<Id, Pr
     let limit = PageLimit { entries: 1, bytes: PAGE_BYTES };
     let oldest = state.hub.logs().answer_page(room, Span::After(Id::ZERO), limit).await?;
     Ok(oldest.entries.first().map_or(oldest.last, Entry::cursor_before))
+}
+
+/// Returns the last retained id before a time, in Unix milliseconds.
+async fn last_before(logs: &LogReader, room: &RoomName, ms: u64) -> Result<Id, Problem> {
+    let limit = PageLimit { entries: 1, bytes: PAGE_BYTES };
+    let page = logs.answer_sizes(room, Span::Before(Id { ms, n: 0 }), limit).await?;
+    Ok(page.entries.last().map_or(Id::ZERO, |entry| entry.id))
 }
 
 /// Returns the first id of a page; if it has no entries, one that what is before the page comes before.

@@ -40,7 +40,8 @@ pub(super) fn room_text(req: &HttpRequest) -> Cow<'_, str> {
     percent_decode_str(room_segment(req)).decode_utf8_lossy()
 }
 
-fn open_room(req: &HttpRequest) -> Result<RoomName, Problem> {
+/// Returns the room that the path names, unless it is private.
+pub(super) fn open_room(req: &HttpRequest) -> Result<RoomName, Problem> {
     let room = any_room(req)?;
     refuse_private(req, std::slice::from_ref(&room))?;
     Ok(room)

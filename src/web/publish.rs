@@ -75,7 +75,7 @@ pub(super) async fn store(
 ///
 /// # Errors
 /// 503 if the message store does not say with which salt.
-async fn mark_of(state: &AppState, secret: &Secret) -> Result<Mark, Problem> {
+pub(super) async fn mark_of(state: &AppState, secret: &Secret) -> Result<Mark, Problem> {
     let salt = state.salt.salt().await.inspect_err(|Unavailable| {
         state.metrics.posts_refused.with_label_values(&["store_unavailable"]).inc();
     })?;

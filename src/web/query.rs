@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use actix_web::HttpRequest;
 
 use super::error::Problem;
-use crate::chat::{TimeZone, TimeZoneError};
+use crate::chat::{TimeZone, TimeZoneError, parse_time};
 use crate::sse::Text;
 
 /// How many parameters of a query string are read; those after them are ignored.
@@ -50,6 +50,16 @@ pub(super) fn is_brief(req: &HttpRequest) -> Result<bool, Problem> {
 pub(super) fn time_zone(req: &HttpRequest) -> Result<TimeZone, Problem> {
     let zone = first(req, &["tz"]).map_or(Ok(TimeZone::UTC), |text| text.parse());
     zone.map_err(|error: TimeZoneError| Problem::bad_request(format!("tz: {error}.")))
+}
+
+/// Returns a query parameter that is a time, in Unix milliseconds, or `None` if it is absent.
+///
+/// # Errors
+/// 400 if it is none.
+pub(super) fn time(req: &HttpRequest, name: &str) -> Result<Option<u64>, Problem> {
+    let rule = "must be a time such as 2026-11-25T14:00, 2026-11-25T14:00:30 or 2026-11-25T14:00+01:00.";
+    let time = first(req, &[name]).map(|text| parse_time(&text).ok_or(Problem::bad_request(format!("{name} {rule}"))));
+    time.transpose()
 }
 
 /// Returns a query parameter that is a decimal number in `range`, or `None` if it is absent.

@@ -7,5 +7,6 @@ mod deletion;
 mod health;
 mod history;
 mod methods;
+mod own_messages;
 mod pages;
 mod requests;

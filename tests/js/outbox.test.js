@@ -530,3 +530,22 @@ test('half characters leave neither in a text nor in a name', async () => {
   assert.deepEqual(bodies.map(({ sender, message }) => [sender, message]), [['a\ufffdda', 'cut \ufffd and whole 🎉']]);
   assert.equal(page.source.query.get('name'), 'a\ufffdda');
 });
+
+test('a leader that thaws does not bring back what another tab sent', async () => {
+  const browser = new Browser(server);
+  const [one, two] = [await open(browser), await open(browser)];
+  let answerLate;
+  server.meets = (url, init) => init.method === 'POST' && new Promise((resolve) => (answerLate = resolve));
+  one.tab.send('once');
+  await pass(100);
+  server.meets = () => undefined;
+  one.frozen = true;
+  await pass(8000);
+  assert.deepEqual([two.leads, two.texts], [true, ['once']]);
+  one.frozen = false;
+  await pass(6000);
+  answerLate(answer(503, {}));
+  await pass(100);
+  assert.deepEqual([...browser.stored.keys()].filter((key) => key.includes(':out:')), []);
+  assert.equal(server.posts.length, 1);
+});

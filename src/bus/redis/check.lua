@@ -12,6 +12,8 @@ local attempts = {
   { 'EXISTS', key },
   { 'HSET', key, 'f', '1' },
   { 'HGETALL', key },
+  { 'HMGET', key, 'f' },
+  { 'HKEYS', key },
   { 'PEXPIRE', key, 1000 },
   { 'HDEL', key, 'f' },
   { 'ZADD', key, 0, 'm' },

@@ -11,8 +11,11 @@ use super::failure::Failure;
 use super::keys::Keys;
 use super::scripts;
 
-/// The commands without which only nothing can be deleted.
-const COMMANDS_FOR_DELETING: [&str; 3] = ["XDEL", "XTRIM", "ZRANGEBYSCORE"];
+/// The commands without which only nothing can be deleted or edited.
+const COMMANDS_FOR_CHANGING: [&str; 3] = ["XDEL", "XTRIM", "ZRANGEBYSCORE"];
+
+/// The commands without which only nothing can be edited.
+const COMMANDS_FOR_EDITING: [&str; 2] = ["HKEYS", "HMGET"];
 
 /// A check of what the Redis user may do.
 pub struct Check {
@@ -20,7 +23,7 @@ pub struct Check {
     script: Script,
     /// The channel on which the script publishes.
     channel: String,
-    /// Whether the log has said that the user may not delete.
+    /// Whether the log has said that the user may not delete or edit.
     warned: AtomicBool,
 }
 
@@ -65,11 +68,14 @@ impl Check {
                 Err(error) => missing.add_error(error)?,
             }
         }
-        let for_deleting = missing.take_commands(&COMMANDS_FOR_DELETING);
-        if !for_deleting.is_empty() && !self.warned.swap(true, Ordering::Relaxed) {
+        let for_changing = missing.take_commands(&COMMANDS_FOR_CHANGING);
+        let for_editing = missing.take_commands(&COMMANDS_FOR_EDITING);
+        let lost = if for_changing.is_empty() { "edited" } else { "deleted or edited" };
+        let lacking = [for_changing, for_editing].concat();
+        if !lacking.is_empty() && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "the Redis user lacks the commands {}, so that nothing can be deleted; docs/operations.md has the whole rule",
-                for_deleting.join(", ")
+                "the Redis user lacks the commands {}, so that nothing can be {lost}; docs/operations.md has the whole rule",
+                lacking.join(", ")
             );
         }
         missing.into_result(&self.keys)

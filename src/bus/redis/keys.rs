@@ -48,6 +48,11 @@ impl Keys {
         format!("{}:{{{room}}}:deleted", self.prefix)
     }
 
+    /// Returns the key of the messages of a room that were edited.
+    pub fn edits(&self, room: &RoomName) -> String {
+        format!("{}:{{{room}}}:edits", self.prefix)
+    }
+
     /// Returns the key of a room's presence entries.
     pub fn presence(&self, room: &RoomName) -> String {
         format!("{}:{{{room}}}:present", self.prefix)

@@ -45,6 +45,7 @@ struct Purge<'a> {
 enum Part {
     Log,
     DeletedIds,
+    Edits,
     Presence,
     IdempotencyKey,
     Mark,
@@ -118,6 +119,7 @@ impl Purge<'_> {
         let part = match rest {
             "" => Part::Log,
             ":deleted" => Part::DeletedIds,
+            ":edits" => Part::Edits,
             ":present" => Part::Presence,
             ":prefix" => Part::Mark,
             _ if rest.starts_with(":key:") => Part::IdempotencyKey,
@@ -167,7 +169,7 @@ impl Purge<'_> {
             Part::IdempotencyKey => purged.idempotency_keys += removed,
             Part::Socket => purged.sockets += removed,
             Part::Usage => purged.usage += removed,
-            Part::DeletedIds | Part::Mark => {}
+            Part::DeletedIds | Part::Edits | Part::Mark => {}
         }
         Ok(())
     }

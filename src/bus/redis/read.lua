@@ -1,7 +1,8 @@
 -- Reads part of a log, and what the gap rule needs, in one atomic step.
 --
 -- KEYS[1]  the room's log
--- KEYS[2]  the deleted ids, as delete.lua keeps them
+-- KEYS[2]  the deleted ids, as removal.lua keeps them
+-- KEYS[3]  the messages that were edited, as log.lua has them; absent if entries are to be read as they were stored
 -- ARGV     span (newest, before, after, from), id, most entries, most bytes, what to return of the data
 --          ('text', or 'size': its length)
 --
@@ -10,7 +11,7 @@
 -- entry is read, whatever its size. 'from' puts the anchor in front: the entry with the id, or else the
 -- last one before it; its data is empty. Only with 'from' it is known what was deleted.
 
-local log, runs, span, id = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local log, runs, edits, span, id = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local max_entries, max_bytes, wanted = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 
 -- Entries that are read first, to learn how large they are: what exceeds the limits is copied in vain.
@@ -40,11 +41,30 @@ local function without_data(entry, with_size)
   return entry
 end
 
+local has_edits = edits and redis.call('EXISTS', edits) == 1
+
+-- Replaces the data of messages that were edited by those that they have now.
+local function apply_edits(entries)
+  if not has_edits or #entries == 0 then return end
+  local ids = {}
+  for i, entry in ipairs(entries) do ids[i] = entry[1] end
+  local messages = redis.pcall('HMGET', edits, unpack(ids))
+  -- A user without the right to see them reads what was stored.
+  if messages.err then return end
+  for i, entry in ipairs(entries) do
+    local fields = entry[2]
+    for j = 1, messages[i] and #fields or 0, 2 do
+      if fields[j] == 'data' then fields[j + 1] = string.match(messages[i], '^%S+ (.*)$') or fields[j + 1] end
+    end
+  end
+end
+
 -- Reads chunk by chunk in one direction, from a bound on, until a limit is reached.
 local function read(command, bound, limit)
   local entries, bytes, count = {}, 0, math.min(FIRST_CHUNK, max_entries + 1)
   while true do
     local chunk = redis.call(command, log, bound, limit, 'COUNT', count)
+    apply_edits(chunk)
     for _, entry in ipairs(chunk) do
       local size = bytes_of(entry[2])
       if #entries == max_entries or #entries > 0 and bytes + size > max_bytes then return entries, 1 end

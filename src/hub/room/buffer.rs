@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::bus::{Deletion, Entry};
+use crate::bus::{Change, Deletion, Entry};
 use crate::chat::{Cursor, Id, RoomName};
 use crate::sse::{Block, EncodedBlock, Event, Form, Syntax};
 
@@ -35,10 +35,10 @@ pub struct Frame {
     pub cursor: Option<Cursor>,
     /// Whether the frame is an entry of a log, which is replayed. Others are ephemeral.
     pub logged: bool,
-    /// What it says; `None` for an entry that was deleted or has no data, which is sent as nothing.
+    /// What it says; `None` for an entry that was removed or has no data, which is sent as nothing.
     pub event: Option<Arc<Event>>,
-    /// The deletion that it tells of.
-    pub deletion: Option<Deletion>,
+    /// The change of earlier entries that it tells of.
+    pub change: Option<Change>,
     /// The room to name, in merged rooms.
     pub room: Option<RoomName>,
     /// When the frame arrived at this node.
@@ -61,15 +61,15 @@ impl Frame {
 
     /// Creates the frame of an entry of the log that arrives now.
     pub fn of_entry(entry: Entry) -> Self {
-        let (cursor, deletion) = (entry.id.into(), entry.deletion());
-        Self { deletion, ..Self::new(Some(cursor), true, event_of(entry).map(Arc::new)) }
+        let (cursor, change) = (entry.id.into(), entry.change());
+        Self { change, ..Self::new(Some(cursor), true, event_of(entry).map(Arc::new)) }
     }
 
     /// Returns the frame for a stream of several rooms, with the cursor of all of them after it.
     pub fn of_merged_rooms(&self, room: &RoomName, cursor: &Cursor) -> Self {
         let cursor = self.cursor.as_ref().map(|_| cursor.clone());
-        let (room, deletion, arrived) = (Some(room.clone()), self.deletion, self.arrived);
-        Self { room, deletion, arrived, ..Self::new(cursor, self.logged, self.event.clone()) }
+        let (room, change, arrived) = (Some(room.clone()), self.change, self.arrived);
+        Self { room, change, arrived, ..Self::new(cursor, self.logged, self.event.clone()) }
     }
 
     fn new(cursor: Option<Cursor>, logged: bool, event: Option<Arc<Event>>) -> Self {
@@ -78,7 +78,7 @@ impl Frame {
             cursor,
             logged,
             event,
-            deletion: None,
+            change: None,
             room: None,
             arrived: Instant::now(),
             encoded_len,
@@ -96,9 +96,16 @@ impl Frame {
         Some(Block { retry_ms: None, cursor, room: self.room.as_ref(), event })
     }
 
-    /// Returns true if a deletion concerns the frame, which has this id as the one of an entry.
-    fn is_deleted_by(&self, deletion: Deletion, id: Option<Id>) -> bool {
-        self.logged && self.event.is_some() && (deletion == Deletion::All || id.map(Deletion::Entry) == Some(deletion))
+    /// Returns true if a change removed the frame's entry, which has this id.
+    fn is_removed_by(&self, change: Change, id: Option<Id>) -> bool {
+        let is_removed = match change {
+            Change::Deletion(Deletion::All) => true,
+            Change::Deletion(Deletion::Entry(deleted)) => {
+                id == Some(deleted) || self.change == Some(Change::Edit(deleted))
+            }
+            Change::Edit(_) => self.change == Some(change),
+        };
+        self.logged && self.event.is_some() && is_removed
     }
 
     /// Drops what the frame says. Its cursor stays.
@@ -263,14 +270,14 @@ impl FrameBuffer {
         Some((self.start - 1, frame))
     }
 
-    /// Drops from memory what a deletion concerns among the frames before its own, the newest one. Their positions and
+    /// Drops from memory what a change removed among the frames before its own, the newest one. Their positions and
     /// cursors stay. `index` is that of the room's ids in cursors, and `room` its name in merged rooms.
-    pub fn erase_deleted(&mut self, deletion: Deletion, index: usize, room: Option<&RoomName>) {
+    pub fn erase_removed(&mut self, change: Change, index: usize, room: Option<&RoomName>) {
         let older = self.frames.len().saturating_sub(1);
         let mut erased = 0;
         for frame in self.frames.iter_mut().take(older).filter(|frame| frame.room.as_ref() == room) {
             let id = frame.cursor.as_ref().map(|cursor| cursor.of(index));
-            if frame.is_deleted_by(deletion, id) {
+            if frame.is_removed_by(change, id) {
                 erased += frame.size();
                 frame.erase();
                 erased -= frame.size();

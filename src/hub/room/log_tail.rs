@@ -343,10 +343,10 @@ impl LogTail {
         self.last = Some(entry.id);
         self.first_retained.get_or_insert(entry.id);
         let frame = Frame::of_entry(entry);
-        let deletion = frame.deletion;
+        let change = frame.change;
         self.push(frame);
-        if let Some(deletion) = deletion {
-            self.buffer.erase_deleted(deletion, 0, None);
+        if let Some(change) = change {
+            self.buffer.erase_removed(change, 0, None);
         }
     }
 

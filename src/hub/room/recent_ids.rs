@@ -50,8 +50,8 @@ impl RecentIds {
     /// deleted since, forgets all ids.
     fn append(&mut self, page: &LogPage) {
         let mut entries = page.entries.iter();
-        let has_deletion = page.entries.iter().skip(1).any(Entry::is_deletion);
-        if has_deletion || entries.next().map(|anchor| anchor.id) != self.newest() {
+        let has_change = page.entries.iter().skip(1).any(Entry::is_change);
+        if has_change || entries.next().map(|anchor| anchor.id) != self.newest() {
             *self = Self::default();
             return;
         }
@@ -138,9 +138,13 @@ mod tests {
         ids.append(&others);
         assert_eq!(ids.newest(), None, "another log");
         ids.prepend(&others);
-        others.entries[1].kind = "delete".into();
-        ids.append(&others);
-        assert_eq!(ids.newest(), None, "one of them may be deleted");
+        for kind in ["delete", "edit"] {
+            others.entries[1].kind = kind.into();
+            ids.append(&others);
+            assert_eq!(ids.newest(), None, "one of them may be gone");
+            others.entries[1].kind.clear();
+            ids.prepend(&others);
+        }
     }
 
     #[test]

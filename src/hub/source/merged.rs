@@ -264,8 +264,8 @@ impl MergedFrames {
             self.cursor.set(index, own.of(0));
         }
         self.buffer.push(frame.of_merged_rooms(&names[index], &self.cursor));
-        if let Some(deletion) = frame.deletion {
-            self.buffer.erase_deleted(deletion, index, Some(&names[index]));
+        if let Some(change) = frame.change {
+            self.buffer.erase_removed(change, index, Some(&names[index]));
         }
         self.evict_while(FrameBuffer::is_full);
     }

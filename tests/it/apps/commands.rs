@@ -53,6 +53,10 @@ async fn fill(redis: &Redis) {
     for set in ["sockets:shop", "sockets:shopping"] {
         let _: u64 = redis.cmd(&["ZADD", &format!("chat:{set}"), "1", "a"]).await;
     }
+    for room in ["private-shop~news", "private-shopping~news"] {
+        let _: u64 = redis.cmd(&["ZADD", &format!("{}:deleted", key(room)), "1", "0-0 1-1"]).await;
+        let _: u64 = redis.cmd(&["HSET", &format!("{}:edits", key(room)), "1-1", "1-2 {}"]).await;
+    }
     let _: String = redis.cmd(&["SET", "staging:{private-shop~news}", "another installation"]).await;
 }
 

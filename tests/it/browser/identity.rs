@@ -12,7 +12,7 @@ in_both_browsers! {
 const SECRET: &str = "AbCdEfGhIjKlMnOpQrSt-_";
 
 /// Returns the title of the open dialog.
-const DIALOG: &str = "return document.querySelector('dialog[open] h2')?.textContent ?? ''";
+const DIALOG: &str = "return (document.querySelector('dialog[open] h2')?.textContent ?? '')";
 
 /// Returns the secrets that the browser holds: its own, and those before it.
 const SECRETS: &str = "return ['secret', 'secrets'].map((key) => localStorage.getItem(`tiny-chat:${key}`) ?? '')";
@@ -124,4 +124,5 @@ async fn identity_of_a_link_works_where_storage_is_denied(kind: BrowserKind) {
     browser.messages_up_to("hello").await;
     let secret = "return window.bodies.filter(Boolean).map((body) => JSON.parse(body).secret)";
     assert_eq!(browser.run(secret).await, json!([SECRET]));
+    assert!(browser.non_empty_text("#notice").await.contains("keeps nothing for this page"));
 }

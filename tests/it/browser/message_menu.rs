@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::{ROOMS, badge, wait_for_badge};
-use crate::support::{Browser, BrowserKind, Node, in_both_browsers, keyboard::ENTER};
+use crate::support::{
+    Browser, BrowserKind, Node, in_both_browsers,
+    keyboard::{ENTER, ESCAPE, TAB},
+};
 
 in_both_browsers!(menu_replies_copies_shares_and_mutes_without_a_secure_context);
 
@@ -11,23 +14,18 @@ in_both_browsers!(menu_replies_copies_shares_and_mutes_without_a_secure_context)
 const RECORD_COPIES: &str = "window.copied = [];
     document.addEventListener('copy', () => window.copied.push(document.activeElement.value))";
 
-/// Opens the menu of the message whose text contains `text`, and clicks on the item with this label.
+/// Opens the menu of the message whose text contains `text`, and chooses the item with this label: by keyboard, since
+/// browsers copy only what a user asks for.
 async fn choose(browser: &Browser, text: &str, label: &str) {
-    let open = "const line = [...document.querySelectorAll('.message')]
-            .find((each) => each.querySelector('.text').textContent.includes(arguments[0]));
-        line.querySelector('a.when').focus();
-        return new Promise((done) => {
-            const look = () => {
-                const button = line.querySelector('.more');
-                if (!button) return setTimeout(look, 20);
-                button.click();
-                const item = () => [...line.querySelectorAll('[role=menuitem]')].find((each) => each.textContent === arguments[1]);
-                const click = () => item() ? done(item().click()) : setTimeout(click, 20);
-                click();
-            };
-            look();
-        })";
-    browser.run_with(open, &[text, label]).await;
+    let focus = "[...document.querySelectorAll('.message')]
+        .find((each) => each.querySelector('.text').textContent.includes(arguments[0])).querySelector('a.when').focus()";
+    browser.run_with(focus, &[text]).await;
+    browser.press(TAB).await;
+    browser.press(ENTER).await;
+    browser.until("return document.activeElement.matches('[role=menuitem]')").await;
+    let item = "[...document.querySelectorAll('[role=menuitem]')].find(({ textContent }) => textContent === arguments[0]).focus()";
+    browser.run_with(item, &[label]).await;
+    browser.press(ENTER).await;
 }
 
 async fn menu_replies_copies_shares_and_mutes_without_a_secure_context(kind: BrowserKind) {
@@ -40,9 +38,9 @@ async fn menu_replies_copies_shares_and_mutes_without_a_secure_context(kind: Bro
     // An empty room offers its link.
     browser.until("return !!document.querySelector('.empty .share-room')").await;
     browser.run(RECORD_COPIES).await;
-    browser.run("document.querySelector('.share-room').click()").await;
+    browser.click(".share-room").await;
     browser.until("return !!document.querySelector('dialog[open] .qr path')?.getAttribute('d')").await;
-    browser.run("[...document.querySelectorAll('dialog[open] button')].find(({ textContent }) => textContent === 'Copy').click()").await;
+    browser.click("dialog[open] .link-card button").await;
     browser
         .until("return document.querySelector('dialog[open] .result').textContent === 'Copied.'")
         .await;
@@ -61,6 +59,7 @@ async fn menu_replies_copies_shares_and_mutes_without_a_secure_context(kind: Bro
         choose(&browser, "one", label).await;
         browser.until("return [...document.querySelectorAll('[role=menuitem]')].some(({ textContent }) => textContent === 'Copied')").await;
         assert_eq!(browser.run("return window.copied.at(-1)").await, expected);
+        browser.press(ESCAPE).await;
     }
 
     // A reply quotes the message, and leads back to it.
@@ -70,13 +69,13 @@ async fn menu_replies_copies_shares_and_mutes_without_a_secure_context(kind: Bro
     browser.press("so be it").await;
     browser.press(ENTER).await;
     browser
-        .until("return document.querySelector('.message blockquote') !== null && !document.querySelector('.pending')")
+        .until("return document.querySelector('.mine blockquote') !== null && !document.querySelector('.pending')")
         .await;
-    let rendered = "const text = document.querySelector('.message blockquote').parentElement;
+    let rendered = "const text = document.querySelector('.mine blockquote').parentElement;
         return [...text.childNodes].map(({ nodeName, textContent }) => `${nodeName}: ${textContent}`)";
     let expected = json!(["BLOCKQUOTE: mason: one code\nShow the message", "#text: so be it"]);
     assert_eq!(browser.run(rendered).await, expected);
-    browser.run("document.querySelector('blockquote a').click()").await;
+    browser.run("document.querySelector('.mine blockquote a').click()").await;
     browser.until(&format!("return document.querySelector('.message:target')?.id === '{id}'")).await;
 
     // What is typed anywhere goes to the message box.

@@ -217,19 +217,24 @@ async fn app_deletes_in_its_own_channels_only(bus: Bus) {
 async fn deleting_takes_a_password_and_is_405_without_one() {
     let node = Node::start(&[]).await;
     let id = node.post("lobby", "mason", "hi").await;
-    for path in ["/history/lobby".to_owned(), format!("/history/lobby/{id}")] {
-        let answer = node.send(node.request(Method::DELETE, &path)).await.expect(405);
-        assert_eq!(answer.header("allow"), "GET, HEAD");
-    }
+    let answer = node.send(node.request(Method::DELETE, "/history/lobby")).await.expect(405);
+    assert_eq!(answer.header("allow"), "GET, HEAD");
+    node.send(node.request(Method::DELETE, &format!("/history/lobby/{id}"))).await.problem(403);
     let node = Node::start(&[ADMIN, KEYS]).await;
     let id = node.post("lobby", "mason", "hi").await;
     let path = format!("/history/lobby/{id}");
-    let answer = node.send(node.request(Method::DELETE, &path)).await.expect(401);
+    let answer = node.send(node.request(Method::DELETE, "/history/lobby")).await.expect(401);
     assert!(answer.header("www-authenticate").starts_with("Basic "));
-    node.send(node.request(Method::DELETE, &path).basic_auth("me", Some("wrong"))).await.problem(401);
+    let answer = node.send(node.request(Method::DELETE, &path)).await.expect(403);
+    assert_eq!(answer.header("www-authenticate"), "", "a browser would ask for a password");
+    for (user, password) in [("me", "wrong"), ("me", "")] {
+        let answer = node.send(node.request(Method::DELETE, &path).basic_auth(user, Some(password))).await.expect(401);
+        assert!(answer.header("www-authenticate").starts_with("Basic "));
+    }
     let foreign = node.request(Method::DELETE, &path).header("Sec-Fetch-Site", "cross-site");
     node.send(foreign.basic_auth("me", Some(PASSWORD))).await.problem(403);
-    assert_eq!(node.send(node.request(Method::PUT, &path)).await.expect(405).header("allow"), "GET, HEAD, DELETE");
+    let put = node.send(node.request(Method::PUT, "/history/lobby")).await.expect(405);
+    assert_eq!(put.header("allow"), "GET, HEAD, DELETE");
     assert_eq!(node.stored("lobby").await.len(), 1);
     let form = [("channel", "news"), ("data", "{}")];
     let sent = node.request(Method::POST, "/event").basic_auth("shop", Some("0123456789abcdef")).form(&form);

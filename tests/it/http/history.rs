@@ -10,6 +10,7 @@ on_both_buses!(
     history_returns_the_newest_messages_oldest_first,
     before_and_after_select_a_range_of_the_log,
     paging_with_after_visits_the_whole_log,
+    time_selects_what_came_after_it,
     last_resumes_any_page_without_loss_or_duplicates,
     last_id_of_an_empty_room_is_0_0,
     log_keeps_at_least_history_messages,
@@ -21,6 +22,47 @@ on_both_buses!(
 fn ids(history: &Value) -> Vec<String> {
     let messages = history["messages"].as_array().expect("messages");
     messages.iter().map(|message| message["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+/// Posts until the clock has moved on, and returns two messages that are of different milliseconds.
+async fn two_times(node: &Node) -> [String; 2] {
+    let first = node.post("lobby", "mason", "hi").await;
+    loop {
+        let next = node.post("lobby", "mason", "hi").await;
+        if halves(&next).0 > halves(&first).0 {
+            return [first, next];
+        }
+    }
+}
+
+async fn time_selects_what_came_after_it(bus: Bus) {
+    let node = bus.node(&[("RATE_LIMIT", "0")]).await;
+    let earlier = two_times(&node).await;
+    let [before, first] = two_times(&node).await;
+    let (ms, _) = halves(&first);
+    let time = chrono::DateTime::from_timestamp_millis(ms as i64).expect("a time");
+    let all = ids(&node.history("lobby", "?limit=200").await);
+    let expected: Vec<String> = all.iter().filter(|id| halves(id).0 >= ms).cloned().collect();
+    let offset = time + chrono::TimeDelta::minutes(90);
+    let at =
+        |time: chrono::DateTime<chrono::Utc>, offset: &str| format!("{}{offset}", time.format("%Y-%m-%dT%H:%M:%S%.3f"));
+    for at in [at(time, ""), at(time, "Z"), at(offset, "+01:30"), at(offset, "%2B01:30")] {
+        let history = node.history("lobby", &format!("?at={at}")).await;
+        assert_eq!(ids(&history), expected, "{at} after {before} and {earlier:?}");
+        let one = node.history("lobby", &format!("?at={at}&limit=1")).await;
+        assert_eq!((ids(&one), last(&one)), (vec![first.clone()], first.as_str()));
+    }
+    for (early, first_id) in [("1970-01-01", &all[0]), ("2026-01-01T10:00", &all[0])] {
+        assert_eq!(ids(&node.history("lobby", &format!("?at={early}&limit=1")).await)[0], *first_id);
+    }
+    let none = node.history("lobby", "?at=9999-12-31T23:59:59").await;
+    assert_eq!((ids(&none), last(&none)), (Vec::new(), all[all.len() - 1].as_str()));
+    let back = node.history("lobby", &format!("?before={}&limit=1", none["first"].as_str().expect("an id"))).await;
+    assert_eq!(ids(&back), all[all.len() - 1..]);
+    assert_eq!(last(&node.history("empty", "?at=2026-11-25T14:00").await), "0-0");
+    for bad in ["at=", "at=now", "at=2026-11-25T25:00", "at=2026-11-25T14:00&after=1-1", "at=2026-11-25&before=1-1"] {
+        node.get(&format!("/history/lobby?{bad}")).await.problem(400);
+    }
 }
 
 fn last(history: &Value) -> &str {

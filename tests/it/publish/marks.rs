@@ -87,7 +87,7 @@ async fn secret_is_nowhere_but_its_mark_is(bus: Bus) {
     let mut stream = Stream::live(&node, "lobby").await;
     let mut plain = Stream::open(&node, "/subscribe/lobby,garden?text=plain", &[]).await;
     plain.first().await;
-    let mut lines = LineStream::open(&node, "/subscribe/lobby", "application/x-ndjson", &[]).await;
+    let mut lines = LineStream::open(&node, "/subscribe/lobby?history=20", "application/x-ndjson", &[]).await;
     let (mut seen, mut marks) = (String::new(), Vec::new());
     for request in forms(&node) {
         let answer = node.send(request).await;

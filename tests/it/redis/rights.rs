@@ -40,6 +40,13 @@ async fn a_node_needs_no_more_of_redis_than_operations_md_gives_it() {
     assert_eq!(node.get("/presence/lobby").await.json()["names"], serde_json::json!(["ada"]));
     assert_eq!(node.stored("lobby").await.len(), 1);
     node.send(node.request(Method::POST, "/users")).await.expect(200);
+    let secret = "0123456789abcdef";
+    let own = node.publish("lobby", serde_json::json!({ "message": "hi", "secret": secret })).await.id();
+    let path = format!("/history/lobby/{own}");
+    for method in [Method::PATCH, Method::DELETE] {
+        let body = serde_json::json!({ "message": "ho", "secret": secret });
+        node.send(node.request(method, &path).json(&body)).await.expect(200);
+    }
     let refused: Vec<Vec<redis::Value>> = redis.cmd(&["ACL", "LOG"]).await;
     assert!(!format!("{refused:?}").replace("\"client\"", "").contains("reason"), "{refused:?}");
     let stranger = Node::launch(&[("REDIS_URL", &url.replace("SECRET", "wrong"))]).await;
@@ -119,7 +126,8 @@ async fn missing_rights_to_delete_are_a_warning_only() {
     let redis = Redis::start().await;
     let url = url_of_user(&redis, &["-xdel", "-xtrim", "-zrangebyscore"]).await;
     let node = Node::start(&[("REDIS_URL", &url)]).await;
-    node.logged("lacks the commands ZRANGEBYSCORE, XDEL, XTRIM").await;
+    node.logged("lacks the commands ZRANGEBYSCORE, XDEL, XTRIM, so that nothing can be deleted or edited")
+        .await;
     let ids = node.fill("lobby", 3).await;
     let mut reader = Stream::resume(&node, "lobby", &ids[0]).await;
     assert_eq!(reader.next_ids(2).await, ids[1..]);

@@ -17,6 +17,16 @@ const HISTORIES: u64 = 200;
 const ROUNDS: u32 = 6;
 const SUBSCRIBERS: usize = 3;
 
+/// The mark of all messages.
+const MARK: &str = "0123456789abcdef0123456789abcdef";
+
+/// Includes a script of the node.
+macro_rules! script {
+    ($name:literal) => {
+        include_str!(concat!("../../../src/bus/redis/", $name, ".lua"))
+    };
+}
+
 /// The number of a message in its room; `None` is the place before the first message of a log.
 type Place = Option<usize>;
 
@@ -25,8 +35,8 @@ struct Message {
     /// The message before it in its log.
     parent: Place,
     is_deleted: bool,
-    /// Whether it tells of a deletion.
-    deletes: bool,
+    /// Whether it tells of a deletion or an edit.
+    is_change: bool,
 }
 
 /// The messages that a log ever had, those that it retains, and its copy as Redis made it.
@@ -57,6 +67,7 @@ struct World {
     redis: MultiplexedConnection,
     publish: Script,
     delete: Script,
+    edit: Script,
 }
 
 struct Room {
@@ -92,8 +103,9 @@ impl World {
         Arc::new(World {
             nodes: [Node::on(redis, &environment).await, Node::on(redis, &environment).await],
             redis: redis.connect().await.expect("a connection"),
-            publish: with_clock(include_str!("../../../src/bus/redis/publish.lua")),
-            delete: with_clock(include_str!("../../../src/bus/redis/delete.lua")),
+            publish: with_clock(concat!(script!("log"), script!("publish"))),
+            delete: with_clock(concat!(script!("log"), script!("removal"), script!("delete"))),
+            edit: with_clock(concat!(script!("log"), script!("removal"), script!("edit"))),
         })
     }
 }
@@ -118,6 +130,9 @@ impl Subscriber {
                 let mut received = received.lock().unwrap();
                 if block.event.as_deref() == Some("gap") {
                     received.push(Received::Gap);
+                } else if block.event.as_deref() == Some("edit") {
+                    let number = block.json()["message"].as_str().and_then(|text| text.parse().ok());
+                    received.push(Received::Message(number.expect("a number")));
                 } else if block.event.as_deref() == Some("delete") {
                     let data = block.json();
                     received.push(Received::Message(data["number"].as_u64().expect("a number") as usize));
@@ -169,6 +184,7 @@ impl Room {
             match self.random.random_range(0..20) {
                 0..8 => self.publish().await,
                 9 => self.delete().await,
+                14 => self.edit().await,
                 8 if self.random.random_bool(0.2) => self.clear().await,
                 10 if !self.is_kept => self.trim().await,
                 11 if !self.is_kept => self.lose_log().await,
@@ -195,7 +211,7 @@ impl Room {
     }
 
     async fn publish(&mut self) {
-        let data = format!(r#"{{"sender":"mason","message":"{}"}}"#, self.messages.len());
+        let data = format!(r#"{{"sender":"mason","message":"{}","mark":"{MARK}"}}"#, self.messages.len());
         let world = Arc::clone(&self.world);
         let mut call = self.call(&world.publish);
         call.arg(data).arg("chat-1").arg(1000).arg(60).arg(1000).arg("").arg(self.clock);
@@ -207,28 +223,69 @@ impl Room {
     fn call<'a>(&mut self, script: &'a Script) -> redis::ScriptInvocation<'a> {
         self.clock += self.random.random_range(0..3);
         let mut call = script.key(key(&self.name));
-        call.key(format!("{}:deleted", key(&self.name)));
+        call.key(format!("{}:deleted", key(&self.name))).key(self.edits());
         call
     }
 
-    fn append(&mut self, id: String, deletes: bool) {
+    /// Returns the key of the edited messages.
+    fn edits(&self) -> String {
+        format!("{}:edits", key(&self.name))
+    }
+
+    fn append(&mut self, id: String, is_change: bool) {
         let (number, parent) = (self.messages.len(), self.log.all.last().copied());
-        self.messages.push(Message { id, parent, is_deleted: false, deletes });
+        self.messages.push(Message { id, parent, is_deleted: false, is_change });
         self.log.all.push(number);
         self.log.retained.push(number);
     }
 
+    /// Returns a retained message, and the entry that tells of its edit.
+    async fn any_message(&mut self) -> Option<(usize, Option<usize>)> {
+        let messages: Vec<usize> = self.log.retained.iter().copied().filter(|n| !self.messages[*n].is_change).collect();
+        let number = messages[self.random_index(messages.len())?];
+        let mut redis = self.world.redis.clone();
+        let mut command = redis::cmd("HGET");
+        command.arg(self.edits()).arg(&self.messages[number].id);
+        let edit: Option<String> = command.query_async(&mut redis).await.expect("redis answers");
+        let edit = edit.and_then(|edit| {
+            let id = edit.split(' ').next()?;
+            self.log.retained.iter().copied().find(|number| self.messages[*number].id == id)
+        });
+        Some((number, edit))
+    }
+
+    /// Notes that entries were deleted.
+    fn remove(&mut self, numbers: impl IntoIterator<Item = usize>) {
+        for number in numbers {
+            self.messages[number].is_deleted = true;
+            self.log.retained.retain(|retained| *retained != number);
+        }
+    }
+
     /// Deletes a message as a node does.
     async fn delete(&mut self) {
-        let messages: Vec<usize> = self.log.retained.iter().copied().filter(|n| !self.messages[*n].deletes).collect();
-        let Some(index) = self.random_index(messages.len()) else {
+        let Some((number, edit)) = self.any_message().await else {
             return;
         };
-        let id = self.messages[messages[index]].id.clone();
+        let id = self.messages[number].id.clone();
         if self.run_delete(&id).await {
-            self.messages[messages[index]].is_deleted = true;
-            self.log.retained.retain(|retained| *retained != messages[index]);
+            self.remove(edit.into_iter().chain([number]));
         }
+    }
+
+    /// Edits a message as a node does.
+    async fn edit(&mut self) {
+        let Some((number, edit)) = self.any_message().await else {
+            return;
+        };
+        let (id, text) = (self.messages[number].id.clone(), format!("\"{}\"", self.messages.len()));
+        let world = Arc::clone(&self.world);
+        let mut call = self.call(&world.edit);
+        call.arg(id).arg(MARK).arg(text).arg("chat-1").arg(1000).arg(60).arg(self.clock);
+        let (id, outcome): (String, String) = call.invoke_async(&mut world.redis.clone()).await.expect("an outcome");
+        assert_eq!(outcome, "edited");
+        self.remove(edit);
+        self.append(id, true);
     }
 
     /// Deletes all messages as a node does.
@@ -246,7 +303,7 @@ impl Room {
         let data = if target == "*" { data.replace(r#""id":"*""#, r#""all":true"#) } else { data };
         let world = Arc::clone(&self.world);
         let mut call = self.call(&world.delete);
-        call.arg(target).arg(data).arg("chat-1").arg(1000).arg(60).arg(self.clock);
+        call.arg(target).arg("").arg(data).arg("chat-1").arg(1000).arg(60).arg(self.clock);
         let (id, outcome): (String, String) = call.invoke_async(&mut world.redis.clone()).await.expect("an outcome");
         if outcome == "deleted" {
             self.append(id, true);

@@ -284,6 +284,12 @@ fn deletion(n: u64, data: &str) -> Entry {
     Entry { kind: "delete".into(), data: data.into(), ..entry(10, n) }
 }
 
+/// Returns an entry that tells of an edit of the message with a number.
+fn edit(n: u64, of: u64, text: &str) -> Entry {
+    let data = format!(r#"{{"id":"10-{of}","sender":"ada","message":"{text}"}}"#);
+    Entry { kind: "edit".into(), data, ..entry(10, n) }
+}
+
 /// Returns the data of the frames that have some.
 fn texts(log: &LogTail) -> Vec<String> {
     let events = log.buffer().frames_from(0, usize::MAX).into_iter().flatten();
@@ -315,6 +321,19 @@ fn a_deleted_frame_keeps_its_cursor_and_nothing_else() {
     assert!(before > 8000 && after < 1000, "{before} bytes before, {after} after");
     drop(counted);
     assert_eq!(bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn edits_are_dropped_with_the_next_one_and_with_their_message() {
+    let mut log = log_tail(2);
+    for entry in [edit(3, 1, "first"), edit(4, 2, "other"), edit(5, 1, "second")] {
+        assert_eq!(log.on_announcement(entry), AnnouncementOutcome::Applied);
+    }
+    let rest = |log: &LogTail| texts(log).concat();
+    assert!(!rest(&log).contains("first") && rest(&log).contains("second") && rest(&log).contains("message 1"));
+    assert_eq!(replayed_after(&log, 10, 2), Some(vec![3, 4, 5]), "a reader may be there");
+    log.on_announcement(deletion(6, r#"{"id":"10-1"}"#));
+    assert!(!rest(&log).contains("second") && !rest(&log).contains("message 1") && rest(&log).contains("other"));
 }
 
 #[test]

@@ -21,6 +21,8 @@ struct Message {
     is_remembered: bool,
     /// The message that it deletes, if it tells of a deletion.
     deletes: Option<usize>,
+    /// The message that it edits, if it tells of an edit.
+    edits: Option<usize>,
     /// Whether its entry states its predecessor; those of the version before do not.
     states_prev: bool,
 }
@@ -62,8 +64,15 @@ impl Store {
         self.clock += random.random_range(0..3);
         let (number, parent) = (self.messages.len(), self.log.last());
         let id = self.id(parent).next(self.clock);
-        self.messages
-            .push(Message { id, parent, is_deleted: false, is_remembered: false, deletes, states_prev });
+        self.messages.push(Message {
+            id,
+            parent,
+            is_deleted: false,
+            is_remembered: false,
+            deletes,
+            edits: None,
+            states_prev,
+        });
         self.log.all.push(number);
         self.log.retained.push(number);
         number
@@ -83,12 +92,38 @@ impl Store {
 
     /// Deletes a message as a node does. Returns the number of the entry that says so.
     pub fn delete(&mut self, random: &mut StdRng) -> Option<usize> {
-        let is_message = |number: &usize| self.messages[*number].deletes.is_none();
-        let deletable: Vec<usize> = self.log.retained.iter().copied().filter(is_message).collect();
-        let number = *deletable.get(random.random_range(0..deletable.len().max(1)))?;
+        let number = self.any_message(random)?;
+        self.remove_edits(number);
         self.log.retained.retain(|other| *other != number);
         self.remember(number);
         Some(self.append(random, true, Some(number)))
+    }
+
+    /// Edits a message as a node does. Returns the number of the entry that says so.
+    pub fn edit(&mut self, random: &mut StdRng) -> Option<usize> {
+        let number = self.any_message(random)?;
+        self.remove_edits(number);
+        let edit = self.append(random, true, None);
+        self.messages[edit].edits = Some(number);
+        Some(edit)
+    }
+
+    /// Returns a retained message.
+    fn any_message(&self, random: &mut StdRng) -> Option<usize> {
+        let is_message = |number: &usize| {
+            let message = &self.messages[*number];
+            message.deletes.is_none() && message.edits.is_none()
+        };
+        let messages: Vec<usize> = self.log.retained.iter().copied().filter(is_message).collect();
+        messages.get(random.random_range(0..messages.len().max(1))).copied()
+    }
+
+    /// Deletes the entries that tell of edits of a message.
+    fn remove_edits(&mut self, number: usize) {
+        let of_message = |other: &usize| self.messages[*other].edits == Some(number);
+        for edit in self.log.retained.extract_if(.., |other| of_message(other)).collect::<Vec<_>>() {
+            self.remember(edit);
+        }
     }
 
     /// Deletes all messages as a node does. Returns the number of the entry that says so.
@@ -161,11 +196,19 @@ impl Store {
         let message = &self.messages[number];
         let prev = message.states_prev.then(|| self.id(message.parent));
         let (kind, data) = match message.deletes {
-            None => ("", number.to_string()),
+            None => match message.edits {
+                None => ("", number.to_string()),
+                Some(other) => ("edit", self.edit_data(number, other)),
+            },
             Some(usize::MAX) => ("delete", format!(r#"{{"all":true,"number":{number}}}"#)),
             Some(other) => ("delete", format!(r#"{{"id":"{}","number":{number}}}"#, self.id(Some(other)))),
         };
         Entry { id: message.id, prev, kind: kind.into(), data, node: None }
+    }
+
+    fn edit_data(&self, number: usize, other: usize) -> String {
+        let id = self.id(Some(other));
+        format!(r#"{{"id":"{id}","sender":"ada","message":"{number}","number":{number}}}"#)
     }
 
     pub fn id(&self, place: Place) -> Id {
@@ -192,13 +235,19 @@ impl Store {
         data.as_u64().or_else(|| data["number"].as_u64()).expect("a number") as usize
     }
 
-    /// Checks that no frame has the text of a message that a later one deletes.
+    /// Checks that no frame has the text of a message that a later one deletes, or an edit that a later one replaces.
     pub fn check_deleted<'a>(&self, frames: impl Iterator<Item = &'a Frame>) {
         let mut numbers = Vec::new();
         for event in frames.filter(|frame| frame.logged).filter_map(|frame| frame.event.as_ref()) {
             let number = Self::number_of(&event.data);
+            let edits =
+                |other: usize| numbers.iter().any(|earlier: &usize| self.messages[*earlier].edits == Some(other));
             match self.messages[number].deletes {
+                None if self.messages[number].edits.is_some_and(edits) => {
+                    panic!("{number} replaces one of {numbers:?}")
+                }
                 None => {}
+                Some(other) if edits(other) => panic!("{number} deletes what one of {numbers:?} edits"),
                 Some(usize::MAX) => assert!(numbers.is_empty(), "{number} deletes {numbers:?}"),
                 Some(other) => assert!(!numbers.contains(&other), "{number} deletes {other}"),
             }

@@ -163,7 +163,7 @@ async fn deleted_entry_is_dropped_from_the_merged_frames() {
         data.collect::<String>()
     };
     let delete = async |room: &str, deletion| {
-        node.hub.delete(&RoomName::parse(room).unwrap(), deletion).await.unwrap();
+        node.hub.delete(&RoomName::parse(room).unwrap(), deletion, None).await.unwrap();
         merged.merge_all();
         texts(&merged)
     };

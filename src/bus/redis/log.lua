@@ -1,0 +1,78 @@
+-- What the scripts have in common that write to a log. It stands in front of each of them.
+--
+-- KEYS[1]  the room's log (a stream) and, by the same name, its channel
+-- KEYS[2]  the deleted ids, which are kept as long as the log: a sorted set of runs by the number of their last id
+-- KEYS[3]  the messages that were edited, kept as long: a hash by their ids. A value is the id of the entry that tells
+--          of the edit, a space, and the message as it is now
+
+local log, runs, edits = KEYS[1], KEYS[2], KEYS[3]
+
+local function number_of(id)
+  return string.match(id, '%d+$')
+end
+
+local function field_of(entry, name)
+  local fields = entry[2]
+  for i = 1, #fields, 2 do
+    if fields[i] == name then return fields[i + 1] end
+  end
+end
+
+local function entry_of(id)
+  return redis.call('XRANGE', log, id, id)[1]
+end
+
+local function is_error(reply)
+  return type(reply) == 'table' and reply.err ~= nil
+end
+
+-- Returns the last id that the log has generated, and how many entries it retains. The id is not that of the last entry,
+-- which may have been deleted: a number that is assigned twice loses a message.
+local function state_of_log()
+  local last, length = '0-0', 0
+  if redis.call('EXISTS', log) == 1 then
+    local info = redis.call('XINFO', 'STREAM', log)
+    for i = 1, #info, 2 do
+      if info[i] == 'last-generated-id' then last = info[i + 1] end
+      if info[i] == 'length' then length = info[i + 1] end
+    end
+  end
+  return last, length
+end
+
+-- Forgets the edits of messages that were trimmed.
+local function forget_trimmed_edits()
+  local ids = redis.pcall('HKEYS', edits)
+  local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+  -- A user without the right to see them has edited nothing.
+  for _, id in ipairs(is_error(ids) and {} or ids) do
+    if not first or tonumber(number_of(id)) < tonumber(number_of(first[1])) then redis.call('HDEL', edits, id) end
+  end
+end
+
+-- Appends an entry and announces it. Returns its id. The entry states the last id before it as its predecessor, for the
+-- gap rule.
+local function append(kind, data, node, keep, log_seconds)
+  local last, length = state_of_log()
+  -- What another log had under this name is not of this one.
+  if last == '0-0' then redis.call('PEXPIRE', edits, 0) end
+  local last_ms, last_n = string.match(last, '^(%d+)-(%d+)$')
+  local time = redis.call('TIME')
+  local ms = math.max(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(last_ms))
+  local id = string.format('%.0f-%.0f', ms, tonumber(last_n) + 1)
+  local fields = { 'data', data, 'node', node, 'prev', last }
+  if kind ~= '' then
+    fields[7], fields[8] = 'type', kind
+  end
+  redis.call('XADD', log, 'MAXLEN', '~', keep, id, unpack(fields))
+  if redis.call('EXISTS', edits) == 1 then
+    local _, new_length = state_of_log()
+    if new_length <= length then forget_trimmed_edits() end
+  end
+  local expiry = string.format('%.0f', tonumber(log_seconds) * 1000)
+  redis.call('PEXPIRE', log, expiry)
+  redis.call('PEXPIRE', runs, expiry)
+  redis.call('PEXPIRE', edits, expiry)
+  redis.call('PUBLISH', log, '\030' .. id .. ' ' .. kind .. ' ' .. data)
+  return id
+end
