@@ -40,7 +40,6 @@ mod page_lines;
 mod pages;
 mod path;
 mod presence;
-mod problem_page;
 mod publish;
 mod query;
 mod raw_response;

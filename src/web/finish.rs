@@ -14,7 +14,7 @@ use super::error::Problem;
 use super::guarded_body::GuardedBody;
 use super::held_body::held_bytes;
 use super::negotiation::prefers_html;
-use super::problem_page::problem_page;
+use super::pages::problem_page;
 use super::state::AppState;
 use crate::hub::AnswerPermit;
 use crate::supervise::catch;

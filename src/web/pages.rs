@@ -1,12 +1,14 @@
 //! HTML pages: a room with its newest messages, and the dashboard.
 
-use std::sync::LazyLock;
+mod problem;
+mod rendering;
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use base64::prelude::{BASE64_STANDARD, Engine};
-use sha2::{Digest, Sha256};
+
+pub(super) use problem::problem_page;
+use rendering::render;
 
 use super::assets;
 use super::newest_messages::NewestMessages;
@@ -17,21 +19,6 @@ use crate::chat::RoomName;
 
 /// How many of a room's newest messages its page contains at most.
 const MESSAGES_PER_PAGE: PageLimit = PageLimit { entries: 50, bytes: 256 << 10 };
-
-/// Allows nothing from other origins and nothing inline but one script, by its hash, so that a message that got into the
-/// markup could not run anything.
-static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
-    let theme = BASE64_STANDARD.encode(Sha256::digest(ThemeScript.render().unwrap_or_default()));
-    format!(
-        "default-src 'none'; script-src 'self' 'sha256-{theme}'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-         manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-    )
-});
-
-/// The script that all pages contain.
-#[derive(Template)]
-#[template(path = "theme.js", escape = "html")]
-struct ThemeScript;
 
 #[derive(Template)]
 #[template(path = "page.html")]
@@ -107,21 +94,6 @@ pub(super) async fn room(state: &AppState, room: &RoomName) -> HttpResponse {
         response.extensions_mut().insert(permit);
     }
     response
-}
-
-/// Renders a page into a response.
-pub(super) fn render(mut response: HttpResponseBuilder, page: &impl Template) -> HttpResponse {
-    match page.render() {
-        Ok(html) => response
-            .content_type("text/html; charset=utf-8")
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY.as_str()))
-            .body(html),
-        Err(error) => {
-            tracing::error!(%error, "failed to render a page");
-            HttpResponse::InternalServerError().finish()
-        }
-    }
 }
 
 /// Returns links to the configured rooms and, if it is another one, to the current room.

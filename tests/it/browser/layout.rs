@@ -93,7 +93,7 @@ async fn no_state_scrolls_sideways_at_320_px_or_400_percent(kind: BrowserKind) {
     browser.complete().await;
     assert_fits(&browser, "empty").await;
     browser.open(&proxy.url(&format!("/{long}"))).await;
-    browser.run("document.querySelector('.message:last-child .text').append('\n'.repeat(10))").await;
+    browser.run("document.querySelector('.message:last-child .text').append('\\n'.repeat(10))").await;
     browser
         .until(
             "const { scrollTop, scrollHeight, clientHeight } = document.querySelector('.messages');

@@ -5,11 +5,11 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use super::assets;
-use super::error::Problem;
-use super::pages::render;
-use super::path::room_text;
+use super::rendering::render;
 use crate::chat::{Fields, MAX_MESSAGE_CHARS, MAX_SENDER_CHARS, RoomName};
+use crate::web::assets;
+use crate::web::error::Problem;
+use crate::web::path::room_text;
 
 #[derive(Template)]
 #[template(path = "error.html")]
@@ -35,7 +35,7 @@ struct SubmittedMessage<'a> {
 }
 
 /// Renders the page of a problem.
-pub(super) fn problem_page(problem: &Problem, req: &HttpRequest) -> HttpResponse {
+pub(in crate::web) fn problem_page(problem: &Problem, req: &HttpRequest) -> HttpResponse {
     let submitted = problem.submitted.as_deref();
     let draft = submitted.map(|(fields, room_path)| SubmittedMessage {
         action: room_path,
