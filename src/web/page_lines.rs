@@ -22,6 +22,8 @@ pub(super) struct PageLine {
     pub text: String,
     /// The mark of its sender's secret; empty if there was none.
     pub mark: String,
+    /// Whether it has another text than the one that was posted.
+    pub edited: bool,
     /// One of 24.
     pub hue: u32,
     /// The letter on the tile.
@@ -62,6 +64,7 @@ impl PageLine {
             sender: message.sender,
             text: message.message,
             mark: message.mark.unwrap_or_default(),
+            edited: message.edited,
             iso: format_time(time, ISO_8601),
             clock: format_time(time, TIME_OF_DAY),
             day: None,
