@@ -189,6 +189,7 @@ export class MessageLog {
     line.classList.toggle('mine', mine);
     line.dataset.sender = sender;
     if (mark) line.dataset.mark = mark;
+    delete line.dataset.edited; // which CSS shows while there is no script
     if (id) {
       line.id = line.dataset.id = id;
       /** @type {HTMLAnchorElement} */ (when).href = `${this.#hooks.path}#${id}`;
