@@ -44,11 +44,13 @@ export function enableControls({ composer, showHelp, showSearch, share, showIden
     { icon: 'help', label: () => 'Help and settings', keys: '?', run: showHelp },
   ];
   const menu = find('#menu');
-  menu.addEventListener('toggle', async () => {
+  const fill = async () => {
     if (!menu.matches(':popover-open')) return;
     const { fillMenu } = await load('head-menu');
     fillMenu(menu, items);
-  });
+  };
+  menu.addEventListener('toggle', fill);
+  fill(); // it may be open already
   find('.ask').onclick = showHelp;
   enableThemeButton(theme);
   enableDrawer(find('.side'));

@@ -4,8 +4,6 @@
  */
 
 import { Announcer } from './announcer.js';
-import { addAids, lengthProblem, nameProblem } from './composer-aids.js';
-import { enableControls } from './controls.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
 import { button } from './dialogs.js';
@@ -20,19 +18,14 @@ import { loadCommonWords } from './mentions.js';
 import { isMuted } from './mute.js';
 import { addMoreButton, lineOf } from './more-button.js';
 import { Pager } from './pager.js';
-import { PendingLines } from './pending.js';
 import { showPresence } from './presence.js';
-import { goToRoom, roomStates, showRooms } from './rooms.js';
+import { roomStates, showRooms } from './rooms.js';
 import { leakProblem } from './secret.js';
-import { addArrowKeys } from './shortcuts.js';
 import { storage } from './storage.js';
 import { roomPath } from './tokens.js';
 
 /** @import { Identity } from './identities.js' */
-/** @import { Composer } from './composer.js' */
-/** @import { MessageMenu } from './menu.js' */
-/** @import { MessageLog } from './log.js' */
-/** @import { Tab } from './tab.js' */
+/** @import { Page, Touch } from './touch.js' */
 /** @import { Deletion, Edit, Message } from './wire.js' */
 
 /** @type {Record<string, string>} */
@@ -42,30 +35,20 @@ const GAP_REASONS = {
   invalid: ': the server did not know the last message on this page',
 };
 
-/**
- * The parts of the page.
- * @typedef {object} Page
- * @property {string} room
- * @property {() => string} name of the user
- * @property {MessageLog} log
- * @property {Composer} composer
- * @property {Tab} tab
- * @property {Map<string, number>} delays milliseconds from Send to screen, by id
- */
-
 export class Enhancements {
   #page;
   #rooms = find('nav ul');
-  #pending;
   #deletions;
   #marked = false; // something was unread
-  /** @type {Promise<MessageMenu> | undefined} */
-  #menu; // once the log is touched
+  /** @type {Touch | undefined} */
+  touch; // once the page was touched, or something is still to be sent
+  /** @type {Promise<Touch> | undefined} */
+  #touching;
   #checking = false; // whether the name is a common word
 
   /** @param {Page} page */
   constructor(page) {
-    const { room, log, tab, composer } = page;
+    const { room, log, tab } = page;
     this.#page = page;
     this.announcer = new Announcer(log.scroller, find('#said'));
     const { announcer } = this;
@@ -79,21 +62,12 @@ export class Enhancements {
       isNews: ({ mine, sender }) => !mine && !isMuted(storage, sender),
       announcer,
     });
-    this.#pending = new PendingLines(log, {
-      retry: (key) => tab.retry(key),
-      discard: (key) => tab.discard(key),
-      edit(key) {
-        composer.setText([tab.discard(key), composer.box.value].filter(Boolean).join('\n'));
-        composer.box.focus();
-      },
-    });
   }
 
-  /** Enhances what the first view shows. @param {KeyboardEvent} [pressed] the key that was pressed before, if any */
-  start(pressed) {
-    const { log, composer, tab, name } = this.#page;
+  /** Enhances what the first view shows. */
+  start() {
+    const { log, tab } = this.#page;
     const { pager } = this;
-    const { box } = composer;
     loadStyle('enhancements');
     const redraw = () => pager.holdStill(() => log.redraw());
     redraw();
@@ -108,46 +82,19 @@ export class Enhancements {
 
     if (tab.lastRead) pager.markUnreadAfter(tab.lastRead);
     keepDayHeadings(log);
-    addArrowKeys(log);
     if (log.scroller.scrollHeight <= log.scroller.clientHeight) pager.readOlder();
 
     for (const type of ['pointerover', 'pointerdown', 'focusin', 'click']) {
       log.scroller.addEventListener(type, async (event) => {
         addMoreButton(lineOf(event.target)); // at once: the next key may be Tab
-        (await this.#loadMenu())?.handle(event);
+        (await this.touched()).handle(event);
       });
     }
-    for (const type of ['pointerover', 'focusin']) {
-      log.scroller.addEventListener(type, ({ target }) => this.#offerCopy(target));
-    }
     this.#continueEdit();
-    const messages = (/** @type {string} */ selector) =>
-      [...log.list.querySelectorAll(selector)].flatMap((line) => log.messageOf(line) ?? []);
-    const onKey = addAids(composer, find('#count'), {
-      sentTexts: () => messages('.mine').map(({ text }) => text),
-      names: () => {
-        const senders = messages('[data-id]').map(({ sender }) => sender);
-        return [...(tab.presence.names ?? []), ...senders.reverse()].filter((each) => each !== name());
-      },
-    });
     find('#sender').onchange = redraw; // mentions of the new name
 
     const share = async () => (await load('share')).shareRoom(this.#page.room);
     document.querySelector('.empty p:nth-of-type(2)')?.after(button('Share this room', share, 'share-room'));
-    const onShortcut = enableControls({
-      composer,
-      showHelp: () => this.#showHelp(),
-      showSearch: () => this.#showSearch(),
-      share,
-      showIdentity: () => this.#showIdentity(),
-      jump: async () => (await load('jump')).jump(this.#roomStates(), roomPath),
-      holdStill: (change) => pager.holdStill(change),
-      edit: async (line) => (await this.#loadMenu())?.edit(line),
-      remove: async (line) => (await this.#loadMenu())?.delete(line),
-    });
-    if (!pressed) return;
-    if (pressed.target === box) onKey(pressed);
-    onShortcut(pressed, true);
   }
 
   /** Takes a room off the list; this tab goes on to another if it was its own. @param {string} name */
@@ -168,7 +115,8 @@ export class Enhancements {
   update() {
     const { composer, tab } = this.#page;
     const rooms = this.#roomStates();
-    this.#pending.show(tab.outbox);
+    if (tab.outbox.length) this.touched();
+    this.touch?.pending.show(tab.outbox);
     this.pager.countUnread(rooms.find(({ current }) => current)?.unread ?? 0);
     showPresence(find('.people'), tab.presence, (name) => {
       composer.setText(`${composer.box.value}@${name} `);
@@ -178,11 +126,6 @@ export class Enhancements {
     showTotal(find('.drawer'), rooms);
     this.#marked ||= rooms.some(({ unread }) => unread);
     if (this.#marked) load('notifications').then(({ markPage }) => markPage(rooms));
-  }
-
-  /** Turns a pending line into the message. @param {string} key @param {Message} message */
-  confirm(key, message) {
-    this.#pending.confirm(key, message);
   }
 
   /** Removes what is deleted. @param {Deletion} deletion */
@@ -196,8 +139,8 @@ export class Enhancements {
   }
 
   /** The connection is back. */
-  async onLive() {
-    (await this.#menu)?.onLive();
+  onLive() {
+    this.touch?.onLive();
   }
 
   /** Messages are missing, and edits may be. */
@@ -205,29 +148,33 @@ export class Enhancements {
     this.edits.forget();
   }
 
-  /** Loads the menu of messages, which a visit without a touch does not need. */
-  #loadMenu() {
-    const { room, log, composer, delays } = this.#page;
-    const hooks = {
-      room,
-      composer,
-      delayOf: (/** @type {string} */ id) => delays.get(id),
-      check: (/** @type {string} */ text) => this.check(text),
-      announce: (/** @type {string} */ sentence) => this.announcer.announce(sentence),
-      notice: (/** @type {string} */ sentence) => this.notice(sentence),
-      onEdited: (/** @type {Pick<Edit, 'id' | 'text'>} */ edit) => this.edit(edit),
-      onDeleted: (/** @type {string} */ id) => this.delete({ id }),
-      onMuted: () => this.faces.showAll(),
-    };
-    const loaded = load('menu'); // each time, which is what makes another attempt
-    this.#menu ??= loaded.then(({ MessageMenu }) => new MessageMenu(log, hooks));
-    return this.#menu;
+  /** Loads what a visit without a touch does not need. @param {KeyboardEvent} [pressed] the key that was pressed before */
+  touched(pressed) {
+    const loaded = load('touch'); // each time, which is what makes another attempt
+    this.#touching ??= loaded.then(({ Touch }) => {
+      const { announcer, pager, faces } = this;
+      this.touch = new Touch(this.#page, {
+        announce: (sentence) => announcer.announce(sentence),
+        notice: (sentence) => this.notice(sentence),
+        showMessage: (id) => pager.showMessage(id),
+        holdStill: (change) => pager.holdStill(change),
+        roomStates: () => this.#roomStates(),
+        onEdited: (edit) => this.edit(edit),
+        onDeleted: (id) => this.delete({ id }),
+        onMuted: () => faces.showAll(),
+        onIdentity: () => this.#onIdentity(),
+      });
+      this.touch.start(pressed);
+      this.update();
+      return this.touch;
+    });
+    return this.#touching;
   }
 
   /** Opens the editor again that a reload has closed. If its message is gone, what was typed goes to the message box. */
   async #continueEdit() {
     const kept = keptEdit(this.#page.room);
-    if (kept) (await this.#loadMenu())?.continueEdit(kept);
+    if (kept) (await this.touched()).continueEdit(kept);
   }
 
   /** Shows what the user should know about this browser. @param {string} sentence */
@@ -248,15 +195,6 @@ export class Enhancements {
     return isEmojiOnly(text);
   }
 
-  /** Offers to copy the code of a message that is pointed at or has the focus. @param {EventTarget | null} target */
-  async #offerCopy(target) {
-    const line = /** @type {HTMLElement | null} */ (/** @type {Element} */ (target).closest('.message'));
-    const message = this.#page.log.messageOf(line);
-    if (!line || !message || !line.querySelector('.fence')) return;
-    const { addCopyButtons } = await load('copy-code');
-    addCopyButtons(line, message.text, (sentence) => this.announcer.announce(sentence));
-  }
-
   /** Draws again if the name, which is marked now, turns out to be a common word. @param {string} name */
   async #checkName(name) {
     if (this.#checking) return;
@@ -268,27 +206,12 @@ export class Enhancements {
 
   /** Returns why a text cannot be sent, or an empty string. @param {string} text */
   check(text) {
-    return leakProblem(storage, text) || lengthProblem(text) || nameProblem(this.#page.name());
+    return leakProblem(storage, text) || (this.touch?.check(text) ?? '');
   }
 
   /** Returns what is known of a gap's cause. @param {string} reason */
   explainGap(reason) {
     return GAP_REASONS[reason] ?? '';
-  }
-
-  async #showHelp() {
-    const [help, settings, notices] = await Promise.all([load('help'), load('settings'), load('notifications')]);
-    const { room } = this.#page;
-    const onMuted = () => this.faces.showAll();
-    help.showHelp(settings.showSettings({ room, notices, onMuted, showIdentity: () => this.#showIdentity() }));
-  }
-
-  async #showSearch() {
-    (await load('search')).openSearch(this.#page.room, (id) => this.pager.showMessage(id));
-  }
-
-  async #showIdentity() {
-    (await load('identity')).showIdentity(() => this.#onIdentity());
   }
 
   /** Asks whether the identity of a link is to be used. @param {Identity} identity */
@@ -303,9 +226,5 @@ export class Enhancements {
       const message = /** @type {Message} */ (log.messageOf(line));
       log.draw(line, { ...message, mine: tab.isOwn(line.id, message.mark) });
     }
-  }
-
-  goToRoom() {
-    goToRoom(/** @type {HTMLInputElement} */ (find('#room')), find('#room-error'));
   }
 }

@@ -4,11 +4,14 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 
+/** The path of the icon that does not need all the others. */
+export const CLOSE = 'M7 7l10 10M17 7L7 17';
+
 /** Paths in a box of 24 by 24. */
 const PATHS = {
   bell: 'M6 16.5h12c-1.3-1.4-1.5-2.7-1.5-5.5a4.5 4.5 0 0 0-9 0c0 2.8-.2 4.1-1.5 5.500zM10.5 19.500h3',
   check: 'M5 12.500l4.5 4.500L19 7.5',
-  close: 'M7 7l10 10M17 7L7 17',
+  close: CLOSE,
   clock: 'M12 4a8 8 0 1 0 0 16a8 8 0 0 0 0-16zM12 7.500v4.500l3 2',
   copy: 'M9 9h10v10H9zM15 9V5H5v10h4',
   edit: 'M5 19l1-4L16.5 4.500l3 3L9 18zM14 7l3 3',
@@ -30,13 +33,16 @@ const PATHS = {
 /** @typedef {keyof typeof PATHS} IconName */
 
 /** Draws an icon. @param {IconName} name */
-export function icon(name) {
+export const icon = (name) => drawIcon(PATHS[name]);
+
+/** Draws a path as an icon. @param {string} d */
+export function drawIcon(d) {
   const image = document.createElementNS(SVG, 'svg');
   const path = document.createElementNS(SVG, 'path');
   image.setAttribute('class', 'icon');
   image.setAttribute('viewBox', '0 0 24 24');
   image.setAttribute('aria-hidden', 'true');
-  path.setAttribute('d', PATHS[name]);
+  path.setAttribute('d', d);
   image.append(path);
   return image;
 }

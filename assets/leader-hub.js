@@ -4,7 +4,7 @@
  */
 
 import { mayMention } from './fold-case.js';
-import { fetchAllAfter, fetchHistory } from './history.js';
+import { fetchHistory } from './history.js';
 import { load } from './load.js';
 import { isMuted, noticesOf } from './mute.js';
 import { Outbox } from './outbox.js';
@@ -254,7 +254,7 @@ export class LeaderHub {
     this.#schedule(task, 5000, () => this.#subscribe());
     const { messages = [], last } =
       counted && !open
-        ? await fetchAllAfter(this.#world, room, counted)
+        ? await (await load('lookups')).fetchAllAfter(this.#world, room, counted)
         : await fetchHistory(this.#world, room, { limit: open ? 50 : 1 });
     if (!last || this.#stopped) return;
     const latest = messages.map((message) => ({ ...message, mine: this.#isOwn(room, message.id, message.mark) }));

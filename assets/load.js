@@ -16,12 +16,14 @@
  *   help: typeof import('./help.js'),
  *   identity: typeof import('./identity.js'),
  *   jump: typeof import('./jump.js'),
+ *   lookups: typeof import('./lookups.js'),
  *   mentions: typeof import('./mentions.js'),
  *   menu: typeof import('./menu.js'),
  *   notifications: typeof import('./notifications.js'),
  *   search: typeof import('./search.js'),
  *   settings: typeof import('./settings.js'),
  *   share: typeof import('./share.js'),
+ *   touch: typeof import('./touch.js'),
  *   'uqr/uqr': typeof import('./uqr/uqr.js'),
  * }} Later
  */

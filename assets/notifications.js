@@ -27,6 +27,7 @@ export function markPage(rooms) {
   const unread = rooms.reduce((sum, room) => sum + room.unread, 0);
   const text = unread ? `(${unread > 99 ? '99+' : unread}) ${title}` : title;
   if (document.title !== text) document.title = text;
+  globalThis.navigator?.setAppBadge?.(unread).catch(() => {}); // on the icon of the installed page; without a permission nowhere
   /** @type {HTMLLinkElement | null} */
   const icon = document.querySelector('link[rel=icon]');
   const file = new URL(`./${iconFor(rooms)}.svg`, import.meta.url).href;

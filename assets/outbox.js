@@ -9,7 +9,7 @@
  * connection was lost, is in doubt: before it is sent again, the log is read from where it ended at the first attempt.
  */
 
-import { fetchMessage, findMessage } from './history.js';
+import { load } from './load.js';
 import { ownSecret } from './secret.js';
 import { backoff } from './stream.js';
 import { isAfter, isDeleted } from './wire.js';
@@ -227,6 +227,7 @@ export class Outbox {
   /** Looks into the log for an item in doubt, and returns true if it is to be sent. @param {OutboxItem} item */
   async #settle(item) {
     const { key, room, since } = item;
+    const { findMessage } = await load('lookups');
     const { id, absent, away } = await findMessage(this.#world, room, since, (message) => isItem(item, message));
     if (!this.items.includes(item) || this.#stopped) return false;
     if (id) this.#onAnswer(item, { id, stored: true });
@@ -268,6 +269,7 @@ export class Outbox {
     const { room, id } = item;
     if (this.#lookedUp.has(id)) return;
     this.#lookedUp.add(id);
+    const { fetchMessage } = await load('lookups');
     const found = this.#hooks.canSend(room) ? await fetchMessage(this.#world, room, `${id}`) : undefined;
     this.#lookedUp.delete(id);
     if (!this.items.includes(item) || item.id !== id || this.#stopped) return;

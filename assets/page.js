@@ -8,6 +8,7 @@
  *       open-tabs.js         which tabs are open
  *       leader-hub.js        in the leading tab only: what it does for all
  *         outbox.js          sends messages in order, until the log has them
+ *           lookups.js       loaded when it is not known whether it has one
  *         stream.js          the EventSource, its watchdog and its cursors
  *         unread.js          unread counts
  *     log.js                 the lines of the log, and whether its end is followed
@@ -30,34 +31,35 @@
  *           tokens.js        addresses, rooms and code in a text
  *             addresses.js   where an address ends, and its host
  *         quotes.js          quotes of replies
- *       pending.js           lines that are still to be sent
- *       composer-aids.js     counter, recall, growing box
- *         completion.js      completion of names
- *       controls.js          the head's buttons and menu, the drawer, keys
- *         drawer.js, shortcuts.js, theme-button.js
- *         head-menu.js, icons.js  loaded when the menu is opened
- *       jump.js              loaded when asked for: the box that leads to a room
  *       presence.js, rooms.js, announcer.js, day-headings.js
  *       mute.js              muted names, and notifications of each room
- *       copy-code.js         loaded when a message with code is pointed at or has the focus
  *       more-button.js       opens the menu of a message
- *       menu.js              loaded when the log is touched: what can be done with a message
- *         details.js         which node took it, and how long it took
- *         editor.js          edits an own message in its line, or deletes it
- *         changes.js         the requests for that
- *       search.js            loaded when asked for: search, jump to a date, transcript.js; walk.js reads backwards
- *       help.js              loaded when asked for
- *       clipboard.js         copies text, on plain http too
- *       share.js             links to rooms and messages, with QR codes (uqr/)
- *       identity.js          who the user is here, and the link that brings that to another browser
- *         identities.js      the secrets that this browser holds
- *       dialogs.js           what these two open
- *       settings.js          identity, notifications and muted names, in the help window
- *       notifications.js     loaded when something is unread: title, icon, desktop notifications
+ *       touch.js             loaded when the page is touched, or something is still to be sent: starts these
+ *         pending.js           lines that are still to be sent
+ *         composer-aids.js     counter, recall, growing box
+ *           completion.js      completion of names
+ *         controls.js          the head's buttons and menu, the drawer, keys
+ *           drawer.js, shortcuts.js, theme-button.js
+ *           head-menu.js, icons.js  loaded when the menu is opened
+ *         jump.js              loaded when asked for: the box that leads to a room
+ *         copy-code.js         loaded when a message with code is pointed at or has the focus
+ *         menu.js              loaded when the log is touched: what can be done with a message
+ *           details.js         which node took it, and how long it took
+ *           editor.js          edits an own message in its line, or deletes it
+ *           changes.js         the requests for that
+ *         search.js            loaded when asked for: search, jump to a date, transcript.js; walk.js reads backwards
+ *         help.js              loaded when asked for
+ *         clipboard.js         copies text, on plain http too
+ *         share.js             links to rooms and messages, with QR codes (uqr/)
+ *         identity.js          who the user is here, and the link that brings that to another browser
+ *           identities.js      the secrets that this browser holds
+ *         dialogs.js           what these two open
+ *         settings.js          identity, notifications and muted names, in the help window
+ *         notifications.js     loaded when something is unread: title, icon, desktop notifications
  *
  * All may use dom.js, wire.js (ids and the data of events), history.js, storage.js, and load.js for what comes later. The
- * build (build/chunks.rs) makes one script of this module and what it imports, and one for each that is passed to load. No two modules import each other,
- * directly or in a circle: to call back, a module is given hooks.
+ * build (build/chunks.rs) makes one script of this module and what it imports, and one for each that is passed to load. No
+ * two modules import each other, directly or in a circle: to call back, a module is given hooks.
  */
 
 import { Composer } from './composer.js';
@@ -74,6 +76,7 @@ import { wellFormed } from './wire.js';
 
 /** @import { Enhancements } from './enhancements.js' */
 
+const KEPT_AFTER_MS = 500; // a message that waits so long is spoken of
 const KEPT = 'The server cannot be reached. Your message is kept, and will be sent when it can be.';
 
 const linked = takeIdentity(window); // first, before anything reads the address
@@ -96,7 +99,9 @@ let enhancements; // once they are loaded
 let enhancing;
 let unseen = false; // whether messages are kept that the page does not show yet
 /** @type {KeyboardEvent | undefined} */
-let pressed; // the last key before they were loaded
+let pressed; // the last key before that
+/** @type {HTMLElement | null} */
+let clicked = null; // the last button of the head before that
 /** @type {Map<string, number>} */
 const delays = new Map(); // milliseconds from Send to screen, by id
 
@@ -119,14 +124,14 @@ const tab = new Tab(
     },
     onNotice: (sentence) => enhance().then(() => enhancements?.notice(sentence)),
     async onChange() {
-      if (tab.outbox.length) await enhance();
-      const invisible = tab.outbox.length > 0 && !enhancements; // the network went before they were loaded
+      if (tab.outbox.length) await Promise.race([touch(), new Promise((resolve) => setTimeout(resolve, KEPT_AFTER_MS))]);
+      const invisible = tab.outbox.length > 0 && !enhancements?.touch; // the network went before they were loaded
       if (invisible || unseen) error.textContent = invisible ? KEPT : '';
       unseen = invisible;
       enhancements?.update();
     },
     onConfirmed(key, message, sentAt) {
-      if (enhancements) enhancements.confirm(key, message);
+      if (enhancements?.touch) enhancements.touch.pending.confirm(key, message);
       else log.add(message);
       const id = /** @type {string} */ (message.id);
       const onShown = () => document.getElementById(id) && delays.set(id, performance.now() - /** @type {number} */ (sentAt));
@@ -170,23 +175,33 @@ const composer = new Composer(form, error, new Drafts(window, storage, tabStorag
 
 find('#elsewhere').onsubmit = async (event) => {
   event.preventDefault();
-  await enhance();
-  enhancements?.goToRoom();
+  await touch();
+  enhancements?.touch?.goToRoom();
 };
 sender.oninput = () => {
   for (const kept of [storage, tabStorage]) kept.set('name', name());
   tab.rename();
 };
 
-/** Loads the enhancements, unless they are here. @param {Event} [event] */
-function enhance(event) {
-  if (event?.type === 'keydown') pressed = /** @type {KeyboardEvent} */ (event);
+/** Loads the enhancements, unless they are here. */
+function enhance() {
   const loaded = load('enhancements'); // each call, so that one that failed is tried again at once
   enhancing ??= loaded.then(({ Enhancements }) => {
     enhancements = new Enhancements({ room, name, log, composer, tab, delays });
-    enhancements.start(pressed);
+    enhancements.start();
   });
   return enhancing;
+}
+
+/** Loads what the page needs once it is touched. @param {Event} [event] */
+async function touch(event) {
+  if (enhancements?.touch) return;
+  if (event?.type === 'keydown') pressed = /** @type {KeyboardEvent} */ (event);
+  if (event?.type === 'click') clicked = /** @type {Element} */ (event.target).closest('.tools button:not([popovertarget])');
+  await enhance();
+  await enhancements?.touched(pressed);
+  clicked?.click();
+  clicked = null;
 }
 
 /** Asks about the identity of a link. @param {ReturnType<typeof takeIdentity>} identity */
@@ -197,5 +212,5 @@ async function offer(identity) {
 }
 offer(linked);
 
-for (const type of ['keydown', 'pointermove', 'focusin']) addEventListener(type, enhance);
+for (const type of ['keydown', 'pointermove', 'pointerdown', 'focusin', 'click']) addEventListener(type, touch);
 setTimeout(enhance, 1500);

@@ -4,7 +4,8 @@
  */
 
 import { element, find } from './dom.js';
-import { fetchAllAfter, fetchHistory } from './history.js';
+import { fetchHistory } from './history.js';
+import { load } from './load.js';
 import { MAX_LINES } from './log.js';
 import { UnreadLine } from './unread-line.js';
 import { isAfter, timeOf } from './wire.js';
@@ -164,7 +165,7 @@ export class Pager {
     const top = this.#log.lines[0]?.id;
     if (!lines.length || this.#counting) return;
     const reachesBack = this.#log.reachesStart || !isAfter(top, lastRead);
-    const { messages } = reachesBack ? { messages: [] } : await fetchAllAfter(window, room, lastRead);
+    const { messages } = reachesBack ? { messages: [] } : await (await load('lookups')).fetchAllAfter(window, room, lastRead);
     const earlier = messages?.filter(({ id, mark, sender }) => {
       return isAfter(top, id) && !isDeleted(id) && isNews({ mine: isOwn(id, mark), sender });
     });

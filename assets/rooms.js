@@ -3,7 +3,7 @@
  */
 
 import { element } from './dom.js';
-import { icon } from './icons.js';
+import { CLOSE, drawIcon } from './icons.js';
 import { isReserved, roomPath, suggestRoom } from './tokens.js';
 
 /** @import { UnreadCount } from './unread.js' */
@@ -52,7 +52,7 @@ export function showRooms(list, rooms, leave) {
 function leaveButton(name, leave) {
   const button = element('button', 'leave');
   Object.assign(button, { type: 'button', title: 'Leave', ariaLabel: `Leave ${name}`, onclick: () => leave(name) });
-  button.append(icon('close'));
+  button.append(drawIcon(CLOSE));
   return button;
 }
 

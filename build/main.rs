@@ -19,11 +19,16 @@ fn main() -> Result<(), String> {
     println!("cargo::rerun-if-changed=assets");
     println!("cargo::rerun-if-changed=build");
     let target = PathBuf::from(env::var("OUT_DIR").map_err(|error| error.to_string())?);
-    let out = target.join("assets");
-    let embedded = format!("#[derive(RustEmbed)]\n#[folder = {out:?}]\nstruct EmbeddedFiles;\n");
+    let (out, gzip, brotli) = (target.join("assets"), target.join("gzip"), target.join("brotli"));
+    let embedded = [("EmbeddedFiles", &out), ("EmbeddedGzip", &gzip), ("EmbeddedBrotli", &brotli)]
+        .map(|(name, folder)| format!("#[derive(RustEmbed)]\n#[folder = {folder:?}]\nstruct {name};\n"))
+        .concat();
     write(&target.join("embedded_files.rs"), embedded.as_bytes())?;
     // What an earlier build made of a file that is no longer there would be served, too.
-    let _ = fs::remove_dir_all(&out);
+    for folder in [&out, &gzip, &brotli] {
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    }
     let assets = Path::new("assets");
     for entry in ENTRIES {
         for (name, code) in chunks::link(assets, entry)? {
@@ -47,7 +52,24 @@ fn main() -> Result<(), String> {
             _ => write(&out.join(name), &source)?,
         }
     }
+    for path in files(&out)? {
+        let name = path.strip_prefix(&out).map_err(|error| error.to_string())?;
+        // Those of the page itself; a folder has what is rarely asked for.
+        if name.components().count() == 1 && matches!(name.extension().and_then(|it| it.to_str()), Some("js" | "css")) {
+            let (content, mut small, mut smaller) = (fs::read(&path).map_err(describe)?, Vec::new(), Vec::new());
+            zopfli::compress(zopfli::Options::default(), zopfli::Format::Gzip, &content[..], &mut small)
+                .map_err(describe)?;
+            let best = brotli::enc::BrotliEncoderParams::default(); // quality 11, a window of 4 MiB
+            brotli::BrotliCompress(&mut &content[..], &mut smaller, &best).map_err(describe)?;
+            write(&gzip.join(name), &small)?;
+            write(&brotli.join(name), &smaller)?;
+        }
+    }
     Ok(())
+}
+
+fn describe(error: std::io::Error) -> String {
+    error.to_string()
 }
 
 /// Returns the files of a folder and its folders.

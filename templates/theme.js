@@ -2,18 +2,18 @@
    bars in step with them. Pages contain it: the policy allows this text and no other. #}
 {
   const { dataset } = document.documentElement;
-  const colourBars = () => {
-    for (const meta of document.querySelectorAll('meta[name=theme-color]')) {
+  const show = () => {
+    for (const meta of document.querySelectorAll('[name=theme-color]')) {
       const { theme } = meta.dataset;
-      meta.media = dataset.theme === 'system' ? `(prefers-color-scheme: ${theme})` : dataset.theme === theme ? 'all' : 'not all';
+      meta.media = dataset.theme === 'system' ? `(prefers-color-scheme: ${theme})` : dataset.theme === theme ? '' : 'not all';
     }
   };
   try {
-    dataset.theme = localStorage.getItem('tiny-chat:theme') || 'system';
-    dataset.lines = localStorage.getItem('tiny-chat:lines') || '';
+    dataset.theme = localStorage['tiny-chat:theme'] || 'system';
+    dataset.lines = localStorage['tiny-chat:lines'] || '';
   } catch {
     dataset.theme = 'system';
   }
-  colourBars();
-  new MutationObserver(colourBars).observe(document.documentElement, { attributeFilter: ['data-theme'] });
+  show();
+  new MutationObserver(show).observe(document.documentElement, { attributeFilter: ['data-theme'] });
 }

@@ -15,7 +15,8 @@ use super::compression::{self, Effort};
 use super::error::Problem;
 use super::negotiation::content_coding;
 
-// What `build/` made of the files of `assets/`, embedded at compile time: `struct EmbeddedFiles`.
+// What `build/` made of the files of `assets/`, embedded at compile time: `struct EmbeddedFiles`; those of the chat page are
+// compressed as well, as small as possible: `EmbeddedGzip`, `EmbeddedBrotli`.
 include!(concat!(env!("OUT_DIR"), "/embedded_files.rs"));
 
 /// A file, and the forms in which it is served. Each is made when it is needed, since most nodes never serve most files.
@@ -28,7 +29,8 @@ struct Asset {
 
 /// The assets by file name.
 static ASSETS: LazyLock<BTreeMap<Cow<'static, str>, Asset>> = LazyLock::new(|| {
-    let assets = EmbeddedFiles::iter().filter_map(|name| Some((name.clone(), Asset::new(EmbeddedFiles::get(&name)?))));
+    let assets =
+        EmbeddedFiles::iter().filter_map(|name| Some((name.clone(), Asset::new(&name, EmbeddedFiles::get(&name)?))));
     assets.collect()
 });
 
@@ -87,20 +89,25 @@ pub(super) fn script(req: &HttpRequest, name: &str) -> Result<HttpResponse, Prob
     Ok(response)
 }
 
+fn bytes(file: &EmbeddedFile) -> Bytes {
+    match &file.data {
+        Cow::Borrowed(data) => Bytes::from_static(data),
+        Cow::Owned(data) => Bytes::copy_from_slice(data),
+    }
+}
+
 fn named(name: &str) -> Result<&'static Asset, Problem> {
     ASSETS.get(name).ok_or_else(|| Problem::not_found("There is no such file."))
 }
 
 impl Asset {
-    fn new(file: EmbeddedFile) -> Self {
-        Self { file, gzip: OnceLock::new(), brotli: OnceLock::new() }
+    fn new(name: &str, file: EmbeddedFile) -> Self {
+        let made = |made: Option<EmbeddedFile>| made.map_or_else(OnceLock::new, |made| OnceLock::from(bytes(&made)));
+        Self { file, gzip: made(EmbeddedGzip::get(name)), brotli: made(EmbeddedBrotli::get(name)) }
     }
 
     fn plain(&self) -> Bytes {
-        match &self.file.data {
-            Cow::Borrowed(data) => Bytes::from_static(data),
-            Cow::Owned(data) => Bytes::copy_from_slice(data),
-        }
+        bytes(&self.file)
     }
 
     /// Returns the file in a content coding.

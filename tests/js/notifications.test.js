@@ -33,7 +33,10 @@ test('a mention takes precedence on the icon', () => {
   assert.equal(iconFor([{ unread: 2 }, { unread: 1, mention: true }]), 'icon-mention');
 });
 
-test('the title counts all rooms', () => {
+test('the title and the badge count all rooms', () => {
+  const badges = [];
+  const value = { setAppBadge: async (count) => badges.push(count) };
+  Object.defineProperty(globalThis, 'navigator', { value, configurable: true });
   globalThis.document = { title: 'lobby · tiny-chat', querySelector: () => null };
   markPage([{ unread: 0, current: true }, { unread: 40 }, { unread: 2 }]);
   assert.equal(document.title, '(42) lobby · tiny-chat');
@@ -41,7 +44,9 @@ test('the title counts all rooms', () => {
   assert.equal(document.title, '(99+) lobby · tiny-chat');
   markPage([{ unread: 0 }]);
   assert.equal(document.title, 'lobby · tiny-chat');
+  assert.deepEqual(badges, [42, 130, 0]);
   delete globalThis.document;
+  delete globalThis.navigator;
 });
 
 for (const [turn, wrong] of [-3_600_000, 0, 3_600_000].entries()) {

@@ -7,6 +7,7 @@ import '../../assets/common-words.js';
 import '../../assets/edits.js';
 import '../../assets/leader-hub.js';
 import '../../assets/mentions.js';
+import '../../assets/lookups.js';
 import '../../assets/notifications.js';
 
 import { roomStates } from '../../assets/rooms.js';

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use html_escape::decode_html_entities;
 use reqwest::Url;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::support::{Answer, Bus, Node, get_raw, on_both_buses};
@@ -221,4 +222,30 @@ async fn only_embedded_files_are_served() {
         let answer = get_raw(&node, path).await;
         assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer}");
     }
+}
+
+/// Browsers install a page whose manifest has a name, a start and an icon of 144 pixels at least.
+#[tokio::test]
+async fn pages_can_be_installed() {
+    let node = Node::start(&[]).await;
+    let page = node.page("/lobby").await.html(200);
+    let path = values(&page, "href").into_iter().find(|path| path.ends_with(".webmanifest")).expect("a manifest");
+    let answer = node.get(&path).await.expect(200);
+    assert_eq!(answer.media_type(), "application/manifest+json");
+    let manifest = answer.json();
+    assert_eq!((&manifest["name"], &manifest["display"]), (&json!("tiny-chat"), &json!("standalone")));
+    let here = Url::parse(&node.url(&path)).expect("an address");
+    let at =
+        |field: &str| here.join(manifest[field].as_str().expect("an address")).expect("an address").path().to_owned();
+    assert_eq!((at("start_url"), at("scope")), ("/".to_owned(), "/".to_owned()));
+    for icon in manifest["icons"].as_array().expect("icons") {
+        let (source, kind) = (icon["src"].as_str().expect("an address"), icon["type"].as_str().expect("a type"));
+        let answer = node.get(here.join(source).expect("an address").path()).await.expect(200);
+        assert_eq!(answer.media_type(), kind, "{source}");
+    }
+    let touch = values(&page, "href")
+        .into_iter()
+        .find(|path| path.ends_with("icon-180.png"))
+        .expect("an icon for iOS");
+    assert_eq!(node.get(&touch).await.expect(200).media_type(), "image/png");
 }

@@ -60,7 +60,9 @@ impl Browser {
     /// Waits until the page is live and complete: all modules are loaded, so it works without a network from then on.
     pub async fn complete(&self) {
         self.live().await;
-        self.until("return document.querySelector('link[href*=enhancements]') !== null").await;
+        let loaded =
+            "dispatchEvent(new Event('pointermove')); return document.querySelector('link[href*=touch]') !== null";
+        self.until(loaded).await;
     }
 
     /// Refuses posts that contain a text, as a server with other limits would: the page itself sends nothing that is refused.
