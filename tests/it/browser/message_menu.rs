@@ -22,9 +22,8 @@ async fn choose(browser: &Browser, text: &str, label: &str) {
         const line = [...document.querySelectorAll('.message')].find((each) => each.querySelector('.text').textContent.includes(arguments[0]));
         line.querySelector('a.when').focus();
         line.dispatchEvent(new PointerEvent('pointerover', { bubbles: true })); // a window without focus has no focusin
-        line.querySelector('.more').classList.add('chosen')";
+        line.querySelector('.more').click()";
     browser.run_with(focus, &[text]).await;
-    browser.click(".more.chosen").await;
     let item = "const item = [...document.querySelectorAll('[role=menuitem]')].find(({ textContent }) => textContent === arguments[0]);
         item?.classList.add('chosen');
         return !!item";
