@@ -80,7 +80,7 @@ export function jump(rooms, pathOf) {
     else return;
     event.preventDefault();
   };
-  dialog.onclick = ({ target }) => target === dialog && dialog.close(); // the backdrop
+  dialog.onclick = ({ target }) => void (target === dialog && dialog.close()); // the backdrop; false would prevent what a click does
   dialog.onclose = () => dialog.remove();
   dialog.append(box, list);
   document.body.append(dialog);

@@ -58,7 +58,7 @@ async fn shortcuts_reach_box_rooms_and_help_and_escape_keeps_text() {
         "the dialog starts at its top"
     );
     browser.press(ESCAPE).await;
-    browser.until("return !document.querySelector('dialog').open").await;
+    browser.until("return document.querySelector('dialog[open]') === null").await;
     assert_eq!(browser.value("#message").await, "a/b?");
     for (key, path) in [(DOWN, "/garden"), (DOWN, "/attic"), (DOWN, "/lobby"), (UP, "/attic")] {
         browser.press(format!("{ALT}{key}")).await;

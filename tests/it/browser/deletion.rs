@@ -48,13 +48,13 @@ async fn deleted_message_leaves_the_page_without_a_jump(kind: BrowserKind) {
     let keep = "const log = document.querySelector('.messages');
         const seen = [...document.querySelectorAll('.message')].find((line) =>
             line.getBoundingClientRect().top >= log.getBoundingClientRect().top);
-        seen.classList.add('kept');
+        seen.classList.add('looked-at');
         return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
             done(seen.getBoundingClientRect().top))))";
     let before = browser.run(keep).await.as_f64().expect("a number");
     delete(&node, &format!("lobby/{}", ids[2])).await;
     browser.until("return document.querySelectorAll('.message').length === 119").await;
-    let after = browser.run("return document.querySelector('.kept').getBoundingClientRect().top").await;
+    let after = browser.run("return document.querySelector('.looked-at').getBoundingClientRect().top").await;
     let moved = after.as_f64().expect("a number") - before;
     assert!(moved.abs() < 1.5, "what the user reads moved by {moved} px");
     assert!(!shown_texts(&browser).await.contains(&"message 3".to_owned()));

@@ -122,7 +122,9 @@ async fn no_state_scrolls_sideways_at_320_px_or_400_percent(kind: BrowserKind) {
         for (width, height) in [(320, 568), (640, 400), (320, 256)] {
             browser.set_screen(width, height).await;
             browser.run(&open(id)).await;
-            browser.until(&format!("return document.querySelector('{ready}').checkVisibility()")).await;
+            browser
+                .until(&format!("return document.querySelector('{ready}')?.checkVisibility() ?? false"))
+                .await;
             assert_eq!(browser.run(TOO_WIDE).await, json!([]), "{state}, {width} x {height}");
             browser.run(&format!("document.querySelector('{id}').hidePopover()")).await;
         }

@@ -41,6 +41,7 @@ async fn addresses_and_rooms_become_links_without_punctuation() {
     let away = json!(["noopener noreferrer nofollow ugc", "_blank"]);
     assert_eq!(browser.run(links).await, json!([away, away, away, ["", ""]]));
     browser.click(".text a[href='/caf%C3%A9']").await;
+    browser.until("return location.pathname === '/caf%C3%A9'").await;
     browser.live().await;
     assert_eq!(browser.text("h1").await, "café");
     assert_eq!(browser.console().await, [""; 0]);
