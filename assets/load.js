@@ -9,6 +9,7 @@
  *   'common-words': typeof import('./common-words.js'),
  *   'copy-code': typeof import('./copy-code.js'),
  *   deletions: typeof import('./deletions.js'),
+ *   drafts: typeof import('./drafts.js'),
  *   editor: typeof import('./editor.js'),
  *   edits: typeof import('./edits.js'),
  *   enhancements: typeof import('./enhancements.js'),
