@@ -6,7 +6,7 @@
 /** @import { PageStorage } from './storage.js' */
 
 /** What a link to an identity carries: a secret and, if it is known, the mark that the server makes of it. */
-const LINK = /^#me=([\w-]{22})(?:\.([\da-f]{32}))?$/;
+const LINK = /^#me=([\w-]{16,128})(?:\.([\da-f]{32}))?$/;
 
 /**
  * Returns this browser's secret: 128 random bits as base64url, made when it is first needed.

@@ -32,7 +32,9 @@ test('an identity leaves the address and the history as it is read', () => {
     [`#me=${SECRET}`, { secret: SECRET, mark: '' }],
     [`#me=${SECRET}.${MARK}`, { secret: SECRET, mark: MARK }],
     [`#me=${SECRET}.${MARK.toUpperCase()}`, null],
-    [`#me=${SECRET}x`, null],
+    [`#me=${SECRET}x`, { secret: `${SECRET}x`, mark: '' }], // made by another client
+    ['#me=too-short', null],
+    [`#me=${SECRET}/../x`, null],
     ['#me=', null],
   ]) {
     const world = windowAt(`http://chat.example/lobby?a=1${hash}`);
