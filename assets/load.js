@@ -21,6 +21,7 @@
  *   mentions: typeof import('./mentions.js'),
  *   menu: typeof import('./menu.js'),
  *   notifications: typeof import('./notifications.js'),
+ *   pager: typeof import('./pager.js'),
  *   search: typeof import('./search.js'),
  *   settings: typeof import('./settings.js'),
  *   share: typeof import('./share.js'),

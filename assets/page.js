@@ -23,8 +23,9 @@
  *         mark.js            letters and patterns of marks
  *       deletions.js         what is deleted leaves the log and the unread counts
  *       edits.js             what is edited changes in the log and the unread mentions
- *       pager.js             older and newer messages, permalinks, the first unread one
- *         unread-line.js     the line above it
+ *       hold-still.js        changes of the log that move nothing in view
+ *       pager.js             loaded when there is something to read or to mark: older and newer messages, permalinks
+ *         unread-line.js     the line above the first unread one
  *       markup.js            links, rooms, code and mentions as nodes
  *         emoji.js           whether a text is nothing but emoji
  *         mentions.js        where a text names the user; fold-case.js compares, common-words.js is loaded on demand
@@ -33,6 +34,7 @@
  *         quotes.js          quotes of replies
  *       presence.js, rooms.js, announcer.js, day-headings.js
  *       mute.js              muted names, and notifications of each room
+ *       leak.js              keeps the secret out of messages
  *       more-button.js       opens the menu of a message
  *       touch.js             loaded when the page is touched, or something is still to be sent: starts these
  *         pending.js           lines that are still to be sent
@@ -44,6 +46,7 @@
  *         jump.js              loaded when asked for: the box that leads to a room
  *         copy-code.js         loaded when a message with code is pointed at or has the focus
  *         menu.js              loaded when the log is touched: what can be done with a message
+ *           muting.js          mutes a name
  *           details.js         which node took it, and how long it took
  *           editor.js          edits an own message in its line, or deletes it
  *           changes.js         the requests for that
@@ -163,7 +166,7 @@ const log = new MessageLog(messages, find('.newer'), {
   explainGap: (reason) => enhancements?.explainGap(reason) ?? '',
   async pager() {
     await enhance();
-    return enhancements?.pager;
+    return enhancements?.pager();
   },
 });
 
