@@ -54,8 +54,6 @@ end
 -- gap rule.
 local function append(kind, data, node, keep, log_seconds)
   local last, length = state_of_log()
-  -- What another log had under this name is not of this one.
-  if last == '0-0' then redis.call('PEXPIRE', edits, 0) end
   local last_ms, last_n = string.match(last, '^(%d+)-(%d+)$')
   local time = redis.call('TIME')
   local ms = math.max(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(last_ms))
@@ -64,8 +62,11 @@ local function append(kind, data, node, keep, log_seconds)
   if kind ~= '' then
     fields[7], fields[8] = 'type', kind
   end
+  -- The first write, since a Redis that is full refuses no other one of a script after it has let one through.
   redis.call('XADD', log, 'MAXLEN', '~', keep, id, unpack(fields))
-  if redis.call('EXISTS', edits) == 1 then
+  if last == '0-0' then
+    redis.call('PEXPIRE', edits, 0) -- what another log had under this name is not of this one
+  elseif redis.call('EXISTS', edits) == 1 then
     local _, new_length = state_of_log()
     if new_length <= length then forget_trimmed_edits() end
   end

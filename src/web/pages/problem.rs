@@ -35,7 +35,7 @@ struct SubmittedMessage<'a> {
 }
 
 /// Renders the page of a problem.
-pub(in crate::web) fn problem_page(problem: &Problem, req: &HttpRequest) -> HttpResponse {
+pub(crate) fn problem_page(problem: &Problem, req: &HttpRequest) -> HttpResponse {
     let submitted = problem.submitted.as_deref();
     let draft = submitted.map(|(fields, room_path)| SubmittedMessage {
         action: room_path,

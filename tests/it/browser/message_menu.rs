@@ -5,7 +5,8 @@ use serde_json::json;
 use super::{ROOMS, badge, wait_for_badge};
 use crate::support::{
     Browser, BrowserKind, Node, in_both_browsers,
-    keyboard::{ENTER, ESCAPE, TAB},
+    keyboard::{ENTER, ESCAPE},
+    wait_for,
 };
 
 in_both_browsers!(menu_replies_copies_shares_and_mutes_without_a_secure_context);
@@ -14,18 +15,20 @@ in_both_browsers!(menu_replies_copies_shares_and_mutes_without_a_secure_context)
 const RECORD_COPIES: &str = "window.copied = [];
     document.addEventListener('copy', () => window.copied.push(document.activeElement.value))";
 
-/// Opens the menu of the message whose text contains `text`, and chooses the item with this label: by keyboard, since
-/// browsers copy only what a user asks for.
+/// Opens the menu of the message whose text contains `text`, and clicks on the item with this label, since browsers copy
+/// only what a user asks for.
 async fn choose(browser: &Browser, text: &str, label: &str) {
-    let focus = "[...document.querySelectorAll('.message')]
-        .find((each) => each.querySelector('.text').textContent.includes(arguments[0])).querySelector('a.when').focus()";
+    let focus = "document.querySelectorAll('.chosen').forEach((each) => each.classList.remove('chosen'));
+        const line = [...document.querySelectorAll('.message')].find((each) => each.querySelector('.text').textContent.includes(arguments[0]));
+        line.querySelector('a.when').focus();
+        line.dispatchEvent(new PointerEvent('pointerover', { bubbles: true })); // a window without focus has no focusin
+        line.querySelector('.more').click()";
     browser.run_with(focus, &[text]).await;
-    browser.press(TAB).await;
-    browser.press(ENTER).await;
-    browser.until("return document.activeElement.matches('[role=menuitem]')").await;
-    let item = "[...document.querySelectorAll('[role=menuitem]')].find(({ textContent }) => textContent === arguments[0]).focus()";
-    browser.run_with(item, &[label]).await;
-    browser.press(ENTER).await;
+    let item = "const item = [...document.querySelectorAll('[role=menuitem]')].find(({ textContent }) => textContent === arguments[0]);
+        item?.classList.add('chosen');
+        return !!item";
+    wait_for(label, async || (browser.run_with(item, &[label]).await == true).then_some(())).await;
+    browser.click("[role=menuitem].chosen").await;
 }
 
 async fn menu_replies_copies_shares_and_mutes_without_a_secure_context(kind: BrowserKind) {

@@ -100,12 +100,12 @@ async fn own_messages_are_edited_and_deleted_by_keyboard(kind: BrowserKind) {
         .until("return document.querySelector('dialog[open] .excerpt')?.textContent === 'third'")
         .await;
     browser.run_with(FAIL, &["0"]).await;
-    browser.press(ENTER).await;
+    browser.click("dialog[open] .danger").await;
     browser
         .until("return /It was not deleted/.test(document.querySelector('dialog[open] .error')?.textContent)")
         .await;
     browser.run_with(FAIL, &[""]).await;
-    browser.press(ENTER).await;
+    browser.click("dialog[open] .danger").await;
     expect_texts(&browser, &["of another"]).await;
     browser.reload().await;
     browser.live().await;
