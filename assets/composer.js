@@ -1,10 +1,10 @@
 /**
- * The message box: it keeps a draft until the message is sent, with Enter or the button. composer-aids.js adds to it.
+ * The message box: its text is sent with Enter or the button, and is a draft until then. composer-aids.js adds to it.
  */
 
 import { wellFormed } from './wire.js';
 
-/** @import { Drafts } from './drafts.js' */
+/** @import { PageStorage } from './storage.js' */
 
 const COMPOSITION_END_MS = 20; // Safari reports the Enter that ended a composition only after its end
 export const MAX_UNITS = 20_000; // of UTF-16 in the box: five times what can be sent, since the text may be shortened here
@@ -25,8 +25,26 @@ export function sends(event, composedAt, touch) {
 }
 
 /**
+ * A draft, as it is stored under the id of its tab.
+ * @typedef {object} Draft
+ * @property {string} tab
+ * @property {string} room
+ * @property {string} text
+ * @property {number} at when it was touched, Unix milliseconds
+ * @property {boolean} [closed] whether its tab was closed
+ */
+
+/** Keeps a draft; an empty one is forgotten. @param {Pick<PageStorage, 'set' | 'remove'>} storage @param {Draft} draft */
+export function saveDraft(storage, draft) {
+  const key = `draft:${draft.tab}`;
+  if (draft.text) storage.set(key, JSON.stringify(draft));
+  else storage.remove(key);
+}
+
+/**
  * @typedef {object} ComposerHooks
  * @property {(text: string) => string} check returns why a text cannot be sent, or an empty string
+ * @property {(text: string) => void} save keeps what is in the box
  * @property {(text: string) => void} send
  */
 
@@ -38,10 +56,9 @@ export class Composer {
   /**
    * @param {HTMLFormElement} form
    * @param {HTMLElement} error where a problem is shown
-   * @param {Pick<Drafts, 'save' | 'take' | 'takeAbandoned'>} drafts
    * @param {ComposerHooks} hooks
    */
-  constructor(form, error, drafts, hooks) {
+  constructor(form, error, hooks) {
     /** @type {HTMLTextAreaElement} */
     this.box = form.message;
     this.#error = error;
@@ -55,7 +72,7 @@ export class Composer {
     box.maxLength = MAX_UNITS;
     box.addEventListener('input', () => {
       if (box.value.length > MAX_UNITS) box.value = box.value.slice(0, MAX_UNITS); // set by a program
-      drafts.save(box.value);
+      hooks.save(box.value);
     });
     box.addEventListener('compositionend', (event) => (this.#composedAt = event.timeStamp));
     box.addEventListener('keydown', (event) => {
@@ -64,8 +81,7 @@ export class Composer {
       event.preventDefault();
       if (!event.repeat) this.#submit();
     });
-    this.setText(box.value || drafts.take());
-    if (!box.value) drafts.takeAbandoned().then((text) => text && !box.value && this.setText(text));
+    if (box.value) hooks.save(box.value); // the browser has restored it
     if (matchMedia('(pointer: fine)').matches && !location.hash) box.focus({ preventScroll: true });
   }
 

@@ -1,25 +1,16 @@
 /**
  * Drafts: what stands in the message box of each tab, kept until it is sent. A tab takes over the draft of one that is gone:
- * its own from before a reload, or else the room's newest.
+ * its own from before a reload, or else the room's newest. Loaded when there is a draft; composer.js writes this tab's.
  */
 
+import { saveDraft } from './composer.js';
 import { openTabs } from './open-tabs.js';
 
+/** @import { Draft } from './composer.js' */
 /** @import { PageStorage } from './storage.js' */
 
-const MAX_UNITS = 20_000; // of UTF-16 in a draft
 const MAX_DRAFTS = 20;
 const ABANDONED_MS = 180_000; // without locks, one that was not touched for so long is of a tab that crashed
-
-/**
- * A draft, as it is stored under the id of its tab.
- * @typedef {object} Draft
- * @property {string} tab
- * @property {string} room
- * @property {string} text
- * @property {number} at when it was touched, Unix milliseconds
- * @property {boolean} [closed] whether its tab was closed
- */
 
 export class Drafts {
   #world;
@@ -48,14 +39,6 @@ export class Drafts {
     world.addEventListener('pageshow', ({ persisted }) => persisted && this.#setClosed(false));
   }
 
-  /** Keeps this tab's draft; an empty one is forgotten. @param {string} text */
-  save(text) {
-    const { length } = this.#records;
-    if (!text) return this.#storage.remove(`draft:${this.#tab}`);
-    this.#set({ tab: this.#tab, room: this.#room, text: text.slice(0, MAX_UNITS), at: Date.now() });
-    if (length >= MAX_DRAFTS) this.#forgetOldest();
-  }
-
   /** Takes over the draft of a tab that was closed, and returns its text. */
   take() {
     return this.#takeFirst(({ closed }) => !!closed);
@@ -80,20 +63,16 @@ export class Drafts {
     return draft?.text ?? '';
   }
 
-  #forgetOldest() {
-    const oldest = this.#records.filter(({ tab }) => tab !== this.#tab).at(-1);
-    if (oldest) this.#storage.remove(`draft:${oldest.tab}`);
+  /** Forgets the oldest draft if there are too many. */
+  forgetOldest() {
+    const records = this.#records;
+    if (records.length > MAX_DRAFTS) this.#storage.remove(`draft:${records.filter(({ tab }) => tab !== this.#tab).at(-1)?.tab}`);
   }
 
   /** @param {boolean} closed */
   #setClosed(closed) {
     this.#tabStorage.set('tab', this.#tab); // another page may have been shown in between
     const draft = this.#records.find(({ tab }) => tab === this.#tab);
-    if (draft) this.#set({ ...draft, closed });
-  }
-
-  /** @param {Draft} draft */
-  #set(draft) {
-    this.#storage.set(`draft:${draft.tab}`, JSON.stringify(draft));
+    if (draft) saveDraft(this.#storage, { ...draft, closed });
   }
 }

@@ -12,19 +12,21 @@ import { showTotal } from './drawer.js';
 import { Edits, keptEdit } from './edits.js';
 import { isEmojiOnly } from './emoji.js';
 import { Faces } from './faces.js';
+import { holdStill } from './hold-still.js';
+import { leakProblem } from './leak.js';
 import { load, loadStyle } from './load.js';
 import { renderMarkup } from './markup.js';
 import { loadCommonWords } from './mentions.js';
 import { isMuted } from './mute.js';
 import { addMoreButton, lineOf } from './more-button.js';
-import { Pager } from './pager.js';
 import { showPresence } from './presence.js';
 import { roomStates, showRooms } from './rooms.js';
-import { leakProblem } from './secret.js';
 import { storage } from './storage.js';
 import { roomPath } from './tokens.js';
+import { isAfter } from './wire.js';
 
 /** @import { Identity } from './identities.js' */
+/** @import { Pager } from './pager.js' */
 /** @import { Page, Touch } from './touch.js' */
 /** @import { Deletion, Edit, Message } from './wire.js' */
 
@@ -44,32 +46,27 @@ export class Enhancements {
   touch; // once the page was touched, or something is still to be sent
   /** @type {Promise<Touch> | undefined} */
   #touching;
+  /** @type {Pager | undefined} */
+  #pager; // once there was something to read or to mark
+  /** @type {Promise<Pager> | undefined} */
+  #paging;
   #checking = false; // whether the name is a common word
 
   /** @param {Page} page */
   constructor(page) {
-    const { room, log, tab } = page;
+    const { log } = page;
     this.#page = page;
     this.announcer = new Announcer(log.scroller, find('#said'));
-    const { announcer } = this;
     this.#deletions = new Deletions(log);
     this.edits = new Edits(log);
     this.faces = new Faces(log);
-    this.pager = new Pager(log, {
-      room,
-      isOwn: (id, mark) => tab.isOwn(id, mark),
-      isDeleted: (id) => this.#deletions.has(id),
-      isNews: ({ mine, sender }) => !mine && !isMuted(storage, sender),
-      announcer,
-    });
   }
 
   /** Enhances what the first view shows. */
   start() {
     const { log, tab } = this.#page;
-    const { pager } = this;
     loadStyle('enhancements');
-    const redraw = () => pager.holdStill(() => log.redraw());
+    const redraw = () => this.#holdStill(() => log.redraw());
     redraw();
     this.faces.showAll();
     addEventListener('storage', ({ key }) => {
@@ -80,9 +77,11 @@ export class Enhancements {
     // On a phone the current room may be out of view.
     this.#rooms.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 
-    if (tab.lastRead) pager.markUnreadAfter(tab.lastRead);
+    const { lastRead } = tab;
+    const last = log.lines.at(-1);
+    if (lastRead && last && isAfter(last.id, lastRead)) this.pager().then((pager) => pager.markUnreadAfter(lastRead));
     keepDayHeadings(log);
-    if (log.scroller.scrollHeight <= log.scroller.clientHeight) pager.readOlder();
+    if (last && log.scroller.scrollHeight <= log.scroller.clientHeight) this.pager().then((pager) => pager.readOlder());
 
     for (const type of ['pointerover', 'pointerdown', 'focusin', 'click']) {
       log.scroller.addEventListener(type, async (event) => {
@@ -117,7 +116,7 @@ export class Enhancements {
     const rooms = this.#roomStates();
     if (tab.outbox.length) this.touched();
     this.touch?.pending.show(tab.outbox);
-    this.pager.countUnread(rooms.find(({ current }) => current)?.unread ?? 0);
+    this.#pager?.countUnread(rooms.find(({ current }) => current)?.unread ?? 0);
     showPresence(find('.people'), tab.presence, (name) => {
       composer.setText(`${composer.box.value}@${name} `);
       composer.box.focus();
@@ -130,12 +129,12 @@ export class Enhancements {
 
   /** Removes what is deleted. @param {Deletion} deletion */
   delete(deletion) {
-    this.#deletions.apply(deletion, (change) => this.pager.holdStill(change));
+    this.#deletions.apply(deletion, (change) => this.#holdStill(change));
   }
 
   /** Shows what is edited. @param {Pick<Edit, 'id' | 'text'>} edit */
   edit(edit) {
-    this.edits.apply(edit, (change) => this.pager.holdStill(change));
+    this.edits.apply(edit, (change) => this.#holdStill(change));
   }
 
   /** The connection is back. */
@@ -152,12 +151,12 @@ export class Enhancements {
   touched(pressed) {
     const loaded = load('touch'); // each time, which is what makes another attempt
     this.#touching ??= loaded.then(({ Touch }) => {
-      const { announcer, pager, faces } = this;
+      const { announcer, faces } = this;
       this.touch = new Touch(this.#page, {
         announce: (sentence) => announcer.announce(sentence),
         notice: (sentence) => this.notice(sentence),
-        showMessage: (id) => pager.showMessage(id),
-        holdStill: (change) => pager.holdStill(change),
+        showMessage: async (id) => (await this.pager()).showMessage(id),
+        holdStill: (change) => this.#holdStill(change),
         roomStates: () => this.#roomStates(),
         onEdited: (edit) => this.edit(edit),
         onDeleted: (id) => this.delete({ id }),
@@ -165,10 +164,35 @@ export class Enhancements {
         onIdentity: () => this.#onIdentity(),
       });
       this.touch.start(pressed);
+      this.pager(); // who touches the page may scroll up next
       this.update();
       return this.touch;
     });
     return this.#touching;
+  }
+
+  /** Loads what reads messages into the log. */
+  pager() {
+    const loaded = load('pager'); // each time, which is what makes another attempt
+    this.#paging ??= loaded.then(({ Pager }) => {
+      const { room, log, tab } = this.#page;
+      this.#pager = new Pager(log, {
+        room,
+        isOwn: (id, mark) => tab.isOwn(id, mark),
+        isDeleted: (id) => this.#deletions.has(id),
+        isNews: ({ mine, sender }) => !mine && !isMuted(storage, sender),
+        holdStill: (change) => this.#holdStill(change),
+        announce: (sentence) => this.announcer.announce(sentence),
+      });
+      setTimeout(() => this.update()); // once it marks what was unread before it was here
+      return this.#pager;
+    });
+    return this.#paging;
+  }
+
+  /** Makes a change of the log's layout. @param {() => void} change */
+  #holdStill(change) {
+    holdStill(this.#page.log, this.announcer, change);
   }
 
   /** Opens the editor again that a reload has closed. If its message is gone, what was typed goes to the message box. */
@@ -201,7 +225,7 @@ export class Enhancements {
     this.#checking = true;
     const changes = await loadCommonWords(name);
     this.#checking = false;
-    if (changes) this.pager.holdStill(() => this.#page.log.redraw());
+    if (changes) this.#holdStill(() => this.#page.log.redraw());
   }
 
   /** Returns why a text cannot be sent, or an empty string. @param {string} text */

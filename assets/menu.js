@@ -11,7 +11,8 @@ import { keepEdit } from './edits.js';
 import { secretOf } from './identities.js';
 import { load } from './load.js';
 import { addMoreButton, lineOf } from './more-button.js';
-import { isMuted, setMuted } from './mute.js';
+import { isMuted } from './mute.js';
+import { setMuted } from './muting.js';
 import { quote } from './quotes.js';
 import { storage } from './storage.js';
 

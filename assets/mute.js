@@ -7,11 +7,8 @@ import { parseObject } from './wire.js';
 
 /** @import { PageStorage } from './storage.js' */
 
-/** The most names that can be muted; the oldest are forgotten. */
-export const MAX_MUTED = 50;
-
-/** @param {string} name */
-const toKey = (name) => name.trim().normalize('NFC');
+/** Returns a name as it is muted. @param {string} name */
+export const toKey = (name) => name.trim().normalize('NFC');
 
 /** Returns the muted names, the latest last. @param {Pick<PageStorage, 'get'>} storage @returns {string[]} */
 export function mutedNames(storage) {
@@ -21,13 +18,6 @@ export function mutedNames(storage) {
 
 /** Returns true if a name is muted. @param {Pick<PageStorage, 'get'>} storage @param {string} name */
 export const isMuted = (storage, name) => mutedNames(storage).includes(toKey(name));
-
-/** Mutes a name, or no longer. @param {Pick<PageStorage, 'get' | 'set'>} storage @param {string} name @param {boolean} muted */
-export function setMuted(storage, name, muted) {
-  const key = toKey(name);
-  const others = mutedNames(storage).filter((each) => each !== key);
-  storage.set('muted', JSON.stringify({ names: (muted ? [...others, key] : others).slice(-MAX_MUTED) }));
-}
 
 /**
  * Returns of which messages of a room the user wants notifications: `all`, `mentions` or none (an empty string). A choice

@@ -16,15 +16,16 @@
  *       hue.js               the colour and the initial of a name
  *     status.js              the connection in a sentence
  *     composer.js            the message box
- *       drafts.js            what stands in it, kept for each tab
+ *       drafts.js            loaded when there are drafts: a tab has its own again
  *     secret.js              the secret of this browser's messages, and links that bring one
  *     enhancements.js        loaded soon: starts the modules below
  *       faces.js             what tells two of one name apart, and hides who is muted
  *         mark.js            letters and patterns of marks
  *       deletions.js         what is deleted leaves the log and the unread counts
  *       edits.js             what is edited changes in the log and the unread mentions
- *       pager.js             older and newer messages, permalinks, the first unread one
- *         unread-line.js     the line above it
+ *       hold-still.js        changes of the log that move nothing in view
+ *       pager.js             loaded when there is something to read or to mark: older and newer messages, permalinks
+ *         unread-line.js     the line above the first unread one
  *       markup.js            links, rooms, code and mentions as nodes
  *         emoji.js           whether a text is nothing but emoji
  *         mentions.js        where a text names the user; fold-case.js compares, common-words.js is loaded on demand
@@ -33,6 +34,7 @@
  *         quotes.js          quotes of replies
  *       presence.js, rooms.js, announcer.js, day-headings.js
  *       mute.js              muted names, and notifications of each room
+ *       leak.js              keeps the secret out of messages
  *       more-button.js       opens the menu of a message
  *       touch.js             loaded when the page is touched, or something is still to be sent: starts these
  *         pending.js           lines that are still to be sent
@@ -44,6 +46,7 @@
  *         jump.js              loaded when asked for: the box that leads to a room
  *         copy-code.js         loaded when a message with code is pointed at or has the focus
  *         menu.js              loaded when the log is touched: what can be done with a message
+ *           muting.js          mutes a name
  *           details.js         which node took it, and how long it took
  *           editor.js          edits an own message in its line, or deletes it
  *           changes.js         the requests for that
@@ -62,9 +65,8 @@
  * two modules import each other, directly or in a circle: to call back, a module is given hooks.
  */
 
-import { Composer } from './composer.js';
+import { Composer, saveDraft } from './composer.js';
 import { find } from './dom.js';
-import { Drafts } from './drafts.js';
 import { load } from './load.js';
 import { MessageLog } from './log.js';
 import { isMuted } from './mute.js';
@@ -74,6 +76,7 @@ import { storage, tabStorage } from './storage.js';
 import { Tab } from './tab.js';
 import { wellFormed } from './wire.js';
 
+/** @import { Drafts } from './drafts.js' */
 /** @import { Enhancements } from './enhancements.js' */
 
 const KEPT_AFTER_MS = 500; // a message that waits so long is spoken of
@@ -97,6 +100,8 @@ sender.value ||= tabStorage.get('name') || storage.get('name'); // two people ma
 let enhancements; // once they are loaded
 /** @type {Promise<void> | undefined} */
 let enhancing;
+/** @type {Promise<Drafts> | undefined} */
+let drafts;
 let unseen = false; // whether messages are kept that the page does not show yet
 /** @type {KeyboardEvent | undefined} */
 let pressed; // the last key before that
@@ -161,12 +166,16 @@ const log = new MessageLog(messages, find('.newer'), {
   explainGap: (reason) => enhancements?.explainGap(reason) ?? '',
   async pager() {
     await enhance();
-    return enhancements?.pager;
+    return enhancements?.pager();
   },
 });
 
-const composer = new Composer(form, error, new Drafts(window, storage, tabStorage, room, tab.id), {
+const composer = new Composer(form, error, {
   check: (text) => enhancements?.check(text) ?? '',
+  save(text) {
+    saveDraft(storage, { tab: tab.id, room, text, at: Date.now() });
+    if (text) openDrafts().then((drafts) => drafts.forgetOldest());
+  },
   send(text) {
     tab.send(text);
     log.follow();
@@ -182,6 +191,19 @@ sender.oninput = () => {
   for (const kept of [storage, tabStorage]) kept.set('name', name());
   tab.rename();
 };
+
+function openDrafts() {
+  const loaded = load('drafts'); // each time, which is what makes another attempt
+  return (drafts ??= loaded.then(({ Drafts }) => new Drafts(window, storage, tabStorage, room, tab.id)));
+}
+
+/** Takes over the draft of a tab that is gone, unless something is in the box. */
+async function takeDraft() {
+  const { box } = composer;
+  const found = await openDrafts();
+  const text = (!box.value && found.take()) || (!box.value && (await found.takeAbandoned()));
+  if (text) composer.setText(box.value + text);
+}
 
 /** Loads the enhancements, unless they are here. */
 function enhance() {
@@ -211,6 +233,8 @@ async function offer(identity) {
   enhancements?.offerIdentity(identity);
 }
 offer(linked);
+
+if (storage.records('draft:').length) takeDraft();
 
 for (const type of ['keydown', 'pointermove', 'pointerdown', 'focusin', 'click']) addEventListener(type, touch);
 setTimeout(enhance, 1500);

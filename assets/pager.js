@@ -1,6 +1,6 @@
 /**
  * The pager: reads older and newer messages into the log, finds a message by its address, and marks the first unread one.
- * The log's lines stay an unbroken stretch of at most MAX_LINES.
+ * The log's lines stay an unbroken stretch of at most MAX_LINES. Loaded when there is something to read or to mark.
  */
 
 import { element, find } from './dom.js';
@@ -10,7 +10,6 @@ import { MAX_LINES } from './log.js';
 import { UnreadLine } from './unread-line.js';
 import { isAfter, timeOf } from './wire.js';
 
-/** @import { Announcer } from './announcer.js' */
 /** @import { MessageLog } from './log.js' */
 /** @import { Message } from './wire.js' */
 
@@ -24,7 +23,8 @@ const MAX_PAGE_SIZE = 200;
  * @property {(id: string, mark?: string) => boolean} isOwn
  * @property {(id: string) => boolean} isDeleted
  * @property {(message: Pick<Message, 'mine' | 'sender'>) => boolean} isNews whether a message counts as unread: it is of another client
- * @property {Announcer} announcer
+ * @property {(change: () => void) => void} holdStill makes a change of the log's layout
+ * @property {(sentence: string) => void} announce
  */
 
 export class Pager {
@@ -45,26 +45,6 @@ export class Pager {
     this.#unreadLine = new UnreadLine(log, () => this.#jumpToUnread());
   }
 
-  /**
-   * Changes the log while what the user looks at keeps its position. The change is not read out.
-   * @param {() => void} change
-   */
-  holdStill(change) {
-    const { scroller, lines } = this.#log;
-    const top = (/** @type {HTMLElement} */ line) => line.getBoundingClientRect().top;
-    const edge = top(scroller);
-    const kept = lines.find((line) => top(line) >= edge) ?? lines.at(-1);
-    const before = kept ? top(kept) : 0;
-    scroller.classList.add('held');
-    this.#hooks.announcer.setLive(false);
-    change();
-    if (kept?.isConnected) scroller.scrollTop += top(kept) - before;
-    setTimeout(() => {
-      scroller.classList.remove('held');
-      this.#hooks.announcer.setLive(true);
-    }, 100);
-  }
-
   /** Reads older messages; resolves to whether there were any. */
   readOlder(limit = PAGE_SIZE) {
     return this.#alone(async () => {
@@ -75,7 +55,7 @@ export class Pager {
       const older = await this.#fetchFrom('before', first.id, limit);
       this.#showAtStart(older ? '' : 'Older messages cannot be read now.');
       if (!older) return false;
-      this.holdStill(() => {
+      this.#hooks.holdStill(() => {
         let below = log.list.firstElementChild;
         for (const message of older) {
           log.insert(message, below);
@@ -97,7 +77,7 @@ export class Pager {
     return this.#alone(async () => {
       const newer = await this.#fetchFrom('after', this.#log.lines.at(-1)?.id, PAGE_SIZE);
       if (!newer) return;
-      this.holdStill(() => {
+      this.#hooks.holdStill(() => {
         for (const message of newer) this.#add(message);
         if (this.#log.list.childElementCount > MAX_LINES) this.#log.trimTop();
       });
@@ -138,7 +118,7 @@ export class Pager {
     const below = log.lines.find((line) => isAfter(line.id, id)) ?? log.firstPending;
     log.list.insertBefore(lost, below);
     lost.scrollIntoView({ block: 'center' });
-    this.#hooks.announcer.announce(sentence);
+    this.#hooks.announce(sentence);
   }
 
   /** Shows that the messages from this line on are new, of which there may be more soon. @param {HTMLElement} line */

@@ -32,13 +32,3 @@ export function takeIdentity({ location, history }) {
   const [, secret, mark = ''] = LINK.exec(hash) ?? [];
   return secret ? { secret, mark } : null;
 }
-
-/**
- * Returns why a text must not be sent: it would give the secret away. Else an empty string.
- * @param {Pick<PageStorage, 'get'>} storage
- * @param {string} text
- */
-export function leakProblem(storage, text) {
-  const secret = storage.get('secret');
-  return secret && text.includes(secret) ? 'This holds the key of your identity: whoever reads it could write as you.' : '';
-}

@@ -4,7 +4,8 @@
 
 import { button } from './dialogs.js';
 import { element } from './dom.js';
-import { mutedNames, setMuted } from './mute.js';
+import { mutedNames } from './mute.js';
+import { setMuted } from './muting.js';
 import { storage } from './storage.js';
 
 /** @typedef {Pick<typeof import('./notifications.js'), 'CHOICES' | 'areSupported' | 'choice' | 'choose'>} Notices */

@@ -16,6 +16,9 @@ const PATTERN = new RegExp(
   ].join('|'),
   'giu',
 );
+// Those of src/chat/room.rs.
+const RESERVED =
+  /^(?:subscribe|history|assets|healthz|readyz|metrics|robots\.txt|socket|eshq|es\.js|rooms|users|api|channel|status|broker|message|dashboard|static|presence|openapi\.json|sw\.js|manifest\.webmanifest|favicon\.ico|admin|login|ws|event(?:s|source)?|iframe(?:\.js)?)$/i;
 const ROOM = /^[\p{L}\p{Nd}][\p{L}\p{M}\p{Nd}\-_.~]{0,63}$/u;
 const DIRECTIVE = /^(?:include|define|undef|ifn?def|if|elif|else|endif|pragma|error|warning|line|import|region|endregion)$/;
 // Hexadecimal digits of a colour, unless they read as a word: `#fff` and `#a1b2c3`, but not `#cafe`.
@@ -32,15 +35,8 @@ const COLOUR = /^(?=(?:.{3,4}|.{6}|.{8})$)(?=[\da-f]+$)(?=.*\d|[bcdf]+$|abc|(.)\
  * @property {boolean} [opaque]
  */
 
-/**
- * Returns true if no room can have a name, since the server uses it itself: src/chat/room.rs has the list, and the page's
- * HTML brings it.
- * @param {string} name
- */
-export function isReserved(name) {
-  const names = globalThis.document?.querySelector('[data-reserved]')?.getAttribute('data-reserved') ?? '';
-  return names.split(' ').includes(name.toLowerCase());
-}
+/** Returns true if no room can have a name, since the server uses it itself. @param {string} name */
+export const isReserved = (name) => RESERVED.test(name);
 
 /** Returns the path of a room, or null if its name breaks the rule. @param {string} typed */
 export function roomPath(typed) {

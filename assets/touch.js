@@ -69,6 +69,7 @@ export class Touch {
     const { log, composer, tab, name } = this.#page;
     const { box } = composer;
     loadStyle('touch');
+    this.#addTouchIcon();
     addArrowKeys(log);
     const messages = (/** @type {string} */ selector) =>
       [...log.list.querySelectorAll(selector)].flatMap((line) => log.messageOf(line) ?? []);
@@ -93,6 +94,13 @@ export class Touch {
     if (!pressed) return;
     if (pressed.target === box) onKey(pressed);
     onShortcut(pressed, true);
+  }
+
+  /** Names the icon for a phone's home screen, which browsers load at once. */
+  #addTouchIcon() {
+    const icon = document.createElement('link');
+    const { href } = /** @type {HTMLLinkElement} */ (find('link[rel=stylesheet]'));
+    document.head.append(Object.assign(icon, { rel: 'apple-touch-icon', href: new URL('./icon-180.png', href).href }));
   }
 
   /** Handles an event in the log. @param {Event} event */

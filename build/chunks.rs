@@ -39,17 +39,22 @@ pub(crate) fn link(folder: &Path, entry: &str) -> Result<BTreeMap<String, String
         let import = if taken.is_empty() {
             String::new()
         } else {
-            format!("import {{ {} }} from '{}';\n", list(&taken), relative(name, entry))
+            let names = taken.iter().map(|name| format!("{} as {name}", shared_as(name)));
+            format!("import {{ {} }} from '{}';\n", list(names), relative(name, entry))
         };
         let exports = modules[name].exports.iter().map(|export| format!("{} as {export}", unique(name, export)));
-        let export = format!("export {{ {} }};\n", exports.collect::<Vec<_>>().join(", "));
+        let export = format!("export {{ {} }};\n", list(exports));
         shared.extend(taken);
         linked.insert(name.clone(), minify(name, &(import + &code(&modules, parts) + &export))?);
     }
     let export = if shared.is_empty() {
         String::new()
     } else {
-        format!("export {{ {} }};\n", list(&shared))
+        let names: BTreeSet<String> = shared.iter().map(|name| shared_as(name)).collect();
+        if names.len() < shared.len() {
+            return Err(format!("two of {shared:?} have one short name: rename one"));
+        }
+        format!("export {{ {} }};\n", list(shared.iter().map(|name| format!("{name} as {}", shared_as(name)))))
     };
     linked.insert(entry.to_owned(), minify(entry, &(code(&modules, &first) + &export))?);
     Ok(linked)
@@ -149,8 +154,17 @@ fn code(modules: &BTreeMap<String, Module>, parts: &[String]) -> String {
     parts.iter().map(|part| modules[part].code.as_str()).collect()
 }
 
-fn list(names: &BTreeSet<&String>) -> String {
-    names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+fn list(names: impl Iterator<Item = String>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the name by which the first chunk gives something to the others: short, since the first view has few bytes, and
+/// made of the name alone, since a page may load its later chunks from a node of another version.
+fn shared_as(name: &str) -> String {
+    const LETTERS: &[u8; 52] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let hash = name.bytes().fold(2_166_136_261_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));
+    let letter = |place: u32| char::from(LETTERS[(hash / 52_u32.pow(place) % 52) as usize]);
+    format!("{}{}{}", letter(0), letter(1), letter(2))
 }
 
 fn minify(name: &str, source: &str) -> Result<String, String> {

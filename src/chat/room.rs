@@ -113,11 +113,6 @@ impl RoomName {
             .filter(|_| !name.is_empty())
     }
 
-    /// Returns the reserved names, separated by spaces, for the page.
-    pub fn reserved() -> String {
-        RESERVED_NAMES.join(" ")
-    }
-
     /// Returns the room of the dashboard's stream, which no path can name.
     pub fn dashboard() -> Self {
         Self("~dashboard".into())

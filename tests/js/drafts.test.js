@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
+import { saveDraft } from '../../assets/composer.js';
 import { Drafts } from '../../assets/drafts.js';
 import { openStorage } from '../../assets/storage.js';
 import { clock } from './clock.js';
@@ -44,8 +45,21 @@ class Tab {
     held.add(this.id);
     const locks = { query: async () => ({ held: [...held].map((id) => ({ name: `tiny-chat:tab:${id}` })) }) };
     const world = { navigator: this.secure ? { locks } : {}, addEventListener: (type, react) => (this.#events[type] = react) };
+    this.room = room;
     this.drafts = new Drafts(world, storageOf(stored), storageOf(this.session), room, this.id);
     return this.drafts;
+  }
+
+  /** Keeps a text as the page does. */
+  save(text) {
+    saveDraft(storageOf(stored), { tab: this.id, room: this.room, text, at: Date.now() });
+    this.drafts.forgetOldest();
+  }
+
+  /** Loads a page where a text is typed. */
+  type(text, room) {
+    this.load(room);
+    this.save(text);
   }
 
   unload() {
@@ -73,29 +87,29 @@ const found = async (drafts) => drafts.take() || (await drafts.takeAbandoned());
 
 test('each tab has its own draft, over reloads', async () => {
   const [one, two] = [new Tab(), new Tab()];
-  one.load().save('of one');
-  two.load().save('of two');
+  one.type('of one');
+  two.type('of two');
   assert.equal(await found(new Tab().load()), '', 'no open tab loses its draft');
   const again = one.reload();
   assert.equal(await found(again), 'of one');
-  again.save('of one');
-  two.drafts.save(''); // it was sent
+  one.save('of one');
+  two.save(''); // it was sent
   assert.equal(await found(one.reload()), 'of one');
   assert.equal(await found(two.reload()), '');
 });
 
 test('two tabs that are reloaded at once keep their drafts apart', async () => {
   const tabs = [new Tab(), new Tab()];
-  for (const [index, tab] of tabs.entries()) tab.load().save(`${index}`);
+  for (const [index, tab] of tabs.entries()) tab.type(`${index}`);
   for (const tab of tabs) tab.unload();
   for (const [index, tab] of tabs.entries()) assert.equal(await found(tab.load()), `${index}`);
 });
 
 test('the draft of a tab that is gone is taken over, once, in its room', async () => {
   const [closed, crashed] = [new Tab(), new Tab()];
-  closed.load().save('of the closed');
+  closed.type('of the closed');
   clock.tick(10);
-  crashed.load().save('of the crashed');
+  crashed.type('of the crashed');
   closed.unload();
   crashed.crash();
   assert.equal(await found(new Tab().load('garden')), '');
@@ -105,7 +119,7 @@ test('the draft of a tab that is gone is taken over, once, in its room', async (
 
 test('without locks, the draft of a crashed tab is taken over later', async () => {
   const crashed = new Tab({ secure: false });
-  crashed.load().save('half a sen');
+  crashed.type('half a sen');
   clock.tick(100_000);
   assert.equal(await found(new Tab({ secure: false }).load()), '');
   clock.tick(100_000);
@@ -114,7 +128,7 @@ test('without locks, the draft of a crashed tab is taken over later', async () =
 
 test('a page from the back/forward cache has its draft again', async () => {
   const tab = new Tab();
-  tab.load().save('half a sen');
+  tab.type('half a sen');
   tab.unload();
   tab.restore();
   assert.equal(await found(new Tab().load()), '');
@@ -124,7 +138,7 @@ test('a page from the back/forward cache has its draft again', async () => {
 test('drafts are bounded', async () => {
   for (let count = 0; count < 30; count += 1) {
     clock.tick(10);
-    new Tab().load(`room-${count}`).save('x'.repeat(100_000));
+    new Tab().type('x'.repeat(20_000), `room-${count}`);
   }
   assert.equal(stored.size, 20);
   const bytes = [...stored.values()].reduce((sum, value) => sum + value.length, 0);

@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { sharedNames } from '../../assets/faces.js';
 import { earlierIdentities, identityLink, ownIdentity, secretOf, useIdentity } from '../../assets/identities.js';
 import { lettersOf, patternOf } from '../../assets/mark.js';
-import { leakProblem, ownSecret, takeIdentity } from '../../assets/secret.js';
+import { leakProblem } from '../../assets/leak.js';
+import { ownSecret, takeIdentity } from '../../assets/secret.js';
 import { openStorage } from '../../assets/storage.js';
 
 const SECRET = 'AbCdEfGhIjKlMnOpQrSt-_';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { MAX_MUTED, isMuted, mutedNames, noticesOf, setMuted } from '../../assets/mute.js';
+import { isMuted, mutedNames, noticesOf } from '../../assets/mute.js';
+import { MAX_MUTED, setMuted } from '../../assets/muting.js';
 import { openStorage } from '../../assets/storage.js';
 import { clock } from './clock.js';
 import { Browser, Server, open, pass, stopTheClock } from './world.js';

@@ -35,21 +35,22 @@ async fn draft_survives_a_reload_and_a_visit_to_another_room() {
     browser.live().await;
     browser.type_into("#message", "half a sent").await;
     browser.reload().await;
-    assert_eq!(browser.value("#message").await, "half a sent");
+    browser.until("return document.querySelector('#message').value === 'half a sent'").await;
     browser.click("nav[aria-label=Rooms] a[href='/garden']").await;
     browser.until("return location.pathname === '/garden'").await;
     browser.live().await;
     assert_eq!(browser.value("#message").await, "", "a draft belongs to its room");
     browser.type_into("#message", "roses").await;
     browser.open(&node.url("/lobby")).await;
+    browser.until("return document.querySelector('#message').value === 'half a sent'").await;
     browser.live().await;
-    assert_eq!(browser.value("#message").await, "half a sent");
     browser.send("ada", "half a sentence").await;
     browser.messages_up_to("half a sentence").await;
     browser.reload().await;
+    browser.live().await;
     assert_eq!(browser.value("#message").await, "", "a sent text is no longer a draft");
     browser.open(&node.url("/garden")).await;
-    assert_eq!(browser.value("#message").await, "roses");
+    browser.until("return document.querySelector('#message').value === 'roses'").await;
 }
 
 #[tokio::test]
@@ -66,7 +67,7 @@ async fn draft_and_unsent_message_survive_a_browser_crash() {
     browser.open(&proxy.url("/lobby")).await;
     browser.live().await;
     browser.messages_up_to("sent in the dark").await;
-    assert_eq!(browser.value("#message").await, "half a sent");
+    browser.until("return document.querySelector('#message').value === 'half a sent'").await;
     assert_eq!(stored(&node, "lobby").await, ["sent in the dark"]);
 }
 
@@ -194,18 +195,14 @@ async fn tabs_have_drafts_and_names_of_their_own(kind: BrowserKind) {
     browser.type_into("#message", "of eve").await;
     browser.switch_to(&ada).await;
     browser.reload().await;
-    browser.live().await;
-    assert_eq!(
-        (browser.value("#sender").await.as_str(), browser.value("#message").await.as_str()),
-        ("ada", "of ada")
-    );
+    browser.until("return document.querySelector('#message').value === 'of ada'").await;
+    assert_eq!(browser.value("#sender").await, "ada");
     browser.switch_to(&eve).await;
     browser.send("eve", "sent").await;
     browser.messages_up_to("sent").await;
     browser.switch_to(&ada).await;
     browser.reload().await;
-    browser.live().await;
-    assert_eq!(browser.value("#message").await, "of ada", "what was sent in another tab was another draft");
+    browser.until("return document.querySelector('#message').value === 'of ada'").await; // another draft was sent
     browser.close_tab().await;
     browser.switch_to(&eve).await;
     assert_eq!(browser.value("#message").await, "");

@@ -13,7 +13,7 @@ in_both_browsers!(a_visit_loads_little, what_fails_to_load_is_loaded_again);
 const FIRST_VIEW: (usize, usize) = (20_000, 4);
 
 /// How many bytes more that may be with gzip, which browsers accept on plain HTTP, too, in percent.
-const MORE_WITH_GZIP: usize = 10;
+const MORE_WITH_GZIP: usize = 7;
 
 /// The same of all that a visit without a touch loads.
 const VISIT: (usize, usize) = (30_000, 12);
