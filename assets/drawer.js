@@ -8,7 +8,8 @@ import { element } from './dom.js';
 
 /** @param {HTMLElement} drawer */
 export function enableDrawer(drawer) {
-  const others = /** @type {HTMLElement[]} */ ([...document.querySelectorAll('.skip, main')]);
+  // The page keeps its landmark and its heading, which take no focus.
+  const others = /** @type {HTMLElement[]} */ ([...document.querySelectorAll('.skip, main > :not(.head), .head > :not(.title)')]);
   drawer.addEventListener('beforetoggle', (event) => {
     const opens = /** @type {ToggleEvent} */ (event).newState === 'open';
     for (const each of others) each.inert = opens; // no longer before it is hidden, so that its button gets the focus back

@@ -147,7 +147,7 @@ export class Enhancements {
     this.edits.forget();
   }
 
-  /** Loads what a visit without a touch does not need. @param {KeyboardEvent} [pressed] the key that was pressed before */
+  /** Loads what a visit without a touch does not need. @param {() => KeyboardEvent | undefined} [pressed] the last key before */
   touched(pressed) {
     const loaded = load('touch'); // each time, which is what makes another attempt
     this.#touching ??= loaded.then(({ Touch }) => {
@@ -163,7 +163,7 @@ export class Enhancements {
         onMuted: () => faces.showAll(),
         onIdentity: () => this.#onIdentity(),
       });
-      this.touch.start(pressed);
+      this.touch.start(pressed?.());
       this.pager(); // who touches the page may scroll up next
       this.update();
       return this.touch;

@@ -221,7 +221,7 @@ async function touch(event) {
   if (event?.type === 'keydown') pressed = /** @type {KeyboardEvent} */ (event);
   if (event?.type === 'click') clicked = /** @type {Element} */ (event.target).closest('.tools button:not([popovertarget])');
   await enhance();
-  await enhancements?.touched(pressed);
+  await enhancements?.touched(() => pressed);
   clicked?.click();
   clicked = null;
 }
