@@ -268,7 +268,7 @@ async function takeScreenshots(signal) {
   await browser.open(`${server.url}/everyone`);
   await browser.loaded();
   await browser.say('ada\u200b', 'A name with an invisible character in it?');
-  await browser.until('document.querySelector("#send-error").textContent');
+  await browser.until('document.querySelector("#send-error").textContent || document.querySelector(".failed")');
   await browser.screenshot('failed', 'light', 'phone');
   await browser.write('#sender', 'ada');
   await browser.write('#message', '');
