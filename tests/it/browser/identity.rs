@@ -50,7 +50,11 @@ async fn identity_of_a_link_is_used_only_after_a_yes(kind: BrowserKind) {
     browser.until(&format!("return location.hash === '' && history.length === {entries} + 1")).await;
     assert_eq!(browser.run("return window.stays").await, true);
     assert_eq!(browser.run(DIALOG).await, "");
-    browser.run("history.forward()").await;
+    let forward = "return new Promise((done) => {
+        addEventListener('popstate', () => done(location.hash), { once: true });
+        history.forward();
+    })";
+    assert_eq!(browser.run(forward).await, "", "a reload must not meet it half way");
     browser.reload().await;
     browser.live().await;
     assert_eq!((browser.run(DIALOG).await, browser.run("return location.hash").await), (json!(""), json!("")));

@@ -218,10 +218,10 @@ impl Browser {
     /// Waits until the status line has this state, and returns its text.
     pub async fn status(&self, state: &str) -> String {
         let selector = format!("p.status[role=status][data-state={state}]");
-        let found = "return document.querySelector(arguments[0]) !== null";
-        let reached = async || (self.run_with(found, &[&selector]).await == true).then_some(());
-        wait_for(&format!("the status {state}"), reached).await;
-        self.text(&selector).await
+        // In one script: between two, the page may be on its way to another.
+        let text = "return document.querySelector(arguments[0])?.innerText.trim() ?? null";
+        let reached = async || self.run_with(text, &[&selector]).await.as_str().map(str::to_owned);
+        wait_for(&format!("the status {state}"), reached).await
     }
 
     /// Waits until a script returns true.
