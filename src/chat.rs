@@ -23,7 +23,7 @@ pub use edit::{EDIT, Edit, MessageText};
 pub use event_type::{EventType, InvalidEventType, UNTYPED};
 pub use id::{Id, ParseIdError, parse_canonical};
 pub use mark::{Mark, Salt, Secret};
-pub use message::{Fields, InvalidField, MAX_MESSAGE_CHARS, MAX_SENDER_CHARS, Message, Name};
+pub use message::{Fields, InvalidField, MAX_MESSAGE_CHARS, MAX_SENDER_CHARS, Message, Name, unescape};
 pub use room::{RoomName, RoomNameError};
 pub use rooms::{MAX_ROOMS, Rooms, RoomsError};
 pub use text_line::{push_text_line, to_visible_json, visible_line};

@@ -135,10 +135,9 @@ impl Bus for Memory {
         }
         let edit = logs.change(room, now, |log| log.edit(id, mark, text))?;
         let entry = logs.append(room, EDIT, &edit.to_json(), &self.node, &self.retention, now);
-        logs.change(room, now, |log| {
+        if let Some(log) = logs.unexpired(room, now) {
             log.set_edit_entry(id, entry.id);
-            Ok(())
-        })?;
+        }
         let id = entry.id;
         self.announce(room, entry);
         Ok(id)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::message::{InvalidField, Message, escape, validate_message};
+use super::message::{InvalidField, Message, escape, unescape, validate_message};
 
 /// The type of an entry that tells of an edit. Apps cannot send it.
 pub const EDIT: &str = "edit";
@@ -50,8 +50,7 @@ impl Edit {
 
     /// Returns the edit with its fields unescaped.
     pub fn decoded(&self) -> Self {
-        let decoded = |text: &str| html_escape::decode_html_entities(text).into_owned();
-        Self { id: self.id.clone(), sender: decoded(&self.sender), message: decoded(&self.message) }
+        Self { id: self.id.clone(), sender: unescape(&self.sender), message: unescape(&self.message) }
     }
 
     /// Returns the data of the entry.

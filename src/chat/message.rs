@@ -77,8 +77,8 @@ impl Message {
     /// them again.
     pub fn decoded(&self) -> Self {
         Self {
-            sender: html_escape::decode_html_entities(&self.sender).into_owned(),
-            message: html_escape::decode_html_entities(&self.message).into_owned(),
+            sender: unescape(&self.sender),
+            message: unescape(&self.message),
             key: self.key.clone(),
             mark: self.mark.clone(),
             edited: self.edited,
@@ -141,6 +141,11 @@ impl fmt::Display for InvalidField {
 
 pub(super) fn escape(text: &str) -> String {
     html_escape::encode_safe(text).into_owned()
+}
+
+/// Returns a text as it was before it was escaped.
+pub fn unescape(text: &str) -> String {
+    html_escape::decode_html_entities(text).into_owned()
 }
 
 pub(super) fn validate_message(message: &str) -> Result<&str, InvalidField> {

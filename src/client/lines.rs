@@ -4,7 +4,7 @@ use chrono::{DateTime, Local, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::chat::{EDIT, Id, push_text_line, to_visible_json};
+use crate::chat::{EDIT, Id, push_text_line, to_visible_json, unescape};
 
 /// The form of the lines, and what it needs to know of the events before.
 #[derive(Debug)]
@@ -55,11 +55,7 @@ impl Lines {
         let data: Value = serde_json::from_str(data).ok()?;
         let text = |member: &str| {
             let text = data[member].as_str()?;
-            Some(if self.is_escaped {
-                html_escape::decode_html_entities(text).into_owned()
-            } else {
-                text.to_owned()
-            })
+            Some(if self.is_escaped { unescape(text) } else { text.to_owned() })
         };
         Some((text("sender")?, text("message")?))
     }

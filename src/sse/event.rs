@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::chat::{Cursor, EDIT, Edit, Id, Message, RoomName, UNTYPED};
+use crate::chat::{Cursor, EDIT, Edit, Id, Message, RoomName, UNTYPED, unescape};
 
 /// Estimated bytes of an event in a stream beside its data.
 const FIELDS_BYTES: usize = 64;
@@ -226,7 +226,7 @@ impl Event {
 
 fn decode_strings(value: Value) -> Value {
     match value {
-        Value::String(text) => html_escape::decode_html_entities(&text).into(),
+        Value::String(text) => unescape(&text).into(),
         Value::Array(values) => values.into_iter().map(decode_strings).collect(),
         Value::Object(members) => members.into_iter().map(|(name, value)| (name, decode_strings(value))).collect(),
         other => other,

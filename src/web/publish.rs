@@ -62,7 +62,9 @@ pub(super) async fn store(
         Some(secret) => Some(mark_of(state, &secret).await?),
         None => None,
     };
-    draft = mark.iter().fold(draft, Draft::with_mark);
+    if let Some(mark) = &mark {
+        draft = draft.with_mark(mark);
+    }
     let receipt = state.hub.publish(room, &draft, received).await?;
     Ok(Stored {
         id: receipt.id.to_string(),

@@ -1,5 +1,5 @@
-//! `PATCH` and `DELETE /history/{room}/{id}` with the secret of a message: its sender edits and deletes it, nobody else
-//! does, and everybody sees it (contract § 4, "Changing one's own messages").
+//! `PATCH` and `DELETE /history/{room}/{id}` with the secret of a message: only its sender edits and deletes it, and
+//! everybody sees it (contract § 4, "Changing one's own messages").
 
 use futures_util::future::join_all;
 use reqwest::{Method, RequestBuilder};
