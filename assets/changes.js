@@ -2,7 +2,8 @@
  * Requests that change an own message: an edit or a deletion, with the secret in the body.
  */
 
-const REQUEST_TIMEOUT_MS = 10_000; // a later response counts as none
+import { REQUEST_TIMEOUT_MS } from './history.js';
+import { reasonOf } from './wire.js';
 
 /**
  * What became of a change: `done`, `wait` in seconds, `refused` for good, or `failed` for now; the last two in words.
@@ -27,8 +28,8 @@ export async function changeMessage(world, room, id, secret, text) {
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     });
     if (response.ok) return { done: true };
-    const { detail, title } = Object(await response.json().catch(() => null));
-    return explain(response.status, Number(response.headers.get('Retry-After')), detail?.replace(/^\w+: /, '') || title);
+    const problem = Object(await response.json().catch(() => null));
+    return explain(response.status, Number(response.headers.get('Retry-After')), reasonOf(problem));
   } catch {
     return { failed: 'The server cannot be reached.' };
   }

@@ -2,7 +2,7 @@
  * Details of a message: which node took it and, if it was sent from this page, how long it took until it was shown.
  */
 
-const REQUEST_TIMEOUT_MS = 10_000; // a later response counts as none
+import { REQUEST_TIMEOUT_MS } from './history.js';
 
 /**
  * Returns a function that resolves to the sentence about a message's node. Each message is looked up once; again if the

@@ -17,17 +17,14 @@ export function openDialog(title, className, ...content) {
   form.append(element('h2', '', title), element('button', '', 'Close'));
   dialog.ariaLabel = title;
   dialog.append(form, ...content);
+  showDialog(dialog);
+  return dialog;
+}
+
+/** Shows a modal dialog until it is closed, as by a click beside it. @param {HTMLDialogElement} dialog */
+export function showDialog(dialog) {
   dialog.onclick = ({ target }) => void (target === dialog && dialog.close()); // the backdrop; false would prevent what a click does
   dialog.onclose = () => dialog.remove();
   document.body.append(dialog);
   dialog.showModal();
-  return dialog;
-}
-
-/** Returns a button that does something. @param {string} label @param {() => unknown} act */
-export function button(label, act, className = '') {
-  const made = element('button', className, label);
-  made.type = 'button';
-  made.onclick = act;
-  return made;
 }

@@ -14,6 +14,14 @@ export function element(name, className = '', text = '') {
   return made;
 }
 
+/** Returns a button that does something. @param {string} label @param {() => unknown} act */
+export function button(label, act, className = '') {
+  const made = element('button', className, label);
+  made.type = 'button';
+  made.onclick = act;
+  return made;
+}
+
 /**
  * Returns the first match of a selector that the template is known to have.
  * @param {string} selector

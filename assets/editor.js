@@ -4,9 +4,9 @@
  */
 
 import { changeMessage } from './changes.js';
-import { MAX_UNITS } from './composer.js';
-import { button, openDialog } from './dialogs.js';
-import { element, find } from './dom.js';
+import { MAX_UNITS, isComposing, sends } from './composer.js';
+import { openDialog } from './dialogs.js';
+import { button, element, find } from './dom.js';
 import { keepEdit } from './edits.js';
 import { wellFormed } from './wire.js';
 
@@ -120,11 +120,10 @@ export class Editor {
   /** @param {KeyboardEvent} event */
   #onKey(event) {
     event.stopPropagation(); // the keys of the page do something else
-    if (event.isComposing || event.keyCode === 229) return;
+    if (isComposing(event)) return;
     if (event.key === 'Escape') this.close();
     const touch = matchMedia('(pointer: coarse)').matches;
-    const saves = event.key === 'Enter' && !event.shiftKey && (!touch || event.ctrlKey || event.metaKey);
-    if (!saves || event.target !== this.#box) return;
+    if (event.target !== this.#box || !sends(event, -Infinity, touch)) return;
     event.preventDefault();
     this.#save();
   }

@@ -3,6 +3,7 @@
  * something is edited.
  */
 
+import { tabStorage } from './storage.js';
 import { isAfter, parseObject } from './wire.js';
 
 /** @import { MessageLog } from './log.js' */
@@ -10,7 +11,6 @@ import { isAfter, parseObject } from './wire.js';
 /** @import { Edit, Message } from './wire.js' */
 
 const MAX_EDITS = 200; // remembered for messages that are on their way
-const KEPT = 'tiny-chat:edit'; // in sessionStorage, since each tab has its own
 
 /**
  * Counts an unread message as a mention of the user, or no longer, after it was edited.
@@ -26,22 +26,14 @@ export function countEdited(unread, id, mention) {
 
 /** Keeps what is being edited for a reload, or no longer. @param {string} room @param {{ id: string, text: string } | null} edit */
 export function keepEdit(room, edit) {
-  try {
-    if (edit) sessionStorage.setItem(KEPT, JSON.stringify({ room, ...edit }));
-    else sessionStorage.removeItem(KEPT);
-  } catch {
-    // Storage is denied or full: this tab keeps it while it is open.
-  }
+  if (edit) tabStorage.set('edit', JSON.stringify({ room, ...edit }));
+  else tabStorage.remove('edit');
 }
 
 /** Returns what this tab was editing in a room before it was reloaded, if anything. @param {string} room */
 export function keptEdit(room) {
-  try {
-    const { id, text, ...kept } = parseObject(sessionStorage.getItem(KEPT) ?? '');
-    return kept.room === room && id && text ? { id: `${id}`, text: `${text}` } : null;
-  } catch {
-    return null; // storage is denied
-  }
+  const { id, text, ...kept } = parseObject(tabStorage.get('edit'));
+  return kept.room === room && id && text ? { id: `${id}`, text: `${text}` } : null;
 }
 
 export class Edits {

@@ -6,15 +6,14 @@
 import { Announcer } from './announcer.js';
 import { keepDayHeadings } from './day-headings.js';
 import { Deletions } from './deletions.js';
-import { button } from './dialogs.js';
-import { find } from './dom.js';
+import { button, find } from './dom.js';
 import { showTotal } from './drawer.js';
 import { Edits, keptEdit } from './edits.js';
 import { isEmojiOnly } from './emoji.js';
 import { Faces } from './faces.js';
 import { holdStill } from './hold-still.js';
 import { leakProblem } from './leak.js';
-import { load, loadStyle } from './load.js';
+import { lazily, load, loadStyle } from './load.js';
 import { renderMarkup } from './markup.js';
 import { loadCommonWords } from './mentions.js';
 import { isMuted } from './mute.js';
@@ -44,12 +43,8 @@ export class Enhancements {
   #marked = false; // something was unread
   /** @type {Touch | undefined} */
   touch; // once the page was touched, or something is still to be sent
-  /** @type {Promise<Touch> | undefined} */
-  #touching;
   /** @type {Pager | undefined} */
   #pager; // once there was something to read or to mark
-  /** @type {Promise<Pager> | undefined} */
-  #paging;
   #checking = false; // whether the name is a common word
 
   /** @param {Page} page */
@@ -147,48 +142,40 @@ export class Enhancements {
     this.edits.forget();
   }
 
-  /** Loads what a visit without a touch does not need. @param {() => KeyboardEvent | undefined} [pressed] the last key before */
-  touched(pressed) {
-    const loaded = load('touch'); // each time, which is what makes another attempt
-    this.#touching ??= loaded.then(({ Touch }) => {
-      const { announcer, faces } = this;
-      this.touch = new Touch(this.#page, {
-        announce: (sentence) => announcer.announce(sentence),
-        notice: (sentence) => this.notice(sentence),
-        showMessage: async (id) => (await this.pager()).showMessage(id),
-        holdStill: (change) => this.#holdStill(change),
-        roomStates: () => this.#roomStates(),
-        onEdited: (edit) => this.edit(edit),
-        onDeleted: (id) => this.delete({ id }),
-        onMuted: () => faces.showAll(),
-        onIdentity: () => this.#onIdentity(),
-      });
-      this.touch.start(pressed?.());
-      this.pager(); // who touches the page may scroll up next
-      this.update();
-      return this.touch;
+  /** Loads what a visit without a touch does not need. */
+  touched = lazily('touch', ({ Touch }) => {
+    const { announcer, faces } = this;
+    this.touch = new Touch(this.#page, {
+      announce: (sentence) => announcer.announce(sentence),
+      notice: (sentence) => this.notice(sentence),
+      showMessage: async (id) => (await this.pager()).showMessage(id),
+      holdStill: (change) => this.#holdStill(change),
+      roomStates: () => this.#roomStates(),
+      onEdited: (edit) => this.edit(edit),
+      onDeleted: (id) => this.delete({ id }),
+      onMuted: () => faces.showAll(),
+      onIdentity: () => this.#onIdentity(),
     });
-    return this.#touching;
-  }
+    this.touch.start();
+    this.pager(); // who touches the page may scroll up next
+    this.update();
+    return this.touch;
+  });
 
   /** Loads what reads messages into the log. */
-  pager() {
-    const loaded = load('pager'); // each time, which is what makes another attempt
-    this.#paging ??= loaded.then(({ Pager }) => {
-      const { room, log, tab } = this.#page;
-      this.#pager = new Pager(log, {
-        room,
-        isOwn: (id, mark) => tab.isOwn(id, mark),
-        isDeleted: (id) => this.#deletions.has(id),
-        isNews: ({ mine, sender }) => !mine && !isMuted(storage, sender),
-        holdStill: (change) => this.#holdStill(change),
-        announce: (sentence) => this.announcer.announce(sentence),
-      });
-      setTimeout(() => this.update()); // once it marks what was unread before it was here
-      return this.#pager;
+  pager = lazily('pager', ({ Pager }) => {
+    const { room, log, tab } = this.#page;
+    this.#pager = new Pager(log, {
+      room,
+      isOwn: (id, mark) => tab.isOwn(id, mark),
+      isDeleted: (id) => this.#deletions.has(id),
+      isNews: ({ mine, sender }) => !mine && !isMuted(storage, sender),
+      holdStill: (change) => this.#holdStill(change),
+      announce: (sentence) => this.announcer.announce(sentence),
     });
-    return this.#paging;
-  }
+    setTimeout(() => this.update()); // once it marks what was unread before it was here
+    return this.#pager;
+  });
 
   /** Makes a change of the log's layout. @param {() => void} change */
   #holdStill(change) {

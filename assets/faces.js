@@ -2,8 +2,7 @@
  * Faces: each mark's pattern on the tile, letters where two of one name are in the log, and the lines of muted names.
  */
 
-import { button } from './dialogs.js';
-import { element } from './dom.js';
+import { button, element } from './dom.js';
 import { drawPattern, lettersOf } from './mark.js';
 import { isMuted } from './mute.js';
 import { storage } from './storage.js';

@@ -2,6 +2,7 @@
  * The help window: keys, what a message can contain, and what the user can set.
  */
 
+import { openDialog } from './dialogs.js';
 import { element } from './dom.js';
 
 const KEYS = [
@@ -38,31 +39,15 @@ const TOUCH = [
 
 const ABOUT = 'A room is its address: share it, and anyone who opens it is in. Names are free; there are no accounts.';
 
-/** @type {HTMLDialogElement | undefined} */
-let dialog;
-
 /** @param {HTMLElement} settings as they are now */
 export function showHelp(settings) {
-  dialog ??= createDialog();
-  dialog.querySelector('.settings')?.remove();
-  dialog.append(settings);
-  if (!dialog.open) dialog.showModal();
-}
-
-function createDialog() {
-  const made = element('dialog', 'help');
-  made.ariaLabel = 'Help';
-  const form = element('form'); // first, so that opening the dialog focuses its button and scrolls nothing
-  form.method = 'dialog';
-  form.append(element('h2', '', 'Help'), element('button', '', 'Close'));
   const touch = matchMedia('(pointer: coarse)').matches; // keys are of no use there
-  made.append(form, element('p', '', ABOUT));
-  if (touch) made.append(element('h3', '', 'By touch'), definitions(TOUCH, (term) => [term]));
-  else made.append(element('h3', '', 'Keys'), definitions(KEYS, keyCaps), element('h3', '', 'By each message'), definitions(MOUSE, (term) => [term]));
-  made.append(element('h3', '', 'In a message'), definitions(SYNTAX, (term) => [term]));
-  made.onclick = ({ target }) => void (target === made && made.close()); // the backdrop; false would prevent what a click does
-  document.body.append(made);
-  return made;
+  const heading = (/** @type {string} */ text) => element('h3', '', text);
+  const plain = (/** @type {string} */ term) => [term];
+  const controls = touch
+    ? [heading('By touch'), definitions(TOUCH, plain)]
+    : [heading('Keys'), definitions(KEYS, keyCaps), heading('By each message'), definitions(MOUSE, plain)];
+  openDialog('Help', 'help', element('p', '', ABOUT), ...controls, heading('In a message'), definitions(SYNTAX, plain), settings);
 }
 
 /** @param {string[][]} rows @param {(term: string) => (string | Node)[]} renderTerm */

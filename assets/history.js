@@ -7,6 +7,7 @@ import { parseMessage } from './wire.js';
 /** @typedef {{ id: string, sender: string, text: string, mark?: string, key?: string, edited?: boolean }} HistoryMessage */
 
 export const REQUEST_TIMEOUT_MS = 10_000; // a later response counts as none
+export const MAX_PAGE_SIZE = 200; // of the server
 
 /**
  * @typedef {object} HistoryPage

@@ -3,8 +3,8 @@
  * page asks which was opened by such a link. Loaded when one of them is opened.
  */
 
-import { button, openDialog } from './dialogs.js';
-import { element } from './dom.js';
+import { openDialog } from './dialogs.js';
+import { button, element } from './dom.js';
 import { earlierIdentities, identityLink, ownIdentity, useIdentity } from './identities.js';
 import { drawPattern, lettersOf } from './mark.js';
 import { ownSecret } from './secret.js';

@@ -2,6 +2,8 @@
  * Jumping to a room: a box that filters the rooms. Loaded with Ctrl+K, or from the menu.
  */
 
+import { isComposing } from './composer.js';
+import { showDialog } from './dialogs.js';
 import { element } from './dom.js';
 
 /** @import { RoomState } from './rooms.js' */
@@ -73,17 +75,14 @@ export function jump(rooms, pathOf) {
   box.oninput = show;
   box.onkeydown = (event) => {
     const { key } = event;
-    if (event.isComposing || event.keyCode === 229) return;
+    if (isComposing(event)) return;
     if (key === 'ArrowDown') select(selected + 1);
     else if (key === 'ArrowUp') select(selected - 1);
     else if (key === 'Enter') go(selected);
     else return;
     event.preventDefault();
   };
-  dialog.onclick = ({ target }) => void (target === dialog && dialog.close()); // the backdrop; false would prevent what a click does
-  dialog.onclose = () => dialog.remove();
   dialog.append(box, list);
-  document.body.append(dialog);
   show();
-  dialog.showModal();
+  showDialog(dialog);
 }

@@ -46,6 +46,22 @@ export function load(name) {
   return once(name, (attempt) => import(`./${name}.js${again(attempt)}`));
 }
 
+/**
+ * Returns a function that resolves to what is made of a module, which is made once. Each call makes a pending attempt at once.
+ * @template {keyof Later} Name
+ * @template Made
+ * @param {Name} name
+ * @param {(module: Later[Name]) => Made} make
+ */
+export function lazily(name, make) {
+  /** @type {Promise<Made> | undefined} */
+  let made;
+  return () => {
+    const loaded = load(name);
+    return (made ??= loaded.then(make));
+  };
+}
+
 /** Adds a style sheet of the assets' folder to the page. @param {string} name */
 export function loadStyle(name) {
   const { href } = /** @type {HTMLLinkElement} */ (document.querySelector('link[rel=stylesheet]'));

@@ -3,12 +3,11 @@
  * the server has to be there anyway.
  */
 
-import { REQUEST_TIMEOUT_MS, fetchHistory } from './history.js';
+import { MAX_PAGE_SIZE, REQUEST_TIMEOUT_MS, fetchHistory } from './history.js';
 import { numberOf } from './wire.js';
 
 /** @import { HistoryMessage, HistoryPage } from './history.js' */
 
-const MAX_PAGE_SIZE = 200; // of the server
 const MAX_PAGES = 25; // that are read for one message
 
 /**

@@ -9,16 +9,16 @@
  * connection was lost, is in doubt: before it is sent again, the log is read from where it ended at the first attempt.
  */
 
+import { REQUEST_TIMEOUT_MS } from './history.js';
 import { load } from './load.js';
 import { ownSecret } from './secret.js';
 import { backoff } from './stream.js';
-import { isAfter, isDeleted } from './wire.js';
+import { isAfter, isDeleted, reasonOf } from './wire.js';
 
 /** @import { HistoryMessage } from './history.js' */
 /** @import { PageStorage } from './storage.js' */
 /** @import { Deletion } from './wire.js' */
 
-const REQUEST_TIMEOUT_MS = 10_000; // a later response counts as none
 const ECHO_TIMEOUT_MS = 5000; // then the server is asked for an answered message
 const MAX_LOOKS = 3; // into the log, for one message, before the user is asked
 const MAX_WAIT_S = 600; // whatever the server says
@@ -328,10 +328,11 @@ export async function publish(world, { room, sender, text, key, secret }) {
       keepalive: body.length < 20_000, // browsers refuse more than 64 KiB in all
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     });
-    const { id, mark, detail, title } = Object(await response.json().catch(() => null));
+    const answer = Object(await response.json().catch(() => null));
+    const { id, mark } = answer;
     const { ok, status } = response;
     if (ok && id) return mark ? { id, mark } : { id };
-    const reason = detail?.replace(/^\w+: /, '') || title || `The message was not accepted (${status}).`;
+    const reason = reasonOf(answer) || `The message was not accepted (${status}).`;
     if (status === 429) return { wait: Math.min(Number(response.headers.get('Retry-After')) || 1, MAX_WAIT_S) };
     return status >= 400 && status < 500 && status !== 408 ? { refused: reason } : { unknown: reason };
   } catch {

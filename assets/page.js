@@ -67,7 +67,7 @@
 
 import { Composer, saveDraft } from './composer.js';
 import { find } from './dom.js';
-import { load } from './load.js';
+import { lazily } from './load.js';
 import { MessageLog } from './log.js';
 import { isMuted } from './mute.js';
 import { takeIdentity } from './secret.js';
@@ -76,7 +76,6 @@ import { storage, tabStorage } from './storage.js';
 import { Tab } from './tab.js';
 import { wellFormed } from './wire.js';
 
-/** @import { Drafts } from './drafts.js' */
 /** @import { Enhancements } from './enhancements.js' */
 
 const KEPT_AFTER_MS = 500; // a message that waits so long is spoken of
@@ -98,10 +97,6 @@ sender.value ||= tabStorage.get('name') || storage.get('name'); // two people ma
 
 /** @type {Enhancements | undefined} */
 let enhancements; // once they are loaded
-/** @type {Promise<void> | undefined} */
-let enhancing;
-/** @type {Promise<Drafts> | undefined} */
-let drafts;
 let unseen = false; // whether messages are kept that the page does not show yet
 /** @type {KeyboardEvent | undefined} */
 let pressed; // the last key before that
@@ -109,6 +104,12 @@ let pressed; // the last key before that
 let clicked = null; // the last button of the head before that
 /** @type {Map<string, number>} */
 const delays = new Map(); // milliseconds from Send to screen, by id
+
+const enhance = lazily('enhancements', ({ Enhancements }) => {
+  enhancements = new Enhancements({ room, name, log, composer, tab, delays, pressed: () => pressed });
+  enhancements.start();
+});
+const openDrafts = lazily('drafts', ({ Drafts }) => new Drafts(window, storage, tabStorage, room, tab.id));
 
 const tab = new Tab(
   { room, offered, name, cursor: messages.dataset.cursor },
@@ -192,11 +193,6 @@ sender.oninput = () => {
   tab.rename();
 };
 
-function openDrafts() {
-  const loaded = load('drafts'); // each time, which is what makes another attempt
-  return (drafts ??= loaded.then(({ Drafts }) => new Drafts(window, storage, tabStorage, room, tab.id)));
-}
-
 /** Takes over the draft of a tab that is gone, unless something is in the box. */
 async function takeDraft() {
   const { box } = composer;
@@ -205,23 +201,13 @@ async function takeDraft() {
   if (text) composer.setText(box.value + text);
 }
 
-/** Loads the enhancements, unless they are here. */
-function enhance() {
-  const loaded = load('enhancements'); // each call, so that one that failed is tried again at once
-  enhancing ??= loaded.then(({ Enhancements }) => {
-    enhancements = new Enhancements({ room, name, log, composer, tab, delays });
-    enhancements.start();
-  });
-  return enhancing;
-}
-
 /** Loads what the page needs once it is touched. @param {Event} [event] */
 async function touch(event) {
   if (enhancements?.touch) return;
   if (event?.type === 'keydown') pressed = /** @type {KeyboardEvent} */ (event);
   if (event?.type === 'click') clicked = /** @type {Element} */ (event.target).closest('.tools button:not([popovertarget])');
   await enhance();
-  await enhancements?.touched(() => pressed);
+  await enhancements?.touched();
   clicked?.click();
   clicked = null;
 }

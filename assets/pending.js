@@ -3,7 +3,7 @@
  * only waits is summed up in one sentence above the message box, which shows the rest on demand.
  */
 
-import { element, find } from './dom.js';
+import { button, element, find } from './dom.js';
 
 /** @import { MessageLog } from './log.js' */
 /** @import { OutboxItem } from './outbox.js' */
@@ -79,7 +79,7 @@ export class PendingLines {
   #summary = element('p', 'waiting');
   #sentence = element('span');
   #when = element('span', 'left');
-  #toggle = element('button', '', 'Details');
+  #toggle = button('Details', () => this.#toggleDetails());
   #text = ''; // of the sentence
   /** @type {number | undefined} */
   #timer;
@@ -90,13 +90,7 @@ export class PendingLines {
     this.#hooks = hooks;
     this.#sentence.role = 'status';
     this.#when.ariaHidden = 'true'; // or every second would be read out
-    this.#toggle.type = 'button';
     this.#toggle.ariaExpanded = 'false';
-    this.#toggle.onclick = () => {
-      this.#toggle.ariaExpanded = `${!this.#expanded}`;
-      if (this.#expanded) log.follow();
-      this.show(this.#items);
-    };
     this.#summary.hidden = true;
     this.#summary.append(this.#sentence, ' ', this.#when, ' ', this.#toggle);
     find('form.composer').before(this.#summary);
@@ -104,6 +98,12 @@ export class PendingLines {
 
   get #expanded() {
     return this.#toggle.ariaExpanded === 'true';
+  }
+
+  #toggleDetails() {
+    this.#toggle.ariaExpanded = `${!this.#expanded}`;
+    if (this.#expanded) this.#log.follow();
+    this.show(this.#items);
   }
 
   /** Shows the items of the outbox. @param {OutboxItem[]} items oldest first */
@@ -205,13 +205,10 @@ export class PendingLines {
 
   /** @param {string} action @param {string} key */
   #button(action, key) {
-    const button = element('button', '', action);
-    button.type = 'button';
-    button.onclick = () => {
+    return button(action, () => {
       if (action === 'Edit') this.#hooks.edit(key);
       else if (action === 'Discard') this.#hooks.discard(key);
       else this.#hooks.retry(key);
-    };
-    return button;
+    });
   }
 }

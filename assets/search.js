@@ -3,8 +3,8 @@
  */
 
 import { formatFull } from './dates.js';
-import { button, openDialog } from './dialogs.js';
-import { element } from './dom.js';
+import { openDialog } from './dialogs.js';
+import { button, element } from './dom.js';
 import { foldCase } from './fold-case.js';
 import { fetchHistory } from './history.js';
 import { fold } from './mentions.js';

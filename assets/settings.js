@@ -2,8 +2,7 @@
  * What the user can set, in the help window: their identity, notifications, and muted names.
  */
 
-import { button } from './dialogs.js';
-import { element } from './dom.js';
+import { button, element } from './dom.js';
 import { mutedNames } from './mute.js';
 import { setMuted } from './muting.js';
 import { storage } from './storage.js';

@@ -4,8 +4,8 @@
  */
 
 import { copyText } from './clipboard.js';
-import { button, openDialog } from './dialogs.js';
-import { element } from './dom.js';
+import { openDialog } from './dialogs.js';
+import { button, element } from './dom.js';
 import { load } from './load.js';
 
 const SVG = 'http://www.w3.org/2000/svg';

@@ -2,6 +2,8 @@
  * Keyboard shortcuts of the page, and the arrow keys within the log.
  */
 
+import { isComposing } from './composer.js';
+
 /** @import { Composer } from './composer.js' */
 /** @import { MessageLog } from './log.js' */
 
@@ -24,7 +26,7 @@
  */
 export function onShortcut(event, { rooms, composer, showHelp, showSearch, jump, edit, remove }, late = false) {
   const { key, altKey, ctrlKey, metaKey } = event;
-  if (event.isComposing || event.keyCode === 229 || event.defaultPrevented) return;
+  if (isComposing(event) || event.defaultPrevented) return;
   const writes = !metaKey && (event.getModifierState('AltGraph') || (!ctrlKey && !altKey)) && isTyped(key);
   if ((ctrlKey || metaKey) && !writes) {
     const act = altKey ? null : event.shiftKey && /^f$/i.test(key) ? showSearch : key === 'k' ? jump : null;

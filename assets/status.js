@@ -3,7 +3,7 @@
  * next attempt and a button.
  */
 
-import { element } from './dom.js';
+import { button, element } from './dom.js';
 
 /** @import { ConnectionState } from './stream.js' */
 
@@ -37,7 +37,7 @@ export class StatusLine {
   #sentence = element('span');
   #text = ''; // of the sentence
   #countdown = element('span', 'left');
-  #button = element('button', '', 'Reconnect now');
+  #button;
   /** @type {number | undefined} */
   #timer;
 
@@ -46,8 +46,7 @@ export class StatusLine {
     this.#line = line;
     this.#node = line.dataset.node;
     this.#countdown.ariaHidden = 'true'; // or every second would be read out
-    this.#button.type = 'button';
-    this.#button.onclick = reconnect;
+    this.#button = button('Reconnect now', reconnect);
   }
 
   /** @param {ConnectionState} state */

@@ -6,7 +6,7 @@
 import { addAids, lengthProblem, nameProblem } from './composer-aids.js';
 import { enableControls } from './controls.js';
 import { find } from './dom.js';
-import { load, loadStyle } from './load.js';
+import { lazily, load, loadStyle } from './load.js';
 import { PendingLines } from './pending.js';
 import { goToRoom } from './rooms.js';
 import { addArrowKeys } from './shortcuts.js';
@@ -28,6 +28,7 @@ import { roomPath } from './tokens.js';
  * @property {Composer} composer
  * @property {Tab} tab
  * @property {Map<string, number>} delays milliseconds from Send to screen, by id
+ * @property {() => KeyboardEvent | undefined} pressed returns the last key that was pressed before the page could handle it
  */
 
 /**
@@ -46,7 +47,7 @@ import { roomPath } from './tokens.js';
 export class Touch {
   #page;
   #hooks;
-  /** @type {Promise<MessageMenu> | undefined} */
+  /** @type {MessageMenu | undefined} */
   #menu; // once the log is touched
 
   /** @param {Page} page @param {TouchHooks} hooks */
@@ -64,8 +65,7 @@ export class Touch {
     });
   }
 
-  /** @param {KeyboardEvent} [pressed] the key that was pressed before, if any */
-  start(pressed) {
+  start() {
     const { log, composer, tab, name } = this.#page;
     const { box } = composer;
     loadStyle('touch');
@@ -91,6 +91,7 @@ export class Touch {
       edit: async (line) => (await this.#loadMenu()).edit(line),
       remove: async (line) => (await this.#loadMenu()).delete(line),
     });
+    const pressed = this.#page.pressed();
     if (!pressed) return;
     if (pressed.target === box) onKey(pressed);
     onShortcut(pressed, true);
@@ -115,8 +116,8 @@ export class Touch {
   }
 
   /** The connection is back. */
-  async onLive() {
-    (await this.#menu)?.onLive();
+  onLive() {
+    this.#menu?.onLive();
   }
 
   /** Returns why a text cannot be sent, or an empty string. @param {string} text */
@@ -129,24 +130,22 @@ export class Touch {
   }
 
   /** Loads the menu of messages. */
-  #loadMenu() {
+  #loadMenu = lazily('menu', ({ MessageMenu }) => {
     const { room, log, composer, delays } = this.#page;
     const { announce, notice, onEdited, onDeleted, onMuted } = this.#hooks;
-    const hooks = {
+    this.#menu = new MessageMenu(log, {
       room,
       composer,
-      delayOf: (/** @type {string} */ id) => delays.get(id),
-      check: (/** @type {string} */ text) => this.check(text),
+      delayOf: (id) => delays.get(id),
+      check: (text) => this.check(text),
       announce,
       notice,
       onEdited,
       onDeleted,
       onMuted,
-    };
-    const loaded = load('menu'); // each time, which is what makes another attempt
-    this.#menu ??= loaded.then(({ MessageMenu }) => new MessageMenu(log, hooks));
+    });
     return this.#menu;
-  }
+  });
 
   /** Offers to copy the code of a message that is pointed at or has the focus. @param {EventTarget | null} target */
   async #offerCopy(target) {

@@ -2,11 +2,9 @@
  * A walk through a room's history, newest first, in as many requests as it takes: for the search and the transcript.
  */
 
-import { fetchHistory } from './history.js';
+import { MAX_PAGE_SIZE, fetchHistory } from './history.js';
 
 /** @import { HistoryMessage } from './history.js' */
-
-const PAGE_SIZE = 200; // the most that the server lists
 
 export class Walk {
   /** @type {string | undefined} */
@@ -29,7 +27,7 @@ export class Walk {
    */
   async next() {
     if (this.ended) return [];
-    const query = this.#before ? { before: this.#before, limit: PAGE_SIZE } : { limit: PAGE_SIZE };
+    const query = this.#before ? { before: this.#before, limit: MAX_PAGE_SIZE } : { limit: MAX_PAGE_SIZE };
     const { messages, first } = await fetchHistory(this.#world, this.#room, query);
     if (!messages) return null;
     this.ended = !first || first === this.#before;

@@ -110,3 +110,9 @@ export function timeOf(id) {
   const time = new Date(parseInt(/** @type {string} */ (id), 10));
   return Number.isNaN(+time) ? new Date() : time;
 }
+
+/**
+ * Returns what a problem of the server says, without the name of the field with which that may begin.
+ * @param {{ detail?: string, title?: string }} problem
+ */
+export const reasonOf = ({ detail, title }) => detail?.replace(/^\w+: /, '') || title;

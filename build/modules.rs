@@ -132,7 +132,7 @@ fn strip<'a>(name: &str, allocator: &'a Allocator, program: &mut Program<'a>) ->
     Ok(exports)
 }
 
-/// Finds the calls `load('name')`, which name modules of the folder of pages.
+/// Finds the calls `load('name')` and `lazily('name', …)`, which name modules of the folder of pages.
 struct Loads<'a, R> {
     resolve: &'a R,
     found: BTreeSet<String>,
@@ -140,7 +140,8 @@ struct Loads<'a, R> {
 
 impl<'a, R: Fn(&str) -> String> Visit<'a> for Loads<'_, R> {
     fn visit_call_expression(&mut self, call: &CallExpression<'a>) {
-        let is_load = matches!(&call.callee, Expression::Identifier(callee) if callee.name == "load");
+        let is_load =
+            matches!(&call.callee, Expression::Identifier(callee) if matches!(callee.name.as_str(), "load" | "lazily"));
         if let (true, Some(Expression::StringLiteral(part))) =
             (is_load, call.arguments.first().and_then(|it| it.as_expression()))
         {
