@@ -167,8 +167,9 @@ impl Redis {
     }
 
     async fn run_publish(&self, room: &RoomName, draft: &Draft) -> Result<(String, String), CallError> {
-        let mut call = self.publish.prepare_invoke();
-        call.key(self.keys.log(room)).key(self.keys.deleted(room)).key(self.keys.edits(room));
+        let log = self.keys.log(room);
+        let mut call = self.publish.key(&log);
+        call.key(self.keys.deleted(room)).key(self.keys.edits(room));
         if let Some(key) = draft.key() {
             call.key(self.keys.idempotency(room, key));
         }
@@ -178,7 +179,7 @@ impl Redis {
             .arg(self.retention.seconds)
             .arg(KEY_TTL_MS)
             .arg(draft.kind());
-        self.connections.run(&call).await
+        self.connections.run(&log, &call).await
     }
 
     async fn run_delete(
@@ -187,7 +188,8 @@ impl Redis {
         deletion: Deletion,
         mark: Option<&Mark>,
     ) -> Result<(String, String), CallError> {
-        let mut call = self.delete.key(self.keys.log(room));
+        let log = self.keys.log(room);
+        let mut call = self.delete.key(&log);
         let target = match deletion {
             Deletion::Entry(id) => id.to_string(),
             Deletion::All => "*".to_owned(),
@@ -200,7 +202,7 @@ impl Redis {
             .arg(&self.node)
             .arg(self.retention.messages)
             .arg(self.retention.seconds);
-        self.connections.run(&call).await
+        self.connections.run(&log, &call).await
     }
 
     async fn run_edit(
@@ -210,7 +212,8 @@ impl Redis {
         mark: &Mark,
         text: &MessageText,
     ) -> Result<(String, String), CallError> {
-        let mut call = self.edit.key(self.keys.log(room));
+        let log = self.keys.log(room);
+        let mut call = self.edit.key(&log);
         call.key(self.keys.deleted(room))
             .key(self.keys.edits(room))
             .arg(id.to_string())
@@ -219,7 +222,7 @@ impl Redis {
             .arg(&self.node)
             .arg(self.retention.messages)
             .arg(self.retention.seconds);
-        self.connections.run(&call).await
+        self.connections.run(&log, &call).await
     }
 
     /// Takes the reply to a call that changes entries.
@@ -265,14 +268,15 @@ impl Redis {
             Span::After(id) => ("after", id),
             Span::From(id) => ("from", id),
         };
-        let mut call = self.read.key(self.keys.log(room));
+        let log = self.keys.log(room);
+        let mut call = self.read.key(&log);
         call.key(self.keys.deleted(room));
         if wanted == Wanted::Edited {
             call.key(self.keys.edits(room));
         }
         let wanted = if wanted == Wanted::Sizes { "size" } else { "text" };
         call.arg(kind).arg(id.to_string()).arg(limit.entries).arg(limit.bytes).arg(wanted);
-        self.read_pool.run(&call).await
+        self.read_pool.run(&log, &call).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, FromRedisValue, Pipeline, PushInfo, PushKind, RedisResult, ScriptInvocation};
+use redis::{Cmd, FromRedisValue, PushInfo, PushKind, RedisResult, ScriptInvocation};
 use thread_local::ThreadLocal;
 use tokio::sync::{Notify, watch};
 use tokio::time::error::Elapsed;
@@ -60,25 +60,16 @@ impl ThreadConnections {
         &self.calls
     }
 
-    /// Runs a script.
-    pub async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, CallError> {
+    /// Runs a script at the master of a key, in whose slot all its keys are.
+    pub async fn run<T: FromRedisValue>(&self, _key: &str, script: &ScriptInvocation<'_>) -> Result<T, CallError> {
         let (kept, mut connection) = self.connection().await?;
         kept.settle(timeout(RESPONSE_TIMEOUT, script.invoke_async(&mut connection)).await)
     }
 
-    /// Runs a command.
-    pub async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, CallError> {
+    /// Runs a command at the master of a key.
+    pub async fn command<T: FromRedisValue>(&self, _key: &str, command: &Cmd) -> Result<T, CallError> {
         let (kept, mut connection) = self.connection().await?;
         kept.settle(timeout(RESPONSE_TIMEOUT, command.query_async(&mut connection)).await)
-    }
-
-    /// Runs several commands in one round trip, not as a transaction.
-    pub async fn pipeline(&self, commands: &Pipeline) -> Result<(), CallError> {
-        if commands.is_empty() {
-            return Ok(());
-        }
-        let (kept, mut connection) = self.connection().await?;
-        kept.settle(timeout(RESPONSE_TIMEOUT, commands.query_async(&mut connection)).await)
     }
 
     async fn connection(&self) -> Result<(KeptConnection, MultiplexedConnection), CallError> {

@@ -33,9 +33,10 @@ impl RedisHashedRooms {
 #[async_trait]
 impl HashedRoomStore for RedisHashedRooms {
     async fn remember(&self, room: &RoomName, prefix: &str) -> Result<(), Unavailable> {
+        let key = self.keys.prefix_of_room(room.as_str());
         let mut set = cmd("SET");
-        set.arg(self.keys.prefix_of_room(room.as_str())).arg(prefix).arg("EX").arg(self.ttl.as_secs());
-        let result = self.connections.command::<()>(&set).await;
+        set.arg(&key).arg(prefix).arg("EX").arg(self.ttl.as_secs());
+        let result = self.connections.command::<()>(&key, &set).await;
         self.connections.calls().settle("remember room", Some(room.as_str()), result)
     }
 }

@@ -34,9 +34,10 @@ impl RedisLimits {
     }
 
     async fn run_take_token(&self, bucket: &Bucket, rate: Rate) -> Result<Result<(), Duration>, CallError> {
-        let mut call = self.take_token.key(self.keys.rate(bucket));
+        let key = self.keys.rate(bucket);
+        let mut call = self.take_token.key(&key);
         call.arg(rate.per_second.get()).arg(rate.burst.get());
-        let wait: u64 = self.connections.run(&call).await?;
+        let wait: u64 = self.connections.run(&key, &call).await?;
         Ok(if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) })
     }
 
@@ -46,7 +47,8 @@ impl RedisLimits {
         reservations: &[StreamReservation],
         max_per_address: usize,
     ) -> Result<Vec<usize>, CallError> {
-        let mut call = self.reserve_streams.key(self.keys.processes());
+        let processes = self.keys.processes();
+        let mut call = self.reserve_streams.key(&processes);
         call.arg(process)
             .arg(max_per_address)
             .arg(PROCESS_TTL.as_millis() as u64)
@@ -54,7 +56,7 @@ impl RedisLimits {
         for reservation in reservations {
             call.key(self.keys.streams(reservation.address)).arg(reservation.open).arg(reservation.wanted);
         }
-        self.connections.run(&call).await
+        self.connections.run(&processes, &call).await
     }
 }
 

@@ -36,7 +36,8 @@ impl RedisPresence {
     }
 
     async fn run(&self, room: &RoomName, entry: Option<&PresenceEntry>) -> Result<Vec<StoredPresence>, CallError> {
-        let mut call = self.presence.key(self.keys.presence(room));
+        let key = self.keys.presence(room);
+        let mut call = self.presence.key(&key);
         call.key(self.keys.log(room))
             .arg(PRESENCE_TTL.as_millis() as u64)
             .arg(PRESENCE_RETENTION.as_millis() as u64);
@@ -45,17 +46,18 @@ impl RedisPresence {
             let stored = if entry.count > 0 { encoded.as_str() } else { "" };
             call.arg(&entry.process).arg(stored).arg(announcement::announce_presence(&encoded));
         }
-        let lines: Vec<String> = self.connections.run(&call).await?;
+        let lines: Vec<String> = self.connections.run(&key, &call).await?;
         Ok(lines.iter().filter_map(|line| parse_line(line)).collect())
     }
 
     async fn run_list_processes(&self, process: Option<&str>) -> Result<Vec<String>, CallError> {
-        let mut call = self.list_processes.key(self.keys.present_processes());
+        let key = self.keys.present_processes();
+        let mut call = self.list_processes.key(&key);
         call.arg(LISTING_TTL.as_millis() as u64);
         if let Some(process) = process {
             call.arg(process);
         }
-        self.connections.run(&call).await
+        self.connections.run(&key, &call).await
     }
 }
 

@@ -48,8 +48,8 @@ impl ReadPool {
         tokio::spawn(async move { drop(pool.get().await) });
     }
 
-    /// Runs a script that reads, in one round trip.
-    pub async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, CallError> {
+    /// Runs a script that reads at the master of a key, in one round trip.
+    pub async fn run<T: FromRedisValue>(&self, _key: &str, script: &ScriptInvocation<'_>) -> Result<T, CallError> {
         match self.try_run(script).await {
             Err(CallError::Away(_)) => {
                 // It had been closed, or no longer led to the master, and so may the other idle ones.

@@ -49,8 +49,9 @@ impl SaltStore for RedisSalt {
             known.salt
         };
         let asked = Instant::now();
-        let mut call = self.script.key(self.keys.salt());
-        let result = self.connections.run::<String>(call.arg(offered.to_hex())).await;
+        let key = self.keys.salt();
+        let mut call = self.script.key(&key);
+        let result = self.connections.run::<String>(&key, call.arg(offered.to_hex())).await;
         let stored = self.connections.calls().settle("salt", None, result)?;
         let Some(salt) = Salt::parse(&stored) else {
             tracing::warn!(key = self.keys.salt(), "the salt of marks cannot be read: it was not written by tiny-chat");

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Cmd, Pipeline, Script};
+use futures_util::future::try_join_all;
+use redis::{Script, cmd};
 use tokio::time::timeout;
 
 use super::connection::ThreadConnections;
@@ -16,6 +17,9 @@ use crate::bus::sockets::{CreateError, MAX_SOCKETS_PER_KEY, SOCKET_TTL, Socket, 
 
 /// How long the calls for a new socket may take together: a little less than the 2 s that are promised.
 const CREATE_TIMEOUT: Duration = Duration::from_millis(1900);
+
+/// How many sockets are stored at once: each may be in another slot, so that no single command has them all.
+const STORES_AT_ONCE: usize = 64;
 
 /// Counts in any case.
 const NO_MAXIMUM: i64 = -1;
@@ -34,25 +38,24 @@ impl RedisSockets {
 
     /// Counts sockets of a key as living. Returns false if there are too many.
     async fn count(&self, key: &str, max: i64, ids: &[SocketId]) -> Result<bool, CallError> {
-        let mut call = self.count.key(self.keys.living_sockets(key));
+        let living = self.keys.living_sockets(key);
+        let mut call = self.count.key(&living);
         call.arg(max).arg(SOCKET_TTL.as_millis() as u64);
         for id in ids {
             call.arg(id.to_string());
         }
-        self.connections.run(&call).await
+        self.connections.run(&living, &call).await
     }
 
-    /// Returns the commands that store sockets. Each may find its key absent: then it is stored anew.
-    fn store<'a>(&self, sockets: impl IntoIterator<Item = (SocketId, &'a Socket)>) -> Pipeline {
-        let mut pipeline = Pipeline::new();
-        for (id, socket) in sockets {
-            let Some((value, ttl)) = serde_json::to_string(socket).ok().zip(socket.ttl()) else {
-                continue;
-            };
-            let ttl = ttl.as_millis() as u64;
-            pipeline.cmd("SET").arg(self.keys.socket(id)).arg(value).arg("PX").arg(ttl).ignore();
-        }
-        pipeline
+    /// Stores a socket, unless its time is over. Its key may be absent: then it is stored anew.
+    async fn store(&self, id: SocketId, socket: &Socket) -> Result<(), CallError> {
+        let Some((value, ttl)) = serde_json::to_string(socket).ok().zip(socket.ttl()) else {
+            return Ok(());
+        };
+        let key = self.keys.socket(id);
+        let mut set = cmd("SET");
+        set.arg(&key).arg(value).arg("PX").arg(ttl.as_millis() as u64);
+        self.connections.command(&key, &set).await
     }
 
     async fn run_create(&self, id: SocketId, socket: &Socket) -> Result<bool, CallError> {
@@ -60,12 +63,14 @@ impl RedisSockets {
         if !self.count(&socket.key, MAX_SOCKETS_PER_KEY as i64, &[id]).await? {
             return Ok(false);
         }
-        self.connections.pipeline(&self.store([(id, socket)])).await?;
+        self.store(id, socket).await?;
         Ok(true)
     }
 
     async fn run_renew(&self, sockets: &[(SocketId, Arc<Socket>)]) -> Result<(), CallError> {
-        self.connections.pipeline(&self.store(sockets.iter().map(|(id, socket)| (*id, &**socket)))).await?;
+        for some in sockets.chunks(STORES_AT_ONCE) {
+            try_join_all(some.iter().map(|(id, socket)| self.store(*id, socket))).await?;
+        }
         let mut by_key: HashMap<&str, Vec<SocketId>> = HashMap::new();
         for (id, socket) in sockets {
             by_key.entry(&socket.key).or_default().push(*id);
@@ -90,8 +95,8 @@ impl SocketStore for RedisSockets {
     }
 
     async fn find(&self, id: SocketId) -> Result<Option<Socket>, Unavailable> {
-        let mut get = Cmd::new();
-        let result = self.connections.command(get.arg("GET").arg(self.keys.socket(id))).await;
+        let key = self.keys.socket(id);
+        let result = self.connections.command(&key, cmd("GET").arg(&key)).await;
         let value: Option<String> = self.settle("find socket", result)?;
         Ok(value
             .and_then(|value| serde_json::from_str(&value).ok())

@@ -29,7 +29,8 @@ impl RedisSummaries {
     }
 
     async fn run_write(&self, process: &str, update: &SummaryUpdate) -> Result<(), CallError> {
-        let mut call = self.script.key(self.keys.summarized_processes());
+        let processes = self.keys.summarized_processes();
+        let mut call = self.script.key(&processes);
         call.key(self.keys.dashboard_channel()).arg(process).arg(Ring::Week.span_ms()).arg(MAX_PROCESSES);
         for ring in Ring::ALL {
             let slots = update.slots.iter().filter(|(of, ..)| *of == ring);
@@ -46,19 +47,19 @@ impl RedisSummaries {
                 call.arg(field).arg(value);
             }
         }
-        self.connections.run(&call).await
+        self.connections.run(&processes, &call).await
     }
 
     async fn run_processes(&self) -> Result<Vec<(String, u64)>, CallError> {
-        let written: HashMap<String, String> =
-            self.connections.command(cmd("HGETALL").arg(self.keys.summarized_processes())).await?;
+        let key = self.keys.summarized_processes();
+        let written: HashMap<String, String> = self.connections.command(&key, cmd("HGETALL").arg(&key)).await?;
         let written = written.into_iter().filter_map(|(process, at)| Some((process, at.parse().ok()?)));
         Ok(written.collect())
     }
 
     async fn run_read(&self, ring: Ring, process: &str) -> Result<StoredSummaries, CallError> {
         let key = self.keys.summaries(process, ring.name());
-        let mut fields: HashMap<String, String> = self.connections.command(cmd("HGETALL").arg(key)).await?;
+        let mut fields: HashMap<String, String> = self.connections.command(&key, cmd("HGETALL").arg(&key)).await?;
         let state = fields.remove(STATE);
         Ok(StoredSummaries { state, slots: fields.into_values().collect() })
     }

@@ -24,8 +24,9 @@ impl RedisUserIds {
 
     /// Gives out so many ids. Returns the last id that was ever given out.
     async fn run(&self, count: u64) -> Result<u64, Unavailable> {
-        let mut call = self.script.key(self.keys.user_ids());
-        let result = self.connections.run(call.arg(count)).await;
+        let key = self.keys.user_ids();
+        let mut call = self.script.key(&key);
+        let result = self.connections.run(&key, call.arg(count)).await;
         self.connections.calls().settle("user ids", None, result)
     }
 }

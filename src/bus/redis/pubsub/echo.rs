@@ -52,7 +52,7 @@ impl Echo {
     }
 
     async fn publish(self: Arc<Self>) {
-        let taken = self.connections.command::<u64>(cmd("PUBLISH").arg(&self.channel).arg("")).await;
+        let taken = self.connections.command::<u64>(&self.channel, cmd("PUBLISH").arg(&self.channel).arg("")).await;
         if taken.is_ok() {
             *self.published.lock() = Some(Instant::now());
         }
