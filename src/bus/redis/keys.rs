@@ -12,11 +12,13 @@ use crate::chat::RoomName;
 /// How many slots a cluster divides its keys among.
 pub const SLOTS: u16 = 16384;
 
+/// How many channels are drawn to find one in a certain slot, which succeeds but once in a million times.
+const MAX_PROBE_DRAWS: usize = 14 * SLOTS as usize;
+
 /// What a slot is computed with.
 const SLOT_CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
 
 /// Returns the slot of a key or channel: that of its hash tag, the text in its first braces, unless that is empty.
-#[allow(dead_code)] // until the slots have masters
 pub fn slot_of(key: &str) -> u16 {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
     SLOT_CRC.checksum(tag.filter(|tag| !tag.is_empty()).unwrap_or(key).as_bytes()) % SLOTS
@@ -158,9 +160,21 @@ impl Keys {
         format!("{}:check", self.prefix)
     }
 
+    /// Returns such a key in a slot.
+    pub fn check_in(&self, slot: u16) -> Option<String> {
+        let mut keys = (0..MAX_PROBE_DRAWS).map(|number| format!("{}:{{{number}}}", self.check()));
+        keys.find(|key| slot_of(key) == slot)
+    }
+
     /// Returns a channel of which no other process knows.
     pub fn probe_channel(&self) -> String {
         format!("{}:probe:{:016x}", self.prefix, rand::random::<u64>())
+    }
+
+    /// Returns such a channel in one of some slots, or `None` if they are so few that none was found.
+    pub fn probe_channel_in(&self, is_slot: impl Fn(u16) -> bool) -> Option<String> {
+        let mut channels = std::iter::repeat_with(|| self.probe_channel()).take(MAX_PROBE_DRAWS);
+        channels.find(|channel| is_slot(slot_of(channel)))
     }
 
     /// Returns the key that lists the processes that are alive, for the limits.
