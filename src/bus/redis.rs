@@ -10,10 +10,10 @@
 //! | `chat:present` | hash, expires after 12 s | the processes with presence entries that are alive, by when they are considered dead |
 //! | `chat:{room}:key:KEY` | string, expires after 10 min | `ID SHA1`: what was published under an idempotency key |
 //! | `chat:{room}:prefix` | string, expires after the log | the prefix of the app whose room this is, if the name is a hash |
-//! | `chat:rate:ADDRESS` | string, expires when the bucket is full | a client address' token bucket |
+//! | `chat:rate:{ADDRESS}` | string, expires when the bucket is full | a client address' token bucket |
 //! | `chat:rate:key:KEY` | string, expires when the bucket is full | the token bucket of an app's key |
-//! | `chat:streams:ADDRESS` | hash, expires after 2 min | a client address' open streams, by process |
-//! | `chat:processes` | sorted set, expires after 4 s | the processes that are alive, by when they are considered dead |
+//! | `chat:streams:{limits}:ADDRESS` | hash, expires after 2 min | a client address' open streams, by process |
+//! | `chat:processes:{limits}` | sorted set, expires after 4 s | the processes that are alive, by when they are considered dead |
 //! | `chat:socket:{ID}` | string, expires after 90 s | a socket, as JSON |
 //! | `chat:sockets:KEY` | sorted set, expires after 90 s | the living sockets of an app's key, by when they expire |
 //! | `chat:{~dashboard}:processes` | hash, expires after 7 days | when each process wrote a summary last |
@@ -22,7 +22,7 @@
 //! | `chat:users` | string, never expires | the last user id that was given out |
 //! | `chat:salt` | string, never expires | the salt of marks |
 //!
-//! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua`, `delete.lua` and `edit.lua` write to a log. Publishing,
+//! `chat` is the prefix, and the braces are a cluster's hash tag: what a script uses together has the same. Only `publish.lua`, `delete.lua` and `edit.lua` write to a log. Publishing,
 //! presence, limits and user ids use one pipelined connection for each thread ([`connection`]). Logs are read over a pool, since a
 //! large response must not delay a publish. Announcements arrive over a connection of their own ([`pubsub`]).
 

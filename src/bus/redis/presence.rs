@@ -38,13 +38,12 @@ impl RedisPresence {
     async fn run(&self, room: &RoomName, entry: Option<&PresenceEntry>) -> Result<Vec<StoredPresence>, CallError> {
         let key = self.keys.presence(room);
         let mut call = self.presence.key(&key);
-        call.key(self.keys.log(room))
-            .arg(PRESENCE_TTL.as_millis() as u64)
-            .arg(PRESENCE_RETENTION.as_millis() as u64);
+        call.arg(PRESENCE_TTL.as_millis() as u64).arg(PRESENCE_RETENTION.as_millis() as u64);
         if let Some(entry) = entry {
             let encoded = announcement::encode_presence(entry);
             let stored = if entry.count > 0 { encoded.as_str() } else { "" };
-            call.arg(&entry.process).arg(stored).arg(announcement::announce_presence(&encoded));
+            call.arg(&entry.process).arg(stored);
+            call.arg(self.keys.log(room)).arg(announcement::announce_presence(&encoded));
         }
         let lines: Vec<String> = self.connections.run(&key, &call).await?;
         Ok(lines.iter().filter_map(|line| parse_line(line)).collect())

@@ -31,7 +31,7 @@ impl RedisSummaries {
     async fn run_write(&self, process: &str, update: &SummaryUpdate) -> Result<(), CallError> {
         let processes = self.keys.summarized_processes();
         let mut call = self.script.key(&processes);
-        call.key(self.keys.dashboard_channel()).arg(process).arg(Ring::Week.span_ms()).arg(MAX_PROCESSES);
+        call.arg(self.keys.dashboard_channel()).arg(process).arg(Ring::Week.span_ms()).arg(MAX_PROCESSES);
         for ring in Ring::ALL {
             let slots = update.slots.iter().filter(|(of, ..)| *of == ring);
             let mut fields: Vec<(String, &str)> =
