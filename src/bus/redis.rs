@@ -69,6 +69,7 @@ use presence::RedisPresence;
 use pubsub::PubSub;
 use read_pool::ReadPool;
 use salt::RedisSalt;
+use scripts::Announcing;
 use sockets::RedisSockets;
 use summaries::RedisSummaries;
 use user_ids::RedisUserIds;
@@ -84,6 +85,7 @@ pub struct Redis {
     keys: Keys,
     node: String,
     retention: Retention,
+    announcing: Announcing,
     publish: Script,
     read: Script,
     delete: Script,
@@ -114,16 +116,18 @@ impl Redis {
                  Redis shows its messages here; set REDIS_PREFIX to a name of this installation's own"
             );
         }
+        let announcing = Announcing::new(false);
         let connections = Arc::new(ThreadConnections::new(connector.clone(), metrics.clone()));
         let read_pool = Arc::new(ReadPool::new(connector)?);
         Ok(Self {
             keys: keys.clone(),
             node: node.into(),
             retention,
-            publish: Script::new(scripts::PUBLISH),
+            announcing,
+            publish: announcing.script(scripts::PUBLISH),
             read: Script::new(include_str!("redis/read.lua")),
-            delete: Script::new(scripts::DELETE),
-            edit: Script::new(scripts::EDIT),
+            delete: announcing.script(scripts::DELETE),
+            edit: announcing.script(scripts::EDIT),
             pubsub: PubSub::new(connections.clone(), read_pool.clone(), keys, node, metrics),
             connections,
             read_pool,
@@ -132,7 +136,7 @@ impl Redis {
 
     /// Returns the presence store of the same server.
     pub fn presence_store(&self) -> RedisPresence {
-        RedisPresence::new(self.keys.clone(), self.connections.clone())
+        RedisPresence::new(self.keys.clone(), self.connections.clone(), self.announcing)
     }
 
     /// Returns the limit store of the same server.
@@ -157,7 +161,7 @@ impl Redis {
 
     /// Returns the summaries of the same server.
     pub fn summaries(&self) -> RedisSummaries {
-        RedisSummaries::new(self.keys.clone(), self.connections.clone())
+        RedisSummaries::new(self.keys.clone(), self.connections.clone(), self.announcing)
     }
 
     /// Returns the rooms with hashes for names of the same server.

@@ -9,7 +9,7 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, Va
 
 use super::failure::Failure;
 use super::keys::Keys;
-use super::scripts;
+use super::scripts::{self, Announcing};
 
 /// The commands without which only nothing can be deleted or edited.
 const COMMANDS_FOR_CHANGING: [&str; 3] = ["XDEL", "XTRIM", "ZRANGEBYSCORE"];
@@ -20,6 +20,7 @@ const COMMANDS_FOR_EDITING: [&str; 2] = ["HKEYS", "HMGET"];
 /// A check of what the Redis user may do.
 pub struct Check {
     keys: Keys,
+    announcing: Announcing,
     script: Script,
     /// The channel on which the script publishes.
     channel: String,
@@ -28,11 +29,12 @@ pub struct Check {
 }
 
 impl Check {
-    pub fn new(keys: Keys) -> Self {
+    pub fn new(keys: Keys, announcing: Announcing) -> Self {
         let channel = keys.probe_channel();
         Self {
             keys,
-            script: Script::new(include_str!("check.lua")),
+            announcing,
+            script: announcing.script(scripts::CHECK),
             channel,
             warned: AtomicBool::new(false),
         }
@@ -42,10 +44,9 @@ impl Check {
     pub async fn run(&self, connection: &mut MultiplexedConnection) -> Result<(), Failure> {
         let mut greeting = pipe();
         greeting.cmd("HELLO").cmd("PING");
-        for script in scripts::ALL {
+        for script in self.announcing.texts() {
             greeting.cmd("SCRIPT").arg("LOAD").arg(script);
         }
-        greeting.cmd("SCRIPT").arg("LOAD").arg(include_str!("check.lua"));
         greeting.cmd("EVALSHA").arg(self.script.get_hash()).arg(1).arg(self.keys.check()).arg(&self.channel);
         let replies: Vec<RedisResult<Value>> = greeting.ignore_errors().query_async(connection).await?;
         let mut replies = replies.into_iter();

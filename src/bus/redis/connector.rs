@@ -20,6 +20,7 @@ use super::check::Check;
 use super::failure::Failure;
 use super::keys::Keys;
 use super::outage_log::OutageLog;
+use super::scripts::Announcing;
 use crate::backoff::Backoff;
 
 /// How long a command waits for its response.
@@ -89,7 +90,7 @@ impl Connector {
             client,
             userless,
             is_userless: AtomicBool::new(false),
-            check: Check::new(keys),
+            check: Check::new(keys, Announcing::new(false)),
             log: OutageLog::new(address),
             epoch: AtomicU64::new(0),
             reached: Notify::new(),

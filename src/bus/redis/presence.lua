@@ -42,7 +42,7 @@ for of, changed_entry in pairs(changed) do
   redis.call('HSET', entries, of, string.format('%.0f ', now + ttl) .. changed_entry)
 end
 if changed[process] then redis.call('PEXPIRE', entries, keep) end
-if process then redis.call('PUBLISH', channel, announcement) end
+if process then redis.call(PUBLISH, channel, announcement) end
 -- The last command on the key, which it may remove: while a cluster moves the slot, none may follow.
 if #gone > 0 then redis.call('HDEL', entries, unpack(gone)) end
 return reply

@@ -11,6 +11,7 @@ use super::announcement;
 use super::connection::ThreadConnections;
 use super::error::CallError;
 use super::keys::Keys;
+use super::scripts::{self, Announcing};
 use crate::bus::error::Unavailable;
 use crate::bus::presence::{
     LISTING_TTL, PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence,
@@ -26,11 +27,11 @@ pub struct RedisPresence {
 }
 
 impl RedisPresence {
-    pub fn new(keys: Keys, connections: Arc<ThreadConnections>) -> Self {
+    pub fn new(keys: Keys, connections: Arc<ThreadConnections>, announcing: Announcing) -> Self {
         Self {
             keys,
             connections,
-            presence: Script::new(include_str!("presence.lua")),
+            presence: announcing.script(scripts::PRESENCE),
             list_processes: Script::new(include_str!("list_processes.lua")),
         }
     }

@@ -10,6 +10,7 @@ use redis::{Script, cmd};
 use super::connection::ThreadConnections;
 use super::error::CallError;
 use super::keys::Keys;
+use super::scripts::{self, Announcing};
 use crate::bus::error::Unavailable;
 use crate::bus::summaries::{MAX_PROCESSES, Ring, StoredSummaries, SummaryStore, SummaryUpdate};
 
@@ -24,8 +25,8 @@ pub struct RedisSummaries {
 }
 
 impl RedisSummaries {
-    pub fn new(keys: Keys, connections: Arc<ThreadConnections>) -> Self {
-        Self { keys, connections, script: Script::new(include_str!("write_summary.lua")) }
+    pub fn new(keys: Keys, connections: Arc<ThreadConnections>, announcing: Announcing) -> Self {
+        Self { keys, connections, script: announcing.script(scripts::WRITE_SUMMARY) }
     }
 
     async fn run_write(&self, process: &str, update: &SummaryUpdate) -> Result<(), CallError> {

@@ -40,5 +40,5 @@ table.sort(known, function(a, b) return a[2] > b[2] end)
 for i = most + 1, #known do
   redis.call('HDEL', processes, known[i][1])
 end
-redis.call('PUBLISH', channel, '{}')
+redis.call(PUBLISH, channel, '{}')
 return 0
