@@ -3,9 +3,24 @@
 
 use std::net::IpAddr;
 
+use crc::{CRC_16_XMODEM, Crc};
+
 use crate::bus::limits::Bucket;
 use crate::bus::sockets::SocketId;
 use crate::chat::RoomName;
+
+/// How many slots a cluster divides its keys among.
+pub const SLOTS: u16 = 16384;
+
+/// What a slot is computed with.
+const SLOT_CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
+
+/// Returns the slot of a key or channel: that of its hash tag, the text in its first braces, unless that is empty.
+#[allow(dead_code)] // until the slots have masters
+pub fn slot_of(key: &str) -> u16 {
+    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+    SLOT_CRC.checksum(tag.filter(|tag| !tag.is_empty()).unwrap_or(key).as_bytes()) % SLOTS
+}
 
 /// Names keys and channels under the configured prefix.
 #[derive(Clone, Debug)]
@@ -151,5 +166,28 @@ impl Keys {
     /// Returns the key that lists the processes that are alive, for the limits.
     pub fn processes(&self) -> String {
         format!("{}:processes", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The replies of Redis 7.0 to CLUSTER KEYSLOT.
+    #[test]
+    fn slots_are_those_that_redis_computes() {
+        let slots = [
+            ("", 0),
+            ("123456789", 12739),
+            ("chat:{everyone}", 14112),
+            ("everyone", 14112),
+            ("a{}b{c}", 7353),
+            ("a{b", 13340),
+            ("a}{b}{c}", 3300),
+            ("{}", 15257),
+        ];
+        for (key, slot) in slots {
+            assert_eq!(slot_of(key), slot, "{key:?}");
+        }
     }
 }
