@@ -10,10 +10,10 @@
 //! | `chat:present` | hash, expires after 12 s | the processes with presence entries that are alive, by when they are considered dead |
 //! | `chat:{room}:key:KEY` | string, expires after 10 min | `ID SHA1`: what was published under an idempotency key |
 //! | `chat:{room}:prefix` | string, expires after the log | the prefix of the app whose room this is, if the name is a hash |
-//! | `chat:rate:ADDRESS` | string, expires when the bucket is full | a client address' token bucket |
+//! | `chat:rate:{ADDRESS}` | string, expires when the bucket is full | a client address' token bucket |
 //! | `chat:rate:key:KEY` | string, expires when the bucket is full | the token bucket of an app's key |
-//! | `chat:streams:ADDRESS` | hash, expires after 2 min | a client address' open streams, by process |
-//! | `chat:processes` | sorted set, expires after 4 s | the processes that are alive, by when they are considered dead |
+//! | `chat:streams:{limits}:ADDRESS` | hash, expires after 2 min | a client address' open streams, by process |
+//! | `chat:processes:{limits}` | sorted set, expires after 4 s | the processes that are alive, by when they are considered dead |
 //! | `chat:socket:{ID}` | string, expires after 90 s | a socket, as JSON |
 //! | `chat:sockets:KEY` | sorted set, expires after 90 s | the living sockets of an app's key, by when they expire |
 //! | `chat:{~dashboard}:processes` | hash, expires after 7 days | when each process wrote a summary last |
@@ -22,7 +22,7 @@
 //! | `chat:users` | string, never expires | the last user id that was given out |
 //! | `chat:salt` | string, never expires | the salt of marks |
 //!
-//! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua`, `delete.lua` and `edit.lua` write to a log. Publishing,
+//! `chat` is the prefix, and the braces are a cluster's hash tag: what a script uses together has the same. Only `publish.lua`, `delete.lua` and `edit.lua` write to a log. Publishing,
 //! presence, limits and user ids use one pipelined connection for each thread ([`connection`]). Logs are read over a pool, since a
 //! large response must not delay a publish. Announcements arrive over a connection of their own ([`pubsub`]).
 
@@ -76,6 +76,7 @@ use presence::RedisPresence;
 use pubsub::PubSub;
 use read_pool::ReadPools;
 use salt::RedisSalt;
+use scripts::Announcing;
 use sockets::RedisSockets;
 use summaries::RedisSummaries;
 use topology::Topology;
@@ -92,6 +93,7 @@ pub struct Redis {
     keys: Keys,
     node: String,
     retention: Retention,
+    announcing: Announcing,
     publish: Script,
     read: Script,
     delete: Script,
@@ -124,16 +126,18 @@ impl Redis {
                  Redis shows its messages here; set REDIS_PREFIX to a name of this installation's own"
             );
         }
+        let announcing = Announcing::new(topology.is_cluster());
         let read_pools = Arc::new(ReadPools::new(topology.clone()));
         let connections = Arc::new(ThreadConnections::new(topology.clone(), read_pools.clone(), metrics.clone()));
         Ok(Self {
             keys: keys.clone(),
             node: node.into(),
             retention,
-            publish: Script::new(scripts::PUBLISH),
+            announcing,
+            publish: announcing.script(scripts::PUBLISH),
             read: Script::new(include_str!("redis/read.lua")),
-            delete: Script::new(scripts::DELETE),
-            edit: Script::new(scripts::EDIT),
+            delete: announcing.script(scripts::DELETE),
+            edit: announcing.script(scripts::EDIT),
             pubsub: PubSub::new(topology.clone(), connections.clone(), read_pools.clone(), keys, node, metrics.clone()),
             connections,
             read_pools,
@@ -144,7 +148,7 @@ impl Redis {
 
     /// Returns the presence store of the same server.
     pub fn presence_store(&self) -> RedisPresence {
-        RedisPresence::new(self.keys.clone(), self.connections.clone())
+        RedisPresence::new(self.keys.clone(), self.connections.clone(), self.announcing)
     }
 
     /// Returns the limit store of the same server.
@@ -169,7 +173,7 @@ impl Redis {
 
     /// Returns the summaries of the same server.
     pub fn summaries(&self) -> RedisSummaries {
-        RedisSummaries::new(self.keys.clone(), self.connections.clone())
+        RedisSummaries::new(self.keys.clone(), self.connections.clone(), self.announcing)
     }
 
     /// Returns the rooms with hashes for names of the same server.

@@ -9,7 +9,7 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, Va
 
 use super::failure::Failure;
 use super::keys::Keys;
-use super::scripts;
+use super::scripts::{self, Announcing};
 use super::url::Form;
 
 /// The commands without which only nothing can be deleted or edited.
@@ -24,6 +24,7 @@ const FIRST_WITH_SHARDED_PUBSUB: u32 = 7;
 /// A check of what the Redis user may do.
 pub struct Check {
     keys: Keys,
+    announcing: Announcing,
     script: Script,
     is_cluster: bool,
     /// Whether the log has said that the user may not delete or edit.
@@ -32,10 +33,13 @@ pub struct Check {
 
 impl Check {
     pub fn new(keys: Keys, form: &Form) -> Self {
+        let is_cluster = matches!(form, Form::Cluster { .. });
+        let announcing = Announcing::new(is_cluster);
         Self {
-            is_cluster: matches!(form, Form::Cluster { .. }),
+            is_cluster,
             keys,
-            script: Script::new(include_str!("check.lua")),
+            announcing,
+            script: announcing.script(scripts::CHECK),
             warned: AtomicBool::new(false),
         }
     }
@@ -51,10 +55,9 @@ impl Check {
     pub async fn run(&self, connection: &mut MultiplexedConnection, slot: Option<u16>) -> Result<(), Failure> {
         let mut greeting = pipe();
         greeting.cmd("HELLO").cmd("PING");
-        for script in scripts::ALL {
+        for script in self.announcing.texts() {
             greeting.cmd("SCRIPT").arg("LOAD").arg(script);
         }
-        greeting.cmd("SCRIPT").arg("LOAD").arg(include_str!("check.lua"));
         let key = if self.is_cluster {
             slot.and_then(|slot| self.keys.check_in(slot))
         } else {

@@ -1,5 +1,5 @@
-//! The names of keys and channels in Redis. All keys of a room share the hash tag `{room}`, so that a cluster keeps
-//! them in one slot.
+//! The names of keys and channels in Redis. What a script uses together has one hash tag (a room's is `{room}`), so that
+//! a cluster keeps it in one slot.
 
 use std::net::IpAddr;
 
@@ -83,14 +83,19 @@ impl Keys {
     /// Returns the key of a token bucket.
     pub fn rate(&self, bucket: &Bucket) -> String {
         match bucket {
-            Bucket::Address(address) => format!("{}:rate:{address}", self.prefix),
+            Bucket::Address(address) => format!("{}:rate:{{{address}}}", self.prefix),
             Bucket::App(key) => format!("{}:rate:key:{key}", self.prefix),
         }
     }
 
     /// Returns the key of a client address' open streams.
     pub fn streams(&self, address: IpAddr) -> String {
-        format!("{}:streams:{address}", self.prefix)
+        format!("{}:streams:{{limits}}:{address}", self.prefix)
+    }
+
+    /// Returns the key that lists the processes that are alive, for the limits.
+    pub fn processes(&self) -> String {
+        format!("{}:processes:{{limits}}", self.prefix)
     }
 
     /// Returns the key of the last user id that was given out.
@@ -176,16 +181,14 @@ impl Keys {
         let mut channels = std::iter::repeat_with(|| self.probe_channel()).take(MAX_PROBE_DRAWS);
         channels.find(|channel| is_slot(slot_of(channel)))
     }
-
-    /// Returns the key that lists the processes that are alive, for the limits.
-    pub fn processes(&self) -> String {
-        format!("{}:processes", self.prefix)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
+    use crate::bus::summaries::Ring;
 
     /// The replies of Redis 7.0 to CLUSTER KEYSLOT.
     #[test]
@@ -203,5 +206,27 @@ mod tests {
         for (key, slot) in slots {
             assert_eq!(slot_of(key), slot, "{key:?}");
         }
+    }
+
+    #[test]
+    fn the_keys_of_a_script_are_in_one_slot_and_have_the_prefix() {
+        let (keys, room) = (Keys::new("a:b"), RoomName::parse("lobby").unwrap());
+        let mut addresses = (0..100).map(|n| IpAddr::from([192, 0, 2, n]));
+        let mut summaries = vec![keys.summarized_processes(), keys.dashboard_channel()];
+        summaries.extend(Ring::ALL.map(|ring| keys.summaries("chat-1~7f", ring.name())));
+        let together = [
+            vec![keys.log(&room), keys.deleted(&room), keys.edits(&room), keys.idempotency(&room, "{k}")],
+            vec![keys.presence(&room), keys.log(&room)],
+            iter::once(keys.processes()).chain(addresses.clone().map(|address| keys.streams(address))).collect(),
+            summaries,
+        ];
+        for of_script in &together {
+            let first = slot_of(&of_script[0]);
+            assert!(of_script.iter().all(|key| slot_of(key) == first), "{of_script:?}");
+            assert!(of_script.iter().all(|key| key.starts_with("a:b:")), "{of_script:?}");
+        }
+        let rates = |address| slot_of(&keys.rate(&Bucket::Address(address)));
+        let first = addresses.next().map(rates);
+        assert!(addresses.any(|address| Some(rates(address)) != first), "posts spread over the masters");
     }
 }

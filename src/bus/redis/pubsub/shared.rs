@@ -134,9 +134,12 @@ impl Shared {
                 let Ok(channel) = std::str::from_utf8(channel) else {
                     return;
                 };
-                if echo.on_dropped(channel) || self.subscriptions.lock().on_dropped(server, generation, channel) {
+                let of_room = self.subscriptions.lock().on_dropped(server, generation, channel);
+                if of_room.is_some() || echo.on_dropped(channel) {
                     // The server has lost the slot, or got it.
                     self.topology.request_refresh();
+                }
+                if of_room == Some(true) {
                     self.tell(&Turns { heard: Vec::new(), lost: vec![channel.to_owned()] }, Instant::now());
                 }
             }

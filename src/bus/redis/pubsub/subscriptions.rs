@@ -138,16 +138,15 @@ impl Subscriptions {
         }
     }
 
-    /// Notes that a server has ended a subscription. Returns true if the room was heard until now.
-    pub fn on_dropped(&mut self, address: &Address, generation: u64, channel: &str) -> bool {
-        let Some(server) = self.current(address, generation) else {
-            return false;
-        };
+    /// Notes that a server has ended a subscription. Returns `None` if that was wanted, or else whether the room was heard
+    /// until now.
+    pub fn on_dropped(&mut self, address: &Address, generation: u64, channel: &str) -> Option<bool> {
+        let server = self.current(address, generation)?;
         if !server.channels.on_dropped(channel) {
-            return false;
+            return None;
         }
         server.changed.notify_one();
-        self.heard.get_mut(channel).is_some_and(|heard| std::mem::replace(heard, false))
+        self.heard.get_mut(channel).map(|heard| std::mem::replace(heard, false))
     }
 
     /// Returns true if this is the current connection to the server.
