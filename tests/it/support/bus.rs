@@ -74,9 +74,17 @@ impl Bus {
 
     /// Starts two nodes on a store, or one node in process, which then stands for both.
     pub async fn two_nodes(&self, environment: &[(&str, &str)]) -> [Arc<Node>; 2] {
-        let first = Arc::new(self.node(environment).await);
-        let second = self.second_node(environment).await.map_or_else(|| Arc::clone(&first), Arc::new);
-        [first, second]
+        self.nodes(environment).await
+    }
+
+    /// The same with any number of nodes.
+    pub async fn nodes<const N: usize>(&self, environment: &[(&str, &str)]) -> [Arc<Node>; N] {
+        let mut nodes = vec![Arc::new(self.node(environment).await)];
+        while nodes.len() < N {
+            let further = self.second_node(environment).await;
+            nodes.push(further.map_or_else(|| Arc::clone(&nodes[0]), Arc::new));
+        }
+        nodes.try_into().unwrap_or_else(|_| panic!("{N} nodes"))
     }
 }
 
