@@ -46,6 +46,9 @@ mod salt;
 mod scripts;
 mod sockets;
 mod summaries;
+mod tls;
+#[allow(dead_code)] // until the forms of several servers are connected to
+mod url;
 mod user_ids;
 
 use std::sync::{Arc, Weak};
@@ -73,8 +76,9 @@ use sockets::RedisSockets;
 use summaries::RedisSummaries;
 use user_ids::RedisUserIds;
 
-pub use connector::RedisServer;
 pub use purge::purge;
+pub use tls::TlsFiles;
+pub use url::RedisServer;
 
 /// The value of `REDIS_PREFIX` unless it is set.
 const DEFAULT_PREFIX: &str = "chat";

@@ -4,8 +4,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, cmd, pipe};
 use serde::Deserialize;
 
-use super::connector::{Connector, RedisServer};
+use super::connector::Connector;
 use super::keys::Keys;
+use super::url::RedisServer;
 use crate::bus::purge::{PurgeMode, PurgeTarget, Purged};
 use crate::bus::summaries::without_app;
 
