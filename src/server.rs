@@ -179,11 +179,9 @@ fn retention(config: &Config) -> Retention {
     Retention { messages: config.history as usize, seconds: u64::from(config.history_ttl) }
 }
 
-/// Opens the message store. An error names the variable that holds the invalid URL.
+/// Opens the message store. An error names the variable that is not valid.
 fn open_stores(config: &Config, retention: Retention, metrics: Arc<Metrics>) -> Result<Stores, String> {
-    let variable = config.redis.url().map(|(variable, _)| variable);
     Stores::open(config.redis.server()?, &config.redis.redis_prefix, &config.node(), retention, metrics)
-        .map_err(|error| format!("{}: {error}", variable.unwrap_or_default()))
 }
 
 /// Creates the hub, attaches it to the bus and spawns its ticks.

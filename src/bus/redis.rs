@@ -50,6 +50,7 @@ mod salt;
 mod scripts;
 mod sockets;
 mod summaries;
+mod tls;
 mod topology;
 mod url;
 mod user_ids;
@@ -83,6 +84,7 @@ use topology::Topology;
 use user_ids::RedisUserIds;
 
 pub use purge::purge;
+pub use tls::TlsFiles;
 pub use url::RedisServer;
 
 /// The value of `REDIS_PREFIX` unless it is set.

@@ -11,7 +11,7 @@ use crate::supervise::supervise;
 /// Begins to watch the masters of a store whose masters may change.
 pub fn watch_masters(topology: &Arc<Topology>, metrics: &Arc<Metrics>) {
     match topology.form() {
-        Form::One(_) => {}
+        Form::One(_) | Form::Sentinel { .. } => {}
         Form::Cluster { seeds } => {
             let (topology, seeds) = (topology.clone(), seeds.clone());
             let run = async move || cluster::watch(&topology, &seeds).await;
