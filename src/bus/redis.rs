@@ -34,6 +34,7 @@ mod connector;
 mod durability;
 mod error;
 mod failure;
+mod handshake;
 mod hashed_rooms;
 mod keys;
 mod limits;

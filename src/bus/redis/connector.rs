@@ -15,7 +15,7 @@ use super::check::Check;
 use super::failure::Failure;
 use super::keys::Keys;
 use super::outage_log::OutageLog;
-use super::url::{Form, RedisServer, Target};
+use super::url::{Access, Address, Form, RedisServer, Target};
 use crate::backoff::Backoff;
 
 /// How long a command waits for its response.
@@ -38,6 +38,8 @@ const PIPELINE_DEPTH: usize = 1024;
 
 /// What all connections of a node have in common.
 pub struct Connector {
+    access: Access,
+    address: Address,
     client: Client,
     /// The same without the user in the URL, if that may be unknown to Redis.
     userless: Option<Client>,
@@ -62,13 +64,14 @@ impl Connector {
         };
         let userless = access.userless_client(&address).transpose()?;
         let client = access.client(&address)?;
-        let address = address.to_string();
         Ok(Self {
             client,
             userless,
             is_userless: AtomicBool::new(false),
             check: Check::new(keys),
-            log: OutageLog::new(address),
+            log: OutageLog::new(address.to_string()),
+            access,
+            address,
             epoch: AtomicU64::new(0),
             reached: Notify::new(),
         })
@@ -208,7 +211,7 @@ impl Connector {
     /// Logs a failed attempt, and looks for its cause first if it is new and unclear.
     pub async fn failed(&self, failure: Failure) {
         if self.log.is_new(&failure) {
-            let explained = failure.clone().explained(self.client.get_connection_info().addr()).await;
+            let explained = failure.clone().explained(&self.access, &self.address).await;
             self.log.failed(&failure, &explained);
         }
     }
