@@ -29,7 +29,7 @@ pub use limits::{Bucket, LimitStore, PROCESS_TTL, Rate, StreamReservation};
 pub use log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 pub use presence::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence};
 pub use purge::{PurgeMode, PurgeTarget, Purged};
-pub use redis::{RedisServer, announcement, purge};
+pub use redis::{RedisServer, TlsFiles, announcement, purge};
 pub use salt::SaltStore;
 pub use sockets::{CreateError, SOCKET_MAX_AGE, SOCKET_TTL, Socket, SocketId, SocketStore};
 pub use summaries::{Ring, SUMMARY_INTERVAL, StoredSummaries, SummaryStore, SummaryUpdate};

@@ -146,6 +146,7 @@ impl Server {
         let serving = actix_web::rt::spawn(server);
         let Shutdown { grace, drain } = tokio::select! {
             shutdown = stop => shutdown,
+            why = hub.unusable() => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("REDIS_URL: {why}"))),
             ended = serving => return ended.map_err(io::Error::other)?,
         };
         hub.announce_drain();
@@ -178,11 +179,9 @@ fn retention(config: &Config) -> Retention {
     Retention { messages: config.history as usize, seconds: u64::from(config.history_ttl) }
 }
 
-/// Opens the message store. An error names the variable that holds the invalid URL.
+/// Opens the message store. An error names the variable that is not valid.
 fn open_stores(config: &Config, retention: Retention, metrics: Arc<Metrics>) -> Result<Stores, String> {
-    let variable = config.redis.url().map(|(variable, _)| variable);
     Stores::open(config.redis.server()?, &config.redis.redis_prefix, &config.node(), retention, metrics)
-        .map_err(|error| format!("{}: {error}", variable.unwrap_or_default()))
 }
 
 /// Creates the hub, attaches it to the bus and spawns its ticks.

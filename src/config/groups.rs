@@ -5,12 +5,12 @@ use std::fmt;
 use clap::Args;
 
 use crate::apps::KeySources;
-use crate::bus::RedisServer;
+use crate::bus::{RedisServer, TlsFiles};
 
 /// Where the Redis is.
 #[derive(Clone, Debug, Args)]
 pub struct RedisOptions {
-    /// URL of the Redis that the nodes share, redis:// or rediss://; without one, this node runs alone and keeps messages in memory
+    /// URL of the Redis that the nodes share: redis://, redis-sentinel:// or redis-cluster://, with TLS rediss://, rediss-sentinel:// or rediss-cluster://, and valkey like redis; without one, this node runs alone and keeps messages in memory
     #[arg(long, env = "REDIS_URL", value_name = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 
@@ -18,9 +18,30 @@ pub struct RedisOptions {
     #[arg(long, env = "REDISTOGO_URL", value_name = "REDISTOGO_URL", hide_env_values = true)]
     pub redistogo_url: Option<String>,
 
-    /// PEM file with the certificate authorities to trust for rediss://, instead of the public ones
+    /// PEM file with the certificate authorities to trust with TLS, instead of the public ones
     #[arg(long, env = "REDIS_CA", value_name = "REDIS_CA")]
     pub redis_ca: Option<String>,
+
+    /// PEM file with the certificate to show with TLS, and those between it and an authority
+    #[arg(long, env = "REDIS_CERT", value_name = "REDIS_CERT")]
+    pub redis_cert: Option<String>,
+
+    /// PEM file with the private key of REDIS_CERT
+    #[arg(long, env = "REDIS_KEY", value_name = "REDIS_KEY")]
+    pub redis_key: Option<String>,
+
+    /// User at the Sentinels of redis-sentinel://, where user and password in the URL are those at the servers
+    #[arg(long, env = "REDIS_SENTINEL_USER", value_name = "REDIS_SENTINEL_USER")]
+    pub redis_sentinel_user: Option<String>,
+
+    /// Password at the Sentinels
+    #[arg(
+        long,
+        env = "REDIS_SENTINEL_PASSWORD",
+        value_name = "REDIS_SENTINEL_PASSWORD",
+        hide_env_values = true
+    )]
+    pub redis_sentinel_password: Option<Hidden>,
 
     /// First part of every key and channel in Redis; a database number does not separate chats, since Pub/Sub ignores it
     #[arg(long, env = "REDIS_PREFIX", value_name = "REDIS_PREFIX", default_value = "chat", value_parser = parse_prefix)]
@@ -34,18 +55,37 @@ impl RedisOptions {
         urls.into_iter().find_map(|(name, url)| Some((name, given(url)?)))
     }
 
-    /// Returns the server to connect to, if there is one. An error names the variable of the file that cannot be read.
+    /// Returns the server to connect to, if there is one.
     ///
     /// # Errors
-    /// If the certificates cannot be read.
+    /// If a file cannot be read, or the URL and the options beside it cannot be understood. The error names the variable.
     pub fn server(&self) -> Result<Option<RedisServer<'_>>, String> {
         let Some((variable, url)) = self.url() else {
             return Ok(None);
         };
-        let read = |path| std::fs::read(path).map_err(|error| format!("REDIS_CA {path}: {error}"));
-        let ca = given(&self.redis_ca).map(read).transpose()?;
-        Ok(Some(RedisServer { url, ca, is_user_optional: variable == "REDISTOGO_URL" }))
+        let tls = TlsFiles {
+            ca: read("REDIS_CA", &self.redis_ca)?,
+            certificate: read("REDIS_CERT", &self.redis_cert)?,
+            key: read("REDIS_KEY", &self.redis_key)?,
+        };
+        let server = RedisServer {
+            variable,
+            url,
+            tls,
+            is_user_optional: variable == "REDISTOGO_URL",
+            sentinel_user: given(&self.redis_sentinel_user),
+            sentinel_password: self.redis_sentinel_password.as_ref().and_then(|password| trimmed(&password.0)),
+        };
+        server.check()?;
+        Ok(Some(server))
     }
+}
+
+/// Reads a file, if a variable names one.
+fn read(variable: &str, path: &Option<String>) -> Result<Option<Vec<u8>>, String> {
+    given(path)
+        .map(|path| std::fs::read(path).map_err(|error| format!("{variable}: {path}: {error}")))
+        .transpose()
 }
 
 /// The keys of the apps.

@@ -1,25 +1,21 @@
 //! Connects to Redis. Every connection of a node is established here: it is checked before it is used, and a failure is
 //! logged with its cause.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::Manager as _;
 use deadpool_redis::Manager;
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, PushInfo,
-    RedisConnectionInfo, RedisResult, TlsCertificates,
-};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use redis::{AsyncConnectionConfig, Client, PushInfo, RedisResult, cmd};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::check::Check;
 use super::failure::Failure;
-use super::keys::Keys;
 use super::outage_log::OutageLog;
+use super::url::{Access, Address};
 use crate::backoff::Backoff;
 
 /// How long a command waits for its response.
@@ -37,36 +33,21 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 /// How long a connection must have lasted for the pauses to begin anew: one that is refused after its greeting has not.
 const STABLE_AFTER: Duration = Duration::from_secs(3);
 
-/// How long the kernel retransmits to a server that does not acknowledge before it closes the connection.
-const REDIS_TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Commands that may be queued on one connection.
 const PIPELINE_DEPTH: usize = 1024;
 
-/// The forms of a URL that are understood.
-const URL_FORMS: &str = "write it as redis://[user:password@]host[:port][/database], as rediss://… for TLS, or as \
-                         unix:///path/of/socket";
-
-/// The server to connect to.
-#[derive(Clone, Debug)]
-pub struct RedisServer<'a> {
-    /// Its URL, with the user and the password.
-    pub url: &'a str,
-    /// The certificates, in PEM, of the authorities that are trusted instead of the public ones.
-    pub ca: Option<Vec<u8>>,
-    /// Whether the password is used alone if the server does not know the user. Old URLs have a user that was never sent.
-    pub is_user_optional: bool,
-}
-
-/// What all connections of a node have in common.
+/// What all connections of a node to one server have in common.
 pub struct Connector {
+    address: Address,
     client: Client,
     /// The same without the user in the URL, if that may be unknown to Redis.
     userless: Option<Client>,
     /// Whether Redis knew the password and not the user.
     is_userless: AtomicBool,
-    check: Check,
+    check: Arc<Check>,
     log: OutageLog,
+    /// A slot of this server, or -1.
+    slot: AtomicI32,
     epoch: AtomicU64,
     /// Notified when an attempt succeeds.
     reached: Notify,
@@ -76,29 +57,33 @@ impl Connector {
     /// Prepares connections to a server.
     ///
     /// # Errors
-    /// If the URL or the certificates cannot be understood.
-    pub fn new(server: RedisServer<'_>, keys: Keys) -> Result<Self, String> {
-        let info = connection_info(server.url)?;
-        let settings = info.redis_settings();
-        let has_user = settings.username().is_some() && settings.password().is_some();
-        let without_user = without_user(&info).filter(|_| server.is_user_optional && has_user);
-        let userless = without_user.map(|info| client(info, server.ca.clone())).transpose()?;
-        let client = client(info, server.ca)?;
-        let address = client.get_connection_info().addr().to_string();
+    /// If there can be no connection to such an address.
+    pub fn new(access: &Access, address: Address, check: Arc<Check>) -> Result<Self, String> {
         Ok(Self {
-            client,
-            userless,
+            client: access.client(&address)?,
+            userless: access.userless_client(&address).transpose()?,
             is_userless: AtomicBool::new(false),
-            check: Check::new(keys),
-            log: OutageLog::new(address),
+            check,
+            log: OutageLog::new(address.to_string()),
+            address,
+            slot: AtomicI32::new(-1),
             epoch: AtomicU64::new(0),
             reached: Notify::new(),
         })
     }
 
-    /// Returns the number of the database in the URL.
-    pub fn database(&self) -> i64 {
-        self.client.get_connection_info().redis_settings().db()
+    /// Returns where the server is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Notes a slot of this server, on which its user's rights can be tried.
+    pub fn set_slot(&self, slot: Option<u16>) {
+        self.slot.store(slot.map_or(-1, i32::from), Ordering::Relaxed);
+    }
+
+    fn slot(&self) -> Option<u16> {
+        u16::try_from(self.slot.load(Ordering::Relaxed)).ok()
     }
 
     /// Returns true if the URL names a user, whose rights are limited as a rule.
@@ -194,9 +179,9 @@ impl Connector {
     ) -> Result<MultiplexedConnection, Failure> {
         let attempt = async {
             let mut connection = self.authenticate(connect).await?;
-            self.check.run(&mut connection).await?;
+            self.check.run(&mut connection, self.slot()).await?;
             if let Some(channel) = channel {
-                connection.subscribe(channel).await?;
+                () = cmd(self.check.subscribe_command()).arg(channel).query_async(&mut connection).await?;
             }
             Ok(connection)
         };
@@ -239,46 +224,6 @@ impl Connector {
 /// Returns the pauses of a task that keeps a connection.
 pub fn reconnect_backoff() -> Backoff {
     Backoff::new(FIRST_PAUSE, LONGEST_PAUSE, STABLE_AFTER)
-}
-
-/// Parses a URL.
-fn connection_info(url: &str) -> Result<ConnectionInfo, String> {
-    // Neither the URL nor the library's error is quoted: both may hold the password.
-    url.into_connection_info().map_err(|error| match error.detail() {
-        None if error.kind() == ErrorKind::InvalidClientConfig => format!("{}; {URL_FORMS}", reason(&error)),
-        _ => format!("it is not understood; {URL_FORMS}"),
-    })
-}
-
-/// Returns where and how to connect with the password alone.
-fn without_user(info: &ConnectionInfo) -> Option<ConnectionInfo> {
-    let settings = info.redis_settings();
-    let without_user = RedisConnectionInfo::default().set_db(settings.db()).set_password(settings.password()?);
-    Some(info.clone().set_redis_settings(without_user))
-}
-
-/// Creates a client whose connections send without delay, speak RESP3 and notice a vanished server.
-fn client(info: ConnectionInfo, ca: Option<Vec<u8>>) -> Result<Client, String> {
-    let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(REDIS_TCP_USER_TIMEOUT);
-    let redis = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3).set_skip_set_lib_name();
-    let info = info.set_tcp_settings(tcp).set_redis_settings(redis);
-    let Some(ca) = ca else {
-        return Client::open(info).map_err(|error| error.to_string());
-    };
-    if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-        return Err("REDIS_CA is for rediss://, and this URL has another scheme".into());
-    }
-    // The library accepts a file without a certificate, and then every handshake fails.
-    if !CertificateDer::pem_slice_iter(&ca).any(|certificate| certificate.is_ok()) {
-        return Err("REDIS_CA has no certificate in PEM".into());
-    }
-    Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(ca) })
-        .map_err(|error| format!("REDIS_CA: {error}"))
-}
-
-/// Returns the library's own words for an invalid URL, which quote nothing of it.
-fn reason(error: &redis::RedisError) -> String {
-    error.to_string().split(" - ").next().unwrap_or_default().to_owned()
 }
 
 /// Returns the timeouts and the pipeline depth of every connection.

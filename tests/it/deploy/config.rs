@@ -9,7 +9,10 @@ use crate::support::{BINARY, Node, Redis, Stream, eventually, free_port, key};
 /// Values that no reading of contract 8 allows.
 const BAD: &[(&str, &[&str])] = &[
     ("BIND", &["nonsense", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:65536"]),
-    ("REDIS_URL", &["nonsense", "http://127.0.0.1:6379"]),
+    (
+        "REDIS_URL",
+        &["nonsense", "http://127.0.0.1:6379", "redis-sentinel://h", "redis-cluster://h/1", "redis://h1,h2"],
+    ),
     ("ROOMS", &["admin", "lobby,a b", "-x"]),
     ("HISTORY", &["0", "-1", "x", "1.5"]),
     ("HISTORY_TTL", &["0", "-1", "x"]),
@@ -35,10 +38,14 @@ const BAD: &[(&str, &[&str])] = &[
     ("LOG_FORMAT", &["xml", "JSON5"]),
 ];
 
-const ALL: [&str; 25] = [
+const ALL: [&str; 29] = [
     "BIND",
     "REDIS_URL",
     "REDIS_CA",
+    "REDIS_CERT",
+    "REDIS_KEY",
+    "REDIS_SENTINEL_USER",
+    "REDIS_SENTINEL_PASSWORD",
     "REDIS_PREFIX",
     "ROOMS",
     "HISTORY",
@@ -64,12 +71,16 @@ const ALL: [&str; 25] = [
 ];
 
 /// A valid value of each variable in `--help`.
-const VALID: [(&str, &str); 28] = [
+const VALID: [(&str, &str); 32] = [
     ("BIND", "127.0.0.1:0"),
     ("PORT", "0"),
     ("REDIS_URL", "redis://127.0.0.1:1"),
     ("REDISTOGO_URL", "redis://127.0.0.1:1"),
     ("REDIS_CA", "/dev/null"),
+    ("REDIS_CERT", "/dev/null"),
+    ("REDIS_KEY", "/dev/null"),
+    ("REDIS_SENTINEL_USER", "sue"),
+    ("REDIS_SENTINEL_PASSWORD", "hunter2"),
     ("REDIS_PREFIX", "staging"),
     ("ROOMS", "lobby,garden"),
     ("HISTORY", "5"),

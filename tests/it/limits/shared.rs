@@ -208,7 +208,7 @@ async fn streams_are_counted_once_after_a_pause_of_redis() {
     let before = count_script_calls(&redis).await;
     // The one that waited in the pause, and the next ones of the node, which has no other reason to call.
     eventually("further reports", async || (count_script_calls(&redis).await >= before + 3).then_some(())).await;
-    let open: HashMap<String, usize> = redis.cmd(&["HGETALL", "chat:streams:192.0.2.1"]).await;
+    let open: HashMap<String, usize> = redis.cmd(&["HGETALL", "chat:streams:{limits}:192.0.2.1"]).await;
     assert_eq!(open.values().sum::<usize>(), 3, "{open:?}");
     let _fourth = open_stream(&nodes[1], "192.0.2.1").await.expect("the fourth of four");
     assert!(open_stream(&nodes[2], "192.0.2.1").await.is_none());
@@ -239,7 +239,7 @@ async fn clock_moving_back_refuses_no_longer_than_one_burst() {
     post_from(&nodes[0], "192.0.2.1").await.expect(200);
     let hour_ahead =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() + 3_600_000_000;
-    let _: String = redis.cmd(&["SET", "chat:rate:192.0.2.1", &hour_ahead.to_string()]).await;
+    let _: String = redis.cmd(&["SET", "chat:rate:{192.0.2.1}", &hour_ahead.to_string()]).await;
     let refused = post_from(&nodes[1], "192.0.2.1").await;
     assert_eq!(refused.header("retry-after"), "1");
     refused.problem(429);
@@ -286,10 +286,10 @@ async fn streams_of_an_address_are_one_expiring_hash() {
     let redis = Redis::start().await;
     let nodes = start_three(&redis, &[]).await;
     let _streams = [open_stream(&nodes[0], "192.0.2.1").await, open_stream(&nodes[1], "192.0.2.1").await];
-    let open: HashMap<String, String> = redis.cmd(&["HGETALL", "chat:streams:192.0.2.1"]).await;
+    let open: HashMap<String, String> = redis.cmd(&["HGETALL", "chat:streams:{limits}:192.0.2.1"]).await;
     assert_eq!(open.len(), 2, "{open:?}");
     assert!(open.values().all(|value| value == "1"), "{open:?}");
-    for (key, longest) in [("chat:streams:192.0.2.1", 120_000), ("chat:processes", 4000)] {
+    for (key, longest) in [("chat:streams:{limits}:192.0.2.1", 120_000), ("chat:processes:{limits}", 4000)] {
         let milliseconds: i64 = redis.cmd(&["PTTL", key]).await;
         assert!((1..=longest).contains(&milliseconds), "{key}: {milliseconds}");
     }

@@ -69,19 +69,62 @@ async fn redis_ca_is_trusted_by_every_connection() {
     server.redis.cmd::<u64>(&["DBSIZE"]).await;
 }
 
+/// Runs a node that does not start, and returns what it says.
+async fn refusal(environment: &[(&str, &str)]) -> String {
+    let refusal = Node::run_to_exit(environment, &[]).await;
+    assert!(!refusal.status.success(), "{environment:?}");
+    refusal.output
+}
+
 #[tokio::test]
-async fn redis_ca_that_cannot_be_used_ends_the_start() {
+async fn files_that_cannot_be_used_end_the_start_by_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = |name: &str| directory.path().join(name).to_str().expect("a path").to_owned();
     write_certificates(directory.path());
     fs::write(file("text"), "this is no certificate").expect("a file");
-    for (url, ca) in [
-        ("rediss://localhost", file("missing")),
-        ("rediss://localhost", file("text")),
-        ("rediss://localhost", file("redis.key")),
-        ("redis://localhost", file("ca.pem")),
-    ] {
-        let refusal = Node::run_to_exit(&[("REDIS_URL", url), ("REDIS_CA", &ca)], &[]).await;
-        assert!(!refusal.status.success() && refusal.output.contains("REDIS_CA"), "{url} {ca}: {}", refusal.output);
+    let schemes = [
+        "rediss://localhost",
+        "valkeys://localhost",
+        "rediss-sentinel://localhost/m",
+        "valkeys-cluster://localhost",
+    ];
+    for url in schemes {
+        for (variable, name, other) in [
+            ("REDIS_CA", "missing", None),
+            ("REDIS_CA", "text", None),
+            ("REDIS_CA", "redis.key", None),
+            ("REDIS_CA", "", None),
+            ("REDIS_CERT", "missing", Some(("REDIS_KEY", "redis.key"))),
+            ("REDIS_CERT", "text", Some(("REDIS_KEY", "redis.key"))),
+            ("REDIS_CERT", "redis.pem", None),
+            ("REDIS_KEY", "missing", Some(("REDIS_CERT", "redis.pem"))),
+            ("REDIS_KEY", "text", Some(("REDIS_CERT", "redis.pem"))),
+            ("REDIS_KEY", "redis.key", None),
+            ("REDIS_KEY", "redis.key", Some(("REDIS_CERT", "ca.pem"))),
+        ] {
+            let (path, beside) = (file(name), other.map(|(variable, name)| (variable, file(name))));
+            let beside = beside.iter().map(|(variable, path)| (*variable, path.as_str()));
+            let environment: Vec<_> =
+                [("REDIS_URL", url), (variable, path.as_str())].into_iter().chain(beside).collect();
+            let said = refusal(&environment).await;
+            assert!(said.contains(&format!("ERROR {variable}: ")), "{environment:?}: {said}");
+        }
     }
+    for url in ["redis://localhost", "unix:///socket", "redis-sentinel://localhost/m", "valkey-cluster://localhost"] {
+        for (variable, name) in [("REDIS_CA", "ca.pem"), ("REDIS_CERT", "redis.pem"), ("REDIS_KEY", "redis.key")] {
+            let said = refusal(&[("REDIS_URL", url), (variable, &file(name))]).await;
+            assert!(said.contains(&format!("ERROR {variable}: ")) && said.contains("TLS"), "{url} {variable}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn passwords_of_redis_are_in_no_output() {
+    let values = [("REDIS_URL", "redis-sentinel://u:hunter2@127.0.0.1:1/m"), ("REDIS_SENTINEL_PASSWORD", "hunter3")];
+    for arguments in [&["--help"][..], &["--heartbeat", "x"]] {
+        let output = Node::run_to_exit(&values, arguments).await.output;
+        assert!(!output.contains("hunter"), "{output}");
+    }
+    let said = refusal(&[values[1], ("REDIS_URL", "redis://127.0.0.1:1")]).await;
+    assert!(said.contains("ERROR REDIS_SENTINEL_PASSWORD: ") && !said.contains("hunter"), "{said}");
 }
