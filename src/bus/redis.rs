@@ -36,6 +36,7 @@ mod durability;
 mod entries;
 mod error;
 mod failure;
+mod handshake;
 mod hashed_rooms;
 mod keys;
 mod limits;

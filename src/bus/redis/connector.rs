@@ -38,6 +38,7 @@ const PIPELINE_DEPTH: usize = 1024;
 
 /// What all connections of a node to one server have in common.
 pub struct Connector {
+    access: Access,
     address: Address,
     client: Client,
     /// The same without the user in the URL, if that may be unknown to Redis.
@@ -65,6 +66,7 @@ impl Connector {
             is_userless: AtomicBool::new(false),
             check,
             log: OutageLog::new(address.to_string()),
+            access: access.clone(),
             address,
             slot: AtomicI32::new(-1),
             epoch: AtomicU64::new(0),
@@ -215,7 +217,7 @@ impl Connector {
     /// Logs a failed attempt, and looks for its cause first if it is new and unclear.
     pub async fn failed(&self, failure: Failure) {
         if self.log.is_new(&failure) {
-            let explained = failure.clone().explained(self.client.get_connection_info().addr()).await;
+            let explained = failure.clone().explained(&self.access, &self.address).await;
             self.log.failed(&failure, &explained);
         }
     }
