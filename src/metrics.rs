@@ -38,6 +38,7 @@ pub const TASKS: &[&str] = &[
     "stream",
     "summaries",
     "ticks",
+    "topology",
 ];
 
 /// The counters, gauges and histograms of one node.

@@ -146,6 +146,7 @@ impl Server {
         let serving = actix_web::rt::spawn(server);
         let Shutdown { grace, drain } = tokio::select! {
             shutdown = stop => shutdown,
+            why = hub.unusable() => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("REDIS_URL: {why}"))),
             ended = serving => return ended.map_err(io::Error::other)?,
         };
         hub.announce_drain();

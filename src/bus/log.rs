@@ -64,6 +64,11 @@ pub trait Bus: Send + Sync {
     /// Returns true if the store was reached at least once since the start.
     fn was_reached(&self) -> bool;
 
+    /// Returns as soon as it is known that this node can never work with the store, and why.
+    async fn unusable(&self) -> String {
+        std::future::pending().await
+    }
+
     /// Prepares the calling thread for publishing, so that its first message does not wait for a connection.
     fn prepare_thread(&self) {}
 }
@@ -79,9 +84,12 @@ pub trait Listener: Send + Sync {
     fn on_foreign(&self, room: &str, payload: &[u8]);
     /// A process announced its subscribers in the room.
     fn on_presence(&self, room: &str, entry: PresenceEntry);
-    /// Announcements no longer arrive; `since` is when the store last responded.
+    /// The room's announcements no longer arrive; `since` is when the store last responded. `on_subscribed` follows when
+    /// they do again.
+    fn on_lost(&self, room: &str, since: Instant);
+    /// The store, or a part of it, cannot be reached; `since` is when it last responded.
     fn on_disconnected(&self, since: Instant);
-    /// The connection is back. `on_subscribed` follows for each room.
+    /// All of the store can be reached again.
     fn on_reconnected(&self);
 }
 

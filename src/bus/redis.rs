@@ -10,10 +10,10 @@
 //! | `chat:present` | hash, expires after 12 s | the processes with presence entries that are alive, by when they are considered dead |
 //! | `chat:{room}:key:KEY` | string, expires after 10 min | `ID SHA1`: what was published under an idempotency key |
 //! | `chat:{room}:prefix` | string, expires after the log | the prefix of the app whose room this is, if the name is a hash |
-//! | `chat:rate:ADDRESS` | string, expires when the bucket is full | a client address' token bucket |
+//! | `chat:rate:{ADDRESS}` | string, expires when the bucket is full | a client address' token bucket |
 //! | `chat:rate:key:KEY` | string, expires when the bucket is full | the token bucket of an app's key |
-//! | `chat:streams:ADDRESS` | hash, expires after 2 min | a client address' open streams, by process |
-//! | `chat:processes` | sorted set, expires after 4 s | the processes that are alive, by when they are considered dead |
+//! | `chat:streams:{limits}:ADDRESS` | hash, expires after 2 min | a client address' open streams, by process |
+//! | `chat:processes:{limits}` | sorted set, expires after 4 s | the processes that are alive, by when they are considered dead |
 //! | `chat:socket:{ID}` | string, expires after 90 s | a socket, as JSON |
 //! | `chat:sockets:KEY` | sorted set, expires after 90 s | the living sockets of an app's key, by when they expire |
 //! | `chat:{~dashboard}:processes` | hash, expires after 7 days | when each process wrote a summary last |
@@ -22,35 +22,40 @@
 //! | `chat:users` | string, never expires | the last user id that was given out |
 //! | `chat:salt` | string, never expires | the salt of marks |
 //!
-//! `chat` is the prefix, and the braces are a cluster's hash tag. Only `publish.lua`, `delete.lua` and `edit.lua` write to a log. Publishing,
+//! `chat` is the prefix, and the braces are a cluster's hash tag: what a script uses together has the same. Only `publish.lua`, `delete.lua` and `edit.lua` write to a log. Publishing,
 //! presence, limits and user ids use one pipelined connection for each thread ([`connection`]). Logs are read over a pool, since a
 //! large response must not delay a publish. Announcements arrive over a connection of their own ([`pubsub`]).
 
 pub mod announcement;
 mod call_log;
 mod check;
+mod cluster;
 mod connection;
 mod connector;
 mod durability;
+mod entries;
 mod error;
 mod failure;
 mod handshake;
 mod hashed_rooms;
 mod keys;
 mod limits;
+mod masters;
 mod outage_log;
 mod presence;
 mod pubsub;
 mod purge;
 mod read_pool;
+mod route;
 mod salt;
 mod scripts;
 mod sockets;
 mod summaries;
 mod tls;
-#[allow(dead_code)] // until the forms of several servers are connected to
+mod topology;
 mod url;
 mod user_ids;
+mod watch;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -60,21 +65,23 @@ use redis::Script;
 
 use super::deletion::Deletion;
 use super::error::{ChangeError, PublishError, Unavailable};
-use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, NO_DATA, PageLimit, Receipt, Retention, Span};
+use super::log::{Bus, KEY_TTL_MS, Listener, LogPage, PageLimit, Receipt, Retention, Span};
 use crate::chat::{Draft, Id, Mark, MessageText, RoomName};
 use crate::metrics::Metrics;
 use connection::ThreadConnections;
-use connector::Connector;
+use entries::{RawPage, parse_page};
 use error::CallError;
 use hashed_rooms::RedisHashedRooms;
 use keys::Keys;
 use limits::RedisLimits;
 use presence::RedisPresence;
 use pubsub::PubSub;
-use read_pool::ReadPool;
+use read_pool::ReadPools;
 use salt::RedisSalt;
+use scripts::Announcing;
 use sockets::RedisSockets;
 use summaries::RedisSummaries;
+use topology::Topology;
 use user_ids::RedisUserIds;
 
 pub use purge::purge;
@@ -89,12 +96,15 @@ pub struct Redis {
     keys: Keys,
     node: String,
     retention: Retention,
+    announcing: Announcing,
     publish: Script,
     read: Script,
     delete: Script,
     edit: Script,
     connections: Arc<ThreadConnections>,
-    read_pool: Arc<ReadPool>,
+    read_pools: Arc<ReadPools>,
+    topology: Arc<Topology>,
+    metrics: Arc<Metrics>,
     pubsub: PubSub,
 }
 
@@ -111,33 +121,37 @@ impl Redis {
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
         let keys = Keys::new(prefix);
-        let connector = Arc::new(Connector::new(server, keys.clone())?);
-        if connector.database() != 0 && prefix == DEFAULT_PREFIX {
+        let topology = Topology::new(server, keys.clone())?;
+        if topology.access().database() != 0 && prefix == DEFAULT_PREFIX {
             tracing::warn!(
-                database = connector.database(),
+                database = topology.access().database(),
                 "a database does not separate chats: Pub/Sub ignores its number, so that another installation on this \
                  Redis shows its messages here; set REDIS_PREFIX to a name of this installation's own"
             );
         }
-        let connections = Arc::new(ThreadConnections::new(connector.clone(), metrics.clone()));
-        let read_pool = Arc::new(ReadPool::new(connector)?);
+        let announcing = Announcing::new(topology.is_cluster());
+        let read_pools = Arc::new(ReadPools::new(topology.clone()));
+        let connections = Arc::new(ThreadConnections::new(topology.clone(), read_pools.clone(), metrics.clone()));
         Ok(Self {
             keys: keys.clone(),
             node: node.into(),
             retention,
-            publish: Script::new(scripts::PUBLISH),
+            announcing,
+            publish: announcing.script(scripts::PUBLISH),
             read: Script::new(include_str!("redis/read.lua")),
-            delete: Script::new(scripts::DELETE),
-            edit: Script::new(scripts::EDIT),
-            pubsub: PubSub::new(connections.clone(), read_pool.clone(), keys, node, metrics),
+            delete: announcing.script(scripts::DELETE),
+            edit: announcing.script(scripts::EDIT),
+            pubsub: PubSub::new(topology.clone(), connections.clone(), read_pools.clone(), keys, node, metrics.clone()),
             connections,
-            read_pool,
+            read_pools,
+            topology,
+            metrics,
         })
     }
 
     /// Returns the presence store of the same server.
     pub fn presence_store(&self) -> RedisPresence {
-        RedisPresence::new(self.keys.clone(), self.connections.clone())
+        RedisPresence::new(self.keys.clone(), self.connections.clone(), self.announcing)
     }
 
     /// Returns the limit store of the same server.
@@ -162,7 +176,7 @@ impl Redis {
 
     /// Returns the summaries of the same server.
     pub fn summaries(&self) -> RedisSummaries {
-        RedisSummaries::new(self.keys.clone(), self.connections.clone())
+        RedisSummaries::new(self.keys.clone(), self.connections.clone(), self.announcing)
     }
 
     /// Returns the rooms with hashes for names of the same server.
@@ -281,7 +295,7 @@ impl Redis {
         }
         let wanted = if wanted == Wanted::Sizes { "size" } else { "text" };
         call.arg(kind).arg(id.to_string()).arg(limit.entries).arg(limit.bytes).arg(wanted);
-        self.read_pool.run(&log, &call).await
+        self.read_pools.run(&log, &call).await
     }
 }
 
@@ -318,7 +332,7 @@ impl Bus for Redis {
     }
 
     fn listen(&self, room: &RoomName) {
-        self.pubsub.subscribe(self.keys.log(room));
+        self.pubsub.subscribe(&self.keys.log(room));
     }
 
     fn unlisten(&self, room: &RoomName) {
@@ -327,10 +341,15 @@ impl Bus for Redis {
 
     fn attach(&self, listener: Weak<dyn Listener>) {
         self.pubsub.start(listener);
+        watch::watch_masters(&self.topology, &self.metrics);
     }
 
     fn was_reached(&self) -> bool {
         self.pubsub.was_reached()
+    }
+
+    async fn unusable(&self) -> String {
+        self.topology.unusable().await
     }
 
     fn prepare_thread(&self) {
@@ -347,46 +366,4 @@ enum Wanted {
     Edited,
     /// Its length.
     Sizes,
-}
-
-/// The reply of `read.lua`: the first retained id, the last generated id, whether there are more entries, the entries
-/// with their fields and values in turn, and whether only deleted ones were before them.
-type RawPage = (String, String, bool, Vec<(String, Vec<Vec<u8>>)>, bool);
-
-/// Parses a reply. Entries whose ids are out of range are passed over.
-fn parse_page((first, last, more, raw, only_deleted): RawPage) -> Option<LogPage> {
-    let entries: Vec<Entry> = raw.into_iter().filter_map(|(id, fields)| parse_entry(&id, fields)).collect();
-    Some(LogPage {
-        first: first.parse().ok(),
-        last: last.parse().ok()?,
-        more: more && !entries.is_empty(),
-        entries,
-        only_deleted,
-    })
-}
-
-/// Parses an entry of a stream. Unknown fields are ignored. An entry without data has a place in the log all the same:
-/// a subscriber continues after it, and its id may be a cursor.
-fn parse_entry(id: &str, fields: Vec<Vec<u8>>) -> Option<Entry> {
-    let mut entry = Entry { id: id.parse().ok()?, prev: None, kind: String::new(), data: String::new(), node: None };
-    let mut has_data = false;
-    let mut fields = fields.into_iter();
-    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
-        match &name[..] {
-            b"prev" => entry.prev = into_text(value).parse().ok(),
-            b"type" => entry.kind = into_text(value),
-            b"data" => (entry.data, has_data) = (into_text(value), true),
-            b"node" => entry.node = Some(into_text(value)),
-            _ => {}
-        }
-    }
-    if !has_data {
-        entry.kind = NO_DATA.to_owned();
-    }
-    Some(entry)
-}
-
-/// Converts bytes that may not be UTF-8, without a copy if they are.
-fn into_text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

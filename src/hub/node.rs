@@ -49,7 +49,7 @@ pub struct Hub {
     room_context: Arc<RoomContext>,
     rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
     merged: Mutex<MergedByNames>,
-    /// When the store last responded; `None` while announcements arrive.
+    /// When the store last responded; `None` while all of it can be reached.
     disconnected_since: Mutex<Option<Instant>>,
     /// Since when the rooms are not checked, after a panic.
     unchecked_since: Mutex<Option<Instant>>,
@@ -150,6 +150,11 @@ impl Hub {
         }
     }
 
+    /// Returns as soon as it is known that this node can never work with the store, and why.
+    pub async fn unusable(&self) -> String {
+        self.bus.unusable().await
+    }
+
     /// Returns the name of this process, unique among all that share the store.
     pub fn process(&self) -> Arc<str> {
         self.processes().name().clone()
@@ -165,12 +170,12 @@ impl Hub {
         self.all_rooms().iter().map(|room| RoomActivity::of(room)).collect()
     }
 
-    /// Returns true if announcements arrive.
+    /// Returns true if all of the store can be reached.
     pub fn is_connected(&self) -> bool {
         self.disconnected_since.lock().is_none()
     }
 
-    /// Returns true if announcements arrive, or did within [`OUTAGE_GRACE`]: the status with which a new room begins.
+    /// Returns true if all of the store can be reached, or could within [`OUTAGE_GRACE`]: the status with which a new room begins.
     fn is_live(&self) -> bool {
         self.disconnected_since.lock().is_none_or(|since| since.elapsed() < OUTAGE_GRACE)
     }
@@ -379,11 +384,14 @@ impl Listener for Hub {
         }
     }
 
+    fn on_lost(&self, room: &str, since: Instant) {
+        if let Some(room) = self.room(room) {
+            room.on_lost(since);
+        }
+    }
+
     fn on_disconnected(&self, since: Instant) {
         *self.disconnected_since.lock() = Some(since);
-        for room in self.all_rooms() {
-            room.on_disconnected(since);
-        }
     }
 
     fn on_reconnected(&self) {

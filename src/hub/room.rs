@@ -124,7 +124,7 @@ impl Room {
     }
 
     /// Notes that announcements no longer arrive; `since` is when the store last responded.
-    pub fn on_disconnected(&self, since: Instant) {
+    pub fn on_lost(&self, since: Instant) {
         self.subscription.store(0, Ordering::SeqCst);
         self.log().start_catching_up(since);
         self.context.agenda.add(self.name());

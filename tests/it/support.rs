@@ -4,6 +4,7 @@
 mod browser;
 mod bus;
 mod chunks;
+mod cluster;
 mod dns;
 mod http;
 mod lines;
@@ -15,6 +16,8 @@ mod proxy;
 mod redis;
 pub mod repository;
 mod resp;
+mod sentinels;
+mod servers;
 mod site;
 mod sse;
 mod stalled;
@@ -35,9 +38,10 @@ use std::{
 
 pub(crate) use browser::in_both_browsers;
 pub use browser::{BarePage, BareStream, Browser, BrowserKind, Received, ShownMessage, Tab, keyboard, wait_for};
-pub use bus::Bus;
-pub(crate) use bus::on_both_buses;
+pub use bus::{Bus, Store};
+pub(crate) use bus::{on_buses, on_every_bus, on_every_form};
 pub use chunks::take_chunks;
+pub use cluster::Cluster;
 pub use dns::DnsServer;
 pub use http::{Answer, Head, get_raw, post_until_rate_limited, send_raw};
 pub use lines::{LineStream, json};
@@ -47,6 +51,8 @@ pub use node::{BINARY, BROWSER, Exited, Node};
 pub use process::Process;
 pub use proxy::Proxy;
 pub use redis::{Redis, key};
+pub use sentinels::Sentinels;
+pub use servers::Program;
 pub use site::Site;
 pub use sse::{Block, Gap, Stream, assert_backoff};
 pub use stalled::{stalled, stalled_many};

@@ -78,6 +78,7 @@ impl CallLog {
             CallError::Unreachable(failure) => tracing::debug!(call, cause = failure.cause(), "Redis is not connected"),
             CallError::Away(cause) => tracing::debug!(call, cause, "lost the connection to Redis during a call"),
             CallError::Refused(code) => self.refused(call, room, &code),
+            CallError::Redirected(_) => self.refused(call, room, "MOVED"),
         }
         Err(Unavailable)
     }
@@ -126,7 +127,8 @@ fn hint(code: &str) -> Option<&'static str> {
         "LOADING" => "it is still loading its data",
         "MASTERDOWN" => "it is a replica without a master",
         "BUSY" => "a script of another program runs for too long",
-        "MOVED" | "CROSSSLOT" => "it is a cluster of several masters, which is not supported",
+        "MOVED" | "CROSSSLOT" => "it is a cluster of several masters: use redis-cluster:// instead of redis://",
+        "TRYAGAIN" => "it moves the slot of a room",
         "CLUSTERDOWN" => "the cluster is down",
         "NOSCRIPT" => "it forgets scripts",
         _ => return None,

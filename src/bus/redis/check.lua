@@ -1,5 +1,5 @@
 -- Tries each command that the other scripts use, in a form that leaves nothing behind, and returns those that Redis
--- refuses.
+-- refuses. PUBLISH is the command that announces.
 --
 -- KEYS[1]  a key that no room has
 -- ARGV     a channel to which nothing but this node's own check may subscribe
@@ -30,7 +30,7 @@ local attempts = {
   { 'XINFO', 'STREAM', key },
   { 'XDEL', key, '0-1' },
   { 'XTRIM', key, 'MAXLEN', 0 },
-  { 'PUBLISH', channel, '' },
+  { PUBLISH, channel, '' },
 }
 
 local refused = {}

@@ -9,7 +9,8 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, Va
 
 use super::failure::Failure;
 use super::keys::Keys;
-use super::scripts;
+use super::scripts::{self, Announcing};
+use super::url::Form;
 
 /// The commands without which only nothing can be deleted or edited.
 const COMMANDS_FOR_CHANGING: [&str; 3] = ["XDEL", "XTRIM", "ZRANGEBYSCORE"];
@@ -17,40 +18,66 @@ const COMMANDS_FOR_CHANGING: [&str; 3] = ["XDEL", "XTRIM", "ZRANGEBYSCORE"];
 /// The commands without which only nothing can be edited.
 const COMMANDS_FOR_EDITING: [&str; 2] = ["HKEYS", "HMGET"];
 
+/// The first version of Redis with Pub/Sub by slots.
+const FIRST_WITH_SHARDED_PUBSUB: u32 = 7;
+
 /// A check of what the Redis user may do.
 pub struct Check {
     keys: Keys,
+    announcing: Announcing,
     script: Script,
-    /// The channel on which the script publishes.
-    channel: String,
+    is_cluster: bool,
     /// Whether the log has said that the user may not delete or edit.
     warned: AtomicBool,
 }
 
 impl Check {
-    pub fn new(keys: Keys) -> Self {
-        let channel = keys.probe_channel();
+    pub fn new(keys: Keys, form: &Form) -> Self {
+        let is_cluster = matches!(form, Form::Cluster { .. });
+        let announcing = Announcing::new(is_cluster);
         Self {
+            is_cluster,
             keys,
-            script: Script::new(include_str!("check.lua")),
-            channel,
+            announcing,
+            script: announcing.script(scripts::CHECK),
             warned: AtomicBool::new(false),
         }
     }
 
+    /// Returns the command that subscribes to a channel.
+    pub fn subscribe_command(&self) -> &'static str {
+        if self.is_cluster { "SSUBSCRIBE" } else { "SUBSCRIBE" }
+    }
+
     /// Checks a new connection, and loads the scripts, so that no call needs a second round trip for that.
-    pub async fn run(&self, connection: &mut MultiplexedConnection) -> Result<(), Failure> {
+    ///
+    /// On a cluster the rights are tried in a slot of the server; without one they are not.
+    pub async fn run(&self, connection: &mut MultiplexedConnection, slot: Option<u16>) -> Result<(), Failure> {
         let mut greeting = pipe();
         greeting.cmd("HELLO").cmd("PING");
-        for script in scripts::ALL {
+        for script in self.announcing.texts() {
             greeting.cmd("SCRIPT").arg("LOAD").arg(script);
         }
-        greeting.cmd("SCRIPT").arg("LOAD").arg(include_str!("check.lua"));
-        greeting.cmd("EVALSHA").arg(self.script.get_hash()).arg(1).arg(self.keys.check()).arg(&self.channel);
+        let key = if self.is_cluster {
+            slot.and_then(|slot| self.keys.check_in(slot))
+        } else {
+            Some(self.keys.check())
+        };
+        if let Some(key) = key {
+            greeting.cmd("EVALSHA").arg(self.script.get_hash()).arg(1).arg(&key).arg(&key);
+        }
         let replies: Vec<RedisResult<Value>> = greeting.ignore_errors().query_async(connection).await?;
         let mut replies = replies.into_iter();
-        if judge_hello(replies.next().as_ref())? == Mode::Cluster {
-            refuse_several_masters(connection).await?;
+        let hello = judge_hello(replies.next().as_ref())?;
+        match (self.is_cluster, hello.mode) {
+            (false, Mode::Cluster) => refuse_several_masters(connection).await?,
+            (true, Mode::Single) => {
+                return Err(Failure::Refused("it is no cluster; use redis:// instead of redis-cluster://".into()));
+            }
+            (true, Mode::Cluster) if hello.major.is_some_and(|major| major < FIRST_WITH_SHARDED_PUBSUB) => {
+                return Err(Failure::Unfit("a cluster needs Redis 7.0 or newer, for its sharded Pub/Sub".into()));
+            }
+            _ => {}
         }
         self.judge_rights(replies)
     }
@@ -65,7 +92,7 @@ impl Check {
                     lines.for_each(|line| missing.add_line(&line));
                 }
                 Ok(_) => {}
-                Err(error) => missing.add_error(error)?,
+                Err(error) => missing.add_error(error, self.is_cluster)?,
             }
         }
         let for_changing = missing.take_commands(&COMMANDS_FOR_CHANGING);
@@ -85,15 +112,20 @@ impl Check {
 /// Checks that the server is still a master that answers, and returns the round trip.
 pub async fn verify(connection: &mut MultiplexedConnection) -> Result<Duration, Failure> {
     let started = Instant::now();
+    let nonce = rand::random::<u64>().to_string();
     let mut commands = pipe();
-    commands.cmd("HELLO").cmd("PING").ignore_errors();
+    commands.cmd("HELLO").cmd("PING").arg(&nonce).ignore_errors();
     let replies: Vec<RedisResult<Value>> = commands.query_async(connection).await?;
     let mut replies = replies.into_iter();
-    judge_hello(replies.next().as_ref())?;
-    match replies.next().transpose() {
-        Err(error) if !refuses_writes_only(&error) => Err(error.into()),
-        _ => Ok(started.elapsed()),
+    let hello = replies.next();
+    match replies.next() {
+        Some(Ok(Value::BulkString(reply))) if reply == nonce.as_bytes() => {}
+        Some(Err(error)) if refuses_writes_only(&error) => {}
+        Some(Err(error)) => return Err(error.into()),
+        _ => return Err(Failure::Unclear("the answer to PING is that to another command".into())),
     }
+    judge_hello(hello.as_ref())?;
+    Ok(started.elapsed())
 }
 
 /// Returns true if Redis replies to PING as to a write, because it cannot write to its disk. Logs can be read, and
@@ -112,14 +144,23 @@ pub fn is_master(reply: &RedisResult<Value>) -> bool {
     judge_hello(Some(reply)).is_ok()
 }
 
+/// What a server says of itself.
+struct Hello {
+    mode: Mode,
+    /// The first number of its version.
+    major: Option<u32>,
+}
+
 #[derive(PartialEq, Eq)]
 enum Mode {
     Single,
     Cluster,
+    /// A proxy that does not say.
+    Unknown,
 }
 
 /// Judges a reply to HELLO without arguments. It has the role, as ROLE does, and needs no right.
-fn judge_hello(reply: Option<&RedisResult<Value>>) -> Result<Mode, Failure> {
+fn judge_hello(reply: Option<&RedisResult<Value>>) -> Result<Hello, Failure> {
     let members: HashMap<String, Value> = match reply {
         Some(Ok(reply)) => redis::from_redis_value_ref(reply).unwrap_or_default(),
         Some(Err(error)) if error.kind() == ErrorKind::Io => return Err(error.clone().into()),
@@ -130,8 +171,15 @@ fn judge_hello(reply: Option<&RedisResult<Value>>) -> Result<Mode, Failure> {
     match (mode.as_str(), role.as_str()) {
         ("sentinel", _) => Err(Failure::Refused("it is a Sentinel; the URL must lead to the master".into())),
         (_, "replica" | "slave") => Err(Failure::Refused("it is a replica; the URL must lead to the master".into())),
-        ("cluster", _) => Ok(Mode::Cluster),
-        _ => Ok(Mode::Single),
+        (mode, _) => {
+            let mode = match mode {
+                "cluster" => Mode::Cluster,
+                "" => Mode::Unknown,
+                _ => Mode::Single,
+            };
+            let major = member("version").and_then(|version| version.split('.').next()?.parse().ok());
+            Ok(Hello { mode, major })
+        }
     }
 }
 
@@ -146,7 +194,7 @@ async fn refuse_several_masters(connection: &mut MultiplexedConnection) -> Resul
 }
 
 fn several_masters() -> Failure {
-    Failure::Refused("it is a cluster of several masters, which is not supported".into())
+    Failure::Refused("it is a cluster of several masters; use redis-cluster:// instead of redis://".into())
 }
 
 /// What the Redis user may not do.
@@ -169,7 +217,7 @@ impl Missing {
     }
 
     /// Adds the reply to a command of the greeting.
-    fn add_error(&mut self, error: RedisError) -> Result<(), Failure> {
+    fn add_error(&mut self, error: RedisError, is_cluster: bool) -> Result<(), Failure> {
         let detail = error.detail().unwrap_or_default();
         match error.kind() {
             ErrorKind::Server(ServerErrorKind::NoPerm) => {
@@ -180,6 +228,8 @@ impl Missing {
             // The script was not loaded, which is said already.
             ErrorKind::Server(ServerErrorKind::NoScript) => Ok(()),
             _ if refuses_writes_only(&error) => Ok(()),
+            // The slot has gone to another server.
+            ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) if is_cluster => Ok(()),
             ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::CrossSlot) => Err(several_masters()),
             _ => Err(error.into()),
         }

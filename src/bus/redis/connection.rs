@@ -1,7 +1,8 @@
-//! The connections for commands, one for each thread, which background tasks keep open.
+//! The connections for commands, one for each thread and master, which background tasks keep open.
 //!
 //! Callers never connect themselves, so an outage costs each of them a bounded wait and no reconnect.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,11 @@ use super::call_log::CallLog;
 use super::check;
 use super::connector::{Connector, RESPONSE_TIMEOUT, reconnect_backoff};
 use super::error::CallError;
+use super::keys::slot_of;
+use super::read_pool::ReadPools;
+use super::route::{Call, Hop, Route};
+use super::topology::Topology;
+use super::url::Address;
 use crate::metrics::Metrics;
 use crate::supervise::supervise;
 
@@ -30,10 +36,11 @@ pub const VERIFY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The connections for commands: a post is published from the thread that took its request.
 pub struct ThreadConnections {
-    connector: Arc<Connector>,
+    topology: Arc<Topology>,
+    read_pools: Arc<ReadPools>,
     metrics: Arc<Metrics>,
     calls: CallLog,
-    by_thread: ThreadLocal<Mutex<KeptConnection>>,
+    by_thread: ThreadLocal<Mutex<HashMap<Address, KeptConnection>>>,
 }
 
 /// A pipelined connection and the task that keeps it open.
@@ -46,13 +53,8 @@ struct KeptConnection {
 
 impl ThreadConnections {
     /// Creates an empty set. Each thread connects in [`connect`](Self::connect) or with its first command.
-    pub fn new(connector: Arc<Connector>, metrics: Arc<Metrics>) -> Self {
-        Self { connector, metrics, calls: CallLog::default(), by_thread: ThreadLocal::new() }
-    }
-
-    /// Returns what connects them.
-    pub fn connector(&self) -> &Arc<Connector> {
-        &self.connector
+    pub fn new(topology: Arc<Topology>, read_pools: Arc<ReadPools>, metrics: Arc<Metrics>) -> Self {
+        Self { topology, read_pools, metrics, calls: CallLog::default(), by_thread: ThreadLocal::new() }
     }
 
     /// Returns what the log says about calls, over whatever connection.
@@ -61,48 +63,88 @@ impl ThreadConnections {
     }
 
     /// Runs a script at the master of a key, in whose slot all its keys are.
-    pub async fn run<T: FromRedisValue>(&self, _key: &str, script: &ScriptInvocation<'_>) -> Result<T, CallError> {
-        let (kept, mut connection) = self.connection().await?;
-        kept.settle(timeout(RESPONSE_TIMEOUT, script.invoke_async(&mut connection)).await)
+    pub async fn run<T: FromRedisValue>(&self, key: &str, script: &ScriptInvocation<'_>) -> Result<T, CallError> {
+        self.call(key, Call::Script(script)).await
     }
 
     /// Runs a command at the master of a key.
-    pub async fn command<T: FromRedisValue>(&self, _key: &str, command: &Cmd) -> Result<T, CallError> {
-        let (kept, mut connection) = self.connection().await?;
-        kept.settle(timeout(RESPONSE_TIMEOUT, command.query_async(&mut connection)).await)
+    pub async fn command<T: FromRedisValue>(&self, key: &str, command: &Cmd) -> Result<T, CallError> {
+        self.call(key, Call::Command(command)).await
     }
 
-    async fn connection(&self) -> Result<(KeptConnection, MultiplexedConnection), CallError> {
-        let kept = self.of_thread();
-        let connection = kept.get().await.ok_or(CallError::Disconnected)?;
-        Ok((kept, connection))
-    }
-
-    /// Begins to connect the calling thread.
-    pub fn connect(&self) {
-        self.of_thread();
-    }
-
-    fn of_thread(&self) -> KeptConnection {
-        let open = || KeptConnection::open(self.connector.clone(), self.metrics.clone());
-        let mut kept = self.by_thread.get_or(|| Mutex::new(open())).lock();
-        if kept.current.has_changed().is_err() {
-            // A thread that ended had this slot before, and the task that kept its connection ended with its runtime.
-            *kept = open();
+    async fn call<T: FromRedisValue>(&self, key: &str, call: Call<'_>) -> Result<T, CallError> {
+        let mut route = Route::new(&self.topology, slot_of(key));
+        loop {
+            let hop = route.next().await?;
+            match self.call_at(&hop, call).await {
+                Err(error) if route.follow(&hop, &error) => {}
+                result => return result,
+            }
         }
-        kept.clone()
+    }
+
+    async fn call_at<T: FromRedisValue>(&self, hop: &Hop, call: Call<'_>) -> Result<T, CallError> {
+        if hop.asking {
+            return self.read_pools.of(&hop.server)?.call_asking(call).await;
+        }
+        let kept = self.kept(&hop.server);
+        let mut connection = kept.get().await.ok_or(CallError::Disconnected)?;
+        let reply = kept.settle(timeout(RESPONSE_TIMEOUT, call.query(&mut connection)).await)?;
+        if !self.topology.believes(&hop.server) {
+            // What it has taken since then is lost.
+            return Err(CallError::Away("another server has become the master".into()));
+        }
+        Ok(reply)
+    }
+
+    /// Connects the calling thread to all masters, now and whenever there are others.
+    pub fn connect(self: &Arc<Self>) {
+        let (connections, mut changes) = (self.clone(), self.topology.changes());
+        tokio::spawn(async move {
+            loop {
+                let masters = changes.borrow_and_update().clone();
+                masters.servers().iter().for_each(|server| drop(connections.kept(server)));
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn kept(&self, server: &Arc<Connector>) -> KeptConnection {
+        let mut of_thread = self.by_thread.get_or_default().lock();
+        if let Some(kept) = of_thread.get(server.address()).filter(|kept| !kept.has_ended()) {
+            return kept.clone();
+        }
+        // The rest of those that ended are of servers which are no longer masters, or of a thread that ended and had this
+        // slot before.
+        of_thread.retain(|_, kept| !kept.has_ended());
+        let kept = KeptConnection::open(server.clone(), self.topology.clone(), self.metrics.clone());
+        of_thread.insert(server.address().clone(), kept.clone());
+        kept
     }
 }
 
 impl KeptConnection {
-    /// Connects, and reconnects for as long as the receiver is held.
-    fn open(connector: Arc<Connector>, metrics: Arc<Metrics>) -> Self {
+    /// Connects, and reconnects for as long as the receiver is held and the server is a master.
+    fn open(server: Arc<Connector>, topology: Arc<Topology>, metrics: Arc<Metrics>) -> Self {
         let (sender, current) = watch::channel(None);
         let (sender, unfit) = (Arc::new(sender), Arc::new(Notify::new()));
         let (lost, noted) = (sender.clone(), unfit.clone());
-        let run = async move || keep_open(&connector, &sender, &noted).await;
+        let run = async move || {
+            let mut changes = topology.changes();
+            tokio::select! {
+                () = keep_open(&server, &sender, &noted) => {}
+                _ = changes.wait_for(|masters| !masters.contains(server.address())) => {}
+            }
+            sender.send_replace(None);
+        };
         tokio::spawn(supervise(metrics, "connection", run, move || drop(lost.send_replace(None))));
         Self { current, unfit }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.current.has_changed().is_err()
     }
 
     /// Returns the connection, or `None` if none is established within [`CONNECTION_WAIT`].

@@ -1,21 +1,21 @@
 //! Connects to Redis. Every connection of a node is established here: it is checked before it is used, and a failure is
 //! logged with its cause.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::Manager as _;
 use deadpool_redis::Manager;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, RedisResult};
+use redis::{AsyncConnectionConfig, Client, PushInfo, RedisResult, cmd};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::check::Check;
 use super::failure::Failure;
-use super::keys::Keys;
 use super::outage_log::OutageLog;
-use super::url::{Access, Address, Form, RedisServer, Target};
+use super::url::{Access, Address};
 use crate::backoff::Backoff;
 
 /// How long a command waits for its response.
@@ -36,7 +36,7 @@ const STABLE_AFTER: Duration = Duration::from_secs(3);
 /// Commands that may be queued on one connection.
 const PIPELINE_DEPTH: usize = 1024;
 
-/// What all connections of a node have in common.
+/// What all connections of a node to one server have in common.
 pub struct Connector {
     access: Access,
     address: Address,
@@ -45,8 +45,10 @@ pub struct Connector {
     userless: Option<Client>,
     /// Whether Redis knew the password and not the user.
     is_userless: AtomicBool,
-    check: Check,
+    check: Arc<Check>,
     log: OutageLog,
+    /// A slot of this server, or -1.
+    slot: AtomicI32,
     epoch: AtomicU64,
     /// Notified when an attempt succeeds.
     reached: Notify,
@@ -56,30 +58,34 @@ impl Connector {
     /// Prepares connections to a server.
     ///
     /// # Errors
-    /// If the URL or the certificates cannot be understood.
-    pub fn new(server: RedisServer<'_>, keys: Keys) -> Result<Self, String> {
-        let Target { form, access } = Target::parse(server)?;
-        let Form::One(address) = form else {
-            return Err("this form of Redis is not supported yet".into());
-        };
-        let userless = access.userless_client(&address).transpose()?;
-        let client = access.client(&address)?;
+    /// If there can be no connection to such an address.
+    pub fn new(access: &Access, address: Address, check: Arc<Check>) -> Result<Self, String> {
         Ok(Self {
-            client,
-            userless,
+            client: access.client(&address)?,
+            userless: access.userless_client(&address).transpose()?,
             is_userless: AtomicBool::new(false),
-            check: Check::new(keys),
+            check,
             log: OutageLog::new(address.to_string()),
-            access,
+            access: access.clone(),
             address,
+            slot: AtomicI32::new(-1),
             epoch: AtomicU64::new(0),
             reached: Notify::new(),
         })
     }
 
-    /// Returns the number of the database in the URL.
-    pub fn database(&self) -> i64 {
-        self.client.get_connection_info().redis_settings().db()
+    /// Returns where the server is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Notes a slot of this server, on which its user's rights can be tried.
+    pub fn set_slot(&self, slot: Option<u16>) {
+        self.slot.store(slot.map_or(-1, i32::from), Ordering::Relaxed);
+    }
+
+    fn slot(&self) -> Option<u16> {
+        u16::try_from(self.slot.load(Ordering::Relaxed)).ok()
     }
 
     /// Returns true if the URL names a user, whose rights are limited as a rule.
@@ -175,9 +181,9 @@ impl Connector {
     ) -> Result<MultiplexedConnection, Failure> {
         let attempt = async {
             let mut connection = self.authenticate(connect).await?;
-            self.check.run(&mut connection).await?;
+            self.check.run(&mut connection, self.slot()).await?;
             if let Some(channel) = channel {
-                connection.subscribe(channel).await?;
+                () = cmd(self.check.subscribe_command()).arg(channel).query_async(&mut connection).await?;
             }
             Ok(connection)
         };

@@ -1,6 +1,6 @@
 //! Why a call to Redis failed.
 
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::failure::Failure;
 
@@ -16,12 +16,32 @@ pub enum CallError {
     Away(String),
     /// Redis responded with an error: its code.
     Refused(String),
+    /// Another server of the cluster has the key.
+    Redirected(Redirect),
+}
+
+/// Where a cluster has a key.
+#[derive(Debug)]
+pub struct Redirect {
+    /// The slot of the key.
+    pub slot: u16,
+    /// Host and port; without the host it is that of the server which said so.
+    pub address: String,
+    /// Whether only this key is there already, and the slot is not.
+    pub asking: bool,
 }
 
 impl From<RedisError> for CallError {
     fn from(error: RedisError) -> Self {
         // Only category or code: the whole error may quote the command, and with it the text of a message.
         match error.kind() {
+            ErrorKind::Server(kind @ (ServerErrorKind::Moved | ServerErrorKind::Ask)) => {
+                let asking = kind == ServerErrorKind::Ask;
+                match error.redirect_node() {
+                    Some((address, slot)) => Self::Redirected(Redirect { slot, address: address.to_owned(), asking }),
+                    None => Self::Refused(code(&error).to_owned()),
+                }
+            }
             ErrorKind::Server(_) | ErrorKind::Extension => CallError::Refused(code(&error).to_owned()),
             ErrorKind::Io if error.is_timeout() => CallError::TimedOut,
             _ => CallError::Away(error.category().to_owned()),
@@ -41,5 +61,14 @@ impl CallError {
     /// connection is checked before it is used.
     pub fn needs_new_connection(&self) -> bool {
         matches!(self, CallError::Refused(code) if ["READONLY", "NOPERM", "NOAUTH"].contains(&code.as_str()))
+    }
+
+    /// Returns true if another server may be the master by now.
+    pub fn may_concern_topology(&self) -> bool {
+        match self {
+            CallError::Refused(code) => ["READONLY", "CLUSTERDOWN", "MASTERDOWN"].contains(&code.as_str()),
+            CallError::Redirected(_) => true,
+            CallError::Disconnected | CallError::Unreachable(_) | CallError::TimedOut | CallError::Away(_) => true,
+        }
     }
 }

@@ -24,6 +24,8 @@ pub enum Failure {
     Away(String),
     /// Redis answered, and someone has to change its configuration or this node's.
     Refused(String),
+    /// Redis answered, and this node can never work with it.
+    Unfit(String),
     /// What answers does not speak as expected; [`Failure::explained`] finds out what it is.
     Unclear(String),
 }
@@ -32,7 +34,7 @@ impl Failure {
     /// Returns the reason.
     pub fn cause(&self) -> &str {
         match self {
-            Failure::Away(cause) | Failure::Refused(cause) | Failure::Unclear(cause) => cause,
+            Failure::Away(cause) | Failure::Refused(cause) | Failure::Unfit(cause) | Failure::Unclear(cause) => cause,
         }
     }
 

@@ -1,11 +1,28 @@
-//! The names of keys and channels in Redis. All keys of a room share the hash tag `{room}`, so that a cluster keeps
-//! them in one slot.
+//! The names of keys and channels in Redis. What a script uses together has one hash tag (a room's is `{room}`), so that
+//! a cluster keeps it in one slot.
 
 use std::net::IpAddr;
+
+use crc::{CRC_16_XMODEM, Crc};
 
 use crate::bus::limits::Bucket;
 use crate::bus::sockets::SocketId;
 use crate::chat::RoomName;
+
+/// How many slots a cluster divides its keys among.
+pub const SLOTS: u16 = 16384;
+
+/// How many channels are drawn to find one in a certain slot, which succeeds but once in a million times.
+const MAX_PROBE_DRAWS: usize = 14 * SLOTS as usize;
+
+/// What a slot is computed with.
+const SLOT_CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
+
+/// Returns the slot of a key or channel: that of its hash tag, the text in its first braces, unless that is empty.
+pub fn slot_of(key: &str) -> u16 {
+    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+    SLOT_CRC.checksum(tag.filter(|tag| !tag.is_empty()).unwrap_or(key).as_bytes()) % SLOTS
+}
 
 /// Names keys and channels under the configured prefix.
 #[derive(Clone, Debug)]
@@ -66,14 +83,19 @@ impl Keys {
     /// Returns the key of a token bucket.
     pub fn rate(&self, bucket: &Bucket) -> String {
         match bucket {
-            Bucket::Address(address) => format!("{}:rate:{address}", self.prefix),
+            Bucket::Address(address) => format!("{}:rate:{{{address}}}", self.prefix),
             Bucket::App(key) => format!("{}:rate:key:{key}", self.prefix),
         }
     }
 
     /// Returns the key of a client address' open streams.
     pub fn streams(&self, address: IpAddr) -> String {
-        format!("{}:streams:{address}", self.prefix)
+        format!("{}:streams:{{limits}}:{address}", self.prefix)
+    }
+
+    /// Returns the key that lists the processes that are alive, for the limits.
+    pub fn processes(&self) -> String {
+        format!("{}:processes:{{limits}}", self.prefix)
     }
 
     /// Returns the key of the last user id that was given out.
@@ -143,13 +165,68 @@ impl Keys {
         format!("{}:check", self.prefix)
     }
 
+    /// Returns such a key in a slot.
+    pub fn check_in(&self, slot: u16) -> Option<String> {
+        let mut keys = (0..MAX_PROBE_DRAWS).map(|number| format!("{}:{{{number}}}", self.check()));
+        keys.find(|key| slot_of(key) == slot)
+    }
+
     /// Returns a channel of which no other process knows.
     pub fn probe_channel(&self) -> String {
         format!("{}:probe:{:016x}", self.prefix, rand::random::<u64>())
     }
 
-    /// Returns the key that lists the processes that are alive, for the limits.
-    pub fn processes(&self) -> String {
-        format!("{}:processes", self.prefix)
+    /// Returns such a channel in one of some slots, or `None` if they are so few that none was found.
+    pub fn probe_channel_in(&self, is_slot: impl Fn(u16) -> bool) -> Option<String> {
+        let mut channels = std::iter::repeat_with(|| self.probe_channel()).take(MAX_PROBE_DRAWS);
+        channels.find(|channel| is_slot(slot_of(channel)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use super::*;
+    use crate::bus::summaries::Ring;
+
+    /// The replies of Redis 7.0 to CLUSTER KEYSLOT.
+    #[test]
+    fn slots_are_those_that_redis_computes() {
+        let slots = [
+            ("", 0),
+            ("123456789", 12739),
+            ("chat:{everyone}", 14112),
+            ("everyone", 14112),
+            ("a{}b{c}", 7353),
+            ("a{b", 13340),
+            ("a}{b}{c}", 3300),
+            ("{}", 15257),
+        ];
+        for (key, slot) in slots {
+            assert_eq!(slot_of(key), slot, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn the_keys_of_a_script_are_in_one_slot_and_have_the_prefix() {
+        let (keys, room) = (Keys::new("a:b"), RoomName::parse("lobby").unwrap());
+        let mut addresses = (0..100).map(|n| IpAddr::from([192, 0, 2, n]));
+        let mut summaries = vec![keys.summarized_processes(), keys.dashboard_channel()];
+        summaries.extend(Ring::ALL.map(|ring| keys.summaries("chat-1~7f", ring.name())));
+        let together = [
+            vec![keys.log(&room), keys.deleted(&room), keys.edits(&room), keys.idempotency(&room, "{k}")],
+            vec![keys.presence(&room), keys.log(&room)],
+            iter::once(keys.processes()).chain(addresses.clone().map(|address| keys.streams(address))).collect(),
+            summaries,
+        ];
+        for of_script in &together {
+            let first = slot_of(&of_script[0]);
+            assert!(of_script.iter().all(|key| slot_of(key) == first), "{of_script:?}");
+            assert!(of_script.iter().all(|key| key.starts_with("a:b:")), "{of_script:?}");
+        }
+        let rates = |address| slot_of(&keys.rate(&Bucket::Address(address)));
+        let first = addresses.next().map(rates);
+        assert!(addresses.any(|address| Some(rates(address)) != first), "posts spread over the masters");
     }
 }

@@ -1,4 +1,5 @@
--- What the scripts have in common that write to a log. It stands in front of each of them.
+-- What the scripts have in common that write to a log. It stands in front of each of them. PUBLISH is the command that
+-- announces: PUBLISH, or SPUBLISH on a cluster.
 --
 -- KEYS[1]  the room's log (a stream) and, by the same name, its channel
 -- KEYS[2]  the deleted ids, which are kept as long as the log: a sorted set of runs by the number of their last id
@@ -74,6 +75,6 @@ local function append(kind, data, node, keep, log_seconds)
   redis.call('PEXPIRE', log, expiry)
   redis.call('PEXPIRE', runs, expiry)
   redis.call('PEXPIRE', edits, expiry)
-  redis.call('PUBLISH', log, '\030' .. id .. ' ' .. kind .. ' ' .. data)
+  redis.call(PUBLISH, log, '\030' .. id .. ' ' .. kind .. ' ' .. data)
   return id
 end

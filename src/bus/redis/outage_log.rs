@@ -56,7 +56,9 @@ impl OutageLog {
     /// Returns true if the failure would be logged now: it is worth looking for its cause.
     pub fn is_new(&self, failure: &Failure) -> bool {
         let state = self.state.lock();
-        let brief = !matches!(failure, Failure::Refused(_)) && !state.connected && state.since.elapsed() < AWAY_GRACE;
+        let brief = !matches!(failure, Failure::Refused(_) | Failure::Unfit(_))
+            && !state.connected
+            && state.since.elapsed() < AWAY_GRACE;
         !brief && !state.causes.iter().any(|cause| cause == failure.cause())
     }
 
@@ -74,7 +76,9 @@ impl OutageLog {
         let address = &self.address;
         match (failure, state.connected, state.was_connected) {
             (_, true, _) => tracing::warn!(address, cause, "a further connection to Redis fails"),
-            (Failure::Refused(_), _, _) => tracing::error!(address, cause, "Redis refuses this node"),
+            (Failure::Refused(_) | Failure::Unfit(_), _, _) => {
+                tracing::error!(address, cause, "Redis refuses this node")
+            }
             (_, _, true) => tracing::warn!(address, cause, "Redis is still unreachable"),
             _ => tracing::warn!(address, cause, "Redis cannot be reached; this node is not ready and keeps trying"),
         }

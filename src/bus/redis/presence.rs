@@ -11,6 +11,7 @@ use super::announcement;
 use super::connection::ThreadConnections;
 use super::error::CallError;
 use super::keys::Keys;
+use super::scripts::{self, Announcing};
 use crate::bus::error::Unavailable;
 use crate::bus::presence::{
     LISTING_TTL, PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence,
@@ -26,11 +27,11 @@ pub struct RedisPresence {
 }
 
 impl RedisPresence {
-    pub fn new(keys: Keys, connections: Arc<ThreadConnections>) -> Self {
+    pub fn new(keys: Keys, connections: Arc<ThreadConnections>, announcing: Announcing) -> Self {
         Self {
             keys,
             connections,
-            presence: Script::new(include_str!("presence.lua")),
+            presence: announcing.script(scripts::PRESENCE),
             list_processes: Script::new(include_str!("list_processes.lua")),
         }
     }
@@ -38,13 +39,12 @@ impl RedisPresence {
     async fn run(&self, room: &RoomName, entry: Option<&PresenceEntry>) -> Result<Vec<StoredPresence>, CallError> {
         let key = self.keys.presence(room);
         let mut call = self.presence.key(&key);
-        call.key(self.keys.log(room))
-            .arg(PRESENCE_TTL.as_millis() as u64)
-            .arg(PRESENCE_RETENTION.as_millis() as u64);
+        call.arg(PRESENCE_TTL.as_millis() as u64).arg(PRESENCE_RETENTION.as_millis() as u64);
         if let Some(entry) = entry {
             let encoded = announcement::encode_presence(entry);
             let stored = if entry.count > 0 { encoded.as_str() } else { "" };
-            call.arg(&entry.process).arg(stored).arg(announcement::announce_presence(&encoded));
+            call.arg(&entry.process).arg(stored);
+            call.arg(self.keys.log(room)).arg(announcement::announce_presence(&encoded));
         }
         let lines: Vec<String> = self.connections.run(&key, &call).await?;
         Ok(lines.iter().filter_map(|line| parse_line(line)).collect())

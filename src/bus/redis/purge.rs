@@ -4,8 +4,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, cmd, pipe};
 use serde::Deserialize;
 
-use super::connector::Connector;
 use super::keys::Keys;
+use super::topology::Topology;
 use super::url::RedisServer;
 use crate::bus::purge::{PurgeMode, PurgeTarget, Purged};
 use crate::bus::summaries::without_app;
@@ -24,7 +24,9 @@ pub async fn purge(
     mode: PurgeMode,
 ) -> Result<Purged, String> {
     let keys = Keys::new(redis_prefix);
-    let connector = Connector::new(server, keys.clone())?;
+    let topology = Topology::new(server, keys.clone())?;
+    let masters = topology.masters();
+    let connector = masters.servers().first().ok_or("there is no master")?;
     let connection = connector.attempt(None, |_| {}).await.map_err(|failure| failure.cause().to_owned())?;
     let mut purge = Purge { keys, connection, target, mode, purged: Purged::default(), marks: Vec::new() };
     purge.run().await.map_err(|error| error.category().to_owned())?;

@@ -1,18 +1,24 @@
-//! The connections over which logs are read: a pool, since a large response must not delay a publish.
+//! The connections over which logs are read: a pool for each server, since a large response must not delay a publish.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{self, Manager, Pool, PoolError, RecycleError, RecycleResult};
 use deadpool_redis::{Metrics, Runtime, Timeouts};
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{FromRedisValue, ScriptInvocation};
+use redis::{FromRedisValue, ScriptInvocation, cmd};
 use tokio::time::timeout;
 
 use super::check;
 use super::connector::{Connector, RESPONSE_TIMEOUT};
 use super::error::CallError;
 use super::failure::Failure;
+use super::keys::slot_of;
+use super::route::{Call, Route};
+use super::topology::Topology;
+use super::url::Address;
 
 /// The most connections for reading logs.
 const READ_CONNECTIONS: usize = 8;
@@ -21,17 +27,62 @@ const READ_CONNECTIONS: usize = 8;
 /// bus may take.
 const CONNECTION_WAIT: Duration = Duration::from_millis(900);
 
-/// The pool of a node.
+/// The pools of a node, one for each server.
+pub struct ReadPools {
+    topology: Arc<Topology>,
+    by_server: Mutex<HashMap<Address, Arc<ReadPool>>>,
+}
+
+impl ReadPools {
+    /// Creates no pool yet.
+    pub fn new(topology: Arc<Topology>) -> Self {
+        Self { topology, by_server: Mutex::default() }
+    }
+
+    /// Returns the pool of a server.
+    ///
+    /// # Errors
+    /// If the pool cannot be built.
+    pub fn of(&self, server: &Arc<Connector>) -> Result<Arc<ReadPool>, CallError> {
+        let mut by_server = self.by_server.lock();
+        if let Some(pool) = by_server.get(server.address()) {
+            return Ok(pool.clone());
+        }
+        let masters = self.topology.masters();
+        by_server.retain(|address, _| masters.contains(address));
+        let pool = Arc::new(ReadPool::new(server.clone()).map_err(CallError::Away)?);
+        by_server.insert(server.address().clone(), pool.clone());
+        Ok(pool)
+    }
+
+    /// Runs a script that reads at the master of a key, in one round trip.
+    pub async fn run<T: FromRedisValue>(&self, key: &str, script: &ScriptInvocation<'_>) -> Result<T, CallError> {
+        let mut route = Route::new(&self.topology, slot_of(key));
+        loop {
+            let hop = route.next().await?;
+            let pool = self.of(&hop.server)?;
+            let result = match hop.asking {
+                true => pool.call_asking(Call::Script(script)).await,
+                false => pool.run(script).await,
+            };
+            match result {
+                Err(error) if route.follow(&hop, &error) => {}
+                Ok(_) if !self.topology.believes(&hop.server) => {
+                    return Err(CallError::Away("another server has become the master".into()));
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// The pool of one server.
 pub struct ReadPool {
     pool: Pool<ReadConnections>,
 }
 
 impl ReadPool {
-    /// Creates an empty pool.
-    ///
-    /// # Errors
-    /// If the pool cannot be built.
-    pub fn new(connector: Arc<Connector>) -> Result<Self, String> {
+    fn new(connector: Arc<Connector>) -> Result<Self, String> {
         // An attempt limits itself.
         let timeouts = Timeouts { wait: Some(CONNECTION_WAIT), create: None, recycle: None };
         let pool = Pool::builder(ReadConnections { connector })
@@ -48,8 +99,23 @@ impl ReadPool {
         tokio::spawn(async move { drop(pool.get().await) });
     }
 
-    /// Runs a script that reads at the master of a key, in one round trip.
-    pub async fn run<T: FromRedisValue>(&self, _key: &str, script: &ScriptInvocation<'_>) -> Result<T, CallError> {
+    /// Sends a call to a server that does not have the slot yet. No other command may come after ASKING, so this takes a
+    /// connection of its own.
+    pub async fn call_asking<T: FromRedisValue>(&self, call: Call<'_>) -> Result<T, CallError> {
+        let pooled = self.get().await?;
+        let (mut asking, mut calling) = (pooled.connection.clone(), pooled.connection.clone());
+        let ask = cmd("ASKING");
+        let replies = async { tokio::join!(ask.exec_async(&mut asking), call.query::<T>(&mut calling)) };
+        match timeout(RESPONSE_TIMEOUT, replies).await {
+            Ok((_, reply)) => reply.map_err(CallError::from),
+            Err(_) => {
+                drop(managed::Object::take(pooled));
+                Err(CallError::TimedOut)
+            }
+        }
+    }
+
+    async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, CallError> {
         match self.try_run(script).await {
             Err(CallError::Away(_)) => {
                 // It had been closed, or no longer led to the master, and so may the other idle ones.
@@ -69,7 +135,7 @@ impl ReadPool {
         let error = match timeout(RESPONSE_TIMEOUT, replies).await {
             Ok((reply, role)) if check::is_master(&role) => match reply.map_err(CallError::from) {
                 Ok(page) => return Ok(page),
-                Err(error @ CallError::Refused(_)) => return Err(error),
+                Err(error @ (CallError::Refused(_) | CallError::Redirected(_))) => return Err(error),
                 Err(error) => error,
             },
             Ok(_) => CallError::Away("it is no longer a master".into()),

@@ -1,5 +1,7 @@
 //! The scripts, which every connection loads when it is established.
 
+use redis::Script;
+
 /// Publishes a message or an event.
 pub const PUBLISH: &str = concat!(include_str!("log.lua"), include_str!("publish.lua"));
 /// Deletes entries.
@@ -7,27 +9,69 @@ pub const DELETE: &str = concat!(include_str!("log.lua"), include_str!("removal.
 /// Edits a message.
 pub const EDIT: &str = concat!(include_str!("log.lua"), include_str!("removal.lua"), include_str!("edit.lua"));
 
-/// All scripts but the check's own.
-pub const ALL: &[&str] = &[
-    PUBLISH,
+/// Announces a process' subscribers.
+pub const PRESENCE: &str = include_str!("presence.lua");
+/// Stores summaries.
+pub const WRITE_SUMMARY: &str = include_str!("write_summary.lua");
+/// Tries what the others do.
+pub const CHECK: &str = include_str!("check.lua");
+
+/// The scripts that announce something.
+const ANNOUNCING: &[&str] = &[PUBLISH, DELETE, EDIT, PRESENCE, WRITE_SUMMARY, CHECK];
+/// All others.
+const SILENT: &[&str] = &[
     include_str!("read.lua"),
-    DELETE,
-    EDIT,
-    include_str!("presence.lua"),
     include_str!("list_processes.lua"),
     include_str!("take_token.lua"),
     include_str!("reserve_streams.lua"),
     include_str!("user_ids.lua"),
     include_str!("salt.lua"),
-    include_str!("write_summary.lua"),
     include_str!("count_sockets.lua"),
 ];
+
+/// How announcements are published.
+#[derive(Clone, Copy)]
+pub enum Announcing {
+    /// To all servers.
+    Everywhere,
+    /// On a cluster: at the master of the channel's slot, which Redis can since 7.0.
+    InSlot,
+}
+
+impl Announcing {
+    pub fn new(is_cluster: bool) -> Self {
+        if is_cluster { Announcing::InSlot } else { Announcing::Everywhere }
+    }
+
+    /// Returns the command that publishes.
+    pub fn command(self) -> &'static str {
+        match self {
+            Announcing::Everywhere => "PUBLISH",
+            Announcing::InSlot => "SPUBLISH",
+        }
+    }
+
+    /// Prepares a script that announces something: it finds the command in `PUBLISH`.
+    pub fn script(self, text: &str) -> Script {
+        Script::new(&self.complete(text))
+    }
+
+    /// Returns the texts of all scripts, as they are called.
+    pub fn texts(self) -> impl Iterator<Item = String> {
+        let announcing = ANNOUNCING.iter().map(move |text| self.complete(text));
+        announcing.chain(SILENT.iter().map(ToString::to_string))
+    }
+
+    fn complete(self, text: &str) -> String {
+        format!("local PUBLISH = '{}'\n{text}", self.command())
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::ALL;
+    use super::*;
 
     /// Returns the commands that a script calls, written as `call('NAME'` or in a table as `{ 'NAME'`.
     fn commands(script: &str, before: &str) -> BTreeSet<String> {
@@ -37,14 +81,15 @@ mod tests {
 
     #[test]
     fn every_command_of_a_script_is_checked_and_documented() {
-        let checked = commands(include_str!("check.lua"), "{ '");
+        let checked = commands(&CHECK.replace("PUBLISH", "'PUBLISH'"), "{ '");
         let operations = include_str!("../../../docs/operations.md");
         let rule = operations.lines().find(|line| line.trim().starts_with("user tiny-chat ")).unwrap_or_default();
         let granted = |command: &str| {
             let command = command.to_lowercase();
             rule.split([' ', '|']).any(|right| right.strip_prefix('+').unwrap_or_default() == command)
         };
-        for command in ALL.iter().flat_map(|script| commands(script, "call('")) {
+        let scripts = Announcing::Everywhere.texts().map(|text| text.replace("(PUBLISH", "('PUBLISH'"));
+        for command in scripts.flat_map(|script| commands(&script, "call('")) {
             assert!(checked.contains(&command), "check.lua does not try {command}");
             assert!(granted(&command), "docs/operations.md does not grant {command}");
         }
@@ -55,9 +100,10 @@ mod tests {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bus/redis");
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "lua") && !path.ends_with("check.lua") {
+            if path.extension().is_some_and(|extension| extension == "lua") {
                 let script = std::fs::read_to_string(&path).unwrap();
-                assert!(ALL.iter().any(|loaded| loaded.contains(&script)), "{} is not in the list", path.display());
+                let is_loaded = ANNOUNCING.iter().chain(SILENT).any(|loaded| loaded.contains(&script));
+                assert!(is_loaded, "{} is not in the list", path.display());
             }
         }
     }

@@ -10,6 +10,7 @@ use redis::{Script, cmd};
 use super::connection::ThreadConnections;
 use super::error::CallError;
 use super::keys::Keys;
+use super::scripts::{self, Announcing};
 use crate::bus::error::Unavailable;
 use crate::bus::summaries::{MAX_PROCESSES, Ring, StoredSummaries, SummaryStore, SummaryUpdate};
 
@@ -24,14 +25,14 @@ pub struct RedisSummaries {
 }
 
 impl RedisSummaries {
-    pub fn new(keys: Keys, connections: Arc<ThreadConnections>) -> Self {
-        Self { keys, connections, script: Script::new(include_str!("write_summary.lua")) }
+    pub fn new(keys: Keys, connections: Arc<ThreadConnections>, announcing: Announcing) -> Self {
+        Self { keys, connections, script: announcing.script(scripts::WRITE_SUMMARY) }
     }
 
     async fn run_write(&self, process: &str, update: &SummaryUpdate) -> Result<(), CallError> {
         let processes = self.keys.summarized_processes();
         let mut call = self.script.key(&processes);
-        call.key(self.keys.dashboard_channel()).arg(process).arg(Ring::Week.span_ms()).arg(MAX_PROCESSES);
+        call.arg(self.keys.dashboard_channel()).arg(process).arg(Ring::Week.span_ms()).arg(MAX_PROCESSES);
         for ring in Ring::ALL {
             let slots = update.slots.iter().filter(|(of, ..)| *of == ring);
             let mut fields: Vec<(String, &str)> =

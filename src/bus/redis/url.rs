@@ -43,6 +43,7 @@ pub enum Form {
     /// One server.
     One(Address),
     /// A master and its replicas, whose roles Sentinels change.
+    #[allow(dead_code)] // until Sentinels are watched
     Sentinel {
         /// The Sentinels, at least one.
         sentinels: Vec<Address>,

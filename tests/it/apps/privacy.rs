@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
 
-use crate::support::{Answer, BROWSER, Bus, Node, Stream, get_raw, on_both_buses, repository::sources};
+use crate::support::{Answer, BROWSER, Bus, Node, Stream, get_raw, on_every_bus, repository::sources};
 
-on_both_buses!(private_rooms_are_closed_on_every_way);
+on_every_bus!(private_rooms_are_closed_on_every_way);
 
 const KEYS: (&str, &str) = ("APP_KEYS", "shop:0123456789abcdef");
 

@@ -1,9 +1,9 @@
 //! Nothing is lost and nothing comes twice, whatever happens to the node, the bus and the connection.
 
 use super::{Running, run, text_of};
-use crate::support::{Bus, Node, Proxy, Redis, Stream, free_port, on_both_buses};
+use crate::support::{Bus, Node, Proxy, Redis, Stream, free_port, on_every_bus};
 
-on_both_buses!(lost_connections_lose_and_double_nothing, full_node_is_tried_until_there_is_room,);
+on_every_bus!(lost_connections_lose_and_double_nothing, full_node_is_tried_until_there_is_room,);
 
 /// Sends a line and waits until it is stored.
 async fn say(sending: &mut Running, text: &str) {

@@ -5,9 +5,9 @@ use serde_json::json;
 use tokio::process::Command;
 
 use super::{Running, run, text_of};
-use crate::support::{BINARY, Bus, Node, WebServer, eventually, on_both_buses};
+use crate::support::{BINARY, Bus, Node, WebServer, eventually, on_every_bus};
 
-on_both_buses!(messages_are_lines_and_named_events_only_on_request, history_since_and_several_rooms_are_passed_on,);
+on_every_bus!(messages_are_lines_and_named_events_only_on_request, history_since_and_several_rooms_are_passed_on,);
 
 async fn messages_are_lines_and_named_events_only_on_request(bus: Bus) {
     let node = bus.node(&[("HEARTBEAT", "1")]).await;

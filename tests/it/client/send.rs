@@ -6,9 +6,9 @@ use tokio::{
 };
 
 use super::{Running, run};
-use crate::support::{Bus, Node, Proxy, Redis, eventually, on_both_buses};
+use crate::support::{Bus, Node, Proxy, Redis, eventually, on_every_bus};
 
-on_both_buses!(text_input_and_lines_become_messages, a_message_without_an_answer_is_stored_once,);
+on_every_bus!(text_input_and_lines_become_messages, a_message_without_an_answer_is_stored_once,);
 
 /// Returns the senders and texts of a room, and their ids.
 async fn stored(node: &Node, room: &str) -> (Vec<String>, Vec<String>) {

@@ -4,14 +4,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::{ADMIN, AUTHORIZATION, data, data_with, get, sum};
-use crate::support::{Bus, Node, Redis, Stream, eventually, on_both_buses};
+use crate::support::{Bus, Node, Redis, Stream, eventually, on_every_bus};
 
 /// Returns the process of the node whose messages are counted in the data.
 fn current(data: &Value, name: &str) -> Option<f64> {
     data["current"][name].as_f64()
 }
 
-on_both_buses!(streams_messages_and_latency_are_summed_up);
+on_every_bus!(streams_messages_and_latency_are_summed_up);
 
 async fn streams_messages_and_latency_are_summed_up(bus: Bus) {
     let node = bus.node(&[ADMIN, ("NODE", "chat-1")]).await;
@@ -162,7 +162,7 @@ async fn everything_below_the_dashboard_asks_for_the_password() {
     assert!(get(&with, "/dashboard/data").await.header("cache-control").contains("no-store"));
 }
 
-on_both_buses!(the_wire_shows_the_frames_of_a_room_as_they_are);
+on_every_bus!(the_wire_shows_the_frames_of_a_room_as_they_are);
 
 async fn the_wire_shows_the_frames_of_a_room_as_they_are(bus: Bus) {
     let node = bus.node(&[ADMIN]).await;

@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Bus, Node, Redis, Stream, on_both_buses, post_until_rate_limited};
+use crate::support::{Bus, Node, Redis, Stream, on_every_bus, post_until_rate_limited};
 
-on_both_buses!(no_log_line_contains_a_message_or_a_query_string);
+on_every_bus!(no_log_line_contains_a_message_or_a_query_string);
 
 /// Words that occur only in what these tests send.
 const TEXT: &str = "Xylophon-Kirschkern";

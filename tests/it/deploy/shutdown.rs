@@ -9,9 +9,9 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Block, Bus, DEADLINE, Head, Node, Stream, assert_backoff, eventually, on_both_buses, within};
+use crate::support::{Block, Bus, DEADLINE, Head, Node, Stream, assert_backoff, eventually, on_every_bus, within};
 
-on_both_buses!(drained_subscribers_lose_no_message);
+on_every_bus!(drained_subscribers_lose_no_message);
 
 /// What a busy machine may take on top of what the contract allows.
 const SLACK: Duration = Duration::from_secs(3);

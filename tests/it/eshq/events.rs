@@ -3,14 +3,10 @@
 use serde_json::json;
 
 use super::{KEYS, OPEN, SHOP, next_event, open, post_to, resume};
-use crate::support::{Bus, Gap, MergedStream, Node, Stream, halves, on_both_buses};
+use crate::support::{Bus, Gap, MergedStream, Node, Stream, halves, on_every_bus, on_every_form};
 
-on_both_buses!(
-    events_reach_all_readers,
-    events_are_replayed,
-    key_header_is_idempotent,
-    open_events_are_in_merged_rooms
-);
+on_every_form!(events_reach_all_readers);
+on_every_bus!(events_are_replayed, key_header_is_idempotent, open_events_are_in_merged_rooms,);
 
 /// The fields of events, and what they are in the stream.
 const SENT: &[(&[(&str, &str)], &str)] = &[

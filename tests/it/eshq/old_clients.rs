@@ -5,9 +5,9 @@ use std::process::Command;
 
 use super::app::now;
 use super::{KEYS, SHOP, next_event, open};
-use crate::support::{Bus, Node, on_both_buses, send_raw};
+use crate::support::{Bus, Node, on_every_bus, send_raw};
 
-on_both_buses!(old_clients_open_sockets_and_send_events);
+on_every_bus!(old_clients_open_sockets_and_send_events);
 
 /// A client: how it writes the fields of a call to a path.
 struct OldClient {

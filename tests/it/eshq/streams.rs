@@ -1,9 +1,9 @@
 //! The stream of a socket.
 
 use super::{KEYS, SHOP, next_event, open, path, resume};
-use crate::support::{Bus, Stream, eventually, on_both_buses};
+use crate::support::{Bus, Stream, eventually, on_every_bus};
 
-on_both_buses!(stream_begins_with_a_ping, presence_ids_are_for_the_app_alone);
+on_every_bus!(stream_begins_with_a_ping, presence_ids_are_for_the_app_alone);
 
 async fn stream_begins_with_a_ping(bus: Bus) {
     let node = bus.node(&[KEYS]).await;

@@ -3,12 +3,12 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Bus, Node, on_both_buses};
+use crate::support::{Bus, Node, on_every_bus};
 
 /// The key of an app whose channels are the open rooms of the same names.
 const ENVIRONMENT: &[(&str, &str)] = &[("APP_KEYS", "app:0123456789abcdef:"), ("HISTORY", "10000")];
 
-on_both_buses!(
+on_every_bus!(
     events_are_listed_between_messages_if_asked_for,
     pages_list_messages_behind_many_events,
     long_histories_go_on_from_first_and_last,

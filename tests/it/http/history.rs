@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Bus, Node, Redis, Stream, halves, key, on_both_buses};
+use crate::support::{Bus, Node, Redis, Stream, halves, key, on_every_bus, on_every_form};
 
-on_both_buses!(
+on_every_form!(before_and_after_select_a_range_of_the_log);
+on_every_bus!(
     history_returns_the_newest_messages_oldest_first,
-    before_and_after_select_a_range_of_the_log,
     paging_with_after_visits_the_whole_log,
     time_selects_what_came_after_it,
     last_resumes_any_page_without_loss_or_duplicates,

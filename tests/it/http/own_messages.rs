@@ -5,15 +5,17 @@ use futures_util::future::join_all;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, BROWSER, Bus, Gap, LineStream, Node, Redis, Stream, eventually, key, on_both_buses};
+use crate::support::{
+    Answer, BROWSER, Bus, Gap, LineStream, Node, Redis, Stream, eventually, on_every_bus, on_every_form,
+};
 
 const SECRET: &str = "Xylophon Kirschkern";
 const OTHER: &str = "Quastenflosser Nr 2";
 const PASSWORD: &str = "correct horse battery staple";
 const ADMIN: (&str, &str) = ("ADMIN_PASSWORD", PASSWORD);
 
-on_both_buses!(
-    edited_text_is_everywhere_and_told,
+on_every_form!(edited_text_is_everywhere_and_told);
+on_every_bus!(
     deleted_text_is_nowhere_with_its_edits,
     only_the_own_secret_changes_a_message,
     removed_edits_are_no_gap,
@@ -159,8 +161,8 @@ async fn deleted_text_is_nowhere_with_its_edits(bus: Bus) {
     told(edit(&nodes[0], &kept, "plugh").await);
     let all = nodes[0].request(Method::DELETE, "/history/lobby").basic_auth("me", Some(PASSWORD));
     nodes[0].send(all).await.expect(200);
-    if let Bus::Redis(redis) = &bus {
-        assert_eq!(redis.cmd::<u64>(&["EXISTS", &format!("{}:edits", key("lobby"))]).await, 0);
+    if let Some(store) = bus.store() {
+        assert_eq!(store.cmd::<u64>(&["EXISTS", &format!("{}:edits", store.key("lobby"))]).await, 0);
     }
     let log = nodes[0].log() + &nodes[1].log();
     assert!(!log.contains("xyzzy") && !log.contains("Xylophon"), "{log}");
@@ -277,14 +279,15 @@ async fn edits_leave_with_what_is_trimmed(bus: Bus) {
     let newest = post(&node, "new").await;
     told(edit(&node, &newest, "plugh").await);
     assert_eq!(node.newest("lobby").await["message"], "plugh");
-    if let Bus::Redis(redis) = &bus {
-        let edits = format!("{}:edits", key("lobby"));
-        let of_room: Vec<String> = redis.cmd(&["HKEYS", &edits]).await;
+    if let Some(store) = bus.store() {
+        let log = store.key("lobby");
+        let edits = format!("{log}:edits");
+        let of_room: Vec<String> = store.cmd(&["HKEYS", &edits]).await;
         assert_eq!(of_room, [newest], "{last}");
-        let ttls = [redis.cmd::<i64>(&["PEXPIRETIME", &edits]).await, redis.cmd(&["PEXPIRETIME", &key("lobby")]).await];
+        let ttls = [store.cmd::<i64>(&["PTTL", &edits]).await, store.cmd(&["PTTL", &log]).await];
         assert!(ttls[0].abs_diff(ttls[1]) < 1000, "it expires with the log: {ttls:?}");
         fill().await;
-        assert_eq!(redis.cmd::<u64>(&["EXISTS", &edits]).await, 0, "a post that trims it takes it along");
+        assert_eq!(store.cmd::<u64>(&["EXISTS", &edits]).await, 0, "a post that trims it takes it along");
     }
 }
 

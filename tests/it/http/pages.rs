@@ -8,9 +8,9 @@ use reqwest::Url;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::support::{Answer, Bus, Node, get_raw, on_both_buses};
+use crate::support::{Answer, Bus, Node, get_raw, on_every_bus};
 
-on_both_buses!(page_holds_the_latest_50_messages_and_their_cursor);
+on_every_bus!(page_holds_the_latest_50_messages_and_their_cursor);
 
 /// Returns the decoded values of an attribute, in the order of the page.
 fn values(page: &str, attribute: &str) -> Vec<String> {

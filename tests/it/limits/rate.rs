@@ -6,9 +6,9 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::TRUST_LOOPBACK;
-use crate::support::{Bus, Node, Stream, on_both_buses, post_until_rate_limited};
+use crate::support::{Bus, Node, Stream, on_every_form, post_until_rate_limited};
 
-on_both_buses!(greatest_values_of_the_options_work);
+on_every_form!(greatest_values_of_the_options_work);
 
 #[tokio::test]
 async fn rate_limited_posts_are_429_until_retry_after_has_passed() {

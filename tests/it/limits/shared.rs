@@ -2,7 +2,9 @@
 //! (contract § 8, `RATE_LIMIT`, `RATE_BURST`, `MAX_STREAMS_PER_ADDRESS`).
 
 use std::{
+    borrow::Borrow,
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,7 +14,15 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::TRUST_LOOPBACK;
-use crate::support::{Answer, Node, Redis, Stream, assert_backoff, eventually};
+use crate::support::{Answer, Bus, Node, Redis, Stream, assert_backoff, eventually, on_every_bus, on_every_form};
+
+on_every_form!(rate_limit_is_shared_by_three_nodes, stream_limit_is_shared_and_the_newest_stream_is_refused);
+on_every_bus!(concurrent_streams_on_three_nodes_stop_at_the_limit);
+
+/// Starts three nodes on a bus, or one in process that stands for all.
+async fn start_three_on(bus: &Bus, environment: &[(&str, &str)]) -> [Arc<Node>; 3] {
+    bus.nodes(&[&[TRUST_LOOPBACK], environment].concat()).await
+}
 
 async fn start_three(redis: &Redis, environment: &[(&str, &str)]) -> [Node; 3] {
     let environment = [&[TRUST_LOOPBACK], environment].concat();
@@ -29,10 +39,10 @@ async fn post_from(node: &Node, address: &str) -> Answer {
 }
 
 /// Sends 30 posts to the nodes in turn and returns how many were accepted.
-async fn count_accepted(nodes: &[Node], address: impl Fn(usize) -> String) -> usize {
+async fn count_accepted(nodes: &[impl Borrow<Node>], address: impl Fn(usize) -> String) -> usize {
     let mut accepted = 0;
     for (number, node) in nodes.iter().cycle().take(30).enumerate() {
-        let answer = post_from(node, &address(number)).await;
+        let answer = post_from(node.borrow(), &address(number)).await;
         match answer.status {
             200 => accepted += 1,
             _ => drop(answer.problem(429)),
@@ -57,10 +67,8 @@ async fn open_stream(node: &Node, address: &str) -> Option<Stream> {
     None
 }
 
-#[tokio::test]
-async fn rate_limit_is_shared_by_three_nodes() {
-    let redis = Redis::start().await;
-    let nodes = start_three(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "6")]).await;
+async fn rate_limit_is_shared_by_three_nodes(bus: Bus) {
+    let nodes = start_three_on(&bus, &[("RATE_LIMIT", "1"), ("RATE_BURST", "6")]).await;
     let started = Instant::now();
     let accepted = count_accepted(&nodes, |_| "192.0.2.1".to_owned()).await;
     let most = 6 + started.elapsed().as_secs() as usize;
@@ -106,10 +114,8 @@ async fn rotating_ipv6_or_forged_hops_gains_nothing_on_any_node() {
     }
 }
 
-#[tokio::test]
-async fn stream_limit_is_shared_and_the_newest_stream_is_refused() {
-    let redis = Redis::start().await;
-    let nodes = start_three(&redis, &[("MAX_STREAMS_PER_ADDRESS", "4"), ("HEARTBEAT", "1")]).await;
+async fn stream_limit_is_shared_and_the_newest_stream_is_refused(bus: Bus) {
+    let nodes = start_three_on(&bus, &[("MAX_STREAMS_PER_ADDRESS", "4"), ("HEARTBEAT", "1")]).await;
     let mut streams = Vec::new();
     for node in nodes.iter().cycle().take(4) {
         streams.push(open_stream(node, "192.0.2.1").await.expect("one of four"));
@@ -126,10 +132,8 @@ async fn stream_limit_is_shared_and_the_newest_stream_is_refused() {
 }
 
 /// The streams are opened concurrently, so the reservations race.
-#[tokio::test]
-async fn concurrent_streams_on_three_nodes_stop_at_the_limit() {
-    let redis = Redis::start().await;
-    let nodes = start_three(&redis, &[("MAX_STREAMS_PER_ADDRESS", "25")]).await;
+async fn concurrent_streams_on_three_nodes_stop_at_the_limit(bus: Bus) {
+    let nodes = start_three_on(&bus, &[("MAX_STREAMS_PER_ADDRESS", "25")]).await;
     let all = join_all(nodes.iter().cycle().take(90).map(|node| open_stream(node, "192.0.2.1"))).await;
     assert_eq!(all.iter().flatten().count(), 25);
 }
@@ -204,7 +208,7 @@ async fn streams_are_counted_once_after_a_pause_of_redis() {
     let before = count_script_calls(&redis).await;
     // The one that waited in the pause, and the next ones of the node, which has no other reason to call.
     eventually("further reports", async || (count_script_calls(&redis).await >= before + 3).then_some(())).await;
-    let open: HashMap<String, usize> = redis.cmd(&["HGETALL", "chat:streams:192.0.2.1"]).await;
+    let open: HashMap<String, usize> = redis.cmd(&["HGETALL", "chat:streams:{limits}:192.0.2.1"]).await;
     assert_eq!(open.values().sum::<usize>(), 3, "{open:?}");
     let _fourth = open_stream(&nodes[1], "192.0.2.1").await.expect("the fourth of four");
     assert!(open_stream(&nodes[2], "192.0.2.1").await.is_none());
@@ -235,7 +239,7 @@ async fn clock_moving_back_refuses_no_longer_than_one_burst() {
     post_from(&nodes[0], "192.0.2.1").await.expect(200);
     let hour_ahead =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() + 3_600_000_000;
-    let _: String = redis.cmd(&["SET", "chat:rate:192.0.2.1", &hour_ahead.to_string()]).await;
+    let _: String = redis.cmd(&["SET", "chat:rate:{192.0.2.1}", &hour_ahead.to_string()]).await;
     let refused = post_from(&nodes[1], "192.0.2.1").await;
     assert_eq!(refused.header("retry-after"), "1");
     refused.problem(429);
@@ -282,10 +286,10 @@ async fn streams_of_an_address_are_one_expiring_hash() {
     let redis = Redis::start().await;
     let nodes = start_three(&redis, &[]).await;
     let _streams = [open_stream(&nodes[0], "192.0.2.1").await, open_stream(&nodes[1], "192.0.2.1").await];
-    let open: HashMap<String, String> = redis.cmd(&["HGETALL", "chat:streams:192.0.2.1"]).await;
+    let open: HashMap<String, String> = redis.cmd(&["HGETALL", "chat:streams:{limits}:192.0.2.1"]).await;
     assert_eq!(open.len(), 2, "{open:?}");
     assert!(open.values().all(|value| value == "1"), "{open:?}");
-    for (key, longest) in [("chat:streams:192.0.2.1", 120_000), ("chat:processes", 4000)] {
+    for (key, longest) in [("chat:streams:{limits}:192.0.2.1", 120_000), ("chat:processes:{limits}", 4000)] {
         let milliseconds: i64 = redis.cmd(&["PTTL", key]).await;
         assert!((1..=longest).contains(&milliseconds), "{key}: {milliseconds}");
     }

@@ -7,11 +7,11 @@ use super::{
     HEARTBEAT, joins_and_leaves, read_until_data, read_until_joined, subscribe_as, user_joined, wait_for_presence,
 };
 use crate::support::{
-    Bus, DEADLINE, MergedStream, Node, Redis, Stream, eventually, in_time, on_both_buses, room_of, within,
+    Bus, DEADLINE, MergedStream, Node, Redis, Stream, eventually, in_time, on_every_bus, on_every_form, room_of, within,
 };
 
-on_both_buses!(
-    presence_is_sent_on_joining_and_on_every_change,
+on_every_form!(presence_is_sent_on_joining_and_on_every_change);
+on_every_bus!(
     unnamed_subscribers_count_and_equal_names_are_listed_once,
     subscriber_of_merged_rooms_is_present_only_in_chosen_rooms,
     subscriber_present_nowhere_still_receives_presence,

@@ -6,9 +6,9 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{HEARTBEAT, joins_and_leaves, read_until_data, subscribe_as, subscribe_unread, wait_for_presence};
-use crate::support::{Block, Bus, DEADLINE, Node, Redis, Stream, eventually, on_both_buses, room_of, within};
+use crate::support::{Block, Bus, DEADLINE, Node, Redis, Stream, eventually, on_every_bus, room_of, within};
 
-on_both_buses!(user_left_is_sent_after_15_seconds_without_the_name);
+on_every_bus!(user_left_is_sent_after_15_seconds_without_the_name);
 
 /// What a busy machine may take on top.
 const SLACK: Duration = Duration::from_secs(4);

@@ -9,9 +9,9 @@ use super::{
     HEARTBEAT, joins_and_leaves, read_until_data, read_until_joined, subscribe_as, subscribe_unread, user_joined,
     wait_for_presence,
 };
-use crate::support::{Bus, DEADLINE, Node, Redis, Stream, on_both_buses, within};
+use crate::support::{Bus, DEADLINE, Node, Redis, Stream, on_every_bus, within};
 
-on_both_buses!(
+on_every_bus!(
     joins_are_not_sent_in_rooms_of_more_than_50,
     more_than_100_names_are_sent_as_a_count_only,
     two_hundred_joins_send_presence_once_a_second,

@@ -8,9 +8,9 @@ use proptest::{
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::support::{Bus, Node, Redis, Stream, key, on_both_buses, send_raw};
+use crate::support::{Bus, Node, Redis, Stream, key, on_every_bus, send_raw};
 
-on_both_buses!(no_message_can_forge_a_frame, no_requested_cursor_can_forge_a_frame);
+on_every_bus!(no_message_can_forge_a_frame, no_requested_cursor_can_forge_a_frame);
 
 /// Texts that would end a line, a frame, a string or a tag if they were not escaped.
 const FORGED: &[&str] = &[

@@ -3,10 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Bus, Node, Redis, Stream, key, on_both_buses};
+use crate::support::{Answer, Bus, Node, Redis, Stream, key, on_every_bus, on_every_form};
 
-on_both_buses!(
-    repeated_key_returns_the_first_id_and_publishes_nothing,
+on_every_form!(repeated_key_returns_the_first_id_and_publishes_nothing);
+on_every_bus!(
     key_is_a_field_or_a_header_quoted_or_not,
     key_is_bound_to_its_sender_message_and_room,
     concurrent_posts_with_one_key_publish_once,

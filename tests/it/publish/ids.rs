@@ -2,13 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::support::{Bus, Node, Redis, Stream, halves, key, on_both_buses};
+use crate::support::{Bus, Node, Redis, Stream, halves, key, on_every_bus, on_every_form};
 
-on_both_buses!(
-    an_id_is_the_time_and_the_sequence_number_in_its_room,
-    ids_are_consecutive_under_concurrent_writes,
-    expired_log_restarts_numbering_at_1,
-);
+on_every_form!(ids_are_consecutive_under_concurrent_writes);
+on_every_bus!(an_id_is_the_time_and_the_sequence_number_in_its_room, expired_log_restarts_numbering_at_1,);
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()

@@ -4,10 +4,10 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, BROWSER, Bus, LineStream, Node, Redis, Stream, eventually, on_both_buses, post_until_rate_limited,
+    Answer, BROWSER, Bus, LineStream, Node, Redis, Store, Stream, eventually, on_every_bus, post_until_rate_limited,
 };
 
-on_both_buses!(secret_is_nowhere_but_its_mark_is, key_is_bound_to_its_secret, secret_has_a_rule);
+on_every_bus!(secret_is_nowhere_but_its_mark_is, key_is_bound_to_its_secret, secret_has_a_rule);
 
 const SECRET: &str = "Xylophon Kirschkern ~ 1";
 const OTHER: &str = "Quastenflosser Nr 2";
@@ -21,12 +21,12 @@ async fn mark(node: &Node, secret: &str) -> String {
     publish(node, secret).await.expect(200).json()["mark"].as_str().expect("a mark").to_owned()
 }
 
-/// Returns all that Redis has, keys and values.
-async fn everything(redis: &Redis) -> String {
-    let keys: Vec<String> = redis.cmd(&["KEYS", "*"]).await;
+/// Returns all that a store has, keys and values.
+async fn everything(store: &Store) -> String {
+    let keys = store.keys().await;
     let mut all = format!("{keys:?}");
     for key in &keys {
-        let kind: String = redis.cmd(&["TYPE", key]).await;
+        let kind: String = store.cmd(&["TYPE", key]).await;
         let words = match kind.as_str() {
             "stream" => vec!["XRANGE", key, "-", "+"],
             "hash" => vec!["HGETALL", key],
@@ -34,7 +34,7 @@ async fn everything(redis: &Redis) -> String {
             "string" => vec!["GET", key],
             other => panic!("{key} is a {other}"),
         };
-        let value: redis::Value = redis.cmd(&words).await;
+        let value: redis::Value = store.cmd(&words).await;
         all.push_str(&format!("{value:?}"));
     }
     all
@@ -121,8 +121,8 @@ async fn secret_is_nowhere_but_its_mark_is(bus: Bus) {
         seen.push_str(&format!("{answer:?}"));
     }
     seen.push_str(&node.log());
-    if let Bus::Redis(redis) = &bus {
-        let everything = everything(redis).await;
+    if let Some(store) = bus.store() {
+        let everything = everything(store).await;
         assert!(everything.contains(&mark), "{everything}");
         seen.push_str(&everything);
     }

@@ -3,13 +3,10 @@
 
 use serde_json::json;
 
-use crate::support::{Bus, Stream, on_both_buses};
+use crate::support::{Bus, Stream, on_every_bus, on_every_form};
 
-on_both_buses!(
-    acknowledged_message_is_stored_and_streamed,
-    sender_and_message_are_escaped_byte_for_byte,
-    refused_message_is_not_published,
-);
+on_every_form!(acknowledged_message_is_stored_and_streamed);
+on_every_bus!(sender_and_message_are_escaped_byte_for_byte, refused_message_is_not_published,);
 
 /// The response has the id and nothing else, and is sent once the message is stored.
 async fn acknowledged_message_is_stored_and_streamed(bus: Bus) {

@@ -45,7 +45,8 @@ async fn nodes_of_two_prefixes_on_one_redis_share_nothing() {
     assert_eq!(reader.next_message().await.id, id);
     assert_eq!(halves(&id).1, 1);
     let mut keys: Vec<String> = redis.cmd(&["KEYS", "*"]).await;
-    let of_the_reader = ["chat:{lobby}:present", "chat:present", "chat:streams:127.0.0.1", "chat:processes"];
+    let of_the_reader =
+        ["chat:{lobby}:present", "chat:present", "chat:streams:{limits}:127.0.0.1", "chat:processes:{limits}"];
     keys.retain(|key| !of_the_reader.contains(&key.as_str()));
     keys.sort();
     assert_eq!(keys, ["chat:{lobby}", "staging:{lobby}"]);

@@ -1,9 +1,9 @@
 //! Resuming after a cursor: every later message, once and in order, then live (contract § 5).
 
-use crate::support::{Bus, Node, Redis, Stream, halves, key, on_both_buses};
+use crate::support::{Bus, Node, Redis, Stream, halves, key, on_every_bus, on_every_form};
 
-on_both_buses!(
-    resume_replays_after_the_cursor_and_then_goes_live,
+on_every_form!(resume_replays_after_the_cursor_and_then_goes_live);
+on_every_bus!(
     cursor_is_accepted_in_the_header_or_the_query,
     resume_by_header_wins_over_the_query_and_over_history,
     cursor_0_0_replays_the_whole_log,

@@ -2,15 +2,14 @@
 
 use serde_json::Value;
 
-use crate::support::{Block, Bus, Node, Redis, Stream, halves, key, on_both_buses};
+use crate::support::{Block, Bus, Node, Redis, Stream, halves, key, on_every_bus, on_every_form};
 
-on_both_buses!(
+on_every_form!(cursor_older_than_the_log_is_a_trimmed_gap, log_expiring_under_a_live_stream_is_a_gap);
+on_every_bus!(
     malformed_cursor_is_an_invalid_gap_and_then_live,
-    cursor_older_than_the_log_is_a_trimmed_gap,
     cursor_never_assigned_by_the_log_is_a_reset_gap,
     cursor_ahead_of_the_log_is_a_reset_gap_and_then_live,
     requested_cursor_in_a_gap_is_cut_to_64_characters,
-    log_expiring_under_a_live_stream_is_a_gap,
     cursor_into_an_expired_log_is_a_reset_gap,
 );
 

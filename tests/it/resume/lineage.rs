@@ -1,9 +1,9 @@
 //! Continuity is shown by the predecessor that an entry states, not by its number: a log that was lost and refilled is a
 //! gap even where the numbers fit (contract § 5 and § 7).
 
-use crate::support::{Bus, Gap, Node, Redis, Stream, halves, key, on_both_buses};
+use crate::support::{Bus, Gap, Node, Redis, Stream, halves, key, on_every_bus};
 
-on_both_buses!(gap_cursor_is_the_predecessor_of_what_follows, every_cursor_of_the_history_resumes_without_a_gap);
+on_every_bus!(gap_cursor_is_the_predecessor_of_what_follows, every_cursor_of_the_history_resumes_without_a_gap);
 
 /// Publishes messages and trims the log to the last of them. Returns the ids of those that are retained.
 async fn fill_and_keep(redis: &Redis, node: &Node, count: usize, kept: usize) -> Vec<String> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::support::{Bus, Node, Stream, halves, on_both_buses};
+use crate::support::{Bus, Node, Stream, halves, on_every_bus};
 
-on_both_buses!(
+on_every_bus!(
     random_joins_under_load_lose_and_duplicate_nothing,
     random_resumes_under_load_lose_and_duplicate_nothing,
 );

@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::{fill_rooms, post_until_accepted};
 use crate::support::{
-    Bus, IdsByRoom, MergedStream, Node, Redis, Stream, count_ids, eventually, halves, ids_after, on_both_buses,
-    send_raw,
+    Bus, IdsByRoom, MergedStream, Node, Redis, Stream, count_ids, eventually, halves, ids_after, on_every_bus,
+    on_every_form, send_raw,
 };
 
-on_both_buses!(
-    cursors_follow_the_order_of_the_url,
+on_every_form!(cursors_follow_the_order_of_the_url);
+on_every_bus!(
     history_replays_the_last_messages_of_each_merged_room,
     every_cursor_ever_sent_can_be_resumed,
     long_absence_replays_everything_in_every_room,

@@ -9,10 +9,10 @@ use std::{
 use serde_json::json;
 
 use crate::support::{
-    Bus, MergedStream, Node, Redis, Stream, assert_backoff, eventually, halves, key, on_both_buses, room_of,
+    Bus, MergedStream, Node, Redis, Stream, assert_backoff, eventually, halves, key, on_every_bus, room_of,
 };
 
-on_both_buses!(
+on_every_bus!(
     message_ends_with_its_room_and_its_id_has_all_cursors,
     single_room_frames_are_unaffected_by_merged_streams,
 );

@@ -1,10 +1,10 @@
 //! Gaps in merged rooms: each is about one room, and the block after it has the cursors of all rooms (contract § 5).
 
 use crate::support::{
-    Bus, IdsByRoom, MergedStream, Node, Redis, RoomGap, Stream, count_ids, halves, ids_after, key, on_both_buses,
+    Bus, IdsByRoom, MergedStream, Node, Redis, RoomGap, Stream, count_ids, halves, ids_after, key, on_every_bus,
 };
 
-on_both_buses!(
+on_every_bus!(
     wrong_number_of_cursors_is_invalid_for_every_room,
     malformed_cursor_is_a_gap_only_in_its_room,
     cursor_never_assigned_is_a_reset_gap_only_in_its_room,

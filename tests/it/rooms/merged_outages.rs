@@ -7,10 +7,10 @@ use tokio::sync::watch;
 
 use super::{fill_rooms, post_until_accepted};
 use crate::support::{
-    Bus, IdsByRoom, MergedStream, Node, Proxy, Redis, RoomGap, count_ids, halves, ids_after, on_both_buses,
+    Bus, IdsByRoom, MergedStream, Node, Proxy, Redis, RoomGap, count_ids, halves, ids_after, on_every_bus,
 };
 
-on_both_buses!(random_merged_streams_under_load_lose_nothing);
+on_every_bus!(random_merged_streams_under_load_lose_nothing);
 
 const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
 

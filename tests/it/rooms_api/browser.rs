@@ -6,11 +6,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
-    Browser, BrowserKind, Bus, Node, Redis, WebServer, free_port, in_both_browsers, on_both_buses, repository::root,
-    wait_for,
+    Browser, BrowserKind, Bus, Node, WebServer, free_port, in_both_browsers, on_every_bus, repository::root, wait_for,
 };
 
-on_both_buses!(old_page_shows_each_line_at_once_and_once);
+on_every_bus!(old_page_shows_each_line_at_once_and_once);
 
 in_both_browsers!(
     old_page_misses_nothing_when_its_nodes_are_killed,
@@ -54,7 +53,7 @@ impl Site {
         let nginx = WebServer::start_nginx(|port| configuration(port, &addresses, &folder)).await;
         let mut site = Site { nodes: Vec::new(), addresses, nginx, folder };
         site.start_node(bus, 0).await;
-        if matches!(bus, Bus::Redis(_)) {
+        if bus.store().is_some() {
             site.start_node(bus, 1).await;
         }
         site
@@ -156,7 +155,7 @@ async fn old_page_shows_each_line_at_once_and_once(bus: Bus) {
 }
 
 async fn old_page_misses_nothing_when_its_nodes_are_killed(kind: BrowserKind) {
-    let bus = Bus::Redis(Redis::start().await);
+    let bus = Bus::redis().await;
     let Some(mut site) = Site::with_angular(&bus).await else {
         return;
     };
@@ -180,7 +179,7 @@ async fn old_page_misses_nothing_when_its_nodes_are_killed(kind: BrowserKind) {
 }
 
 async fn snippets_of_the_tutorial_go_on_when_their_node_is_killed(kind: BrowserKind) {
-    let bus = Bus::Redis(Redis::start().await);
+    let bus = Bus::redis().await;
     let mut site = Site::start(&bus).await;
     let browser = kind.start().await;
     browser.open(&site.nginx.url("/tutorial.html")).await;

@@ -8,9 +8,9 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::{chat, chats, texts};
-use crate::support::{Bus, Node, Redis, halves, key, on_both_buses, within};
+use crate::support::{Bus, Node, Redis, halves, key, on_every_bus, within};
 
-on_both_buses!(newest_20_messages_come_newest_first, chats_have_the_form_of_the_article, long_chats_come_whole);
+on_every_bus!(newest_20_messages_come_newest_first, chats_have_the_form_of_the_article, long_chats_come_whole);
 
 async fn newest_20_messages_come_newest_first(bus: Bus) {
     let node = bus.node(&[]).await;

@@ -4,9 +4,9 @@ use reqwest::{Method, multipart};
 use serde_json::{Value, json};
 
 use super::{FORM, JSON, chat, chats, send, texts};
-use crate::support::{BROWSER, Bus, Node, Stream, on_both_buses, post_until_rate_limited};
+use crate::support::{BROWSER, Bus, Node, Stream, on_every_bus, post_until_rate_limited};
 
-on_both_buses!(chat_is_a_message_of_the_room, idempotency_key_stores_a_chat_once);
+on_every_bus!(chat_is_a_message_of_the_room, idempotency_key_stores_a_chat_once);
 
 /// The rule of a user id, which every refusal of one states.
 const RULE: &str = "userId: ";

@@ -7,10 +7,10 @@ use serde_json::json;
 use super::{JSON, chat, chats, send};
 use crate::deploy::nginx_config;
 use crate::support::{
-    Bus, DEADLINE, Gap, Node, Redis, Stream, WebServer, assert_backoff, halves, key, on_both_buses, within,
+    Bus, DEADLINE, Gap, Node, Redis, Stream, WebServer, assert_backoff, halves, key, on_every_bus, within,
 };
 
-on_both_buses!(messages_are_streamed_as_chats, chats_are_resumed_like_messages, my_events_is_the_first_room);
+on_every_bus!(messages_are_streamed_as_chats, chats_are_resumed_like_messages, my_events_is_the_first_room);
 
 const HEARTBEAT: (&str, &str) = ("HEARTBEAT", "1");
 

@@ -4,9 +4,10 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Bus, Node, Redis, key, on_both_buses, post_until_rate_limited};
+use crate::support::{Answer, Bus, Node, Redis, key, on_every_bus, on_every_form, post_until_rate_limited};
 
-on_both_buses!(known_users_are_found, concurrent_users_get_different_ids);
+on_every_form!(concurrent_users_get_different_ids);
+on_every_bus!(known_users_are_found,);
 
 async fn create(node: &Node) -> Answer {
     node.send(node.request(Method::POST, "/users")).await

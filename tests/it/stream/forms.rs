@@ -7,9 +7,9 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::support::{Bus, DEADLINE, Head, Node, on_both_buses, take_chunks, within};
+use crate::support::{Bus, DEADLINE, Head, Node, on_every_bus, take_chunks, within};
 
-on_both_buses!(
+on_every_bus!(
     every_form_has_all_messages_whatever_the_socket_takes,
     every_form_tells_its_end_and_is_never_complete,
     every_form_resumes_after_a_cursor_and_tells_a_gap,

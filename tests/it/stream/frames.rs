@@ -7,9 +7,9 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{Bus, Node, Redis, Stream, halves, key, on_both_buses};
+use crate::support::{Bus, Node, Redis, Stream, halves, key, on_every_bus};
 
-on_both_buses!(
+on_every_bus!(
     fresh_stream_starts_at_the_last_id_and_gets_new_messages,
     message_frame_is_an_id_line_and_one_data_line,
     history_parameter_replays_the_last_messages_first,

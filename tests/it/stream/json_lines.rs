@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Bus, LineStream, Node, Redis, json as parse, on_both_buses};
+use crate::support::{Bus, LineStream, Node, Redis, json as parse, on_every_bus};
 
 const NDJSON: &str = "application/x-ndjson";
 
-on_both_buses!(
+on_every_bus!(
     message_is_an_object_with_id_event_and_data,
     json_lines_resume_after_a_cursor,
     gap_in_json_lines_has_the_cursor,

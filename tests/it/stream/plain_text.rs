@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Bus, Node, Redis, Stream, on_both_buses};
+use crate::support::{Bus, Node, Redis, Stream, on_every_bus};
 
-on_both_buses!(plain_stream_has_messages_as_they_were_posted, room_is_a_stream_for_who_accepts_only_that);
+on_every_bus!(plain_stream_has_messages_as_they_were_posted, room_is_a_stream_for_who_accepts_only_that);
 
 const SENDER: &str = "<i>O'Neil</i> &amp;";
 const ESCAPED_SENDER: &str = "&lt;i&gt;O&#x27;Neil&lt;&#x2F;i&gt; &amp;amp;";

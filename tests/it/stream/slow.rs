@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::join_all;
 
 use super::{MIB, NO_STREAM_LIMIT, PROMPT};
-use crate::support::{Bus, Node, Redis, Stream, eventually, key, on_both_buses, stalled, stalled_many, within};
+use crate::support::{Bus, Node, Redis, Stream, eventually, key, on_every_bus, stalled, stalled_many, within};
 
 const ENDED_AS_SLOW: &str = "tiny_chat_streams_ended_total{reason=\"slow\"}";
 
@@ -27,7 +27,7 @@ fn open_files(node: &Node) -> usize {
     fs::read_dir(format!("/proc/{}/fd", node.pid())).expect("the node lives").count()
 }
 
-on_both_buses!(stalled_subscriber_is_ended_and_resumes_without_loss);
+on_every_bus!(stalled_subscriber_is_ended_and_resumes_without_loss);
 
 async fn stalled_subscriber_is_ended_and_resumes_without_loss(bus: Bus) {
     let node = bus.node(&[("HISTORY", "2000")]).await;

@@ -8,11 +8,11 @@ use tokio::{
     process::Command,
 };
 
-use crate::support::{Bus, DEADLINE, LineStream, Node, Redis, halves, key, on_both_buses, within};
+use crate::support::{Bus, DEADLINE, LineStream, Node, Redis, halves, key, on_every_bus, within};
 
 const TEXT: &str = "text/plain";
 
-on_both_buses!(
+on_every_bus!(
     message_is_a_line_with_time_sender_and_text,
     hostile_text_cannot_begin_a_line_nor_reach_a_terminal,
     lines_resume_after_a_cursor,

@@ -2,6 +2,8 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    mem,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -91,6 +93,20 @@ impl Drop for Process {
             eprintln!("--- output of process {} ---\n{}\n---", self.pid(), self.output());
         }
     }
+}
+
+/// Kills these processes and deletes these directories once this process has ended, however it ends: for what tests
+/// share, which is never dropped.
+pub fn end_with_this_process<'a>(pids: impl Iterator<Item = u32>, directories: impl Iterator<Item = &'a Path>) {
+    let pids: Vec<String> = pids.map(|pid| pid.to_string()).collect();
+    let reaper = Command::new("sh")
+        .args(["-c", r#"trap '' INT TERM HUP; cat; kill -KILL $PIDS; rm -rf -- "$@""#, "reaper"])
+        .args(directories)
+        .env("PIDS", pids.join(" "))
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("sh starts");
+    mem::forget(reaper); // it waits for the end of its standard input, whose other end this process has
 }
 
 fn collect(pipe: impl Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) -> thread::JoinHandle<()> {

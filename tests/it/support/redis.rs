@@ -6,12 +6,13 @@ use nix::sys::signal::Signal;
 use redis::{AsyncConnectionConfig, FromRedisValue, ToRedisArgs, aio::MultiplexedConnection};
 use tempfile::TempDir;
 
-use super::{DEADLINE, eventually, free_port, process::Process};
+use super::{DEADLINE, Program, eventually, free_port, process::Process};
 
 /// The option that makes a Sentinel of a server.
 const SENTINEL: &str = "--sentinel";
 
 pub struct Redis {
+    program: Program,
     port: u16,
     directory: TempDir,
     server: Process,
@@ -31,12 +32,17 @@ impl Redis {
 
     /// Starts a Redis with further command line options.
     pub async fn with(options: &[&str]) -> Redis {
+        Redis::of(Program::Redis, options).await
+    }
+
+    /// Starts this program with further command line options.
+    pub async fn of(program: Program, options: &[&str]) -> Redis {
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
         loop {
             let port = free_port();
             let directory = tempfile::tempdir().expect("a directory for redis");
-            let server = launch(port, &directory, &options);
-            let mut redis = Redis { port, directory, server, options: options.clone() };
+            let server = launch(program, port, &directory, &options);
+            let mut redis = Redis { program, port, directory, server, options: options.clone() };
             if redis.wait_until_started().await {
                 return redis;
             } // the port is in use: try the next one
@@ -45,7 +51,12 @@ impl Redis {
 
     /// Starts a Sentinel with this configuration file, which it also writes.
     pub async fn sentinel(configuration: &Path) -> Redis {
-        Redis::with(&[SENTINEL, configuration.to_str().expect("a path")]).await
+        Redis::sentinel_of(Program::Redis, configuration).await
+    }
+
+    /// Starts this program as a Sentinel with this configuration file, which it also writes.
+    pub async fn sentinel_of(program: Program, configuration: &Path) -> Redis {
+        Redis::of(program, &[SENTINEL, configuration.to_str().expect("a path")]).await
     }
 
     pub fn url(&self) -> String {
@@ -60,9 +71,23 @@ impl Redis {
         self.port
     }
 
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
+    /// Returns the directory in which the server runs.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Sends SIGKILL: connections break immediately and new ones are refused.
     pub fn kill(&mut self) {
         self.server.kill();
+    }
+
+    /// Sends SIGKILL where only a reference is at hand, as in a fixture of several servers.
+    pub fn crash(&self) {
+        self.server.signal(Signal::SIGKILL);
     }
 
     /// Sends SIGSTOP: connections stay open and nothing is answered.
@@ -78,7 +103,7 @@ impl Redis {
     /// Kills the server if it still runs, and starts it again on the same port and directory.
     pub async fn restart(&mut self) {
         self.server.kill();
-        self.server = launch(self.port, &self.directory, &self.options);
+        self.server = launch(self.program, self.port, &self.directory, &self.options);
         assert!(self.wait_until_started().await, "redis does not restart:\n{}", self.server.output());
     }
 
@@ -118,7 +143,8 @@ impl Redis {
         eventually("a subscription to the room", async || (self.subscriber_count(room).await > 0).then_some(())).await
     }
 
-    async fn try_cmd<T: FromRedisValue>(&self, words: &[impl ToRedisArgs]) -> redis::RedisResult<T> {
+    /// Sends one command on a connection of its own, and returns what comes of it.
+    pub async fn try_cmd<T: FromRedisValue>(&self, words: &[impl ToRedisArgs]) -> redis::RedisResult<T> {
         let mut command = redis::Cmd::new();
         command.arg(words).query_async(&mut self.connect().await?).await
     }
@@ -150,8 +176,8 @@ pub fn key(room: &str) -> String {
     format!("chat:{{{room}}}")
 }
 
-fn launch(port: u16, directory: &TempDir, options: &[String]) -> Process {
-    let mut command = Command::new("redis-server");
+fn launch(program: Program, port: u16, directory: &TempDir, options: &[String]) -> Process {
+    let mut command = Command::new(program.path());
     match options {
         [first, configuration] if first == SENTINEL => drop(command.args([configuration, SENTINEL])),
         _ => drop(command.args(["--save", "", "--loglevel", "warning"])),
