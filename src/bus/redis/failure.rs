@@ -54,6 +54,9 @@ impl From<RedisError> for Failure {
             ErrorKind::Server(ServerErrorKind::BusyLoading) => {
                 Failure::Away("Redis is still loading its data (LOADING)".into())
             }
+            ErrorKind::Server(ServerErrorKind::ClusterDown) => {
+                Failure::Away("the cluster is down (CLUSTERDOWN)".into())
+            }
             ErrorKind::Server(_) | ErrorKind::Extension => refused(&error),
             ErrorKind::RESP3NotSupported => Failure::Refused("the server is older than Redis 6".into()),
             ErrorKind::Parse => Failure::Unclear("the answer is not in Redis' protocol".into()),
