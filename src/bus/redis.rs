@@ -49,6 +49,7 @@ mod read_pool;
 mod route;
 mod salt;
 mod scripts;
+mod sentinel;
 mod sockets;
 mod summaries;
 mod tls;

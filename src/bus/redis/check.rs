@@ -139,6 +139,19 @@ pub async fn verify(connection: &mut MultiplexedConnection) -> Result<Duration, 
     Ok(started.elapsed())
 }
 
+/// Asks a server whether it is a master.
+pub async fn ask_role(connection: &mut MultiplexedConnection) -> Result<(), Failure> {
+    let mut commands = pipe();
+    commands.cmd("HELLO").cmd("ROLE").ignore_errors();
+    let replies: Vec<RedisResult<Value>> = commands.query_async(connection).await?;
+    judge_hello(replies.first())?;
+    let role = replies.get(1).and_then(|reply| reply.as_ref().ok()?.as_sequence()?.first());
+    match role.and_then(|role| redis::from_redis_value_ref::<String>(role).ok()).as_deref() {
+        None | Some("master") => Ok(()),
+        Some(role) => Err(Failure::Refused(format!("its role is {role}, not master"))),
+    }
+}
+
 /// Returns true if Redis replies to PING as to a write, because it cannot write to its disk. Logs can be read, and
 /// announcements arrive.
 fn refuses_writes_only(error: &RedisError) -> bool {

@@ -12,7 +12,7 @@ use redis::{AsyncConnectionConfig, Client, PushInfo, RedisResult, cmd};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::check::Check;
+use super::check::{self, Check};
 use super::failure::Failure;
 use super::outage_log::OutageLog;
 use super::url::{Access, Address};
@@ -160,6 +160,15 @@ impl Connector {
             async move { client.get_multiplexed_async_connection_with_config(&config).await }
         };
         self.establish(connect, channel).await
+    }
+
+    /// Asks the server over a connection of its own whether it is a master. Its user may be one that may not ask ROLE.
+    ///
+    /// # Errors
+    /// If it is none, or does not answer.
+    pub async fn ask_role(&self) -> Result<(), Failure> {
+        let connect = async |client: Client| client.get_multiplexed_async_connection_with_config(&config()).await;
+        check::ask_role(&mut self.authenticate(connect).await?).await
     }
 
     /// Tries once to connect for a pool.
