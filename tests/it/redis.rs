@@ -15,6 +15,7 @@ mod soak;
 mod subscriptions;
 mod tls;
 mod unfit_connections;
+mod versions;
 
 use std::time::{Duration, Instant};
 

@@ -27,6 +27,7 @@ pub struct Check {
     announcing: Announcing,
     script: Script,
     is_cluster: bool,
+    has_one_server: bool,
     /// Whether the log has said that the user may not delete or edit.
     warned: AtomicBool,
 }
@@ -37,6 +38,7 @@ impl Check {
         let announcing = Announcing::new(is_cluster);
         Self {
             is_cluster,
+            has_one_server: matches!(form, Form::One(_)),
             keys,
             announcing,
             script: announcing.script(scripts::CHECK),
@@ -68,7 +70,7 @@ impl Check {
         }
         let replies: Vec<RedisResult<Value>> = greeting.ignore_errors().query_async(connection).await?;
         let mut replies = replies.into_iter();
-        let hello = judge_hello(replies.next().as_ref())?;
+        let hello = judge_hello(replies.next().as_ref()).map_err(|failure| self.in_form(failure))?;
         match (self.is_cluster, hello.mode) {
             (false, Mode::Cluster) => refuse_several_masters(connection).await?,
             (true, Mode::Single) => {
@@ -80,6 +82,15 @@ impl Check {
             _ => {}
         }
         self.judge_rights(replies)
+    }
+
+    /// Where masters change, a replica was one a moment ago. Otherwise the URL leads to it.
+    fn in_form(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Refused(cause) if !self.has_one_server => Failure::Away(cause),
+            Failure::Refused(cause) => Failure::Refused(cause + "; the URL must lead to the master"),
+            other => other,
+        }
     }
 
     /// Judges the replies after that to HELLO.
@@ -128,6 +139,19 @@ pub async fn verify(connection: &mut MultiplexedConnection) -> Result<Duration, 
     Ok(started.elapsed())
 }
 
+/// Asks a server whether it is a master.
+pub async fn ask_role(connection: &mut MultiplexedConnection) -> Result<(), Failure> {
+    let mut commands = pipe();
+    commands.cmd("HELLO").cmd("ROLE").ignore_errors();
+    let replies: Vec<RedisResult<Value>> = commands.query_async(connection).await?;
+    judge_hello(replies.first())?;
+    let role = replies.get(1).and_then(|reply| reply.as_ref().ok()?.as_sequence()?.first());
+    match role.and_then(|role| redis::from_redis_value_ref::<String>(role).ok()).as_deref() {
+        None | Some("master") => Ok(()),
+        Some(role) => Err(Failure::Refused(format!("its role is {role}, not master"))),
+    }
+}
+
 /// Returns true if Redis replies to PING as to a write, because it cannot write to its disk. Logs can be read, and
 /// announcements arrive.
 fn refuses_writes_only(error: &RedisError) -> bool {
@@ -169,8 +193,8 @@ fn judge_hello(reply: Option<&RedisResult<Value>>) -> Result<Hello, Failure> {
     let member = |name: &str| members.get(name).and_then(|value| redis::from_redis_value_ref::<String>(value).ok());
     let (mode, role) = (member("mode").unwrap_or_default(), member("role").unwrap_or_default());
     match (mode.as_str(), role.as_str()) {
-        ("sentinel", _) => Err(Failure::Refused("it is a Sentinel; the URL must lead to the master".into())),
-        (_, "replica" | "slave") => Err(Failure::Refused("it is a replica; the URL must lead to the master".into())),
+        ("sentinel", _) => Err(Failure::Refused("it is a Sentinel; use redis-sentinel://".into())),
+        (_, "replica" | "slave") => Err(Failure::Refused("it is a replica".into())),
         (mode, _) => {
             let mode = match mode {
                 "cluster" => Mode::Cluster,

@@ -12,7 +12,7 @@ use redis::{AsyncConnectionConfig, Client, PushInfo, RedisResult, cmd};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::check::Check;
+use super::check::{self, Check};
 use super::failure::Failure;
 use super::outage_log::OutageLog;
 use super::url::{Access, Address};
@@ -38,6 +38,7 @@ const PIPELINE_DEPTH: usize = 1024;
 
 /// What all connections of a node to one server have in common.
 pub struct Connector {
+    access: Access,
     address: Address,
     client: Client,
     /// The same without the user in the URL, if that may be unknown to Redis.
@@ -65,6 +66,7 @@ impl Connector {
             is_userless: AtomicBool::new(false),
             check,
             log: OutageLog::new(address.to_string()),
+            access: access.clone(),
             address,
             slot: AtomicI32::new(-1),
             epoch: AtomicU64::new(0),
@@ -160,6 +162,15 @@ impl Connector {
         self.establish(connect, channel).await
     }
 
+    /// Asks the server over a connection of its own whether it is a master. Its user may be one that may not ask ROLE.
+    ///
+    /// # Errors
+    /// If it is none, or does not answer.
+    pub async fn ask_role(&self) -> Result<(), Failure> {
+        let connect = async |client: Client| client.get_multiplexed_async_connection_with_config(&config()).await;
+        check::ask_role(&mut self.authenticate(connect).await?).await
+    }
+
     /// Tries once to connect for a pool.
     ///
     /// # Errors
@@ -215,7 +226,7 @@ impl Connector {
     /// Logs a failed attempt, and looks for its cause first if it is new and unclear.
     pub async fn failed(&self, failure: Failure) {
         if self.log.is_new(&failure) {
-            let explained = failure.clone().explained(self.client.get_connection_info().addr()).await;
+            let explained = failure.clone().explained(&self.access, &self.address).await;
             self.log.failed(&failure, &explained);
         }
     }

@@ -3,10 +3,13 @@
 use std::io;
 use std::time::Duration;
 
-use redis::{Client, ConnectionAddr, ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError, ServerErrorKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use super::handshake::{self, Found};
+use super::url::{Access, Address};
 
 /// How long looking at an address may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -36,10 +39,10 @@ impl Failure {
     }
 
     /// Looks at the address if the reason is unclear.
-    pub async fn explained(self, address: &ConnectionAddr) -> Self {
+    pub async fn explained(self, access: &Access, address: &Address) -> Self {
         let Failure::Unclear(cause) = self else { return self };
-        match timeout(LOOK_TIMEOUT, look(address)).await {
-            Ok(Some(explanation)) => Failure::Refused(explanation.into()),
+        match timeout(LOOK_TIMEOUT, look(access, address)).await {
+            Ok(Some(explanation)) => Failure::Refused(explanation),
             _ => Failure::Away(cause),
         }
     }
@@ -50,6 +53,9 @@ impl From<RedisError> for Failure {
         match error.kind() {
             ErrorKind::Server(ServerErrorKind::BusyLoading) => {
                 Failure::Away("Redis is still loading its data (LOADING)".into())
+            }
+            ErrorKind::Server(ServerErrorKind::ClusterDown) => {
+                Failure::Away("the cluster is down (CLUSTERDOWN)".into())
             }
             ErrorKind::Server(_) | ErrorKind::Extension => refused(&error),
             ErrorKind::RESP3NotSupported => Failure::Refused("the server is older than Redis 6".into()),
@@ -81,9 +87,8 @@ fn io_failure(error: &RedisError) -> Failure {
     if cause.contains("lookup") {
         return Failure::Away(format!("the host name cannot be resolved ({cause})"));
     }
-    if cause.contains("certificate") {
-        let cause = format!("its TLS certificate is not accepted ({cause}); REDIS_CA names the authority to trust");
-        return Failure::Refused(cause);
+    if let Some(refusal) = handshake::refusal(error) {
+        return Failure::Refused(refusal);
     }
     if error.is_connection_refusal() {
         return Failure::Away(format!("nothing listens there ({cause})"));
@@ -91,19 +96,27 @@ fn io_failure(error: &RedisError) -> Failure {
     Failure::Unclear(cause)
 }
 
-/// Returns what answers at the address, if it is not what the URL says.
-async fn look(address: &ConnectionAddr) -> Option<&'static str> {
-    let (host, port, tls) = match address {
-        ConnectionAddr::Tcp(host, port) => (host, *port, false),
-        ConnectionAddr::TcpTls { host, port, .. } => (host, *port, true),
-        _ => return None,
-    };
-    let answer = talk(host, port).await.unwrap_or_default();
-    match answer.as_slice() {
+/// Returns what is wrong at the address, if it is not what the URL says or does not take this node's certificate.
+async fn look(access: &Access, address: &Address) -> Option<String> {
+    let Address::Tcp(host, port) = address else { return None };
+    let answer = talk(host, *port).await.unwrap_or_default();
+    let found = match answer.as_slice() {
         [b'H', b'T', b'T', b'P', ..] => Some("an HTTP server answers there, not Redis"),
-        [b'+' | b'-', ..] if tls => Some("Redis answers there without TLS: use redis:// instead of rediss://"),
+        [b'+' | b'-', ..] if access.is_tls() => {
+            Some("Redis answers there without TLS: use redis:// instead of rediss://")
+        }
         [b'+' | b'-', ..] => None,
-        _ if !tls && speaks_tls(host, port).await => Some("the port expects TLS: use rediss:// instead of redis://"),
+        _ => return look_at_tls(access, host, *port).await,
+    };
+    found.map(str::to_owned)
+}
+
+async fn look_at_tls(access: &Access, host: &str, port: u16) -> Option<String> {
+    match handshake::find_out(host, port, access.identity()).await? {
+        Found::Refusal(why) if access.is_tls() => Some(why),
+        Found::Refusal(_) | Found::Tls if !access.is_tls() => {
+            Some("the port expects TLS: use rediss:// instead of redis://".to_owned())
+        }
         _ => None,
     }
 }
@@ -115,16 +128,4 @@ async fn talk(host: &str, port: u16) -> io::Result<Vec<u8>> {
     let length = stream.read(&mut answer).await?;
     answer.truncate(length);
     Ok(answer)
-}
-
-/// Returns true if a TLS handshake succeeds. No credentials are sent, so any certificate will do.
-async fn speaks_tls(host: &str, port: u16) -> bool {
-    let address = ConnectionAddr::TcpTls { host: host.into(), port, insecure: true, tls_params: None };
-    let Ok(client) = Client::open(address) else {
-        return false;
-    };
-    match client.get_multiplexed_async_connection().await {
-        Ok(_) => true,
-        Err(error) => !error.is_io_error(),
-    }
 }

@@ -89,10 +89,11 @@ impl OutageLog {
         let mut state = self.state.lock();
         state.connected = true;
         let first = !std::mem::replace(&mut state.was_connected, true);
+        let is_known = std::mem::take(&mut state.outage_logged);
         let address = &self.address;
         if first {
             tracing::info!(node, address, "connected to Redis; sharing rooms with all nodes on it");
-        } else if state.outage_logged {
+        } else if is_known {
             tracing::info!(address, "connected to Redis again");
         }
     }

@@ -1,5 +1,7 @@
 //! The certificates of connections over TLS, from files in PEM.
 
+use std::sync::Arc;
+
 use redis::{ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -25,21 +27,24 @@ impl TlsFiles {
         files.into_iter().find_map(|(variable, file)| file.as_ref().map(|_| variable))
     }
 
-    /// Returns the same settings of connections with these certificates.
+    /// Returns the same settings of connections with these certificates, and this client's own.
     ///
     /// # Errors
     /// If the files cannot be used. The error names the variable.
-    pub fn apply(self, info: ConnectionInfo) -> Result<ConnectionInfo, String> {
-        let Some(first) = self.first() else { return Ok(info) };
+    pub fn apply(self, info: ConnectionInfo) -> Result<(ConnectionInfo, Option<Arc<CertifiedKey>>), String> {
+        let Some(first) = self.first() else {
+            return Ok((info, None));
+        };
         if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
             return Err(format!("{first}: it is for TLS, and the scheme of the URL is one without: rediss:// has it"));
         }
         if let Some(ca) = &self.ca {
             check_authorities(ca).map_err(|why| format!("REDIS_CA: {why}"))?;
         }
+        let mut identity = None;
         let client_tls = match (self.certificate, self.key) {
             (Some(certificate), Some(key)) => {
-                check_identity(&certificate, &key)?;
+                identity = Some(Arc::new(read_identity(&certificate, &key)?));
                 Some(ClientTlsConfig { client_cert: certificate, client_key: key })
             }
             (Some(_), None) => return Err("REDIS_CERT: it needs its private key, REDIS_KEY, too".into()),
@@ -48,7 +53,7 @@ impl TlsFiles {
         };
         let certificates = TlsCertificates { client_tls, root_cert: self.ca };
         let client = redis::Client::build_with_tls(info, certificates).map_err(|error| format!("{first}: {error}"))?;
-        Ok(client.get_connection_info().clone())
+        Ok((client.get_connection_info().clone(), identity))
     }
 }
 
@@ -71,14 +76,14 @@ fn check_authorities(pem: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks that the key is that of the certificate.
-fn check_identity(certificate: &[u8], key: &[u8]) -> Result<(), String> {
+/// Reads a certificate and its key.
+fn read_identity(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
     let chain = certificates(certificate).map_err(|why| format!("REDIS_CERT: {why}"))?;
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|_| "REDIS_KEY: the file has no private key in PEM, or one with a passphrase")?;
     let provider = CryptoProvider::get_default().map_or_else(ring::default_provider, |known| (**known).clone());
     match CertifiedKey::from_der(chain, key, &provider) {
-        Ok(_) => Ok(()),
+        Ok(identity) => Ok(identity),
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
             Err("REDIS_KEY: it is not the key of the certificate in REDIS_CERT".into())
         }

@@ -3,9 +3,11 @@
 mod address;
 mod parse;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Client, ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisConnectionInfo};
+use rustls::sign::CertifiedKey;
 
 use super::tls::TlsFiles;
 pub use address::Address;
@@ -73,6 +75,8 @@ pub struct Access {
     template: ConnectionInfo,
     /// The same without the user, if the user may be unknown to Redis.
     userless: Option<ConnectionInfo>,
+    /// The certificate of this client with its key.
+    identity: Option<Arc<CertifiedKey>>,
 }
 
 impl RedisServer<'_> {
@@ -133,16 +137,26 @@ impl Access {
     fn new(info: ConnectionInfo, tls: TlsFiles, is_user_optional: bool) -> Result<Self, String> {
         let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(REDIS_TCP_USER_TIMEOUT);
         let settings = as_we_speak(info.redis_settings().clone());
-        let template = tls.apply(info.set_tcp_settings(tcp).set_redis_settings(settings))?;
+        let (template, identity) = tls.apply(info.set_tcp_settings(tcp).set_redis_settings(settings))?;
         let settings = template.redis_settings();
         let has_user = settings.username().is_some() && settings.password().is_some();
         let userless = without_user(&template).filter(|_| is_user_optional && has_user);
-        Ok(Self { template, userless })
+        Ok(Self { template, userless, identity })
     }
 
     /// Returns the number of the database.
     pub fn database(&self) -> i64 {
         self.template.redis_settings().db()
+    }
+
+    /// Returns true if connections are over TLS.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.template.addr(), ConnectionAddr::TcpTls { .. })
+    }
+
+    /// Returns the certificate that servers are shown over TLS, with its key.
+    pub fn identity(&self) -> Option<Arc<CertifiedKey>> {
+        self.identity.clone()
     }
 
     /// Returns what connects to a server.

@@ -1,13 +1,23 @@
-//! A Redis behind TLS whose certificate an authority of one's own has signed.
+//! A Redis behind TLS whose certificates an authority of one's own has signed.
 
-use std::{fs, path::Path};
+use std::{fs, io::Read, net::TcpListener, path::Path, sync::Arc, thread};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, date_time_ymd,
+};
+use rustls::{
+    RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
 use tempfile::TempDir;
 
-use crate::support::{Node, Redis, Stream, free_port};
+use crate::support::{Node, Redis, Stream, eventually, free_port};
 
-/// A Redis with TLS, and the directory with `ca.pem`, the authority to trust.
+/// What the log says of a server that wants a certificate and gets none.
+const WANTED: &str = "client certificate wanted";
+
+/// A Redis with TLS, and the directory with `ca.pem`, the authority to trust, and the other files.
 struct TlsRedis {
     redis: Redis,
     port: u16,
@@ -15,6 +25,7 @@ struct TlsRedis {
 }
 
 impl TlsRedis {
+    /// Starts a Redis that wants no certificate of clients.
     async fn start() -> TlsRedis {
         let directory = tempfile::tempdir().expect("a directory");
         write_certificates(directory.path());
@@ -34,39 +45,196 @@ impl TlsRedis {
     fn file(&self, name: &str) -> String {
         self.directory.path().join(name).to_str().expect("a path").to_owned()
     }
+
+    /// Shows clients another certificate from now on.
+    async fn show(&self, name: &str) {
+        let (certificate, key) = (self.file(&format!("{name}.pem")), self.file(&format!("{name}.key")));
+        let words = ["CONFIG", "SET", "tls-cert-file", &certificate, "tls-key-file", &key];
+        let _: String = self.redis.cmd(&words).await;
+    }
+
+    /// Launches a node that trusts the authority, with this identity if it is not empty.
+    async fn launch(&self, url: &str, identity: &str) -> Node {
+        let (ca, certificate, key) =
+            (self.file("ca.pem"), self.file(&format!("{identity}.pem")), self.file(&format!("{identity}.key")));
+        let of_client = [("REDIS_CERT", certificate.as_str()), ("REDIS_KEY", key.as_str())];
+        let of_client = if identity.is_empty() { &[] } else { &of_client[..] };
+        Node::launch(&[&[("REDIS_URL", url), ("REDIS_CA", ca.as_str())], of_client].concat()).await
+    }
+
+    /// Waits until clients have connected this many times more.
+    async fn wait_for_connections(&self, count: u64) {
+        let so_far = self.connections().await;
+        // Each question is one, too.
+        eventually("further connections", async || (self.connections().await > so_far + 2 * count).then_some(())).await;
+    }
+
+    async fn connections(&self) -> u64 {
+        let stats: String = self.redis.cmd(&["INFO", "stats"]).await;
+        let count = |name: &str| {
+            let line = stats.lines().find_map(|line| line.strip_prefix(name));
+            line.map_or(0, |count| count.parse::<u64>().expect("a number"))
+        };
+        count("total_connections_received:")
+    }
 }
 
-/// Writes the certificate of an authority and one that it has signed, for localhost.
+/// Writes the certificates of an authority and those that it has signed, and the same of an authority that is not trusted
+/// and has its name: for localhost, for another host, of the past and of the future.
 fn write_certificates(directory: &Path) {
+    let write = |name: &str, content: String| fs::write(directory.join(name), content).expect("a file");
+    for (prefix, authority) in [("", authority()), ("other-", authority())] {
+        write(&format!("{prefix}ca.pem"), authority.pem());
+        let long_ago = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
+        let far_away = (date_time_ymd(2101, 1, 1), date_time_ymd(2102, 1, 1));
+        for (name, host, validity) in [
+            ("redis", "localhost", None),
+            ("elsewhere", "redis.example", None),
+            ("expired", "localhost", Some(long_ago)),
+            ("future", "localhost", Some(far_away)),
+        ] {
+            let key = KeyPair::generate().expect("a key");
+            let mut certificate = CertificateParams::new([host.to_owned()]).expect("parameters");
+            if let Some((from, to)) = validity {
+                (certificate.not_before, certificate.not_after) = (from, to);
+            }
+            let certificate = certificate.signed_by(&key, &authority).expect("a certificate");
+            write(&format!("{prefix}{name}.pem"), certificate.pem());
+            write(&format!("{prefix}{name}.key"), key.serialize_pem());
+        }
+    }
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut authority = CertificateParams::new([]).expect("parameters");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("an authority");
-    let key = KeyPair::generate().expect("a key");
-    let server = CertificateParams::new(["localhost".to_owned()]).expect("parameters");
-    let server = server.signed_by(&key, &authority).expect("a certificate");
-    for (name, content) in
-        [("ca.pem", authority.pem()), ("redis.pem", server.pem()), ("redis.key", key.serialize_pem())]
-    {
-        fs::write(directory.join(name), content).expect("a file");
-    }
+    authority.distinguished_name = DistinguishedName::new();
+    authority.distinguished_name.push(DnType::CommonName, "tests");
+    CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("an authority")
 }
 
 #[tokio::test]
 async fn redis_ca_is_trusted_by_every_connection() {
     let server = TlsRedis::start().await;
-    let (url, ca) = (server.url(), server.file("ca.pem"));
-    let node = Node::start(&[("REDIS_URL", &url), ("REDIS_CA", &ca)]).await;
+    let node = server.launch(&server.url(), "").await;
     let mut reader = Stream::live(&node, "lobby").await;
     let id = node.post("lobby", "mason", "over TLS").await;
     assert_eq!(reader.next_message().await.id, id);
     assert_eq!(node.stored("lobby").await.len(), 1);
-
-    let line = Node::launch(&[("REDIS_URL", &url)]).await.logged("Redis refuses this node").await;
-    assert!(line.contains("certificate is not accepted") && line.contains("REDIS_CA"), "{line}");
     let plain = format!("redis://localhost:{}", server.port);
     let line = Node::launch(&[("REDIS_URL", &plain)]).await.logged("Redis refuses this node").await;
     assert!(line.contains("use rediss://"), "{line}");
-    server.redis.cmd::<u64>(&["DBSIZE"]).await;
+}
+
+#[tokio::test]
+async fn certificate_that_is_not_accepted_is_said_once() {
+    let server = TlsRedis::start().await;
+    for (shown, host, why, advice) in [
+        ("other-redis", "localhost", "unknown issuer", "REDIS_CA"),
+        ("expired", "localhost", "expired", "give the server a new one"),
+        ("future", "localhost", "not valid yet", "clock"),
+        ("elsewhere", "localhost", "not valid for this host, localhost, only for", "redis.example"),
+        ("redis", "127.0.0.1", "not valid for this host, 127.0.0.1, only for", "localhost"),
+    ] {
+        server.show(shown).await;
+        let node = server.launch(&format!("rediss://{host}:{}", server.port), "").await;
+        let line = node.logged("Redis refuses this node").await;
+        assert!(line.contains(why) && line.contains(advice), "{shown}: {line}");
+        server.wait_for_connections(6).await;
+        assert_eq!(node.log().matches("Redis refuses").count(), 1, "{shown}: {}", node.log());
+        assert!(!node.log().contains("cannot be reached"), "{shown}: {}", node.log());
+        node.get("/readyz").await.expect(503);
+    }
+    server.show("other-redis").await;
+    let line = Node::launch(&[("REDIS_URL", &server.url())]).await.logged("Redis refuses this node").await;
+    assert!(line.contains("unknown issuer"), "the public authorities: {line}");
+    server.show("redis").await;
+    server.launch(&server.url(), "").await.ready().await;
+}
+
+#[tokio::test]
+async fn wanted_client_certificate_is_said_once() {
+    let server = TlsRedis::start().await;
+    let _: String = server.redis.cmd(&["CONFIG", "SET", "tls-auth-clients", "yes"]).await;
+    for protocol in ["TLSv1.3", "TLSv1.2"] {
+        let _: String = server.redis.cmd(&["CONFIG", "SET", "tls-protocols", protocol]).await;
+        for (identity, why) in [
+            ("", WANTED),
+            ("other-redis", "client certificate not accepted"),
+            ("expired", "client certificate not accepted"),
+        ] {
+            let node = server.launch(&server.url(), identity).await;
+            let line = node.logged("Redis refuses this node").await;
+            assert!(line.contains(why) && line.contains("REDIS_CERT"), "{protocol} {identity}: {line}");
+            server.wait_for_connections(6).await;
+            assert_eq!(node.log().matches("Redis refuses").count(), 1, "{protocol} {identity}: {}", node.log());
+            node.get("/readyz").await.expect(503);
+        }
+        let node = server.launch(&server.url(), "redis").await;
+        let mut reader = Stream::live(&node, "lobby").await;
+        let id = node.post("lobby", "mason", "known by a certificate").await;
+        assert_eq!(reader.next_message().await.id, id);
+        let plain = format!("redis://localhost:{}", server.port);
+        let line = Node::launch(&[("REDIS_URL", &plain)]).await.logged("Redis refuses this node").await;
+        assert!(line.contains("use rediss://"), "{protocol}: {line}");
+    }
+}
+
+/// The connections of a node that worked before.
+#[tokio::test]
+async fn client_certificate_that_is_wanted_later_is_said() {
+    let server = TlsRedis::start().await;
+    let node = server.launch(&server.url(), "").await;
+    node.post("lobby", "mason", "without a certificate").await;
+    let _: String = server.redis.cmd(&["CONFIG", "SET", "tls-auth-clients", "yes"]).await;
+    for kind in ["normal", "pubsub"] {
+        let _: u64 = server.redis.cmd(&["CLIENT", "KILL", "TYPE", kind]).await;
+    }
+    let line = node.logged("Redis refuses this node").await;
+    assert!(line.contains(WANTED), "{line}");
+    let _: String = server.redis.cmd(&["CONFIG", "SET", "tls-auth-clients", "no"]).await;
+    node.logged("connected to Redis again").await;
+    node.post("lobby", "mason", "again without a certificate").await;
+}
+
+/// Without an alert, after the handshake.
+#[tokio::test]
+async fn server_that_closes_for_want_of_a_certificate_is_understood() {
+    let server = TlsRedis::start().await;
+    let (trust, config) = (server.file("ca.pem"), server_config(&server));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("rediss://localhost:{}", listener.local_addr().expect("an address").port());
+    thread::spawn(move || close_after_handshakes(&listener, &config));
+    let node = Node::launch(&[("REDIS_URL", &url), ("REDIS_CA", &trust)]).await;
+    let line = node.logged("Redis refuses this node").await;
+    assert!(line.contains(WANTED), "{line}");
+    let line = server.launch(&url, "other-redis").await.logged("Redis refuses this node").await;
+    assert!(line.contains("client certificate not accepted"), "{line}");
+}
+
+/// Returns the configuration of a server that asks for certificates and completes the handshake without one.
+fn server_config(server: &TlsRedis) -> Arc<ServerConfig> {
+    let certificate = |name: &str| CertificateDer::from_pem_file(server.file(name)).expect("a certificate");
+    let mut roots = RootCertStore::empty();
+    for name in ["ca.pem", "other-ca.pem"] {
+        roots.add(certificate(name)).expect("an authority");
+    }
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build().expect("a verifier");
+    let key = PrivateKeyDer::from_pem_file(server.file("redis.key")).expect("a key");
+    let config = ServerConfig::builder().with_client_cert_verifier(verifier);
+    Arc::new(config.with_single_cert(vec![certificate("redis.pem")], key).expect("a configuration"))
+}
+
+fn close_after_handshakes(listener: &TcpListener, config: &Arc<ServerConfig>) {
+    for socket in listener.incoming() {
+        let Ok(socket) = socket else { return };
+        let session = ServerConnection::new(config.clone()).expect("a session");
+        let mut stream = StreamOwned::new(session, socket);
+        let _ = stream.conn.complete_io(&mut stream.sock);
+        // What the client has sent until then is not read, so that the kernel resets the connection.
+        let _ = stream.sock.set_nonblocking(true);
+        let _ = stream.sock.read(&mut [0; 1]);
+    }
 }
 
 /// Runs a node that does not start, and returns what it says.

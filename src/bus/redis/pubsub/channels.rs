@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_that_the_server_drops_or_does_not_confirm_is_requested_again() {
+    fn a_dropped_or_unconfirmed_channel_is_requested_again() {
         let mut channels = Channels::default();
         channels.want("a", true);
         assert_eq!(channels.take_changes().wanted, [("a".to_owned(), true)]);
