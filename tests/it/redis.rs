@@ -4,6 +4,7 @@ mod databases;
 mod diagnosis;
 mod entries;
 mod foreign_publishes;
+mod moving_slots;
 mod old_urls;
 mod outages;
 mod refusals;
