@@ -10,6 +10,7 @@ mod outages;
 mod refusals;
 mod rights;
 mod round_trip;
+mod sentinel;
 mod settings;
 mod soak;
 mod subscriptions;
