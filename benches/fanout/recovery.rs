@@ -19,8 +19,11 @@ use crate::{
 /// The data that redis-benchmark stores, as long as that of the messages published here.
 const MESSAGE_DATA: &str = r##"{"sender":"bench","message":"#0-12345@123456789012# it is about as long as what people write to each other in a room on a working day"}"##;
 
-const PUBLISH_SCRIPT: &str =
-    concat!(include_str!("../../src/bus/redis/log.lua"), include_str!("../../src/bus/redis/publish.lua"));
+const PUBLISH_SCRIPT: &str = concat!(
+    "local PUBLISH = 'PUBLISH'\n",
+    include_str!("../../src/bus/redis/log.lua"),
+    include_str!("../../src/bus/redis/publish.lua")
+);
 
 /// Kills the node of 5,000 readers, which reconnect to another after the delay that their streams set, 50 messages
 /// behind.
@@ -148,16 +151,19 @@ fn script_rate(redis: &Redis, requests: &str) -> Result<f64, Failure> {
         &[
             "EVALSHA",
             &sha,
-            "3",
+            "4",
             "chat:{script}",
             "chat:{script}:deleted",
             "chat:{script}:edits",
+            "chat:{script}:absent",
             MESSAGE_DATA,
             "bench",
             "1000",
             "604800",
-            "60000",
             "",
+            "",
+            "",
+            "60000",
         ],
     )
 }

@@ -2,13 +2,14 @@
 //!
 //! | key or channel | type | content |
 //! |---|---|---|
-//! | `chat:{room}` | stream, expires after `HISTORY_TTL` | the log; an entry has `data`, `node`, `prev`, and `type` unless it is a message |
+//! | `chat:{room}` | stream, expires after `HISTORY_TTL` | the log; an entry has `data`, `node`, `prev`, `type` unless it is a message, and `key` if it is an app's event with one |
 //! | `chat:{room}` | channel | announcements (see [`announcement`]); any other payload is foreign |
 //! | `chat:{room}:deleted` | sorted set, expires with the log | the ids that were deleted, for the gap rule (`removal.lua`) |
 //! | `chat:{room}:edits` | hash, expires with the log | the messages that were edited, as they are now (`log.lua`) |
 //! | `chat:{room}:present` | hash, expires after 30 min | presence entries by process |
 //! | `chat:present` | hash, expires after 12 s | the processes with presence entries that are alive, by when they are considered dead |
 //! | `chat:{room}:key:KEY` | string, expires after 10 min | `ID SHA1`: what was published under an idempotency key |
+//! | `chat:{room}:absent` | | never exists ([`Keys::absent`]) |
 //! | `chat:{room}:prefix` | string, expires after the log | the prefix of the app whose room this is, if the name is a hash |
 //! | `chat:rate:{ADDRESS}` | string, expires when the bucket is full | a client address' token bucket |
 //! | `chat:rate:key:KEY` | string, expires when the bucket is full | the token bucket of an app's key |
@@ -22,7 +23,7 @@
 //! | `chat:users` | string, never expires | the last user id that was given out |
 //! | `chat:salt` | string, never expires | the salt of marks |
 //!
-//! `chat` is the prefix, and the braces are a cluster's hash tag: what a script uses together has the same. Only `publish.lua`, `delete.lua` and `edit.lua` write to a log. Publishing,
+//! `chat` is the prefix, and the braces are a cluster's hash tag: what a script uses together has the same. Only `publish.lua`, `append.lua`, `delete.lua` and `edit.lua` write to a log. Publishing,
 //! presence, limits and user ids use one pipelined connection for each thread ([`connection`]). Logs are read over a pool, since a
 //! large response must not delay a publish. Announcements arrive over a connection of their own ([`pubsub`]).
 
@@ -41,11 +42,14 @@ mod hashed_rooms;
 mod keys;
 mod limits;
 mod masters;
+mod moving;
 mod outage_log;
 mod presence;
+mod publisher;
 mod pubsub;
 mod purge;
 mod read_pool;
+mod reader;
 mod route;
 mod salt;
 mod scripts;
@@ -66,18 +70,20 @@ use redis::Script;
 
 use super::deletion::Deletion;
 use super::error::{ChangeError, PublishError, Unavailable};
-use super::log::{Bus, KEY_TTL_MS, Listener, LogPage, PageLimit, Receipt, Retention, Span};
+use super::log::{Bus, Listener, LogPage, PageLimit, Receipt, Retention, Span};
 use crate::chat::{Draft, Id, Mark, MessageText, RoomName};
 use crate::metrics::Metrics;
 use connection::ThreadConnections;
-use entries::{RawPage, parse_page};
 use error::CallError;
 use hashed_rooms::RedisHashedRooms;
 use keys::Keys;
 use limits::RedisLimits;
+use moving::until_moved;
 use presence::RedisPresence;
+use publisher::Publisher;
 use pubsub::PubSub;
 use read_pool::ReadPools;
+use reader::{Reader, Wanted};
 use salt::RedisSalt;
 use scripts::Announcing;
 use sockets::RedisSockets;
@@ -98,12 +104,11 @@ pub struct Redis {
     node: String,
     retention: Retention,
     announcing: Announcing,
-    publish: Script,
-    read: Script,
+    publisher: Arc<Publisher>,
+    reader: Reader,
     delete: Script,
     edit: Script,
     connections: Arc<ThreadConnections>,
-    read_pools: Arc<ReadPools>,
     topology: Arc<Topology>,
     metrics: Arc<Metrics>,
     pubsub: PubSub,
@@ -133,18 +138,18 @@ impl Redis {
         let announcing = Announcing::new(topology.is_cluster());
         let read_pools = Arc::new(ReadPools::new(topology.clone()));
         let connections = Arc::new(ThreadConnections::new(topology.clone(), read_pools.clone(), metrics.clone()));
+        let publisher = Publisher::new(keys.clone(), node, retention.clone(), connections.clone(), announcing);
         Ok(Self {
             keys: keys.clone(),
             node: node.into(),
             retention,
             announcing,
-            publish: announcing.script(scripts::PUBLISH),
-            read: Script::new(include_str!("redis/read.lua")),
+            publisher: Arc::new(publisher),
+            reader: Reader::new(keys.clone(), connections.clone(), read_pools.clone()),
             delete: announcing.script(scripts::DELETE),
             edit: announcing.script(scripts::EDIT),
             pubsub: PubSub::new(topology.clone(), connections.clone(), read_pools.clone(), keys, node, metrics.clone()),
             connections,
-            read_pools,
             topology,
             metrics,
         })
@@ -186,22 +191,6 @@ impl Redis {
         RedisHashedRooms::new(self.keys.clone(), self.connections.clone(), log_ttl)
     }
 
-    async fn run_publish(&self, room: &RoomName, draft: &Draft) -> Result<(String, String), CallError> {
-        let log = self.keys.log(room);
-        let mut call = self.publish.key(&log);
-        call.key(self.keys.deleted(room)).key(self.keys.edits(room));
-        if let Some(key) = draft.key() {
-            call.key(self.keys.idempotency(room, key));
-        }
-        call.arg(draft.data())
-            .arg(&self.node)
-            .arg(self.retention.messages)
-            .arg(self.retention.seconds)
-            .arg(KEY_TTL_MS)
-            .arg(draft.kind());
-        self.connections.run(&log, &call).await
-    }
-
     async fn run_delete(
         &self,
         room: &RoomName,
@@ -216,13 +205,14 @@ impl Redis {
         };
         call.key(self.keys.deleted(room))
             .key(self.keys.edits(room))
+            .key(self.keys.absent(room))
             .arg(target)
             .arg(mark.map_or(String::new(), Mark::to_string))
             .arg(deletion.data())
             .arg(&self.node)
             .arg(self.retention.messages)
             .arg(self.retention.seconds);
-        self.connections.run(&log, &call).await
+        until_moved(|| self.connections.run(&log, &call)).await
     }
 
     async fn run_edit(
@@ -236,13 +226,25 @@ impl Redis {
         let mut call = self.edit.key(&log);
         call.key(self.keys.deleted(room))
             .key(self.keys.edits(room))
+            .key(self.keys.absent(room))
             .arg(id.to_string())
             .arg(mark.to_string())
             .arg(text.to_json())
             .arg(&self.node)
             .arg(self.retention.messages)
             .arg(self.retention.seconds);
-        self.connections.run(&log, &call).await
+        until_moved(|| self.connections.run(&log, &call)).await
+    }
+
+    async fn read_page(
+        &self,
+        room: &RoomName,
+        span: Span,
+        limit: PageLimit,
+        wanted: Wanted,
+    ) -> Result<LogPage, Unavailable> {
+        let result = self.reader.read(room, span, limit, wanted).await;
+        self.connections.calls().settle("read", Some(room.as_str()), result)?.ok_or(Unavailable)
     }
 
     /// Takes the reply to a call that changes entries.
@@ -261,49 +263,12 @@ impl Redis {
             (Err(_), _) => Err(ChangeError::Unavailable),
         }
     }
-
-    /// Reads a page.
-    async fn read_page(
-        &self,
-        room: &RoomName,
-        span: Span,
-        limit: PageLimit,
-        wanted: Wanted,
-    ) -> Result<LogPage, Unavailable> {
-        let result = self.run_read(room, span, limit, wanted).await;
-        let raw = self.connections.calls().settle("read", Some(room.as_str()), result)?;
-        parse_page(raw).ok_or(Unavailable)
-    }
-
-    async fn run_read(
-        &self,
-        room: &RoomName,
-        span: Span,
-        limit: PageLimit,
-        wanted: Wanted,
-    ) -> Result<RawPage, CallError> {
-        let (kind, id) = match span {
-            Span::Newest => ("newest", Id::ZERO),
-            Span::Before(id) => ("before", id),
-            Span::After(id) => ("after", id),
-            Span::From(id) => ("from", id),
-        };
-        let log = self.keys.log(room);
-        let mut call = self.read.key(&log);
-        call.key(self.keys.deleted(room));
-        if wanted == Wanted::Edited {
-            call.key(self.keys.edits(room));
-        }
-        let wanted = if wanted == Wanted::Sizes { "size" } else { "text" };
-        call.arg(kind).arg(id.to_string()).arg(limit.entries).arg(limit.bytes).arg(wanted);
-        self.read_pools.run(&log, &call).await
-    }
 }
 
 #[async_trait]
 impl Bus for Redis {
     async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError> {
-        let result = self.run_publish(room, draft).await;
+        let result = self.publisher.publish(room, draft).await;
         let (id, outcome) = self.connections.calls().settle("publish", Some(room.as_str()), result)?;
         match (id.parse(), outcome.as_str()) {
             (_, "reused") => Err(PublishError::KeyReused),
@@ -356,15 +321,4 @@ impl Bus for Redis {
     fn prepare_thread(&self) {
         self.connections.connect();
     }
-}
-
-/// What is read of the data of entries.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// As it was stored.
-    Stored,
-    /// With the texts that messages have now.
-    Edited,
-    /// Its length.
-    Sizes,
 }

@@ -4,6 +4,7 @@ mod databases;
 mod diagnosis;
 mod entries;
 mod foreign_publishes;
+mod moving_slots;
 mod old_urls;
 mod outages;
 mod refusals;
@@ -15,6 +16,7 @@ mod soak;
 mod subscriptions;
 mod tls;
 mod unfit_connections;
+mod versions;
 
 use std::time::{Duration, Instant};
 

@@ -42,7 +42,7 @@ pub use browser::{BarePage, BareStream, Browser, BrowserKind, Received, ShownMes
 pub use bus::{Bus, Store};
 pub(crate) use bus::{on_buses, on_every_bus, on_every_form};
 pub use chunks::take_chunks;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, slot_of};
 pub use dns::DnsServer;
 pub use fake_sentinel::FakeSentinel;
 pub use http::{Answer, Head, get_raw, post_until_rate_limited, send_raw};

@@ -70,16 +70,12 @@ impl Check {
         }
         let replies: Vec<RedisResult<Value>> = greeting.ignore_errors().query_async(connection).await?;
         let mut replies = replies.into_iter();
-        let hello = judge_hello(replies.next().as_ref()).map_err(|failure| self.in_form(failure))?;
-        match (self.is_cluster, hello.mode) {
-            (false, Mode::Cluster) => refuse_several_masters(connection).await?,
-            (true, Mode::Single) => {
-                return Err(Failure::Refused("it is no cluster; use redis:// instead of redis-cluster://".into()));
-            }
-            (true, Mode::Cluster) if hello.major.is_some_and(|major| major < FIRST_WITH_SHARDED_PUBSUB) => {
-                return Err(Failure::Unfit("a cluster needs Redis 7.0 or newer, for its sharded Pub/Sub".into()));
-            }
-            _ => {}
+        let hello = Hello::parse(replies.next().as_ref())?;
+        hello.judge_role().map_err(|failure| self.in_form(failure))?;
+        if self.is_cluster {
+            hello.judge_cluster()?;
+        } else if hello.mode == "cluster" {
+            refuse_several_masters(connection).await?;
         }
         self.judge_rights(replies)
     }
@@ -135,7 +131,7 @@ pub async fn verify(connection: &mut MultiplexedConnection) -> Result<Duration, 
         Some(Err(error)) => return Err(error.into()),
         _ => return Err(Failure::Unclear("the answer to PING is that to another command".into())),
     }
-    judge_hello(hello.as_ref())?;
+    Hello::parse(hello.as_ref())?.judge_role()?;
     Ok(started.elapsed())
 }
 
@@ -144,7 +140,7 @@ pub async fn ask_role(connection: &mut MultiplexedConnection) -> Result<(), Fail
     let mut commands = pipe();
     commands.cmd("HELLO").cmd("ROLE").ignore_errors();
     let replies: Vec<RedisResult<Value>> = commands.query_async(connection).await?;
-    judge_hello(replies.first())?;
+    Hello::parse(replies.first())?.judge_role()?;
     let role = replies.get(1).and_then(|reply| reply.as_ref().ok()?.as_sequence()?.first());
     match role.and_then(|role| redis::from_redis_value_ref::<String>(role).ok()).as_deref() {
         None | Some("master") => Ok(()),
@@ -165,44 +161,51 @@ pub fn hello() -> Cmd {
 
 /// Returns true if the reply to HELLO does not say that the server is something else than a master.
 pub fn is_master(reply: &RedisResult<Value>) -> bool {
-    judge_hello(Some(reply)).is_ok()
+    Hello::parse(Some(reply)).and_then(|hello| hello.judge_role()).is_ok()
 }
 
-/// What a server says of itself.
+/// Checks that the server is one of a cluster that is new enough, whatever its role: a replica knows the masters, too.
+pub async fn in_cluster(connection: &mut MultiplexedConnection) -> Result<(), Failure> {
+    Hello::parse(Some(&hello().query_async(connection).await))?.judge_cluster()
+}
+
+/// The reply to HELLO without arguments. It has the role, as that to ROLE, and needs no right.
 struct Hello {
-    mode: Mode,
-    /// The first number of its version.
+    mode: String,
+    role: String,
+    /// The first number of the version.
     major: Option<u32>,
 }
 
-#[derive(PartialEq, Eq)]
-enum Mode {
-    Single,
-    Cluster,
-    /// A proxy that does not say.
-    Unknown,
-}
+impl Hello {
+    fn parse(reply: Option<&RedisResult<Value>>) -> Result<Self, Failure> {
+        let members: HashMap<String, Value> = match reply {
+            Some(Ok(reply)) => redis::from_redis_value_ref(reply).unwrap_or_default(),
+            Some(Err(error)) if error.kind() == ErrorKind::Io => return Err(error.clone().into()),
+            _ => HashMap::new(), // from a proxy that does not know this form
+        };
+        let member = |name: &str| -> String {
+            members.get(name).and_then(|value| redis::from_redis_value_ref(value).ok()).unwrap_or_default()
+        };
+        let major = member("version").split('.').next().and_then(|major| major.parse().ok());
+        Ok(Self { mode: member("mode"), role: member("role"), major })
+    }
 
-/// Judges a reply to HELLO without arguments. It has the role, as ROLE does, and needs no right.
-fn judge_hello(reply: Option<&RedisResult<Value>>) -> Result<Hello, Failure> {
-    let members: HashMap<String, Value> = match reply {
-        Some(Ok(reply)) => redis::from_redis_value_ref(reply).unwrap_or_default(),
-        Some(Err(error)) if error.kind() == ErrorKind::Io => return Err(error.clone().into()),
-        _ => HashMap::new(), // from a proxy that does not know this form
-    };
-    let member = |name: &str| members.get(name).and_then(|value| redis::from_redis_value_ref::<String>(value).ok());
-    let (mode, role) = (member("mode").unwrap_or_default(), member("role").unwrap_or_default());
-    match (mode.as_str(), role.as_str()) {
-        ("sentinel", _) => Err(Failure::Refused("it is a Sentinel; use redis-sentinel://".into())),
-        (_, "replica" | "slave") => Err(Failure::Refused("it is a replica".into())),
-        (mode, _) => {
-            let mode = match mode {
-                "cluster" => Mode::Cluster,
-                "" => Mode::Unknown,
-                _ => Mode::Single,
-            };
-            let major = member("version").and_then(|version| version.split('.').next()?.parse().ok());
-            Ok(Hello { mode, major })
+    fn judge_role(&self) -> Result<(), Failure> {
+        match (self.mode.as_str(), self.role.as_str()) {
+            ("sentinel", _) => Err(Failure::Refused("it is a Sentinel; use redis-sentinel://".into())),
+            (_, "replica" | "slave") => Err(Failure::Refused("it is a replica".into())),
+            _ => Ok(()),
+        }
+    }
+
+    fn judge_cluster(&self) -> Result<(), Failure> {
+        if self.major.is_some_and(|major| major < FIRST_WITH_SHARDED_PUBSUB) {
+            return Err(Failure::Unfit("a cluster needs Redis 7.0 or newer, for its sharded Pub/Sub".into()));
+        }
+        match self.mode.as_str() {
+            "cluster" | "" => Ok(()), // a proxy does not say
+            _ => Err(Failure::Refused("it is no cluster; use redis:// instead of redis-cluster://".into())),
         }
     }
 }

@@ -128,7 +128,7 @@ async fn view_of(
 ) -> Result<(MultiplexedConnection, View), Failure> {
     let mut connection = match connection {
         Some(connection) => connection,
-        None => server.attempt(None, |_| {}).await?,
+        None => server.attempt_for_map().await?,
     };
     let mut questions = pipe();
     questions.cmd("CLUSTER").arg("NODES");

@@ -171,6 +171,20 @@ impl Connector {
         check::ask_role(&mut self.authenticate(connect).await?).await
     }
 
+    /// Tries once to connect to a server of a cluster, whatever its role, to ask it for the others.
+    ///
+    /// # Errors
+    /// As [`attempt`](Self::attempt).
+    pub async fn attempt_for_map(&self) -> Result<MultiplexedConnection, Failure> {
+        let connect = async |client: Client| client.get_multiplexed_async_connection_with_config(&config()).await;
+        let attempt = async {
+            let mut connection = self.authenticate(connect).await?;
+            check::in_cluster(&mut connection).await?;
+            Ok(connection)
+        };
+        timeout(ATTEMPT_TIMEOUT, attempt).await.unwrap_or_else(|_| Err(no_answer()))
+    }
+
     /// Tries once to connect for a pool.
     ///
     /// # Errors
@@ -196,8 +210,7 @@ impl Connector {
             }
             Ok(connection)
         };
-        let timed_out = |_| Err(Failure::Unclear(format!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs())));
-        timeout(ATTEMPT_TIMEOUT, attempt).await.unwrap_or_else(timed_out)
+        timeout(ATTEMPT_TIMEOUT, attempt).await.unwrap_or_else(|_| Err(no_answer()))
     }
 
     /// Connects. If Redis does not know the user and the password, and the URL may be of the old kind, tries the password
@@ -235,6 +248,10 @@ impl Connector {
 /// Returns the pauses of a task that keeps a connection.
 pub fn reconnect_backoff() -> Backoff {
     Backoff::new(FIRST_PAUSE, LONGEST_PAUSE, STABLE_AFTER)
+}
+
+fn no_answer() -> Failure {
+    Failure::Unclear(format!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs()))
 }
 
 /// Returns the timeouts and the pipeline depth of every connection.

@@ -56,4 +56,4 @@ else
 end
 if failed then return failure(failed) end
 forget_trimmed_runs()
-return { append('delete', data, node, keep, log_seconds), 'deleted' }
+return { append('delete', data, node, keep, log_seconds, ''), 'deleted' }

@@ -27,7 +27,7 @@ if failed then return failure(failed) end
 forget_trimmed_runs()
 local sender = cjson.encode(message.sender)
 local data = string.format('{"id":"%s","sender":', target) .. sender .. ',"message":' .. text .. '}'
-local id = append('edit', data, node, keep, log_seconds)
+local id = append('edit', data, node, keep, log_seconds, '')
 local key = type(message.key) == 'string' and ',"key":' .. cjson.encode(message.key) or ''
 local now = '{"sender":' .. sender .. ',"message":' .. text .. key .. ',"mark":"' .. mark .. '","edited":true}'
 redis.call('HSET', edits, target, id .. ' ' .. now)

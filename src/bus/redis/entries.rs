@@ -2,12 +2,15 @@
 
 use crate::bus::log::{Entry, LogPage, NO_DATA};
 
-/// The reply of `read.lua`: the first retained id, the last generated id, whether there are more entries, the entries
-/// with their fields and values in turn, and whether only deleted ones were before them.
-pub type RawPage = (String, String, bool, Vec<(String, Vec<Vec<u8>>)>, bool);
+/// An id, and the fields and values in turn.
+pub type RawEntry = (String, Vec<Vec<u8>>);
+
+/// The reply of `read.lua`: the first retained id, the last generated id, whether there are more entries, the entries, and
+/// what was deleted before them (whether all was, or up to which id that has to be found out).
+pub type RawPage<D> = (String, String, bool, Vec<RawEntry>, D);
 
 /// Parses a reply. Entries whose ids are out of range are passed over.
-pub fn parse_page((first, last, more, raw, only_deleted): RawPage) -> Option<LogPage> {
+pub fn parse_page((first, last, more, raw, only_deleted): RawPage<bool>) -> Option<LogPage> {
     let entries: Vec<Entry> = raw.into_iter().filter_map(|(id, fields)| parse_entry(&id, fields)).collect();
     Some(LogPage {
         first: first.parse().ok(),
@@ -20,7 +23,7 @@ pub fn parse_page((first, last, more, raw, only_deleted): RawPage) -> Option<Log
 
 /// Parses an entry of a stream. Unknown fields are ignored. An entry without data has a place in the log all the same:
 /// a subscriber continues after it, and its id may be a cursor.
-fn parse_entry(id: &str, fields: Vec<Vec<u8>>) -> Option<Entry> {
+pub fn parse_entry(id: &str, fields: Vec<Vec<u8>>) -> Option<Entry> {
     let mut entry = Entry { id: id.parse().ok()?, prev: None, kind: String::new(), data: String::new(), node: None };
     let mut has_data = false;
     let mut fields = fields.into_iter();

@@ -50,6 +50,12 @@ impl Keys {
         format!("{}:{{{room}}}:key:{key}", self.prefix)
     }
 
+    /// Returns a key of a room that never exists. While a cluster moves the room's slot, it refuses every script with several
+    /// keys of which one is absent: what names this one runs where all is together, or not at all.
+    pub fn absent(&self, room: &RoomName) -> String {
+        format!("{}:{{{room}}}:absent", self.prefix)
+    }
+
     /// Returns the key that says under which prefix of an app a room is whose name is a hash.
     pub fn prefix_of_room(&self, room: &str) -> String {
         format!("{}:{{{room}}}:prefix", self.prefix)
@@ -215,7 +221,13 @@ mod tests {
         let mut summaries = vec![keys.summarized_processes(), keys.dashboard_channel()];
         summaries.extend(Ring::ALL.map(|ring| keys.summaries("chat-1~7f", ring.name())));
         let together = [
-            vec![keys.log(&room), keys.deleted(&room), keys.edits(&room), keys.idempotency(&room, "{k}")],
+            vec![
+                keys.log(&room),
+                keys.deleted(&room),
+                keys.edits(&room),
+                keys.idempotency(&room, "{k}"),
+                keys.absent(&room),
+            ],
             vec![keys.presence(&room), keys.log(&room)],
             iter::once(keys.processes()).chain(addresses.clone().map(|address| keys.streams(address))).collect(),
             summaries,

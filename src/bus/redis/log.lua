@@ -5,6 +5,7 @@
 -- KEYS[2]  the deleted ids, which are kept as long as the log: a sorted set of runs by the number of their last id
 -- KEYS[3]  the messages that were edited, kept as long: a hash by their ids. A value is the id of the entry that tells
 --          of the edit, a space, and the message as it is now
+-- Both are absent if the log is used alone, as while a cluster moves its slot.
 
 local log, runs, edits = KEYS[1], KEYS[2], KEYS[3]
 
@@ -51,9 +52,21 @@ local function forget_trimmed_edits()
   end
 end
 
+-- Keeps what stands beside the log as long as the log, after an entry was appended.
+local function keep_beside(is_first, length_before, expiry)
+  if is_first then
+    redis.call('PEXPIRE', edits, 0) -- what another log had under this name is not of this one
+  elseif redis.call('EXISTS', edits) == 1 then
+    local _, length = state_of_log()
+    if length <= length_before then forget_trimmed_edits() end
+  end
+  redis.call('PEXPIRE', runs, expiry)
+  redis.call('PEXPIRE', edits, expiry)
+end
+
 -- Appends an entry and announces it. Returns its id. The entry states the last id before it as its predecessor, for the
--- gap rule.
-local function append(kind, data, node, keep, log_seconds)
+-- gap rule, and its idempotency key if that is not in its data.
+local function append(kind, data, node, keep, log_seconds, key)
   local last, length = state_of_log()
   local last_ms, last_n = string.match(last, '^(%d+)-(%d+)$')
   local time = redis.call('TIME')
@@ -63,18 +76,14 @@ local function append(kind, data, node, keep, log_seconds)
   if kind ~= '' then
     fields[7], fields[8] = 'type', kind
   end
+  if key ~= '' then
+    fields[#fields + 1], fields[#fields + 2] = 'key', key
+  end
   -- The first write, since a Redis that is full refuses no other one of a script after it has let one through.
   redis.call('XADD', log, 'MAXLEN', '~', keep, id, unpack(fields))
-  if last == '0-0' then
-    redis.call('PEXPIRE', edits, 0) -- what another log had under this name is not of this one
-  elseif redis.call('EXISTS', edits) == 1 then
-    local _, new_length = state_of_log()
-    if new_length <= length then forget_trimmed_edits() end
-  end
   local expiry = string.format('%.0f', tonumber(log_seconds) * 1000)
   redis.call('PEXPIRE', log, expiry)
-  redis.call('PEXPIRE', runs, expiry)
-  redis.call('PEXPIRE', edits, expiry)
+  if runs then keep_beside(last == '0-0', length, expiry) end
   redis.call(PUBLISH, log, '\030' .. id .. ' ' .. kind .. ' ' .. data)
   return id
 end

@@ -1,7 +1,7 @@
--- Reads part of a log, and what the gap rule needs, in one atomic step.
+-- Reads part of a log, and what the gap rule needs, in one atomic step. run.lua stands in front of it.
 --
 -- KEYS[1]  the room's log
--- KEYS[2]  the deleted ids, as removal.lua keeps them
+-- KEYS[2]  the deleted ids, as removal.lua keeps them; absent if the log is read alone
 -- KEYS[3]  the messages that were edited, as log.lua has them; absent if entries are to be read as they were stored
 -- ARGV     span (newest, before, after, from), id, most entries, most bytes, what to return of the data
 --          ('text', or 'size': its length)
@@ -9,7 +9,8 @@
 -- Returns {first retained id or '', last generated id, 1 if the limits cut the span short, entries oldest
 -- first, 1 if all that there ever was between the id and the entries after it was deleted}. At least one
 -- entry is read, whatever its size. 'from' puts the anchor in front: the entry with the id, or else the
--- last one before it; its data is empty. Only with 'from' it is known what was deleted.
+-- last one before it; its data is empty. Only with 'from' it is known what was deleted. If the log is read
+-- alone, the last element is the id up to which it has to be, or '' if that makes no difference.
 
 local log, runs, edits, span, id = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local max_entries, max_bytes, wanted = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
@@ -17,7 +18,8 @@ local max_entries, max_bytes, wanted = tonumber(ARGV[3]), tonumber(ARGV[4]), ARG
 -- Entries that are read first, to learn how large they are: what exceeds the limits is copied in vain.
 local FIRST_CHUNK = 4
 
-if redis.call('EXISTS', log) == 0 then return { '', '0-0', 0, {}, 0 } end
+local nothing_deleted = runs and 0 or ''
+if redis.call('EXISTS', log) == 0 then return { '', '0-0', 0, {}, nothing_deleted } end
 
 local first, last = '', '0-0'
 local info = redis.call('XINFO', 'STREAM', log)
@@ -79,18 +81,6 @@ local function read(command, bound, limit)
   end
 end
 
--- Returns whether everything after the id and up to another one was deleted. A user without the right to
--- see that gets a gap.
-local function is_deleted_up_to(last_id)
-  local number = string.match(last_id, '%d+$')
-  local candidates = redis.pcall('ZRANGEBYSCORE', runs, number, number)
-  for _, run in ipairs(candidates.err and {} or candidates) do
-    local ends_there = string.sub(run, -#last_id - 1) == ' ' .. last_id
-    if ends_there and string.find(' ' .. run, ' ' .. id .. ' ', 1, true) then return true end
-  end
-  return false
-end
-
 -- Returns the id that the log had generated before an entry, if the entry states it.
 local function prev_of(entry)
   for i = 1, #entry[2], 2 do
@@ -98,7 +88,7 @@ local function prev_of(entry)
   end
 end
 
-local entries, more, only_deleted = {}, 0, 0
+local entries, more, only_deleted = {}, 0, nothing_deleted
 if span == 'newest' or span == 'before' then
   local bound = span == 'newest' and '+' or '(' .. id
   -- Redis refuses a range that ends before 0-0. No entry can be there.
@@ -114,7 +104,9 @@ else
     local before = last
     if entries[1] then before = prev_of(entries[1]) end
     local is_continuous = before == id or anchor and anchor[1] == id
-    if before and not is_continuous and is_deleted_up_to(before) then only_deleted = 1 end
+    if before and not is_continuous then
+      only_deleted = runs and (is_deleted(runs, id, before) and 1 or 0) or before
+    end
     if anchor then table.insert(entries, 1, without_data(anchor, false)) end
   end
 end

@@ -68,6 +68,9 @@ impl<'a> Route<'a> {
         if let Some(hop) = self.redirected.take() {
             return Ok(hop);
         }
+        if let Some(server) = self.topology.masters().of_slot(self.slot) {
+            return Ok(Hop { server: server.clone(), asking: false });
+        }
         let mut changes = self.topology.changes();
         let known = timeout(MASTER_WAIT, changes.wait_for(|masters| masters.of_slot(self.slot).is_some())).await;
         let server = known.ok().and_then(Result::ok).and_then(|masters| masters.of_slot(self.slot).cloned());

@@ -4,6 +4,15 @@ use redis::Script;
 
 /// Publishes a message or an event.
 pub const PUBLISH: &str = concat!(include_str!("log.lua"), include_str!("publish.lua"));
+/// Publishes with the log alone.
+pub const APPEND: &str = concat!(include_str!("log.lua"), include_str!("entry_key.lua"), include_str!("append.lua"));
+/// Looks for an idempotency key in a log.
+pub const FIND_KEY: &str =
+    concat!(include_str!("log.lua"), include_str!("entry_key.lua"), include_str!("find_key.lua"));
+/// Reads part of a log.
+pub const READ: &str = concat!(include_str!("run.lua"), include_str!("read.lua"));
+/// Answers what that leaves open.
+pub const IS_DELETED: &str = concat!(include_str!("run.lua"), include_str!("is_deleted.lua"));
 /// Deletes entries.
 pub const DELETE: &str = concat!(include_str!("log.lua"), include_str!("removal.lua"), include_str!("delete.lua"));
 /// Edits a message.
@@ -17,10 +26,12 @@ pub const WRITE_SUMMARY: &str = include_str!("write_summary.lua");
 pub const CHECK: &str = include_str!("check.lua");
 
 /// The scripts that announce something.
-const ANNOUNCING: &[&str] = &[PUBLISH, DELETE, EDIT, PRESENCE, WRITE_SUMMARY, CHECK];
+const ANNOUNCING: &[&str] = &[PUBLISH, APPEND, DELETE, EDIT, PRESENCE, WRITE_SUMMARY, CHECK];
 /// All others.
 const SILENT: &[&str] = &[
-    include_str!("read.lua"),
+    FIND_KEY,
+    READ,
+    IS_DELETED,
     include_str!("list_processes.lua"),
     include_str!("take_token.lua"),
     include_str!("reserve_streams.lua"),

@@ -98,7 +98,7 @@ impl World {
         let with_clock = |source: &str| {
             let with_clock = source.replace("redis.call('TIME')", "{ 0, ARGV[#ARGV] * 1000 }");
             assert_ne!(source, with_clock, "the clock is injected");
-            Script::new(&with_clock)
+            Script::new(&format!("local PUBLISH = 'PUBLISH'\n{with_clock}"))
         };
         Arc::new(World {
             nodes: [Node::on(redis, &environment).await, Node::on(redis, &environment).await],
@@ -214,7 +214,7 @@ impl Room {
         let data = format!(r#"{{"sender":"mason","message":"{}","mark":"{MARK}"}}"#, self.messages.len());
         let world = Arc::clone(&self.world);
         let mut call = self.call(&world.publish);
-        call.arg(data).arg("chat-1").arg(1000).arg(60).arg(1000).arg("").arg(self.clock);
+        call.arg(data).arg("chat-1").arg(1000).arg(60).arg("").arg("").arg("").arg(1000).arg(self.clock);
         let (id, _): (String, String) = call.invoke_async(&mut world.redis.clone()).await.expect("it is stored");
         self.append(id, false);
     }

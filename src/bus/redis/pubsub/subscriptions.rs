@@ -189,3 +189,112 @@ fn announcers(channel: &str, masters: &Masters) -> Vec<(Address, bool)> {
     announcers.dedup_by(|next, owner| next.0 == owner.0);
     announcers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::redis::connector::Connector;
+    use crate::bus::redis::keys::{Keys, SLOTS};
+    use crate::bus::redis::tls::TlsFiles;
+    use crate::bus::redis::topology::Topology;
+    use crate::bus::redis::url::RedisServer;
+
+    /// A cluster of two masters: the first has the slots up to that of the room `chat:{a}`.
+    struct Pair {
+        old: Arc<Connector>,
+        new: Arc<Connector>,
+    }
+
+    const ROOM: &str = "chat:{a}";
+
+    impl Pair {
+        fn new() -> Self {
+            let server = RedisServer {
+                variable: "REDIS_URL",
+                url: "redis-cluster://127.0.0.1:1,127.0.0.1:2",
+                tls: TlsFiles::default(),
+                is_user_optional: false,
+                sentinel_user: None,
+                sentinel_password: None,
+            };
+            let topology = Topology::new(server, Keys::new("chat")).unwrap();
+            let connector = |port| topology.connector(&Address::Tcp("127.0.0.1".into(), port)).unwrap();
+            Self { old: connector(1), new: connector(2) }
+        }
+
+        fn masters(&self) -> Masters {
+            let owner = |slot| if slot <= slot_of(ROOM) { self.old.clone() } else { self.new.clone() };
+            Masters::of_slots((0..SLOTS).map(|slot| Some(owner(slot))))
+        }
+    }
+
+    /// Sends what is wanted of a server, and has the server confirm it.
+    fn confirm(subscriptions: &mut Subscriptions, server: &Connector, generation: u64) -> bool {
+        let changes = subscriptions.server(server.address()).unwrap().channels.take_changes();
+        changes
+            .wanted
+            .iter()
+            .any(|(channel, _)| subscriptions.confirm(server.address(), generation, channel))
+    }
+
+    #[test]
+    fn a_room_whose_slot_is_moved_is_heard_from_both() {
+        let (pair, mut subscriptions) = (Pair::new(), Subscriptions::default());
+        let mut masters = pair.masters();
+        subscriptions.assign(&masters);
+        let (at_old, _) = subscriptions.begin(pair.old.address()).unwrap();
+        let (at_new, _) = subscriptions.begin(pair.new.address()).unwrap();
+        subscriptions.want(ROOM, &masters);
+        assert!(!confirm(&mut subscriptions, &pair.new, at_new), "it has no room");
+        assert!(confirm(&mut subscriptions, &pair.old, at_old));
+
+        masters.import(slot_of(ROOM), pair.new.clone());
+        let lost = Turns { lost: vec![ROOM.into()], heard: vec![] };
+        assert_eq!(subscriptions.assign(&masters), lost, "the new server may announce it already");
+        assert!(confirm(&mut subscriptions, &pair.new, at_new));
+
+        masters.give(slot_of(ROOM), pair.new.clone());
+        assert_eq!(subscriptions.assign(&masters), Turns::default(), "it is still confirmed");
+        let unwanted = subscriptions.server(pair.old.address()).unwrap().channels.take_changes().unwanted;
+        assert_eq!(unwanted, [ROOM]);
+        assert_eq!(subscriptions.on_dropped(pair.old.address(), at_old, ROOM), None, "that was asked for");
+        assert_eq!(subscriptions.on_dropped(pair.new.address(), at_new, ROOM), Some(true));
+        assert!(confirm(&mut subscriptions, &pair.new, at_new));
+    }
+
+    #[test]
+    fn a_move_that_is_given_up_leaves_the_room_heard() {
+        let (pair, mut subscriptions) = (Pair::new(), Subscriptions::default());
+        let mut masters = pair.masters();
+        subscriptions.assign(&masters);
+        let (at_old, _) = subscriptions.begin(pair.old.address()).unwrap();
+        subscriptions.want(ROOM, &masters);
+        confirm(&mut subscriptions, &pair.old, at_old);
+        masters.import(slot_of(ROOM), pair.new.clone());
+        subscriptions.assign(&masters);
+        let heard = Turns { heard: vec![ROOM.into()], lost: vec![] };
+        assert_eq!(subscriptions.assign(&pair.masters()), heard);
+    }
+
+    #[test]
+    fn a_lost_connection_loses_its_rooms_alone() {
+        let (pair, mut subscriptions) = (Pair::new(), Subscriptions::default());
+        let masters = pair.masters();
+        subscriptions.assign(&masters);
+        let (at_old, _) = subscriptions.begin(pair.old.address()).unwrap();
+        let (at_new, _) = subscriptions.begin(pair.new.address()).unwrap();
+        let other = (0..).map(|n| format!("chat:{{{n}}}")).find(|room| slot_of(room) > slot_of(ROOM)).unwrap();
+        subscriptions.want(ROOM, &masters);
+        subscriptions.want(&other, &masters);
+        confirm(&mut subscriptions, &pair.old, at_old);
+        confirm(&mut subscriptions, &pair.new, at_new);
+        let (again, turns) = subscriptions.begin(pair.old.address()).unwrap();
+        assert_eq!(turns, Turns { lost: vec![ROOM.into()], heard: vec![] });
+        assert!(!subscriptions.confirm(pair.old.address(), at_old, ROOM), "a late push of the old connection");
+        assert!(confirm(&mut subscriptions, &pair.old, again));
+
+        let gone = Masters::one(Some(pair.new.clone()));
+        assert_eq!(subscriptions.assign(&gone), Turns { lost: vec![ROOM.into()], heard: vec![] });
+        assert!(subscriptions.server(pair.old.address()).is_none(), "it is no master");
+    }
+}
