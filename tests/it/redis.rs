@@ -1,5 +1,6 @@
 //! What a node writes to Redis, what it reads from it, and Redis outages.
 
+mod cluster;
 mod databases;
 mod diagnosis;
 mod entries;
@@ -43,8 +44,13 @@ pub async fn assert_post_unavailable(node: &Node) {
 
 /// Posts a message until it is accepted, as a client does after a 503, and returns its id.
 pub async fn post_until_accepted(node: &Node, message: &str) -> String {
+    post_until_accepted_in("lobby", node, message).await
+}
+
+/// The same in another room.
+async fn post_until_accepted_in(room: &str, node: &Node, message: &str) -> String {
     eventually("an accepted message", async || {
-        let answer = node.publish("lobby", json!({ "sender": "mason", "message": message })).await;
+        let answer = node.publish(room, json!({ "sender": "mason", "message": message })).await;
         (answer.status == 200).then(|| answer.id())
     })
     .await

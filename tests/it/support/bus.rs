@@ -160,13 +160,12 @@ macro_rules! on_buses {
                 super::$rule(Bus::redis().await).await;
             }
 
-            #[ignore = "takes minutes: the cluster that all rules share"]
             #[tokio::test]
             async fn cluster() {
                 super::$rule(Bus::cluster().await).await;
             }
 
-            #[ignore = "takes minutes: the Sentinels that all rules share"]
+            #[$rare]
             #[tokio::test]
             async fn sentinel() {
                 super::$rule(Bus::sentinel().await).await;

@@ -162,6 +162,14 @@ impl Cluster {
         self.end_move(slot, to).await;
     }
 
+    /// Moves a slot at once, as only Valkey 9 can do: keys and all, without a moment in which both masters have it.
+    pub async fn migrate_slot(&self, slot: u16, to: usize) {
+        let (from, text) = (self.owner_of(slot).await, slot.to_string());
+        let words = ["CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", &text, &text, "NODE", &self.ids[to]];
+        let _: String = self.cmd_at(from, &words).await;
+        eventually("the end of the migration", async || (self.owner_of(slot).await == to).then_some(())).await
+    }
+
     /// Kills a master with SIGKILL.
     pub fn kill_master(&self, index: usize) {
         self.servers[index].crash();

@@ -1,5 +1,8 @@
 //! As much of Redis' protocol (RESP3) as it takes to find announcements in what a server sends.
 
+/// How messages of Pub/Sub begin, on one server and on a cluster.
+const MESSAGES: [&[u8]; 2] = [b">3\r\n$7\r\nmessage\r\n", b">3\r\n$8\r\nsmessage\r\n"];
+
 /// The values that arrive on a connection.
 #[derive(Default)]
 pub struct Values {
@@ -14,7 +17,7 @@ impl Values {
         let mut kept = Vec::new();
         while let Some(length) = length(&self.pending) {
             let value: Vec<u8> = self.pending.drain(..length).collect();
-            if !value.starts_with(b">3\r\n$7\r\nmessage\r\n") {
+            if !MESSAGES.iter().any(|start| value.starts_with(start)) {
                 kept.extend(value);
             }
         }

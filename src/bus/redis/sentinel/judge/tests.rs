@@ -209,7 +209,7 @@ fn known_master_is_kept_without_sentinels() {
 }
 
 #[test]
-fn doubt_without_sentinels_lasts_until_a_demotion_would_have_come() {
+fn doubt_without_sentinels_lasts_as_long_as_a_demotion_takes() {
     let mut trial = Trial::of_a();
     trial.switch(0, B);
     assert_eq!(trial.settle(&[(0, 0); 3]), None);
