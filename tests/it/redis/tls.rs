@@ -1,6 +1,13 @@
 //! A Redis behind TLS whose certificates an authority of one's own has signed.
 
-use std::{fs, io::Read, net::TcpListener, path::Path, sync::Arc, thread};
+use std::{
+    fs,
+    io::Read,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::Arc,
+    thread,
+};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, date_time_ymd,
@@ -12,7 +19,7 @@ use rustls::{
 };
 use tempfile::TempDir;
 
-use crate::support::{MASTER, Node, Redis, Stream, eventually, free_port};
+use crate::support::{MASTER, Node, Proxy, Redis, Stream, eventually, free_port};
 
 /// What the log says of a server that wants a certificate and gets none.
 const WANTED: &str = "client certificate wanted";
@@ -20,6 +27,9 @@ const WANTED: &str = "client certificate wanted";
 /// A Redis with TLS, and the directory with `ca.pem`, the authority to trust, and the other files.
 struct TlsRedis {
     redis: Redis,
+    /// What counts connections: Redis does not count those whose handshake fails.
+    proxy: Proxy,
+    /// The port of the proxy.
     port: u16,
     directory: TempDir,
 }
@@ -40,7 +50,8 @@ impl TlsRedis {
         let identity = ["--tls-port", &port_option, "--tls-cert-file", &certificate, "--tls-key-file", &key];
         let trust = ["--tls-ca-cert-file", &ca, "--tls-auth-clients", "no"];
         let redis = Redis::with(&[&identity[..], &trust, options].concat()).await;
-        TlsRedis { redis, port, directory }
+        let proxy = Proxy::to(SocketAddr::from(([127, 0, 0, 1], port))).await;
+        TlsRedis { redis, port: proxy.address().port(), proxy, directory }
     }
 
     fn url(&self) -> String {
@@ -68,19 +79,10 @@ impl TlsRedis {
     }
 
     /// Waits until clients have connected this many times more.
-    async fn wait_for_connections(&self, count: u64) {
-        let so_far = self.connections().await;
-        // Each question is one, too.
-        eventually("further connections", async || (self.connections().await > so_far + 2 * count).then_some(())).await;
-    }
-
-    async fn connections(&self) -> u64 {
-        let stats: String = self.redis.cmd(&["INFO", "stats"]).await;
-        let count = |name: &str| {
-            let line = stats.lines().find_map(|line| line.strip_prefix(name));
-            line.map_or(0, |count| count.parse::<u64>().expect("a number"))
-        };
-        count("total_connections_received:")
+    async fn wait_for_connections(&self, count: usize) {
+        let so_far = self.proxy.connections();
+        let further = async || (self.proxy.connections() >= so_far + count).then_some(());
+        eventually("further connections", further).await;
     }
 }
 
