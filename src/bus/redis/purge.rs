@@ -1,22 +1,43 @@
-//! Removes what Redis has of an app. All keys are looked at, a page at a time, since nothing lists those of an app.
+//! Removes what Redis has of an app. All keys of all masters are looked at, a page at a time, since nothing lists those of
+//! an app. What is found is removed where it is by then.
 
-use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, cmd, pipe};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use redis::cmd;
 use serde::Deserialize;
+use tokio::time::{sleep, timeout};
 
-use super::keys::Keys;
+use super::connection::ThreadConnections;
+use super::connector::Connector;
+use super::error::CallError;
+use super::keys::{Keys, SLOTS};
+use super::masters::Masters;
+use super::read_pool::ReadPools;
 use super::topology::Topology;
 use super::url::RedisServer;
+use super::watch::watch_masters;
 use crate::bus::purge::{PurgeMode, PurgeTarget, Purged};
 use crate::bus::summaries::without_app;
+use crate::metrics::Metrics;
 
 /// How many keys Redis looks at in one call: few enough that no other client notices.
 const PAGE: usize = 500;
 
-/// Removes what a server has of an app, or counts it.
+/// How long it may take until the masters of all keys are known.
+const MASTERS_WAIT: Duration = Duration::from_secs(10);
+
+/// After how long it is known that a cluster has moved a slot: its masters are asked each second.
+const MOVES_KNOWN_AFTER: Duration = Duration::from_millis(1500);
+
+/// How often all keys are looked at while a cluster moves some.
+const MAX_PASSES: u32 = 10;
+
+/// Removes what a store has of an app, or counts it.
 ///
 /// # Errors
-/// If the server cannot be reached, or fails meanwhile: then a part may have been removed.
+/// If a master cannot be reached, or fails meanwhile: then a part may have been removed.
 pub async fn purge(
     server: RedisServer<'_>,
     redis_prefix: &str,
@@ -25,17 +46,19 @@ pub async fn purge(
 ) -> Result<Purged, String> {
     let keys = Keys::new(redis_prefix);
     let topology = Topology::new(server, keys.clone())?;
-    let masters = topology.masters();
-    let connector = masters.servers().first().ok_or("there is no master")?;
-    let connection = connector.attempt(None, |_| {}).await.map_err(|failure| failure.cause().to_owned())?;
-    let mut purge = Purge { keys, connection, target, mode, purged: Purged::default(), marks: Vec::new() };
-    purge.run().await.map_err(|error| error.category().to_owned())?;
+    let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
+    watch_masters(&topology, &metrics);
+    let read_pools = Arc::new(ReadPools::new(topology.clone()));
+    let connections = ThreadConnections::new(topology.clone(), read_pools, metrics);
+    let mut purge = Purge { keys, topology, connections, target, mode, purged: Purged::default(), marks: Vec::new() };
+    purge.run().await?;
     Ok(purge.purged)
 }
 
 struct Purge<'a> {
     keys: Keys,
-    connection: MultiplexedConnection,
+    topology: Arc<Topology>,
+    connections: ThreadConnections,
     target: PurgeTarget<'a>,
     mode: PurgeMode,
     purged: Purged,
@@ -71,41 +94,85 @@ struct SocketOwner {
 }
 
 impl Purge<'_> {
-    async fn run(&mut self) -> RedisResult<()> {
+    async fn run(&mut self) -> Result<(), String> {
+        let mut before = None;
+        for _ in 0..MAX_PASSES {
+            let masters = self.masters().await?;
+            if self.mode == PurgeMode::Count {
+                self.purged = Purged::default();
+            }
+            for server in masters.servers() {
+                self.look_at(server).await?;
+            }
+            // A key may have been moved to a master that had been looked at. It is there in the next pass.
+            if self.topology.is_cluster() {
+                sleep(MOVES_KNOWN_AFTER).await;
+            }
+            let is_moving = (0..SLOTS).any(|slot| masters.importing(slot).is_some());
+            let was_same = before.replace(masters.clone()).is_some_and(|before| masters.is_same(&before));
+            if self.topology.masters().is_same(&masters) && (was_same || !is_moving) {
+                for mark in std::mem::take(&mut self.marks) {
+                    self.unlink(&mark).await.map_err(cause)?;
+                }
+                return Ok(());
+            }
+        }
+        Err("its keys are moved from master to master".into())
+    }
+
+    /// Returns the masters of all keys, as soon as they are known.
+    async fn masters(&self) -> Result<Arc<Masters>, String> {
+        let mut changes = self.topology.changes();
+        let is_complete = |masters: &Arc<Masters>| (0..SLOTS).all(|slot| masters.of_slot(slot).is_some());
+        tokio::select! {
+            why = self.topology.unusable() => Err(why),
+            masters = timeout(MASTERS_WAIT, changes.wait_for(is_complete)) => match masters {
+                Ok(Ok(masters)) => Ok(masters.clone()),
+                _ => Err("not all of its masters are known".into()),
+            },
+        }
+    }
+
+    /// Looks at all keys of a master.
+    async fn look_at(&mut self, server: &Connector) -> Result<(), String> {
+        let scanning = server.attempt(None, |_| {}).await;
+        let mut scanning = scanning.map_err(|failure| failure.cause().to_owned())?;
         let mut cursor = 0_u64;
         loop {
             let mut scan = cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(self.keys.glob()).arg("COUNT").arg(PAGE);
-            let (next, page): (u64, Vec<String>) = scan.query_async(&mut self.connection).await?;
-            for key in &page {
-                if self.keys.has_summaries(key) {
-                    self.remove_from_summaries(key).await?;
-                }
-            }
-            let candidates = page.into_iter().filter_map(|key| self.candidate(key)).collect();
-            for found in self.of_target(candidates).await? {
-                self.remove(found).await?;
-            }
+            let page = scan.query_async(&mut scanning).await.map_err(|error| cause(error.into()))?;
+            let (next, page): (u64, Vec<String>) = page;
+            self.purge_page(page).await.map_err(cause)?;
             if next == 0 {
-                break;
+                return Ok(());
             }
             cursor = next;
         }
-        for mark in std::mem::take(&mut self.marks) {
-            self.unlink(&mark).await?;
+    }
+
+    async fn purge_page(&mut self, page: Vec<String>) -> Result<(), CallError> {
+        for key in &page {
+            if self.keys.has_summaries(key) {
+                self.remove_from_summaries(key).await?;
+            }
+        }
+        let candidates = page.into_iter().filter_map(|key| self.candidate(key)).collect();
+        for found in self.of_target(candidates).await? {
+            self.remove(found).await?;
         }
         Ok(())
     }
 
     /// Removes the app's usage from the summaries of a process.
-    async fn remove_from_summaries(&mut self, key: &str) -> RedisResult<()> {
+    async fn remove_from_summaries(&mut self, key: &str) -> Result<(), CallError> {
         let (app, prefix) = (self.target.key, self.target.prefix);
-        let slots: Vec<(String, String)> = cmd("HGETALL").arg(key).query_async(&mut self.connection).await?;
+        let slots: Vec<(String, String)> = self.connections.command(key, cmd("HGETALL").arg(key)).await?;
         let changed = slots.iter().filter_map(|(slot, summary)| Some((slot, without_app(summary, app, prefix)?)));
         let changed: Vec<(&String, String)> = changed.collect();
         self.purged.usage += u64::from(!changed.is_empty());
         if self.mode == PurgeMode::Remove && !changed.is_empty() {
-            () = cmd("HSET").arg(key).arg(&changed).query_async(&mut self.connection).await?;
+            () = self.connections.command(key, cmd("HSET").arg(key).arg(&changed)).await?;
         }
         Ok(())
     }
@@ -134,21 +201,13 @@ impl Purge<'_> {
     }
 
     /// Returns those of the keys that are the app's.
-    async fn of_target(&mut self, candidates: Vec<Candidate>) -> RedisResult<Vec<Candidate>> {
-        let mut questions = pipe();
-        for owner in candidates.iter().filter_map(|candidate| candidate.owner.as_ref()) {
-            questions.get(owner);
-        }
-        // A value of another type is none that we have written.
-        let answers: Vec<RedisResult<Option<String>>> = if questions.is_empty() {
-            Vec::new()
-        } else {
-            questions.ignore_errors().query_async(&mut self.connection).await?
-        };
+    async fn of_target(&self, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, CallError> {
+        let owners = candidates.iter().filter_map(|candidate| candidate.owner.as_deref());
+        let answers = try_join_all(owners.map(|owner| self.get(owner))).await?;
         let (target, mut answers) = (self.target, answers.into_iter());
         let is_of_target = |candidate: &Candidate| {
             candidate.owner.is_none() || {
-                let owner = answers.next().and_then(Result::ok).flatten();
+                let owner = answers.next().flatten();
                 owner.is_some_and(|owner| is_owner(target, candidate.part, &owner))
             }
         };
@@ -156,7 +215,7 @@ impl Purge<'_> {
     }
 
     /// Counts the key, and removes it if that is wanted.
-    async fn remove(&mut self, found: Candidate) -> RedisResult<()> {
+    async fn remove(&mut self, found: Candidate) -> Result<(), CallError> {
         let removed = match self.mode {
             PurgeMode::Remove if found.part == Part::Mark => {
                 self.marks.push(found.key);
@@ -178,8 +237,16 @@ impl Purge<'_> {
     }
 
     /// Removes a key. Returns 1 if it was there.
-    async fn unlink(&mut self, key: &str) -> RedisResult<u64> {
-        cmd("UNLINK").arg(key).query_async(&mut self.connection).await
+    async fn unlink(&self, key: &str) -> Result<u64, CallError> {
+        self.connections.command(key, cmd("UNLINK").arg(key)).await
+    }
+
+    /// Returns the value of a key. One of another type is none that we have written.
+    async fn get(&self, key: &str) -> Result<Option<String>, CallError> {
+        match self.connections.command(key, cmd("GET").arg(key)).await {
+            Err(CallError::Refused(code)) if code == "WRONGTYPE" => Ok(None),
+            result => result,
+        }
     }
 }
 
@@ -189,5 +256,17 @@ fn is_owner(target: PurgeTarget<'_>, part: Part, value: &str) -> bool {
         serde_json::from_str(value).is_ok_and(|socket: SocketOwner| socket.key == target.key)
     } else {
         value == target.prefix
+    }
+}
+
+/// Returns why a call failed, in words.
+fn cause(error: CallError) -> String {
+    match error {
+        CallError::Disconnected => "a master cannot be reached".into(),
+        CallError::Unreachable(failure) => failure.cause().to_owned(),
+        CallError::TimedOut => "no answer in time".into(),
+        CallError::Away(cause) => cause,
+        CallError::Refused(code) => code,
+        CallError::Redirected(_) => "its keys are moved from master to master".into(),
     }
 }
