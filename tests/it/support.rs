@@ -23,6 +23,7 @@ mod site;
 mod sse;
 mod stalled;
 mod subscribers;
+mod tls;
 mod web_server;
 
 use std::{
@@ -59,6 +60,7 @@ pub use site::Site;
 pub use sse::{Block, Gap, Stream, assert_backoff};
 pub use stalled::{stalled, stalled_many};
 pub use subscribers::Subscribers;
+pub use tls::{Certificates, TlsRedis};
 pub use web_server::WebServer;
 
 /// How long anything may take before a test fails, on a machine with idle cores.

@@ -8,7 +8,7 @@ mod subscriptions;
 use serde_json::json;
 
 use super::{HEARTBEAT, post_until_accepted_in};
-use crate::support::{Cluster, Node, Program, Redis, Stream};
+use crate::support::{Certificates, Cluster, Node, Program, Redis, Stream};
 
 /// Starts two nodes on a cluster.
 async fn start_two(cluster: &Cluster) -> [Node; 2] {
@@ -63,6 +63,26 @@ async fn spublish_of_another_program_is_passed_on() {
         for reader in &mut readers {
             assert_eq!(reader.next().await.raw, format!("data: {payload}\n\n"));
         }
+    }
+}
+
+/// The servers are known by a name, which their certificate is for.
+#[tokio::test]
+async fn clusters_are_reached_over_tls() {
+    let certificates = Certificates::write();
+    let tls = certificates.options();
+    let named = ["--tls-cluster", "yes", "--cluster-announce-hostname", "localhost"];
+    let by_name = ["--cluster-preferred-endpoint-type", "hostname"];
+    let options = named.into_iter().chain(by_name).chain(tls.iter().map(String::as_str));
+    let cluster = Cluster::of(Program::Redis, 3, 0, &options.collect::<Vec<_>>()).await;
+    let (_, port): (String, u16) = cluster.cmd_at(0, &["CONFIG", "GET", "tls-port"]).await;
+    let (url, ca) = (format!("rediss-cluster://localhost:{port}"), certificates.file("ca.pem"));
+    let environment = [("REDIS_URL", url.as_str()), ("REDIS_CA", &ca)];
+    let nodes = [Node::start(&environment).await, Node::start(&environment).await];
+    for room in rooms_of(&cluster).await {
+        let mut reader = Stream::live(&nodes[0], &room).await;
+        let id = nodes[1].post(&room, "mason", "over TLS").await;
+        assert_eq!(reader.next_message().await.id, id);
     }
 }
 

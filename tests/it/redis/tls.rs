@@ -2,121 +2,16 @@
 
 use std::{fs, io::Read, net::TcpListener, path::Path, sync::Arc, thread};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, date_time_ymd,
-};
 use rustls::{
     RootCertStore, ServerConfig, ServerConnection, StreamOwned,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use tempfile::TempDir;
 
-use crate::support::{MASTER, Node, Redis, Stream, eventually, free_port};
+use crate::support::{Certificates, MASTER, Node, Redis, Stream, TlsRedis, free_port};
 
 /// What the log says of a server that wants a certificate and gets none.
 const WANTED: &str = "client certificate wanted";
-
-/// A Redis with TLS, and the directory with `ca.pem`, the authority to trust, and the other files.
-struct TlsRedis {
-    redis: Redis,
-    port: u16,
-    directory: TempDir,
-}
-
-impl TlsRedis {
-    /// Starts a Redis that wants no certificate of clients.
-    async fn start() -> TlsRedis {
-        TlsRedis::with(&[]).await
-    }
-
-    /// The same with further options.
-    async fn with(options: &[&str]) -> TlsRedis {
-        let directory = tempfile::tempdir().expect("a directory");
-        write_certificates(directory.path());
-        let file = |name: &str| directory.path().join(name).to_str().expect("a path").to_owned();
-        let (certificate, key, port) = (file("redis.pem"), file("redis.key"), free_port());
-        let (port_option, ca) = (port.to_string(), file("ca.pem"));
-        let identity = ["--tls-port", &port_option, "--tls-cert-file", &certificate, "--tls-key-file", &key];
-        let trust = ["--tls-ca-cert-file", &ca, "--tls-auth-clients", "no"];
-        let redis = Redis::with(&[&identity[..], &trust, options].concat()).await;
-        TlsRedis { redis, port, directory }
-    }
-
-    fn url(&self) -> String {
-        format!("rediss://localhost:{}", self.port)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.directory.path().join(name).to_str().expect("a path").to_owned()
-    }
-
-    /// Shows clients another certificate from now on.
-    async fn show(&self, name: &str) {
-        let (certificate, key) = (self.file(&format!("{name}.pem")), self.file(&format!("{name}.key")));
-        let words = ["CONFIG", "SET", "tls-cert-file", &certificate, "tls-key-file", &key];
-        let _: String = self.redis.cmd(&words).await;
-    }
-
-    /// Launches a node that trusts the authority, with this identity if it is not empty.
-    async fn launch(&self, url: &str, identity: &str) -> Node {
-        let (ca, certificate, key) =
-            (self.file("ca.pem"), self.file(&format!("{identity}.pem")), self.file(&format!("{identity}.key")));
-        let of_client = [("REDIS_CERT", certificate.as_str()), ("REDIS_KEY", key.as_str())];
-        let of_client = if identity.is_empty() { &[] } else { &of_client[..] };
-        Node::launch(&[&[("REDIS_URL", url), ("REDIS_CA", ca.as_str())], of_client].concat()).await
-    }
-
-    /// Waits until clients have connected this many times more.
-    async fn wait_for_connections(&self, count: u64) {
-        let so_far = self.connections().await;
-        // Each question is one, too.
-        eventually("further connections", async || (self.connections().await > so_far + 2 * count).then_some(())).await;
-    }
-
-    async fn connections(&self) -> u64 {
-        let stats: String = self.redis.cmd(&["INFO", "stats"]).await;
-        let count = |name: &str| {
-            let line = stats.lines().find_map(|line| line.strip_prefix(name));
-            line.map_or(0, |count| count.parse::<u64>().expect("a number"))
-        };
-        count("total_connections_received:")
-    }
-}
-
-/// Writes the certificates of an authority and those that it has signed, and the same of an authority that is not trusted
-/// and has its name: for localhost, for another host, of the past and of the future.
-fn write_certificates(directory: &Path) {
-    let write = |name: &str, content: String| fs::write(directory.join(name), content).expect("a file");
-    for (prefix, authority) in [("", authority()), ("other-", authority())] {
-        write(&format!("{prefix}ca.pem"), authority.pem());
-        let long_ago = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
-        let far_away = (date_time_ymd(2101, 1, 1), date_time_ymd(2102, 1, 1));
-        for (name, host, validity) in [
-            ("redis", "localhost", None),
-            ("elsewhere", "redis.example", None),
-            ("expired", "localhost", Some(long_ago)),
-            ("future", "localhost", Some(far_away)),
-        ] {
-            let key = KeyPair::generate().expect("a key");
-            let mut certificate = CertificateParams::new([host.to_owned()]).expect("parameters");
-            if let Some((from, to)) = validity {
-                (certificate.not_before, certificate.not_after) = (from, to);
-            }
-            let certificate = certificate.signed_by(&key, &authority).expect("a certificate");
-            write(&format!("{prefix}{name}.pem"), certificate.pem());
-            write(&format!("{prefix}{name}.key"), key.serialize_pem());
-        }
-    }
-}
-
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
-    let mut authority = CertificateParams::new([]).expect("parameters");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.distinguished_name = DistinguishedName::new();
-    authority.distinguished_name.push(DnType::CommonName, "tests");
-    CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("an authority")
-}
 
 #[tokio::test]
 async fn redis_ca_is_trusted_by_every_connection() {
@@ -126,7 +21,7 @@ async fn redis_ca_is_trusted_by_every_connection() {
     let id = node.post("lobby", "mason", "over TLS").await;
     assert_eq!(reader.next_message().await.id, id);
     assert_eq!(node.stored("lobby").await.len(), 1);
-    let plain = format!("redis://localhost:{}", server.port);
+    let plain = format!("redis://localhost:{}", server.port());
     let line = Node::launch(&[("REDIS_URL", &plain)]).await.logged("Redis refuses this node").await;
     assert!(line.contains("use rediss://"), "{line}");
 }
@@ -142,7 +37,7 @@ async fn certificate_that_is_not_accepted_is_said_once() {
         ("redis", "127.0.0.1", "not valid for this host, 127.0.0.1, only for", "localhost"),
     ] {
         server.show(shown).await;
-        let node = server.launch(&format!("rediss://{host}:{}", server.port), "").await;
+        let node = server.launch(&format!("rediss://{host}:{}", server.port()), "").await;
         let line = node.logged("Redis refuses this node").await;
         assert!(line.contains(why) && line.contains(advice), "{shown}: {line}");
         server.wait_for_connections(6).await;
@@ -160,9 +55,9 @@ async fn certificate_that_is_not_accepted_is_said_once() {
 #[tokio::test]
 async fn wanted_client_certificate_is_said_once() {
     let server = TlsRedis::start().await;
-    let _: String = server.redis.cmd(&["CONFIG", "SET", "tls-auth-clients", "yes"]).await;
+    let _: String = server.cmd(&["CONFIG", "SET", "tls-auth-clients", "yes"]).await;
     for protocol in ["TLSv1.3", "TLSv1.2"] {
-        let _: String = server.redis.cmd(&["CONFIG", "SET", "tls-protocols", protocol]).await;
+        let _: String = server.cmd(&["CONFIG", "SET", "tls-protocols", protocol]).await;
         for (identity, why) in [
             ("", WANTED),
             ("other-redis", "client certificate not accepted"),
@@ -179,7 +74,7 @@ async fn wanted_client_certificate_is_said_once() {
         let mut reader = Stream::live(&node, "lobby").await;
         let id = node.post("lobby", "mason", "known by a certificate").await;
         assert_eq!(reader.next_message().await.id, id);
-        let plain = format!("redis://localhost:{}", server.port);
+        let plain = format!("redis://localhost:{}", server.port());
         let line = Node::launch(&[("REDIS_URL", &plain)]).await.logged("Redis refuses this node").await;
         assert!(line.contains("use rediss://"), "{protocol}: {line}");
     }
@@ -191,13 +86,13 @@ async fn client_certificate_that_is_wanted_later_is_said() {
     let server = TlsRedis::start().await;
     let node = server.launch(&server.url(), "").await;
     node.post("lobby", "mason", "without a certificate").await;
-    let _: String = server.redis.cmd(&["CONFIG", "SET", "tls-auth-clients", "yes"]).await;
+    let _: String = server.cmd(&["CONFIG", "SET", "tls-auth-clients", "yes"]).await;
     for kind in ["normal", "pubsub"] {
-        let _: u64 = server.redis.cmd(&["CLIENT", "KILL", "TYPE", kind]).await;
+        let _: u64 = server.cmd(&["CLIENT", "KILL", "TYPE", kind]).await;
     }
     let line = node.logged("Redis refuses this node").await;
     assert!(line.contains(WANTED), "{line}");
-    let _: String = server.redis.cmd(&["CONFIG", "SET", "tls-auth-clients", "no"]).await;
+    let _: String = server.cmd(&["CONFIG", "SET", "tls-auth-clients", "no"]).await;
     node.logged("connected to Redis again").await;
     node.post("lobby", "mason", "again without a certificate").await;
 }
@@ -252,11 +147,11 @@ async fn sentinels_and_their_master_are_reached_over_tls() {
     let text = format!(
         "sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\nsentinel monitor {MASTER} localhost {} 1\n\
          tls-port {port}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-ca-cert-file {ca}\ntls-replication yes\n",
-        server.port
+        server.port()
     );
     fs::write(&configuration, text).expect("a file");
     let sentinel = Redis::sentinel(&configuration).await;
-    let _: String = server.redis.cmd(&["CONFIG", "SET", "tls-auth-clients", "yes"]).await;
+    let _: String = server.cmd(&["CONFIG", "SET", "tls-auth-clients", "yes"]).await;
     let url = format!("rediss-sentinel://localhost:{port}/{MASTER}");
     let node = server.launch(&url, "redis").await;
     let mut reader = Stream::live(&node, "lobby").await;
@@ -281,8 +176,8 @@ async fn cluster_is_reached_over_tls() {
     let cluster = ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port", &bus];
     let name = ["--cluster-announce-hostname", "localhost", "--cluster-preferred-endpoint-type", "hostname"];
     let server = TlsRedis::with(&[&cluster[..], &name].concat()).await;
-    let _: String = server.redis.cmd(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
-    let url = format!("rediss-cluster://localhost:{}", server.port);
+    let _: String = server.cmd(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
+    let url = format!("rediss-cluster://localhost:{}", server.port());
     let node = server.launch(&url, "").await;
     let mut reader = Stream::live(&node, "lobby").await;
     let id = node.post("lobby", "mason", "over TLS").await;
@@ -302,9 +197,8 @@ async fn refusal(environment: &[(&str, &str)]) -> String {
 
 #[tokio::test]
 async fn files_that_cannot_be_used_end_the_start_by_name() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = |name: &str| directory.path().join(name).to_str().expect("a path").to_owned();
-    write_certificates(directory.path());
+    let certificates = Certificates::write();
+    let file = |name: &str| certificates.file(name);
     fs::write(file("text"), "this is no certificate").expect("a file");
     let schemes = [
         "rediss://localhost",

@@ -1,7 +1,7 @@
 //! Further programs and URLs: Valkey under its own schemes, Unix sockets, IPv6, and passwords of any characters. Every
 //! rule of `on_every_form!` holds for each version of Redis and for Valkey.
 
-use crate::support::{Node, Program, Redis, Stream, key};
+use crate::support::{Node, Program, Redis, Stream, TlsRedis, key};
 
 /// Checks that two nodes share a room.
 async fn assert_shared(url: &str) {
@@ -75,6 +75,16 @@ async fn passwords_are_percent_encoded_in_urls() {
     let refused = Node::launch(&[("REDIS_URL", &url.replace("%23f", ""))]).await;
     refused.logged("Redis refuses this node").await;
     assert!(!refused.log().contains("a%3Ab") && !refused.log().contains("a:b"), "{}", refused.log());
+}
+
+/// Debian's Redis has TLS, which the Valkey here has not. The scheme is all that differs.
+#[tokio::test]
+async fn schemes_of_valkey_have_tls() {
+    let server = TlsRedis::start().await;
+    let node = server.launch(&server.url().replace("rediss:", "valkeys:"), "").await;
+    node.ready().await;
+    node.post("lobby", "mason", "hi").await;
+    assert!(server.cmd::<bool>(&["EXISTS", &key("lobby")]).await);
 }
 
 mod schemes {

@@ -7,7 +7,7 @@ use std::sync::{
 
 use redis::FromRedisValue;
 
-use super::{Cluster, Node, Program, Redis, Sentinels};
+use super::{Cluster, Node, Program, Redis, Sentinels, TlsRedis};
 
 /// The bus that a rule is tested on.
 pub enum Bus {
@@ -23,6 +23,7 @@ pub struct Store {
 
 enum Servers {
     One(Redis),
+    Tls(TlsRedis),
     Sentinels(&'static Sentinels),
     Cluster(&'static Cluster),
 }
@@ -36,6 +37,11 @@ impl Bus {
     /// Starts this program for this test alone.
     pub async fn one(program: Program) -> Bus {
         Bus::Store(Store { servers: Servers::One(Redis::of(program, &[]).await), prefix: "chat".into() })
+    }
+
+    /// Starts a server behind TLS for this test alone.
+    pub async fn tls() -> Bus {
+        Bus::Store(Store { servers: Servers::Tls(TlsRedis::start().await), prefix: "chat".into() })
     }
 
     /// Returns a prefix of this test's own on the Sentinels' master that all tests share.
@@ -62,8 +68,10 @@ impl Bus {
             return Node::start(environment).await;
         };
         let url = store.url();
-        let of_store = [("REDIS_URL", url.as_str()), ("REDIS_PREFIX", &store.prefix)];
-        Node::start(&[&of_store[..], environment].concat()).await
+        let authority = store.authority();
+        let trust = authority.as_ref().map(|file| ("REDIS_CA", file.as_str()));
+        let of_store = [("REDIS_URL", url.as_str()), ("REDIS_PREFIX", &store.prefix)].into_iter().chain(trust);
+        Node::start(&of_store.chain(environment.iter().copied()).collect::<Vec<_>>()).await
     }
 
     /// Starts a second node that shares this bus, which only a store allows.
@@ -98,6 +106,7 @@ impl Store {
     pub async fn cmd<T: FromRedisValue>(&self, words: &[&str]) -> T {
         match &self.servers {
             Servers::One(redis) => redis.cmd(words).await,
+            Servers::Tls(server) => server.cmd(words).await,
             Servers::Sentinels(sentinels) => sentinels.master().await.cmd(words).await,
             Servers::Cluster(cluster) => cluster.cmd(words[1], words).await,
         }
@@ -108,20 +117,31 @@ impl Store {
         let words = ["KEYS", &format!("{}:*", self.prefix)];
         match &self.servers {
             Servers::One(redis) => redis.cmd(&words).await,
+            Servers::Tls(server) => server.cmd(&words).await,
             Servers::Sentinels(sentinels) => sentinels.master().await.cmd(&words).await,
             Servers::Cluster(cluster) => cluster.keys(words[1]).await,
+        }
+    }
+
+    /// Returns the file with the authority to trust, if there is TLS.
+    fn authority(&self) -> Option<String> {
+        match &self.servers {
+            Servers::Tls(server) => Some(server.file("ca.pem")),
+            _ => None,
         }
     }
 
     fn url(&self) -> String {
         match &self.servers {
             Servers::One(redis) => redis.url(),
+            Servers::Tls(server) => server.url(),
             Servers::Sentinels(sentinels) => sentinels.url(),
             Servers::Cluster(cluster) => cluster.url(),
         }
     }
 }
 
+/// Returns a prefix that no other test of this process uses.
 fn unused_prefix() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -169,6 +189,12 @@ macro_rules! on_buses {
             #[tokio::test]
             async fn sentinel() {
                 super::$rule(Bus::sentinel().await).await;
+            }
+
+            #[$rare]
+            #[tokio::test]
+            async fn tls() {
+                super::$rule(Bus::tls().await).await;
             }
 
             #[$rare]

@@ -271,17 +271,19 @@ pub fn slot_of(key: &str) -> u16 {
 }
 
 async fn start_server(program: Program, timeout: Duration, options: &[&str]) -> Redis {
-    let (timeout, bus) = (timeout.as_millis().to_string(), free_port().to_string());
-    let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", &timeout];
-    let coverage = ["--cluster-require-full-coverage", "no", "--cluster-announce-ip", "127.0.0.1"];
+    let [bus, tls] = [free_port(), free_port()].map(|port| port.to_string());
+    let timeout = timeout.as_millis().to_string();
+    let mut all = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", &timeout];
+    all.extend(["--cluster-require-full-coverage", "no", "--cluster-announce-ip", "127.0.0.1"]);
     // Replicas are in sync sooner, and take their master's place however old their data is.
-    let replicas = ["--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"];
-    let bus = if program.has_sharded_pubsub() {
-        &["--cluster-port", bus.as_str()][..]
-    } else {
-        &[]
-    };
-    Redis::of(program, &[&cluster[..], &coverage, &replicas, bus, options].concat()).await
+    all.extend(["--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"]);
+    if program.has_sharded_pubsub() {
+        all.extend(["--cluster-port", &bus]); // Redis 6 has no such option
+    }
+    if options.contains(&"--tls-cluster") {
+        all.extend(["--tls-port", &tls]);
+    }
+    Redis::of(program, &[&all, options].concat()).await
 }
 
 /// Returns the host and the port of an entry of `CLUSTER SLOTS`, which has more members in each version.

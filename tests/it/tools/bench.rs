@@ -1,5 +1,5 @@
-//! The benchmark (`benches/fanout`): its clients must detect every fault, and a short run must end successfully. What
-//! it measures is not checked.
+//! The benchmarks: the clients of `benches/fanout` must detect every fault, and short runs must end successfully. What
+//! they measure is not checked.
 
 use std::process::Command;
 
@@ -64,5 +64,17 @@ fn quick_benchmark_fills_every_row_without_void_ones() {
     assert!(output.status.success() && !tables.contains("VOID"), "{tables}\n{log}");
     for row in ["| floor ", "| tiny-chat ", "| redis-benchmark, XADD ", "| 100 behind "] {
         assert!(tables.contains(row), "no row {row:?} in\n{tables}\n{log}");
+    }
+}
+
+#[test]
+fn quick_benchmark_of_clusters_fills_every_row() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "--locked", "--quiet", "--bench", "cluster", "--", "--quick"]);
+    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo");
+    let (table, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{table}\n{log}");
+    for row in ["| 1 ", "| 3 ", "| 6 "] {
+        assert!(table.contains(row), "no row {row:?} in\n{table}\n{log}");
     }
 }
