@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join, join_all};
 use tokio::time::{sleep_until, timeout};
 
+use super::failure::Failure;
 use super::masters::Masters;
 use super::topology::Topology;
 use super::url::{Access, Address};
@@ -83,9 +84,9 @@ async fn ask_role(shared: &Shared, server: &Named) {
         return;
     };
     let answer = timeout(ROLE_TIMEOUT, connector.ask_role()).await;
-    let is_master = matches!(answer, Ok(Ok(())));
-    let is_named_by_most = shared.on_role(server, is_master);
-    if let (true, Ok(Err(failure))) = (is_named_by_most, answer) {
+    let answer = answer.unwrap_or_else(|_| Err(Failure::Unclear("it does not say its role in time".into())));
+    let is_named_by_most = shared.on_role(server, answer.is_ok());
+    if let (true, Err(failure)) = (is_named_by_most, answer) {
         connector.failed(failure).await;
     }
 }

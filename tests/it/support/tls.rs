@@ -1,6 +1,6 @@
 //! A Redis behind TLS whose certificates an authority of one's own has signed.
 
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, date_time_ymd,
@@ -8,7 +8,7 @@ use rcgen::{
 use redis::{FromRedisValue, ToRedisArgs};
 use tempfile::TempDir;
 
-use super::{Node, Redis, eventually, free_port};
+use super::{Node, Proxy, Redis, eventually, free_port};
 
 /// A directory with `ca.pem`, the authority to trust, and the certificates of servers and clients.
 pub struct Certificates(TempDir);
@@ -36,7 +36,8 @@ impl Certificates {
 /// A Redis with TLS, and its certificates.
 pub struct TlsRedis {
     redis: Redis,
-    port: u16,
+    /// What counts connections: Redis does not count those whose handshake fails.
+    proxy: Proxy,
     certificates: Certificates,
 }
 
@@ -53,15 +54,17 @@ impl TlsRedis {
         let options = ["--tls-port", &port_option].into_iter().chain(options.iter().map(String::as_str));
         let options = options.chain(further.iter().copied());
         let redis = Redis::with(&options.collect::<Vec<_>>()).await;
-        TlsRedis { redis, port, certificates }
+        let proxy = Proxy::to(SocketAddr::from(([127, 0, 0, 1], port))).await;
+        TlsRedis { redis, proxy, certificates }
     }
 
     pub fn url(&self) -> String {
-        format!("rediss://localhost:{}", self.port)
+        format!("rediss://localhost:{}", self.port())
     }
 
+    /// Returns the port of the proxy in front of it.
     pub fn port(&self) -> u16 {
-        self.port
+        self.proxy.address().port()
     }
 
     pub fn file(&self, name: &str) -> String {
@@ -90,19 +93,10 @@ impl TlsRedis {
     }
 
     /// Waits until clients have connected this many times more.
-    pub async fn wait_for_connections(&self, count: u64) {
-        let so_far = self.connections().await;
-        // Each question is one, too.
-        eventually("further connections", async || (self.connections().await > so_far + 2 * count).then_some(())).await;
-    }
-
-    async fn connections(&self) -> u64 {
-        let stats: String = self.cmd(&["INFO", "stats"]).await;
-        let count = |name: &str| {
-            let line = stats.lines().find_map(|line| line.strip_prefix(name));
-            line.map_or(0, |count| count.parse::<u64>().expect("a number"))
-        };
-        count("total_connections_received:")
+    pub async fn wait_for_connections(&self, count: usize) {
+        let so_far = self.proxy.connections();
+        let further = async || (self.proxy.connections() >= so_far + count).then_some(());
+        eventually("further connections", further).await;
     }
 }
 

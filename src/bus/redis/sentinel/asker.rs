@@ -23,6 +23,10 @@ use crate::bus::redis::url::{Access, Address};
 /// The channel on which Sentinels tell of a new master.
 const SWITCH_CHANNEL: &str = "+switch-master";
 
+/// The channel on which a Sentinel tells that it is about to make a replica the master. That is a second before it knows of
+/// its success, and until then the old one takes writes that are lost.
+const PLAN_CHANNEL: &str = "+failover-state-send-slaveof-noone";
+
 /// How often a Sentinel is asked.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -110,20 +114,20 @@ impl Shared {
         }
     }
 
-    /// Tells the judge something. If there is no master after that, nothing more is sent to the old one.
-    fn tell(&self, tell: impl FnOnce(&mut Judge) -> bool) {
+    /// Tells the judge something. Returns true if there is no master from now on.
+    fn tell(&self, tell: impl FnOnce(&mut Judge) -> bool) -> bool {
         let mut judge = self.judge.lock();
         let round = judge.round();
         let ends = tell(&mut judge);
         if ends {
             self.topology.set(Masters::one(None));
-            tracing::info!("a Sentinel names another master; nothing is sent to the one before");
         }
         if judge.round() != round {
             self.ask_now();
         }
         drop(judge);
         self.changed.notify_one();
+        ends
     }
 }
 
@@ -170,6 +174,8 @@ impl Asker {
         let client = self.access.client(&self.address).map_err(Failure::Refused)?;
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(why)?;
         () = cmd("SUBSCRIBE").arg(SWITCH_CHANNEL).query_async(&mut connection).await.map_err(why)?;
+        // Not every user may: then more writes are lost in a failover.
+        let _: RedisResult<()> = cmd("SUBSCRIBE").arg(PLAN_CHANNEL).query_async(&mut connection).await;
         Ok(connection)
     }
 
@@ -190,7 +196,7 @@ impl Asker {
             };
             backoff.on_success();
             self.shared.log.answered(outage, &self.address);
-            self.shared.tell(|judge| judge.on_answer(self.index, round, Some(named), Instant::now()));
+            self.tell(&named.clone(), |judge| judge.on_answer(self.index, round, Some(named), Instant::now()));
             sleep(SHORTEST_PAUSE).await;
             let interval = if self.shared.judge.lock().is_sure() { ASK_INTERVAL } else { DOUBT_INTERVAL };
             let _ = timeout(interval, asks.changed()).await;
@@ -242,18 +248,50 @@ impl Asker {
         if push.kind == PushKind::Disconnection {
             self.shared.ask_now();
         }
-        let Some(Value::BulkString(text)) = push.data.get(1).filter(|_| push.kind == PushKind::Message) else {
+        let [Value::BulkString(channel), Value::BulkString(text), ..] = push.data.as_slice() else {
             return;
         };
-        if let Some(address) = switched_to(&String::from_utf8_lossy(text), &self.master) {
-            let ips = match &address {
-                Address::Tcp(host, _) => host.parse().into_iter().collect(),
-                Address::Unix(_) => Vec::new(),
-            };
-            let named = Named { address, ips, epoch: 0 };
-            self.shared.tell(|judge| judge.on_switch(self.index, named, Instant::now()));
+        let text = String::from_utf8_lossy(text);
+        let (address, is_plan) = if push.kind != PushKind::Message {
+            return;
+        } else if channel == PLAN_CHANNEL.as_bytes() {
+            (about_to_promote(&text, &self.master), true)
+        } else {
+            (switched_to(&text, &self.master), false)
+        };
+        let Some(address) = address else { return };
+        let ips = match &address {
+            Address::Tcp(host, _) => host.parse().into_iter().collect(),
+            Address::Unix(_) => Vec::new(),
+        };
+        let (named, now) = (Named { address, ips, epoch: 0 }, Instant::now());
+        if is_plan {
+            self.tell(&named.clone(), |judge| judge.on_plan(self.index, named, now));
+        } else {
+            self.tell(&named.clone(), |judge| judge.on_switch(self.index, named, now));
         }
     }
+
+    /// Tells the judge about a master that this Sentinel names. If there is no master after that, nothing more is sent to
+    /// the old one.
+    fn tell(&self, named: &Named, tell: impl FnOnce(&mut Judge) -> bool) {
+        if self.shared.tell(tell) {
+            tracing::info!(
+                sentinel = %self.address,
+                named = %named.address,
+                "a Sentinel names another master; nothing is sent to the one before"
+            );
+        }
+    }
+}
+
+/// Returns the replica in `slave name host port @ master-name master-host master-port`, if it is about this name.
+fn about_to_promote(text: &str, name: &str) -> Option<Address> {
+    let (replica, master) = text.split_once(" @ ")?;
+    master.strip_prefix(name)?.strip_prefix(' ')?;
+    let mut words = replica.split(' ');
+    let (host, port) = (words.nth(2)?, words.next()?);
+    Some(Address::tcp(host, port.parse().ok()?))
 }
 
 /// Returns the new master in `name old-host old-port new-host new-port`, if it is about this name.
@@ -291,5 +329,9 @@ mod tests {
         assert_eq!(to("m ::1 7000 2001:DB8::1 7001", "m").as_deref(), Some("[2001:db8::1]:7001"));
         assert_eq!(to("mm 10.0.0.1 7000 10.0.0.2 7001", "m"), None);
         assert_eq!(to("m 10.0.0.1 7000 10.0.0.2", "m"), None);
+        let planned = |text: &str, name: &str| about_to_promote(text, name).map(|address| address.to_string());
+        let text = "slave 10.0.0.2:7001 10.0.0.2 7001 @ m 10.0.0.1 7000";
+        assert_eq!(planned(text, "m").as_deref(), Some("10.0.0.2:7001"));
+        assert_eq!(planned(text, "mm"), None);
     }
 }

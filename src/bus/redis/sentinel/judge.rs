@@ -16,8 +16,9 @@ const DOUBT_TIMEOUT: Duration = Duration::from_secs(2);
 /// 10 s.
 const DEMOTION_TIMEOUT: Duration = Duration::from_secs(13);
 
-/// The pause before a server is asked for its role again.
+/// The pause before a server is asked for its role again. It doubles each time.
 const ROLE_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_ROLE_PAUSE: Duration = Duration::from_millis(1500);
 
 /// How often a Sentinel can be wrong before its word alone holds up nothing any more.
 const MAX_STRIKES: u32 = 3;
@@ -57,8 +58,8 @@ pub struct Judge {
     doubt: Option<Instant>,
     /// The server whose role was master before the answers of this round were asked for.
     verified: Option<Named>,
-    /// The server whose role was not master, and when it was asked.
-    failed: Option<(Named, Instant)>,
+    /// The server whose role was not master, until when it is not asked again, and the last pause.
+    failed: Option<(Named, Instant, Duration)>,
 }
 
 #[derive(Default)]
@@ -75,6 +76,8 @@ struct Claim {
     named: Named,
     /// Whether the server says that it is a master, if it was asked.
     is_master: Option<bool>,
+    /// Whether the Sentinel has only said that it is about to make it one.
+    is_plan: bool,
 }
 
 impl Named {
@@ -140,6 +143,14 @@ impl Judge {
         was_sure && !self.is_sure()
     }
 
+    /// Takes the word of a Sentinel that it is about to make a server the master: what the old one takes from now on may be
+    /// lost. Returns true if there is none from now on.
+    pub fn on_plan(&mut self, sentinel: usize, named: Named, now: Instant) -> bool {
+        let was_sure = self.is_sure();
+        self.claim_as(sentinel, Claim { named, is_master: Some(true), is_plan: true }, now);
+        was_sure && !self.is_sure()
+    }
+
     /// Takes the word of a Sentinel that there is another master. Returns true if there is none from now on.
     pub fn on_switch(&mut self, sentinel: usize, named: Named, now: Instant) -> bool {
         let was_sure = self.is_sure();
@@ -151,14 +162,21 @@ impl Judge {
     }
 
     fn claim(&mut self, sentinel: usize, named: Named, now: Instant) {
+        self.claim_as(sentinel, Claim { named, is_master: None, is_plan: false }, now);
+    }
+
+    fn claim_as(&mut self, sentinel: usize, claim: Claim, now: Instant) {
         let Some(of) = self.sentinels.get_mut(sentinel) else {
             return;
         };
-        let is_believed = of.strikes < MAX_STRIKES && !of.disbelieved.as_ref().is_some_and(|known| known.is(&named));
-        let is_master = self.master.as_ref().is_none_or(|master| master.is(&named));
+        let is_believed =
+            of.strikes < MAX_STRIKES && !of.disbelieved.as_ref().is_some_and(|known| known.is(&claim.named));
+        let is_master = self.master.as_ref().is_none_or(|master| master.is(&claim.named));
         // One claim at a time: who makes another each second must not prolong the doubt.
-        if is_believed && of.claim.is_none() && !is_master {
-            of.claim = Some(Claim { named, is_master: None });
+        let had_plan = of.claim.as_ref().is_some_and(|known| known.is_plan && !claim.is_plan);
+        if is_believed && !is_master && (of.claim.is_none() || had_plan) {
+            of.claim = Some(claim);
+            self.doubt = self.doubt.take_if(|_| !had_plan);
             self.begin_doubt(now);
         }
     }
@@ -185,12 +203,15 @@ impl Judge {
     /// Takes what a server has said of its role.
     pub fn on_role(&mut self, server: &Named, is_master: bool, now: Instant) {
         for sentinel in &mut self.sentinels {
-            if let Some(claim) = sentinel.claim.as_mut().filter(|claim| claim.named.is(server)) {
+            let claim = sentinel.claim.as_mut().filter(|claim| !claim.is_plan && claim.named.is(server));
+            if let Some(claim) = claim {
                 claim.is_master = Some(is_master);
             }
         }
         if !is_master {
-            self.failed = Some((server.clone(), now));
+            let last = self.failed.take().filter(|(failed, ..)| failed.is(server)).map(|(.., pause)| pause * 2);
+            let pause = last.unwrap_or(ROLE_PAUSE).min(LONGEST_ROLE_PAUSE);
+            self.failed = Some((server.clone(), now + pause, pause));
         } else if self.winner().is_none_or(|winner| winner.is(server)) {
             // The Sentinels may have changed their minds since then.
             self.begin_round(Some(server.clone()));
@@ -256,7 +277,7 @@ impl Judge {
             return self.follow(server);
         }
         match &self.failed {
-            Some((failed, at)) if failed.is(&server) && now < *at + ROLE_PAUSE => Step::Wait(Some(*at + ROLE_PAUSE)),
+            Some((failed, until, _)) if failed.is(&server) && now < *until => Step::Wait(Some(*until)),
             _ => Step::AskRole(server),
         }
     }
@@ -267,6 +288,7 @@ impl Judge {
             let claim = sentinel.claim.take();
             if is_still {
                 sentinel.strikes += u32::from(claim.is_some());
+                let claim = claim.filter(|claim| !claim.is_plan);
                 sentinel.disbelieved = claim.map(|claim| claim.named).or(sentinel.disbelieved.take());
             } else if sentinel.answer.as_ref().is_some_and(|named| named.is(&server)) {
                 (sentinel.strikes, sentinel.disbelieved) = (0, None);

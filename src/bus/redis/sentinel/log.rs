@@ -56,7 +56,7 @@ impl SentinelLog {
                 _ => tracing::warn!(%address, cause, "a Sentinel cannot be asked"),
             }
         }
-        let of_all = matches!(failure, Failure::Refused(_)) && unexplained == cause;
+        let of_all = matches!(failure, Failure::Refused(_));
         self.remember((!of_all).then_some(address), cause);
         self.remember(Some(address), &unexplained);
     }

@@ -256,3 +256,27 @@ fn names_of_one_server_are_the_same() {
     assert!(!judge.on_switch(2, by_name("REDIS-1", [10, 0, 0, 7]), now), "a name that has moved");
     assert!(judge.on_switch(2, by_name("redis-2", [10, 0, 0, 7]), now));
 }
+
+#[test]
+fn planned_failover_ends_the_old_master_before_it_begins() {
+    let mut trial = Trial::of_a();
+    assert!(trial.judge.on_plan(0, named(B, 0), trial.now));
+    trial.masters = vec![A];
+    trial.pass(DOUBT_TIMEOUT / 2);
+    assert_eq!(trial.settle(&[(A, 1); 3]), None, "it is no master yet");
+    assert!(!trial.asked.contains(&B), "{:?}", trial.asked);
+    assert!(!trial.answer(0, B, 2));
+    trial.masters = vec![A, B];
+    trial.pass(DOUBT_TIMEOUT - Duration::from_millis(1));
+    assert_eq!(trial.settle(&[(B, 2), (A, 1), (A, 1)]), None, "from its word on there is as much time again");
+    assert_eq!(trial.settle(&[(B, 2), (B, 2), (A, 1)]), Some(B));
+}
+
+#[test]
+fn failover_that_was_given_up_costs_time() {
+    let mut trial = Trial::of_a();
+    trial.judge.on_plan(0, named(B, 0), trial.now);
+    trial.pass(DOUBT_TIMEOUT);
+    assert_eq!(trial.settle(&[(A, 1); 3]), Some(A));
+    assert!(trial.switch(0, B), "the next one is believed");
+}
