@@ -57,6 +57,9 @@ impl Check {
     pub async fn run(&self, connection: &mut MultiplexedConnection, slot: Option<u16>) -> Result<(), Failure> {
         let mut greeting = pipe();
         greeting.cmd("HELLO").cmd("PING");
+        if self.is_cluster {
+            greeting.cmd("ASKING"); // for the next command, to which it makes no difference
+        }
         for script in self.announcing.texts() {
             greeting.cmd("SCRIPT").arg("LOAD").arg(script);
         }

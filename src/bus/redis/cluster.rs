@@ -73,8 +73,10 @@ impl Watcher {
             self.endpoints.clone_from(view.endpoints());
         }
         views.iter_mut().for_each(|view| view.or_endpoints_of(&self.endpoints));
-        let masters = self.masters(&merge(&views));
-        self.topology.set(masters);
+        match self.masters(&merge(&views)) {
+            Ok(masters) => self.topology.set(masters),
+            Err(cause) => tracing::warn!(cause, "the cluster names a server that cannot be connected to"),
+        }
     }
 
     /// Returns what these servers say, as far as they answer.
@@ -108,15 +110,13 @@ impl Watcher {
         views
     }
 
-    fn masters(&self, map: &SlotMap) -> Masters {
-        let connector = |address: &Address| self.topology.connector(address).ok();
-        let mut masters = Masters::of_slots(map.owners.iter().map(|owner| owner.as_ref().and_then(connector)));
+    fn masters(&self, map: &SlotMap) -> Result<Masters, String> {
+        let servers = map.servers.iter().map(|address| self.topology.connector(address)).collect::<Result<_, _>>()?;
+        let mut masters = Masters::of_cluster(servers, &map.owners);
         for (slot, address) in &map.importing {
-            if let Some(server) = connector(address) {
-                masters.import(*slot, server);
-            }
+            masters.import(*slot, self.topology.connector(address)?);
         }
-        masters
+        Ok(masters)
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::connector::Connector;
-use super::keys::SLOTS;
 use super::url::Address;
 
 /// Stands for no master.
@@ -26,15 +25,10 @@ impl Masters {
         Self { servers: server.into_iter().collect(), ..Self::default() }
     }
 
-    /// Returns the masters of a cluster. Slots without a master have `None`.
-    pub fn of_slots(owners: impl IntoIterator<Item = Option<Arc<Connector>>>) -> Self {
-        let mut masters = Self { by_slot: vec![NONE; usize::from(SLOTS)], ..Self::default() };
-        for (slot, owner) in (0..SLOTS).zip(owners) {
-            if let Some(owner) = owner {
-                masters.give(slot, owner);
-            }
-        }
-        masters
+    /// Returns the masters of a cluster, and for each slot the place of its master among them.
+    pub fn of_cluster(servers: Vec<Arc<Connector>>, owners: &[Option<usize>]) -> Self {
+        let place = |owner: &Option<usize>| owner.and_then(|place| u16::try_from(place).ok()).unwrap_or(NONE);
+        Self { servers, by_slot: owners.iter().map(place).collect(), importing: HashMap::new() }
     }
 
     /// Returns the master of a slot.

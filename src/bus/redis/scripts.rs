@@ -92,17 +92,22 @@ mod tests {
 
     #[test]
     fn every_command_of_a_script_is_checked_and_documented() {
-        let checked = commands(&CHECK.replace("PUBLISH", "'PUBLISH'"), "{ '");
         let operations = include_str!("../../../docs/operations.md");
-        let rule = operations.lines().find(|line| line.trim().starts_with("user tiny-chat ")).unwrap_or_default();
-        let granted = |command: &str| {
-            let command = command.to_lowercase();
-            rule.split([' ', '|']).any(|right| right.strip_prefix('+').unwrap_or_default() == command)
-        };
-        let scripts = Announcing::Everywhere.texts().map(|text| text.replace("(PUBLISH", "('PUBLISH'"));
-        for command in scripts.flat_map(|script| commands(&script, "call('")) {
-            assert!(checked.contains(&command), "check.lua does not try {command}");
-            assert!(granted(&command), "docs/operations.md does not grant {command}");
+        let mut rules = operations.lines().filter(|line| line.trim().starts_with("user tiny-chat "));
+        let (one, sentinel, cluster) = (rules.next(), rules.next(), rules.nth(1));
+        let forms = [(Announcing::Everywhere, one), (Announcing::Everywhere, sentinel), (Announcing::InSlot, cluster)];
+        for (announcing, rule) in forms {
+            let publish = format!("'{}'", announcing.command());
+            let checked = commands(&CHECK.replace("PUBLISH", &publish), "{ '");
+            let granted = |command: &str| {
+                let right = format!("+{}", command.to_lowercase());
+                rule.unwrap_or_default().split([' ', '|']).any(|granted| granted == right)
+            };
+            let scripts = announcing.texts().map(|text| text.replace("(PUBLISH", &format!("({publish}")));
+            for command in scripts.flat_map(|script| commands(&script, "call('")) {
+                assert!(checked.contains(&command), "check.lua does not try {command}");
+                assert!(granted(&command), "docs/operations.md does not grant {command}");
+            }
         }
     }
 

@@ -14,8 +14,10 @@ use futures_util::StreamExt;
 use serde_json::json;
 use tokio::{task::JoinHandle, time::sleep};
 
-use super::post_until_accepted;
-use crate::support::{Block, FakeSentinel, MASTER, Node, Redis, Sentinels, Stream, eventually, free_port, key, within};
+use super::{assert_post_unavailable, post_until_accepted};
+use crate::support::{
+    Block, FakeSentinel, MASTER, Node, Proxy, Redis, Sentinels, Stream, eventually, free_port, key, within,
+};
 
 /// The time within which posts are taken again after Sentinel has decided.
 const MAX_RECOVERY: Duration = Duration::from_secs(5);
@@ -80,19 +82,39 @@ impl Load {
     }
 }
 
-/// Collects all that a stream gets.
-fn collect(mut stream: Stream) -> (JoinHandle<Stream>, Arc<Mutex<Vec<Block>>>, Arc<AtomicBool>) {
-    let (blocks, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-    let (collected, stopped) = (blocks.clone(), stop.clone());
-    let task = tokio::spawn(async move {
-        // There is a heartbeat each second.
-        while !stopped.load(Ordering::Relaxed) {
-            let block = stream.next().await;
-            collected.lock().expect("a lock").push(block);
-        }
-        stream
-    });
-    (task, blocks, stop)
+/// All that a stream has got.
+struct Collected {
+    blocks: Arc<Mutex<Vec<Block>>>,
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Collected {
+    async fn start(node: &Node) -> Collected {
+        let mut stream = Stream::live(node, "lobby").await;
+        let (blocks, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (collected, stopped) = (blocks.clone(), stop.clone());
+        let task = tokio::spawn(async move {
+            // There is a heartbeat each second.
+            while !stopped.load(Ordering::Relaxed) {
+                let block = stream.next().await;
+                collected.lock().expect("a lock").push(block);
+            }
+        });
+        Collected { blocks, stop, task }
+    }
+
+    /// Waits for a message, and returns all that came until then. The stream must not have ended.
+    async fn until(self, last: &str) -> Vec<Block> {
+        let has_last = async || {
+            let blocks = self.blocks.lock().expect("a lock");
+            blocks.iter().any(|block| block.id.as_deref() == Some(last)).then_some(())
+        };
+        eventually("the last message", has_last).await;
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.expect("the stream stayed open");
+        Arc::into_inner(self.blocks).expect("no other task").into_inner().expect("a lock")
+    }
 }
 
 /// Checks that a post that was taken is in the log of the new master, or that the stream, which had got it, was told so.
@@ -154,7 +176,7 @@ struct Trial {
     sentinels: Sentinels,
     nodes: [Arc<Node>; 2],
     load: Load,
-    streams: Vec<(JoinHandle<Stream>, Arc<Mutex<Vec<Block>>>, Arc<AtomicBool>)>,
+    streams: Vec<Collected>,
 }
 
 impl Trial {
@@ -163,7 +185,7 @@ impl Trial {
         let nodes = two_nodes(&sentinels.url()).await;
         let mut streams = Vec::new();
         for node in &nodes {
-            streams.push(collect(Stream::live(node, "lobby").await));
+            streams.push(Collected::start(node).await);
         }
         let load = Load::start(&nodes);
         load.wait_for(100).await;
@@ -190,20 +212,12 @@ impl Trial {
         let taken = load.stop().await;
         let recovered = taken.iter().map(|(_, at)| *at).find(|at| *at > switched + Duration::from_millis(50));
         let recovery = recovered.expect("a post") - switched;
-        println!("recovered after {recovery:?}");
         assert!(recovery < MAX_RECOVERY, "a post was taken after {recovery:?}");
         let new = sentinels.servers().iter().find(|server| server.port() == new).expect("the new master");
         let last = post_until_accepted(&nodes[0], "the last one").await;
         let stored = ids_in_log(new).await;
-        for (task, blocks, stop) in streams {
-            let has_last = async || {
-                let blocks = blocks.lock().expect("a lock");
-                blocks.iter().any(|block| block.id.as_ref() == Some(&last)).then_some(())
-            };
-            eventually("the last message", has_last).await;
-            stop.store(true, Ordering::Relaxed);
-            task.await.expect("the stream stayed open");
-            assert_none_lost_silently(&taken, &stored, &blocks.lock().expect("a lock"));
+        for stream in streams {
+            assert_none_lost_silently(&taken, &stored, &stream.until(&last).await);
         }
     }
 }
@@ -279,6 +293,9 @@ async fn sentinel_that_names_another_master_is_outvoted() {
     fake.tell_switch(master.address(), other.address());
     let told = Instant::now();
     node.logged("nothing is sent to the one before").await;
+    let calls_then = calls(master).await;
+    assert_post_unavailable(&node).await;
+    assert_eq!(calls(master).await, calls_then, "nothing is sent while it is not clear");
     let after = post_until_accepted(&node, "again").await;
     assert!(told.elapsed() < MAX_RECOVERY, "a post was taken after {:?}", told.elapsed());
     fake.tell_switch(master.address(), other.address());
@@ -446,4 +463,35 @@ async fn replica_that_most_sentinels_name_is_not_followed() {
     }
     node.ready().await;
     node.post("lobby", "mason", "to the master").await;
+}
+
+/// The rules of a connection to one server hold for the master, too.
+#[tokio::test]
+async fn deaf_connection_to_the_master_is_renewed() {
+    let redis = Redis::start().await;
+    let proxy = Proxy::to(redis.address()).await;
+    let fake = FakeSentinel::start(proxy.address(), 1).await;
+    let node = Node::start(&[("REDIS_URL", &url_of(&[fake.address()])), ("HEARTBEAT", "1")]).await;
+    let other = Node::on(&redis, &[]).await;
+    let mut reader = Stream::live(&node, "lobby").await;
+    proxy.lose_announcements();
+    let ids = other.fill("lobby", 3).await;
+    assert_eq!(within(Duration::from_secs(13), "what was missed", reader.next_ids(3)).await, ids);
+    node.logged("sends no announcements").await;
+}
+
+#[tokio::test]
+async fn master_that_becomes_a_replica_is_sent_nothing() {
+    let (old, new) = (Redis::start().await, Redis::start().await);
+    let fake = FakeSentinel::start(old.address(), 1).await;
+    let node = Node::start(&[("REDIS_URL", &url_of(&[fake.address()])), ("HEARTBEAT", "1")]).await;
+    let mut reader = Stream::live(&node, "lobby").await;
+    let before = node.post("lobby", "mason", "hi").await;
+    assert_eq!(reader.next_message().await.id, before);
+    let _: String = old.cmd(&["REPLICAOF", "127.0.0.1", &new.port().to_string()]).await;
+    node.logged("it is a replica").await;
+    assert_post_unavailable(&node).await;
+    fake.name(new.address(), 2);
+    let after = post_until_accepted(&node, "on the new one").await;
+    assert_eq!(ids_in_log(&new).await, HashSet::from([after]));
 }

@@ -1,6 +1,6 @@
 //! A Redis behind TLS whose certificates an authority of one's own has signed.
 
-use std::{fs, io::Read, net::TcpListener, sync::Arc, thread};
+use std::{fs, io::Read, net::TcpListener, path::Path, sync::Arc, thread};
 
 use rustls::{
     RootCertStore, ServerConfig, ServerConnection, StreamOwned,
@@ -8,7 +8,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
-use crate::support::{Certificates, Node, Stream, TlsRedis};
+use crate::support::{Certificates, MASTER, Node, Redis, Stream, TlsRedis, free_port};
 
 /// What the log says of a server that wants a certificate and gets none.
 const WANTED: &str = "client certificate wanted";
@@ -135,6 +135,57 @@ fn close_after_handshakes(listener: &TcpListener, config: &Arc<ServerConfig>) {
         let _ = stream.sock.set_nonblocking(true);
         let _ = stream.sock.read(&mut [0; 1]);
     }
+}
+
+/// The Sentinel and the master want a certificate of each other and of this node.
+#[tokio::test]
+async fn sentinels_and_their_master_are_reached_over_tls() {
+    let server = TlsRedis::start().await;
+    let port = free_port();
+    let (certificate, key, ca) = (server.file("redis.pem"), server.file("redis.key"), server.file("ca.pem"));
+    let configuration = Path::new(&server.file("sentinel.conf")).to_owned();
+    let text = format!(
+        "sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\nsentinel monitor {MASTER} localhost {} 1\n\
+         tls-port {port}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-ca-cert-file {ca}\ntls-replication yes\n",
+        server.port()
+    );
+    fs::write(&configuration, text).expect("a file");
+    let sentinel = Redis::sentinel(&configuration).await;
+    let _: String = server.cmd(&["CONFIG", "SET", "tls-auth-clients", "yes"]).await;
+    let url = format!("rediss-sentinel://localhost:{port}/{MASTER}");
+    let node = server.launch(&url, "redis").await;
+    let mut reader = Stream::live(&node, "lobby").await;
+    let id = node.post("lobby", "mason", "over TLS").await;
+    assert_eq!(reader.next_message().await.id, id);
+
+    for (identity, why) in [("", WANTED), ("other-redis", "client certificate not accepted")] {
+        let line = server.launch(&url, identity).await.logged("a Sentinel refuses this node").await;
+        assert!(line.contains(why), "{line}");
+    }
+    let line = Node::launch(&[("REDIS_URL", &url)]).await.logged("a Sentinel refuses this node").await;
+    assert!(line.contains("unknown issuer"), "{line}");
+    let plain = format!("redis-sentinel://localhost:{port}/{MASTER}");
+    let line = Node::launch(&[("REDIS_URL", &plain)]).await.logged("a Sentinel refuses this node").await;
+    assert!(line.contains("the port expects TLS"), "{line}");
+    drop(sentinel);
+}
+
+#[tokio::test]
+async fn cluster_is_reached_over_tls() {
+    let bus = free_port().to_string();
+    let cluster = ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port", &bus];
+    let name = ["--cluster-announce-hostname", "localhost", "--cluster-preferred-endpoint-type", "hostname"];
+    let server = TlsRedis::with(&[&cluster[..], &name].concat()).await;
+    let _: String = server.cmd(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
+    let url = format!("rediss-cluster://localhost:{}", server.port());
+    let node = server.launch(&url, "").await;
+    let mut reader = Stream::live(&node, "lobby").await;
+    let id = node.post("lobby", "mason", "over TLS").await;
+    assert_eq!(reader.next_message().await.id, id);
+    assert_eq!(node.stored("lobby").await.len(), 1);
+
+    let line = Node::launch(&[("REDIS_URL", &url)]).await.logged("unknown issuer").await;
+    assert!(line.contains("Redis refuses this node"), "{line}");
 }
 
 /// Runs a node that does not start, and returns what it says.

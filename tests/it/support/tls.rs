@@ -43,9 +43,15 @@ pub struct TlsRedis {
 impl TlsRedis {
     /// Starts a Redis that wants no certificate of clients.
     pub async fn start() -> TlsRedis {
+        TlsRedis::with(&[]).await
+    }
+
+    /// The same with further options.
+    pub async fn with(further: &[&str]) -> TlsRedis {
         let (certificates, port) = (Certificates::write(), free_port());
         let (options, port_option) = (certificates.options(), port.to_string());
         let options = ["--tls-port", &port_option].into_iter().chain(options.iter().map(String::as_str));
+        let options = options.chain(further.iter().copied());
         let redis = Redis::with(&options.collect::<Vec<_>>()).await;
         TlsRedis { redis, port, certificates }
     }

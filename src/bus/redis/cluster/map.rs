@@ -31,10 +31,18 @@ struct Node {
 /// The owner of each slot.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SlotMap {
-    /// The owners, by slot.
-    pub owners: Vec<Option<Address>>,
+    /// The servers that own slots, in the order of their first ones.
+    pub servers: Vec<Address>,
+    /// The place of each slot's owner among them.
+    pub owners: Vec<Option<usize>>,
     /// The slots on their way, and where to.
     pub importing: Vec<(u16, Address)>,
+}
+
+impl SlotMap {
+    fn owner(&self, slot: u16) -> Option<&Address> {
+        self.servers.get((*self.owners.get(usize::from(slot))?)?)
+    }
 }
 
 impl View {
@@ -93,43 +101,54 @@ impl View {
         self.nodes.is_empty()
     }
 
-    fn address_of(&self, node: &Node) -> Address {
-        self.endpoints.get(&node.id).unwrap_or(&node.address).clone()
+    fn address_of<'a>(&'a self, node: &'a Node) -> &'a Address {
+        self.endpoints.get(&node.id).unwrap_or(&node.address)
     }
 }
 
 /// Puts views together: of several servers that claim a slot, the one with the highest epoch has it.
 pub fn merge(views: &[View]) -> SlotMap {
-    let mut claims: Vec<Option<((u64, bool), Address)>> = vec![None; usize::from(SLOTS)];
-    for (view, node) in views.iter().flat_map(|view| view.nodes.iter().map(move |node| (view, node))) {
-        if !node.is_master {
-            continue;
-        }
+    let nodes = || views.iter().flat_map(|view| view.nodes.iter().map(move |node| (view, node)));
+    let mut servers: Vec<&Address> = Vec::new();
+    let mut claims: Vec<Option<((u64, bool), usize)>> = vec![None; usize::from(SLOTS)];
+    for (view, node) in nodes().filter(|(_, node)| node.is_master && !node.slots.is_empty()) {
         let (rank, address) = ((node.epoch, node.is_asked), view.address_of(node));
+        let place = servers.iter().position(|known| *known == address).unwrap_or_else(|| {
+            servers.push(address);
+            servers.len() - 1
+        });
         for slot in node.slots.iter().flat_map(|(first, last)| *first..=*last) {
             let Some(claim) = claims.get_mut(usize::from(slot)) else {
                 continue;
             };
-            if claim.as_ref().is_none_or(|(known, _)| *known < rank) {
-                *claim = Some((rank, address.clone()));
+            if claim.is_none_or(|(known, _)| known < rank) {
+                *claim = Some((rank, place));
             }
         }
     }
-    let owners: Vec<Option<Address>> = claims.into_iter().map(|claim| claim.map(|(_, address)| address)).collect();
-    let mut importing = Vec::new();
-    for (view, node) in views.iter().flat_map(|view| view.nodes.iter().map(move |node| (view, node))) {
+    // In the order of their first slots, so that the same owners are the same map.
+    let (mut map, mut places) = (SlotMap::default(), vec![None; servers.len()]);
+    for claim in claims {
+        map.owners.push(claim.map(|(_, place)| {
+            *places[place].get_or_insert_with(|| {
+                map.servers.push(servers[place].clone());
+                map.servers.len() - 1
+            })
+        }));
+    }
+    for (view, node) in nodes() {
         for (slot, target) in &node.moving {
             let target = view.nodes.iter().find(|node| node.id == *target);
             let Some(address) = target.map(|target| view.address_of(target)) else {
                 continue;
             };
-            let is_owner = owners.get(usize::from(*slot)).is_some_and(|owner| owner.as_ref() == Some(&address));
-            if !is_owner && !importing.contains(&(*slot, address.clone())) {
-                importing.push((*slot, address));
+            let move_to = (*slot, address.clone());
+            if map.owner(*slot) != Some(address) && !map.importing.contains(&move_to) {
+                map.importing.push(move_to);
             }
         }
     }
-    SlotMap { owners, importing }
+    map
 }
 
 /// Parses a line of CLUSTER NODES:
@@ -210,7 +229,7 @@ mod tests {
                      cc 10.0.0.1:7002@17002 slave aa 0 1 1 connected\n\
                      what is this\n";
         let map = merge(&[view(7000, nodes)]);
-        let owner = |slot: usize| map.owners[slot].clone();
+        let owner = |slot: u16| map.owner(slot).cloned();
         assert_eq!((owner(0), owner(99), owner(200)), (Some(address(7000)), Some(address(7000)), Some(address(7000))));
         assert_eq!((owner(100), owner(201)), (Some(address(7001)), None));
         assert_eq!(map.importing, [(50, address(7001)), (7000, address(7000)), (150, address(7000))]);
@@ -223,8 +242,17 @@ mod tests {
         let new = "aa 10.0.0.1:7000@17000 master,fail - 0 0 1 connected\n\
                    bb 10.0.0.1:7001@17001 myself,master - 0 0 3 connected 0-10\n";
         for views in [[view(7000, old), view(7001, new)], [view(7001, new), view(7000, old)]] {
-            assert_eq!(merge(&views).owners[5], Some(address(7001)));
+            assert_eq!(merge(&views).owner(5), Some(&address(7001)));
         }
+    }
+
+    #[test]
+    fn the_same_owners_are_the_same_map() {
+        let one = "aa 10.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-10\n\
+                   bb 10.0.0.1:7001@17001 master - 0 0 2 connected 11-20\n";
+        let other = "bb 10.0.0.1:7001@17001 myself,master - 0 0 2 connected 11-20\n\
+                     aa 10.0.0.1:7000@17000 master - 0 0 1 connected 0-10\n";
+        assert_eq!(merge(&[view(7000, one), view(7001, other)]), merge(&[view(7001, other)]));
     }
 
     #[test]
@@ -245,15 +273,15 @@ mod tests {
         let mut with_nodes = view(7000, nodes);
         with_nodes.parse_slots(&slots, &address(7000));
         let map = merge(&[with_nodes]);
-        assert_eq!(map.owners[0], Some(Address::Tcp("a.example".into(), 7000)));
-        assert_eq!(map.owners[10], Some(address(7001)));
-        assert_eq!(map.owners[20], Some(Address::Tcp("10.0.0.2".into(), 7002)));
+        assert_eq!(map.owner(0), Some(&Address::Tcp("a.example".into(), 7000)));
+        assert_eq!(map.owner(10), Some(&address(7001)));
+        assert_eq!(map.owner(20), Some(&Address::Tcp("10.0.0.2".into(), 7002)));
         let mut alone = View::default();
         alone.parse_slots(&slots, &address(7000));
         let map = merge(&[alone]);
         assert_eq!(
-            (&map.owners[9], &map.owners[19]),
-            (&Some(Address::Tcp("a.example".into(), 7000)), &Some(address(7001)))
+            (map.owner(9), map.owner(19)),
+            (Some(&Address::Tcp("a.example".into(), 7000)), Some(&address(7001)))
         );
     }
 }

@@ -223,8 +223,8 @@ mod tests {
         }
 
         fn masters(&self) -> Masters {
-            let owner = |slot| if slot <= slot_of(ROOM) { self.old.clone() } else { self.new.clone() };
-            Masters::of_slots((0..SLOTS).map(|slot| Some(owner(slot))))
+            let owners: Vec<Option<usize>> = (0..SLOTS).map(|slot| Some(usize::from(slot > slot_of(ROOM)))).collect();
+            Masters::of_cluster(vec![self.old.clone(), self.new.clone()], &owners)
         }
     }
 
