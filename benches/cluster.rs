@@ -1,7 +1,7 @@
 //! What a message costs on a cluster of 1, 3 and 6 masters: CPU time of the servers and of the nodes. Beside the nodes,
 //! which announce with `SPUBLISH`, the same commands run with `PUBLISH`, which each master passes on to all others.
 //!
-//!     cargo bench --bench cluster                 five rounds, about six minutes
+//!     cargo bench --bench cluster                 three rounds, about five minutes
 //!     cargo bench --bench cluster -- --quick      a short one, to see that it works
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result, and how far it is")]
@@ -56,7 +56,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[command(about = "Measures what a message costs on a cluster, by the number of masters")]
 struct Arguments {
     /// Number of rounds; each measures every size once
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// A short round, to see that the benchmark works
     #[arg(long)]
@@ -78,7 +78,7 @@ async fn main() -> ExitCode {
     // For the HTTP client: TLS has no default provider here.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let arguments = Arguments::parse();
-    let (rounds, watched) = if arguments.quick { (1, 1) } else { (arguments.rounds, 8) };
+    let (rounds, watched) = if arguments.quick { (1, 1) } else { (arguments.rounds, 5) };
     match measure(rounds, Duration::from_secs(watched)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

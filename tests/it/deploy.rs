@@ -1,5 +1,6 @@
 //! Options, proxies in front of nodes, platforms and images that start them, restarts, shutdown, and logs.
 
+mod compose_files;
 mod config;
 mod image;
 mod logs;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use redis::{FromRedisValue, Script, cmd};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::connection::ThreadConnections;
 use super::entries::{RawEntry, RawPage, parse_page};
@@ -63,6 +63,7 @@ impl Reader {
         limit: PageLimit,
         wanted: Wanted,
     ) -> Result<Option<LogPage>, CallError> {
+        let deadline = Instant::now() + CALL_TIMEOUT;
         let request = Request { room, span, limit, wanted };
         let mut beside = vec![self.keys.deleted(room)];
         if wanted == Wanted::Edited {
@@ -70,7 +71,7 @@ impl Reader {
         }
         let page = match self.run(request, &beside).await {
             Err(error) if is_moving(&error) => {
-                let steps = timeout(CALL_TIMEOUT, self.read_in_steps(request)).await;
+                let steps = timeout_at(deadline, self.read_in_steps(request)).await;
                 steps.unwrap_or(Err(CallError::TimedOut))
             }
             result => result,

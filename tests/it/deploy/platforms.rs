@@ -87,6 +87,8 @@ fn nodes_have_time_to_drain_before_they_are_killed() {
         ("deploy/tiny-chat.service", "TimeoutStopSec="),
         ("docker-compose.yml", "stop_grace_period: "),
         ("docker-compose.yml", "docker stop --time "),
+        ("deploy/compose-sentinel.yml", "stop_grace_period: "),
+        ("deploy/compose-cluster.yml", "stop_grace_period: "),
         ("scripts/compose-test", "docker stop --time "),
         ("docs/operations.md", "terminationGracePeriodSeconds: "),
     ] {
