@@ -1,6 +1,13 @@
 //! A Redis behind TLS whose certificates an authority of one's own has signed.
 
-use std::{fs, io::Read, net::TcpListener, path::Path, sync::Arc, thread};
+use std::{
+    fs,
+    io::Read,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::Arc,
+    thread,
+};
 
 use rustls::{
     RootCertStore, ServerConfig, ServerConnection, StreamOwned,
@@ -8,7 +15,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
-use crate::support::{Certificates, MASTER, Node, Redis, Stream, TlsRedis, free_port};
+use crate::support::{Certificates, MASTER, Node, Proxy, Redis, Stream, TlsRedis, eventually, free_port};
 
 /// What the log says of a server that wants a certificate and gets none.
 const WANTED: &str = "client certificate wanted";
@@ -26,9 +33,21 @@ async fn redis_ca_is_trusted_by_every_connection() {
     assert!(line.contains("use rediss://"), "{line}");
 }
 
+/// Starts a proxy to a server: Redis itself does not count connections whose handshake fails.
+async fn proxy_to(server: &TlsRedis) -> Proxy {
+    Proxy::to(SocketAddr::from(([127, 0, 0, 1], server.port()))).await
+}
+
+/// Waits until clients have connected this many times more.
+async fn wait_for_connections(proxy: &Proxy, count: usize) {
+    let so_far = proxy.connections();
+    eventually("further connections", async || (proxy.connections() >= so_far + count).then_some(())).await;
+}
+
 #[tokio::test]
 async fn certificate_that_is_not_accepted_is_said_once() {
     let server = TlsRedis::start().await;
+    let proxy = proxy_to(&server).await;
     for (shown, host, why, advice) in [
         ("other-redis", "localhost", "unknown issuer", "REDIS_CA"),
         ("expired", "localhost", "expired", "give the server a new one"),
@@ -37,10 +56,10 @@ async fn certificate_that_is_not_accepted_is_said_once() {
         ("redis", "127.0.0.1", "not valid for this host, 127.0.0.1, only for", "localhost"),
     ] {
         server.show(shown).await;
-        let node = server.launch(&format!("rediss://{host}:{}", server.port()), "").await;
+        let node = server.launch(&format!("rediss://{host}:{}", proxy.address().port()), "").await;
         let line = node.logged("Redis refuses this node").await;
         assert!(line.contains(why) && line.contains(advice), "{shown}: {line}");
-        server.wait_for_connections(6).await;
+        wait_for_connections(&proxy, 6).await;
         assert_eq!(node.log().matches("Redis refuses").count(), 1, "{shown}: {}", node.log());
         assert!(!node.log().contains("cannot be reached"), "{shown}: {}", node.log());
         node.get("/readyz").await.expect(503);
@@ -55,6 +74,8 @@ async fn certificate_that_is_not_accepted_is_said_once() {
 #[tokio::test]
 async fn wanted_client_certificate_is_said_once() {
     let server = TlsRedis::start().await;
+    let proxy = proxy_to(&server).await;
+    let url = format!("rediss://localhost:{}", proxy.address().port());
     let _: String = server.cmd(&["CONFIG", "SET", "tls-auth-clients", "yes"]).await;
     for protocol in ["TLSv1.3", "TLSv1.2"] {
         let _: String = server.cmd(&["CONFIG", "SET", "tls-protocols", protocol]).await;
@@ -63,10 +84,10 @@ async fn wanted_client_certificate_is_said_once() {
             ("other-redis", "client certificate not accepted"),
             ("expired", "client certificate not accepted"),
         ] {
-            let node = server.launch(&server.url(), identity).await;
+            let node = server.launch(&url, identity).await;
             let line = node.logged("Redis refuses this node").await;
             assert!(line.contains(why) && line.contains("REDIS_CERT"), "{protocol} {identity}: {line}");
-            server.wait_for_connections(6).await;
+            wait_for_connections(&proxy, 6).await;
             assert_eq!(node.log().matches("Redis refuses").count(), 1, "{protocol} {identity}: {}", node.log());
             node.get("/readyz").await.expect(503);
         }

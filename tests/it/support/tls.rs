@@ -1,6 +1,6 @@
 //! A Redis behind TLS whose certificates an authority of one's own has signed.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{fs, path::Path};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, date_time_ymd,
@@ -8,7 +8,7 @@ use rcgen::{
 use redis::{FromRedisValue, ToRedisArgs};
 use tempfile::TempDir;
 
-use super::{Node, Proxy, Redis, eventually, free_port};
+use super::{Node, Redis, free_port};
 
 /// A directory with `ca.pem`, the authority to trust, and the certificates of servers and clients.
 pub struct Certificates(TempDir);
@@ -36,8 +36,7 @@ impl Certificates {
 /// A Redis with TLS, and its certificates.
 pub struct TlsRedis {
     redis: Redis,
-    /// What counts connections: Redis does not count those whose handshake fails.
-    proxy: Proxy,
+    port: u16,
     certificates: Certificates,
 }
 
@@ -54,17 +53,15 @@ impl TlsRedis {
         let options = ["--tls-port", &port_option].into_iter().chain(options.iter().map(String::as_str));
         let options = options.chain(further.iter().copied());
         let redis = Redis::with(&options.collect::<Vec<_>>()).await;
-        let proxy = Proxy::to(SocketAddr::from(([127, 0, 0, 1], port))).await;
-        TlsRedis { redis, proxy, certificates }
+        TlsRedis { redis, port, certificates }
     }
 
     pub fn url(&self) -> String {
-        format!("rediss://localhost:{}", self.port())
+        format!("rediss://localhost:{}", self.port)
     }
 
-    /// Returns the port of the proxy in front of it.
     pub fn port(&self) -> u16 {
-        self.proxy.address().port()
+        self.port
     }
 
     pub fn file(&self, name: &str) -> String {
@@ -90,13 +87,6 @@ impl TlsRedis {
         let of_client = [("REDIS_CERT", certificate.as_str()), ("REDIS_KEY", key.as_str())];
         let of_client = if identity.is_empty() { &[] } else { &of_client[..] };
         Node::launch(&[&[("REDIS_URL", url), ("REDIS_CA", ca.as_str())], of_client].concat()).await
-    }
-
-    /// Waits until clients have connected this many times more.
-    pub async fn wait_for_connections(&self, count: usize) {
-        let so_far = self.proxy.connections();
-        let further = async || (self.proxy.connections() >= so_far + count).then_some(());
-        eventually("further connections", further).await;
     }
 }
 
