@@ -1,6 +1,6 @@
 //! Watches which server the Sentinels have made the master.
 //!
-//! Each listed Sentinel is asked every second, and tells of a switch at once; [`Judge`] decides what that means. The
+//! Each listed Sentinel is asked every second, and tells of a switch at once; [`Judge`](judge::Judge) decides what that means. The
 //! servers themselves cannot be asked alone: one that was replaced says for another 10 s that it is a master.
 
 mod asker;

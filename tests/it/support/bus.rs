@@ -23,7 +23,7 @@ pub struct Store {
 
 enum Servers {
     One(Redis),
-    Tls(Box<TlsRedis>),
+    Tls(TlsRedis),
     Sentinels(&'static Sentinels),
     Cluster(&'static Cluster),
 }
@@ -41,7 +41,7 @@ impl Bus {
 
     /// Starts a server behind TLS for this test alone.
     pub async fn tls() -> Bus {
-        Bus::Store(Store { servers: Servers::Tls(Box::new(TlsRedis::start().await)), prefix: "chat".into() })
+        Bus::Store(Store { servers: Servers::Tls(TlsRedis::start().await), prefix: "chat".into() })
     }
 
     /// Returns a prefix of this test's own on the Sentinels' master that all tests share.
