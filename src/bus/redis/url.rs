@@ -245,6 +245,7 @@ mod tests {
             ("REDIS://Localhost:7000/2", "localhost:7000", None, None, 2, false),
             ("rediss://:p%40ss%2F@h/1", "h:6379", None, Some("p@ss/"), 1, true),
             ("rediss://h/#insecure", "h:6379", None, None, 0, true),
+            ("redis://h/#insecure", "h:6379", None, None, 0, false),
             ("valkey://%C3%A4da:p@[::1]:7000", "[::1]:7000", Some("äda"), Some("p"), 0, false),
             ("valkeys://a:b@[2001:DB8::0:1]", "[2001:db8::1]:6379", Some("a"), Some("b"), 0, true),
             ("unix:///run/redis.sock", "/run/redis.sock", None, None, 0, false),

@@ -29,7 +29,10 @@ pub fn one(url: &str) -> Result<ConnectionInfo, String> {
         ConnectionAddr::Unix(_) if asks_for(&["database", "username", "password"]) => {
             "for a socket, they are called db, user and pass"
         }
-        ConnectionAddr::Tcp(..) if fragment.is_some() => "there is a # in it, and TLS is not",
+        // Procfile adds it to whatever URL a platform gives.
+        ConnectionAddr::Tcp(..) if fragment.is_some_and(|fragment| fragment != "insecure") => {
+            "there is a # in it, and TLS is not"
+        }
         ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } if host.contains(',') => {
             "there are several hosts in it"
         }
