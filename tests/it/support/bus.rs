@@ -147,8 +147,8 @@ fn unused_prefix() -> String {
     format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Turns each `async fn rule(bus: Bus)` into a test for each bus: `rule::in_process`, `rule::redis` and `rule::cluster`,
-/// and others that only `scripts/test all` runs.
+/// Turns each `async fn rule(bus: Bus)` into a test for each bus: `rule::in_process`, `rule::redis`, and others that only
+/// `scripts/test all` runs.
 macro_rules! on_every_bus {
     ($($rule:ident),+ $(,)?) => {
         $crate::support::on_buses! { #[ignore = "takes minutes: every rule on every form of Redis"] $($rule),+ }
@@ -180,6 +180,7 @@ macro_rules! on_buses {
                 super::$rule(Bus::redis().await).await;
             }
 
+            #[$rare]
             #[tokio::test]
             async fn cluster() {
                 super::$rule(Bus::cluster().await).await;
