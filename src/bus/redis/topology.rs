@@ -134,7 +134,7 @@ impl Topology {
         self.refresh.notified().await;
     }
 
-    /// Notes that this node can never work with the store. It is logged by whoever waits for it.
+    /// Notes that this node can never work with the store, for those who wait for [`unusable`](Self::unusable).
     pub fn give_up(&self, why: &str) {
         self.unusable.send_replace(Some(why.to_owned()));
     }

@@ -27,6 +27,7 @@ use crate::bus::redis::connection::VERIFY_INTERVAL;
 use crate::bus::redis::connector::{Connector, reconnect_backoff};
 use crate::bus::redis::durability;
 use crate::bus::redis::failure::Failure;
+use crate::bus::redis::scripts::Announcing;
 use crate::supervise::catch_now;
 
 /// Channels per command, or commands at once. The response to more of them would delay announcements.
@@ -105,7 +106,7 @@ impl Subscriber {
     }
 
     fn publish_command(&self) -> &'static str {
-        if self.is_sharded() { "SPUBLISH" } else { "PUBLISH" }
+        Announcing::new(self.is_sharded()).command()
     }
 
     /// Returns a channel for the echo, in a slot of this server.
