@@ -76,9 +76,9 @@ impl ThreadConnections {
         let mut route = Route::new(&self.topology, slot_of(key));
         loop {
             let hop = route.next().await?;
-            match self.call_at(&hop, call).await {
-                Err(error) if route.follow(&hop, &error) => {}
-                result => return result,
+            let result = self.call_at(&hop, call).await;
+            if let Some(result) = route.settle(&hop, result) {
+                return result;
             }
         }
     }
@@ -89,12 +89,7 @@ impl ThreadConnections {
         }
         let kept = self.kept(&hop.server);
         let mut connection = kept.get().await.ok_or(CallError::Disconnected)?;
-        let reply = kept.settle(timeout(RESPONSE_TIMEOUT, call.query(&mut connection)).await)?;
-        if !self.topology.believes(&hop.server) {
-            // What it has taken since then is lost.
-            return Err(CallError::Away("another server has become the master".into()));
-        }
-        Ok(reply)
+        kept.settle(timeout(RESPONSE_TIMEOUT, call.query(&mut connection)).await)
     }
 
     /// Connects the calling thread to all masters, now and whenever there are others.

@@ -167,8 +167,7 @@ impl Connector {
     /// # Errors
     /// If it is none, or does not answer.
     pub async fn ask_role(&self) -> Result<(), Failure> {
-        let connect = async |client: Client| client.get_multiplexed_async_connection_with_config(&config()).await;
-        check::ask_role(&mut self.authenticate(connect).await?).await
+        check::ask_role(&mut self.authenticate(open).await?).await
     }
 
     /// Tries once to connect to a server of a cluster, whatever its role, to ask it for the others.
@@ -176,9 +175,8 @@ impl Connector {
     /// # Errors
     /// As [`attempt`](Self::attempt).
     pub async fn attempt_for_map(&self) -> Result<MultiplexedConnection, Failure> {
-        let connect = async |client: Client| client.get_multiplexed_async_connection_with_config(&config()).await;
         let attempt = async {
-            let mut connection = self.authenticate(connect).await?;
+            let mut connection = self.authenticate(open).await?;
             check::in_cluster(&mut connection).await?;
             Ok(connection)
         };
@@ -248,6 +246,11 @@ impl Connector {
 /// Returns the pauses of a task that keeps a connection.
 pub fn reconnect_backoff() -> Backoff {
     Backoff::new(FIRST_PAUSE, LONGEST_PAUSE, STABLE_AFTER)
+}
+
+/// Connects, for questions that no announcements disturb.
+async fn open(client: Client) -> RedisResult<MultiplexedConnection> {
+    client.get_multiplexed_async_connection_with_config(&config()).await
 }
 
 fn no_answer() -> Failure {

@@ -65,12 +65,8 @@ impl ReadPools {
                 true => pool.call_asking(Call::Script(script)).await,
                 false => pool.run(script).await,
             };
-            match result {
-                Err(error) if route.follow(&hop, &error) => {}
-                Ok(_) if !self.topology.believes(&hop.server) => {
-                    return Err(CallError::Away("another server has become the master".into()));
-                }
-                result => return result,
+            if let Some(result) = route.settle(&hop, result) {
+                return result;
             }
         }
     }

@@ -77,9 +77,21 @@ impl<'a> Route<'a> {
         server.map(|server| Hop { server, asking: false }).ok_or(CallError::Disconnected)
     }
 
+    /// Takes the result of a call to a server. Returns `None` if the call goes on to another one.
+    pub fn settle<T>(&mut self, hop: &Hop, result: Result<T, CallError>) -> Option<Result<T, CallError>> {
+        match result {
+            Err(error) if self.follow(hop, &error) => None,
+            // What it has taken since then is lost.
+            Ok(_) if !self.topology.believes(&hop.server) => {
+                Some(Err(CallError::Away("another server has become the master".into())))
+            }
+            result => Some(result),
+        }
+    }
+
     /// Returns true if the call goes on to another server after this error, which a server has replied with. It was not
     /// executed then.
-    pub fn follow(&mut self, from: &Hop, error: &CallError) -> bool {
+    fn follow(&mut self, from: &Hop, error: &CallError) -> bool {
         let CallError::Redirected(redirect) = error else {
             if error.may_concern_topology() {
                 self.topology.request_refresh();
@@ -93,11 +105,14 @@ impl<'a> Route<'a> {
         let Some(server) = self.server_of(from, redirect) else {
             return false;
         };
-        let (slot, to) = (redirect.slot, server.clone());
-        if redirect.asking {
-            self.topology.update(|masters| masters.import(slot, to));
-        } else {
-            self.topology.update(|masters| masters.give(slot, to));
+        let (slot, to, masters) = (redirect.slot, server.clone(), self.topology.masters());
+        let known = if redirect.asking { masters.importing(slot) } else { masters.of_slot(slot) };
+        // Each call about a slot that is being moved comes here: the map is copied only for what is new.
+        if known.is_none_or(|known| known.address() != to.address()) {
+            self.topology.update(|masters| match redirect.asking {
+                true => masters.import(slot, to),
+                false => masters.give(slot, to),
+            });
         }
         self.redirected = Some(Hop { server, asking: redirect.asking });
         self.redirects <= MAX_REDIRECTS

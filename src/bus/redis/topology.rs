@@ -106,7 +106,7 @@ impl Topology {
     }
 
     fn change(&self, next: impl FnOnce(&Masters) -> Masters) {
-        self.masters.send_if_modified(|known| {
+        let has_changed = self.masters.send_if_modified(|known| {
             let next = next(known);
             let is_new = !known.is_same(&next);
             if is_new {
@@ -115,8 +115,10 @@ impl Topology {
             is_new
         });
         let masters = self.masters();
-        for server in masters.servers() {
-            server.set_slot(masters.first_slot_of(server.address()));
+        if has_changed {
+            for server in masters.servers() {
+                server.set_slot(masters.first_slot_of(server.address()));
+            }
         }
         // What is neither a master nor in use is forgotten, so that names which change do not pile up.
         self.connectors

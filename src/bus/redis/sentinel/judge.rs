@@ -221,8 +221,8 @@ impl Judge {
     /// Returns the master that more than half name, with the lowest of their epochs.
     fn winner(&self) -> Option<Named> {
         let oldest = self.master.as_ref().map_or(0, |master| master.epoch);
-        let answers: Vec<&Named> = self.sentinels.iter().filter_map(|sentinel| sentinel.answer.as_ref()).collect();
-        let answers: Vec<&Named> = answers.into_iter().filter(|named| named.epoch >= oldest).collect();
+        let answers = self.sentinels.iter().filter_map(|sentinel| sentinel.answer.as_ref());
+        let answers: Vec<&Named> = answers.filter(|named| named.epoch >= oldest).collect();
         let supporters = |named: &Named| answers.iter().filter(|other| other.is(named)).count();
         let winner = answers.iter().find(|named| supporters(named) > self.sentinels.len() / 2)?;
         let epoch = answers.iter().filter(|named| named.is(winner)).map(|named| named.epoch).min()?;
