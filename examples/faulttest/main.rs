@@ -1,8 +1,8 @@
 //! Posts to a chat and reads it while its nodes and its Redis fail, and counts the messages that were lost, duplicated
 //! or reordered, and how long each recovery took. Shares no code with the server, and relies only on docs/contract.md.
 //!
-//!     witness demo [--quick]     a cluster that it starts, kills and restarts piece by piece: scripts/demo
-//!     witness watch URL          a chat that runs already, until standard input ends: scripts/compose-test
+//!     faulttest demo [--quick]     a cluster that it starts, kills and restarts piece by piece: scripts/demo
+//!     faulttest watch URL          a chat that runs already, until standard input ends: scripts/compose-test
 //!
 //! The exit code is 0 if no message was lost, duplicated or out of order, and no reader got a `gap`.
 //!
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "witness: {error}");
+            let _ = writeln!(io::stderr(), "faulttest: {error}");
             ExitCode::FAILURE
         }
     }

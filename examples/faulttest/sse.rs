@@ -1,4 +1,4 @@
-//! A parser of event streams, after WHATWG HTML § 9.2, and the data of the events that the witness uses.
+//! A parser of event streams, after WHATWG HTML § 9.2, and the data of the events that the fault test uses.
 
 use std::fmt;
 
