@@ -61,7 +61,7 @@ pub async fn exhaust_descriptors(stage: &Stage, length: Duration) -> Result<Outc
 pub async fn shift_clock(stage: &Stage, length: Duration) -> Result<Outcome, Failure> {
     let (node, jump) = (node(stage), if stage.toss() { JUMP } else { -JUMP });
     for (seconds, pause) in [(jump, length / 2), (-jump, length / 2), (0, CLOCK_DELAY)] {
-        node.clock.shift(seconds)?;
+        node.clock.set(seconds)?;
         sleep(pause).await;
     }
     Ok(Outcome::Ran)

@@ -3,14 +3,24 @@
 use std::{
     fs::{self, File},
     io::Write,
+    path::Path,
     time::Duration,
 };
 
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
-use super::{Outcome, stage::Stage};
-use crate::{Failure, world::server::Server};
+use super::{
+    Outcome,
+    stage::{RECOVERY_LIMIT, Stage},
+};
+use crate::{
+    Failure,
+    world::{
+        process::CLOCK_DELAY,
+        servers::{Form, wait_until},
+    },
+};
 
 /// An hour, by which clocks jump.
 pub const JUMP: i32 = 3600;
@@ -78,13 +88,13 @@ pub async fn fill_disk(stage: &Stage, length: Duration) -> Result<Outcome, Failu
     sleep(length).await;
     fs::remove_file(&filler)?;
     let can_write = async || master.info("persistence").await.contains("aof_last_write_status:ok");
-    crate::world::servers::wait_until("a file that is written again", super::stage::RECOVERY_LIMIT, can_write).await?;
+    wait_until("a file that is written again", RECOVERY_LIMIT, can_write).await?;
     master.configure("appendfsync", "always").await?;
     Ok(Outcome::Ran)
 }
 
 /// Writes a file until its disk is full.
-fn fill(path: &std::path::Path) -> Result<(), Failure> {
+fn fill(path: &Path) -> Result<(), Failure> {
     let mut file = File::create(path)?;
     for size in [1 << 20, 1 << 12, 1] {
         let piece = vec![0; size];
@@ -93,18 +103,19 @@ fn fill(path: &std::path::Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets the clocks of all servers an hour ahead or back, and then right.
+/// Sets the clocks of all servers an hour ahead or back, then the other way, and then right. Those of a cluster go an
+/// hour ahead and stay there: after a step back its servers would not notice for an hour that one of them is gone.
 pub async fn shift_clocks(stage: &Stage, length: Duration) -> Result<Outcome, Failure> {
+    let servers = &stage.world.servers;
+    if servers.form == Form::Cluster {
+        servers.servers.iter().try_for_each(|server| server.clock.advance(JUMP))?;
+        sleep(length).await;
+        return Ok(Outcome::Ran);
+    }
     let jump = if stage.toss() { JUMP } else { -JUMP };
-    set_clocks(stage, jump)?;
-    sleep(length / 2).await;
-    set_clocks(stage, -jump)?;
-    sleep(length / 2).await;
-    set_clocks(stage, 0)?;
-    sleep(crate::world::process::CLOCK_DELAY).await;
+    for (seconds, pause) in [(jump, length / 2), (-jump, length / 2), (0, CLOCK_DELAY)] {
+        servers.servers.iter().try_for_each(|server| server.clock.set(seconds))?;
+        sleep(pause).await;
+    }
     Ok(Outcome::Ran)
-}
-
-fn set_clocks(stage: &Stage, seconds: i32) -> Result<(), Failure> {
-    stage.world.servers.servers.iter().try_for_each(|server: &Server| server.clock.shift(seconds))
 }

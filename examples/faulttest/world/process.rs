@@ -1,9 +1,10 @@
 //! A process of the world: started, killed, stopped, continued.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Stdio,
+    sync::atomic::{AtomicI32, Ordering},
     time::Duration,
 };
 
@@ -78,8 +79,11 @@ async fn end(place: &mut Option<Child>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The clock that a process sees, if libfaketime is installed: the machine's, a number of seconds ahead or behind.
-pub struct Clock(Option<PathBuf>);
+/// The clock that a process sees: the machine's, a number of seconds ahead or behind, if libfaketime is installed.
+pub struct Clock {
+    file: Option<PathBuf>,
+    offset: AtomicI32,
+}
 
 /// How long a process may take to notice that its clock was set.
 pub const CLOCK_DELAY: Duration = Duration::from_secs(1);
@@ -95,19 +99,19 @@ const LIBRARIES: [&str; 4] = [
 impl Clock {
     /// A clock that is set by this file.
     pub fn new(file: PathBuf) -> Result<Self, Failure> {
-        let clock = Self(library().map(|_| file));
-        clock.shift(0)?;
+        let clock = Self { file: library().map(|_| file), offset: AtomicI32::new(0) };
+        clock.set(0)?;
         Ok(clock)
     }
 
     /// The machine's clock.
     pub const fn real() -> Self {
-        Self(None)
+        Self { file: None, offset: AtomicI32::new(0) }
     }
 
     /// Lets a command see this clock.
     pub fn apply(&self, command: &mut Command) {
-        if let (Some(file), Some(library)) = (&self.0, library()) {
+        if let (Some(file), Some(library)) = (&self.file, library()) {
             // libc.so.6 is there for its malloc: the one of Debian's redis-server asks for the time before there is one.
             command.env("LD_PRELOAD", format!("{library}:libc.so.6")).env("FAKETIME_TIMESTAMP_FILE", file);
             command.env("FAKETIME_CACHE_DURATION", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
@@ -116,11 +120,17 @@ impl Clock {
     }
 
     /// Sets the clock so many seconds ahead of the machine's, which the process notices within a second.
-    pub fn shift(&self, seconds: i32) -> Result<(), Failure> {
-        let Some(file) = &self.0 else { return Ok(()) };
+    pub fn set(&self, seconds: i32) -> Result<(), Failure> {
+        self.offset.store(seconds, Ordering::Relaxed);
+        let Some(file) = &self.file else { return Ok(()) };
         let next = file.with_extension("next");
-        std::fs::write(&next, format!("{seconds:+}\n"))?;
-        Ok(std::fs::rename(&next, file)?) // no process reads half a file
+        fs::write(&next, format!("{seconds:+}\n"))?;
+        Ok(fs::rename(&next, file)?) // no process reads half a file
+    }
+
+    /// Sets the clock so many seconds ahead of where it is.
+    pub fn advance(&self, seconds: i32) -> Result<(), Failure> {
+        self.set(self.offset.load(Ordering::Relaxed) + seconds)
     }
 }
 

@@ -144,9 +144,11 @@ impl Servers {
             Form::Sentinel => sentinels::are_agreed(&self.sentinels, self.servers.len() - 1).await,
             Form::Cluster => cluster::is_whole(&self.servers).await,
         };
-        whole
-            && self.has_masters().await
-            && join_all(self.servers.iter().map(Server::is_in_step)).await.into_iter().all(|is| is)
+        // A master that was replaced takes itself for one until it is told otherwise, 10 s later with Sentinels.
+        let are_masters = join_all(self.servers.iter().map(Server::is_master)).await;
+        let masters = are_masters.into_iter().filter(|is_master| *is_master).count();
+        let in_step = join_all(self.servers.iter().map(Server::is_in_step)).await;
+        whole && masters == self.form.masters() && self.has_masters().await && in_step.into_iter().all(|is| is)
     }
 
     /// Waits until every key has a master.
