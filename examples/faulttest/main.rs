@@ -6,6 +6,7 @@
 //!
 //! The exit code is 0 if no message was lost, duplicated or out of order, and no reader got a `gap`.
 //!
+//! - `load`: writers and readers in many rooms; `history`: what they did and saw; `judge`: what to make of it
 //! - `sse`: parser of event streams
 //! - `ledger`: what was posted and read, the faults, and the verdict
 //! - `reader`, `chatter`: clients that read and clients that post; `script`: what they post
@@ -18,7 +19,15 @@ mod balancer;
 mod chatter;
 mod cluster;
 mod demo;
+#[allow(dead_code)]
+mod faults;
+#[allow(dead_code)]
+mod history;
+#[allow(dead_code, unused_imports)]
+mod judge;
 mod ledger;
+#[allow(dead_code)]
+mod load;
 mod reader;
 mod room;
 mod screen;
