@@ -7,6 +7,7 @@
 //! The exit code is 0 if no message was lost, duplicated or out of order, and no reader got a `gap`.
 //!
 //! - `load`: writers and readers in many rooms; `history`: what they did and saw; `judge`: what to make of it
+//! - `report`, `plot`: the verdict in words, and the run as SVG
 //! - `sse`: parser of event streams
 //! - `ledger`: what was posted and read, the faults, and the verdict
 //! - `reader`, `chatter`: clients that read and clients that post; `script`: what they post
@@ -28,7 +29,11 @@ mod judge;
 mod ledger;
 #[allow(dead_code)]
 mod load;
+#[allow(dead_code)]
+mod plot;
 mod reader;
+#[allow(dead_code)]
+mod report;
 mod room;
 mod screen;
 mod script;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hdrhistogram::Histogram;
+
 use super::{
     content::LostMessage,
     findings::{Counts, Findings, Kind},
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{
     faults::{FaultRecord, Outcome as FaultOutcome},
-    history::{Chain, History, Outcome},
+    history::{Chain, History, Kind as Reader, Outcome},
 };
 
 /// The share of the posts that the writers were to make, below which a run shows nothing.
@@ -38,6 +40,8 @@ pub struct Verdict {
     /// The first findings of each kind in words.
     pub texts: Vec<(Kind, String)>,
     pub rows: Vec<Row>,
+    /// How long after a post its message came to a staying reader, in milliseconds.
+    pub latency: Histogram<u64>,
     /// Why the run shows nothing, if it does not.
     pub void: Vec<String>,
 }
@@ -75,6 +79,7 @@ impl Verdict {
             counts: findings.counts,
             texts: findings.texts,
             rows,
+            latency: latency(history),
             void: Vec::new(),
         };
         verdict.void = verdict.reasons_to_doubt(history, faults);
@@ -108,4 +113,16 @@ impl Verdict {
         let has_recovered = self.rows.iter().all(|row| row.not_recovered == 0);
         is_clean && self.unexplained() == 0 && has_recovered && self.void.is_empty()
     }
+}
+
+/// Returns how long messages took from the first attempt to post them to a staying reader.
+fn latency(history: &History) -> Histogram<u64> {
+    let mut latency = Histogram::new_with_max(u32::MAX.into(), 2).unwrap_or_else(|_| unreachable!("2 digits"));
+    let staying = history.chains.iter().filter(|chain| chain.kind == Reader::Staying);
+    for delivery in staying.flat_map(|chain| &chain.rooms).flat_map(|room| &room.deliveries) {
+        if let Some(post) = history.posts.get(delivery.message as usize) {
+            latency.saturating_record(delivery.at.saturating_sub(post.begun).into());
+        }
+    }
+    latency
 }

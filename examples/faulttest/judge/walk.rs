@@ -23,7 +23,8 @@ pub struct RoomCase<'a> {
     pub name: &'a str,
     pub log: Log<'a>,
     pub posts: &'a [Post],
-    /// The messages that Redis has lost, with the last time at which a reader saw the log continue from them.
+    /// The messages that Redis has lost, with the time at which the last one was posted with which the
+    /// log continued from them.
     pub last_seen: HashMap<u32, At>,
     /// Of these, the ones that a reader had received and was not told of.
     pub untold: HashSet<u32>,
@@ -55,7 +56,6 @@ pub struct Walk<'a, 'b> {
     owed: Vec<(Range<usize>, At)>,
     /// Received messages that Redis has lost and that no gap has told of yet.
     vanished: Vec<Delivery>,
-    last_at: At,
 }
 
 impl<'a, 'b> Walk<'a, 'b> {
@@ -73,7 +73,6 @@ impl<'a, 'b> Walk<'a, 'b> {
             elsewhere: HashSet::new(),
             owed: Vec::new(),
             vanished: Vec::new(),
-            last_at: 0,
         }
     }
 
@@ -137,7 +136,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             None if self.case.log.has_lost(id) => self.vanished.push(delivery),
             None => {}
         }
-        (self.has_begun, self.cursor, self.last_at) = (true, Some(Cursor { id, is_exact: true }), at);
+        (self.has_begun, self.cursor) = (true, Some(Cursor { id, is_exact: true }));
     }
 
     /// Reports a delivery that does not follow the one before it.
@@ -228,9 +227,11 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     /// Notes that the reader was told of what has vanished, or did not have to be.
     fn tell(&mut self) {
+        let posted_at = |delivery: &Delivery| self.case.posts.get(delivery.message as usize).map(|post| post.begun);
+        let last = self.vanished.iter().filter_map(posted_at).max().unwrap_or_default();
         for delivery in self.vanished.drain(..) {
             let seen = self.case.last_seen.entry(delivery.message).or_default();
-            *seen = (*seen).max(self.last_at);
+            *seen = (*seen).max(last);
         }
     }
 

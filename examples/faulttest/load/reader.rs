@@ -97,9 +97,9 @@ impl Reader {
                 let next = self.recorder(self.oldest.clone().filter(|_| self.kind == Kind::Old));
                 self.chains.push(Chain { reads_to_end: false, ..std::mem::replace(&mut recorder, next).chain });
             }
-            let mut orders = self.orders.clone();
-            let over = orders.wait_for(|orders| orders.phase == Phase::Over);
-            let _ = timeout(pause, over).await;
+            let (mut orders, is_choice) = (self.orders.clone(), end == End::Left);
+            let ends = |phase| phase == Phase::Over || (is_choice && phase != Phase::Running);
+            let _ = timeout(pause, orders.wait_for(|orders| ends(orders.phase))).await;
         }
         self.chains.push(recorder.chain);
         self.chains
@@ -129,7 +129,7 @@ impl Reader {
             (End::Broken | End::SentAway, _) => return self.retry,
             _ if self.phase() != Phase::Running => 0.0,
             (End::Left, Kind::Hopping) if self.random.random_bool(LONG_ABSENCE) => self.random.random_range(3.0..15.0),
-            (End::Left, Kind::Hopping) => self.random.random_range(0.05..1.0),
+            (End::Left, Kind::Hopping) => self.random.random_range(0.05..0.7),
             (End::Left, Kind::Old) => self.random.random_range(5.0..15.0),
             (End::Left, Kind::Several) => self.random.random_range(0.1..3.0),
             (End::Left, Kind::Staying | Kind::Slow) => self.random.random_range(0.0..0.1),
@@ -140,7 +140,7 @@ impl Reader {
     /// Returns how long the reader stays.
     fn stay(&mut self) -> Option<Duration> {
         let seconds = match self.kind {
-            Kind::Hopping => self.random.random_range(0.1..2.0),
+            Kind::Hopping => self.random.random_range(0.1..1.6),
             Kind::Several => self.random.random_range(2.0..20.0),
             Kind::Old => self.random.random_range(1.0..5.0),
             Kind::Staying | Kind::Slow => return None,
