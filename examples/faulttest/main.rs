@@ -8,6 +8,8 @@
 //!
 //! - `run`: a run; `world`: its processes; `isolation`: namespaces of their own; `faults`: what is done to them
 //! - `balancer`: one address in front of the nodes
+//! - `load`: writers and readers in many rooms; `history`: what they did and saw; `judge`: what to make of it
+//! - `report`, `plot`: the verdict in words, and the run as SVG
 //! - `sse`: parser of event streams
 //! - `demo`, `watch`: the other two commands, with `room`, the readers and chatters of one room; `reader`, `chatter`;
 //!   `script`: what they post; `ledger`: what was posted and read; `table`, `screen`: the ledger on a terminal
@@ -16,9 +18,14 @@ mod balancer;
 mod chatter;
 mod demo;
 mod faults;
+mod history;
 mod isolation;
+mod judge;
 mod ledger;
+mod load;
+mod plot;
 mod reader;
+mod report;
 mod room;
 mod run;
 mod screen;

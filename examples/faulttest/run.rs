@@ -1,20 +1,32 @@
 //! A run: starts a world and clients, lets fault after fault happen until the time is up, and judges what the clients saw.
 
-use std::{fs, io::Write, path::PathBuf, time::Duration};
+use std::{
+    env, fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Args;
-use tokio::time::{Instant, sleep};
+use parking_lot::Mutex;
+use time::OffsetDateTime;
+use tokio::time::{Instant, interval, sleep, timeout};
 
 use crate::{
     Failure,
     faults::{
-        self, Fault, FaultRecord, Outcome,
+        self, Fault, FaultRecord,
         schedule::{Schedule, Step},
         stage::{RECOVERY_LIMIT, Stage},
     },
+    history::{FinalLogs, History},
     interrupted,
     isolation::Isolation,
-    room::{Load, Room},
+    judge::judge,
+    load::{Load, LoadOptions, Monitor},
+    plot, report,
     world::{
         World,
         nodes::{NodeOptions, default_program},
@@ -26,7 +38,19 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// The logs are kept whole, since they are held against what was received.
-const HISTORY: &str = "10000000";
+const HISTORY: usize = 10_000_000;
+
+/// The load of a run.
+const ROOMS: usize = 12;
+const READERS: usize = 100;
+const POSTS_PER_SECOND: f64 = 200.0;
+
+/// How long the readers may take in the end to have read everything.
+const END_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a line says how far the run is, and how often it is looked whether readers are back.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(Args)]
 pub struct Options {
@@ -58,6 +82,22 @@ pub struct Options {
     #[arg(long, value_name = "PATH")]
     node: Option<PathBuf>,
 
+    /// Messages per second of all writers together
+    #[arg(long, default_value_t = POSTS_PER_SECOND, value_name = "NUMBER")]
+    rate: f64,
+
+    /// Number of readers
+    #[arg(long, default_value_t = READERS, value_name = "NUMBER")]
+    readers: usize,
+
+    /// File for the plot of the run
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+
+    /// File for the report as Markdown
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+
     /// Folder for what the nodes and the servers log
     #[arg(long, value_name = "PATH")]
     logs: Option<PathBuf>,
@@ -85,12 +125,24 @@ impl Options {
 
     fn nodes(&self) -> Result<NodeOptions, Failure> {
         let program = self.node.clone().map_or_else(default_program, Ok)?;
-        let mut environment = vec![("HISTORY", HISTORY.to_owned()), ("MAX_STREAMS_PER_ADDRESS", "0".to_owned())];
+        let mut environment = vec![("HISTORY", HISTORY.to_string()), ("MAX_STREAMS_PER_ADDRESS", "0".to_owned())];
         environment.extend(self.heal.iter().map(|heal| ("HEAL", heal.clone())));
         if let Some(logs) = &self.logs {
             fs::create_dir_all(logs)?;
         }
         Ok(NodeOptions { program, drain: DRAIN, environment, logs: self.logs.clone() })
+    }
+
+    fn facts(&self, program: &Path) -> report::Run {
+        let redis = version_of(Path::new("redis-server"));
+        let redis = redis.split(' ').find_map(|word| word.strip_prefix("v=")).unwrap_or("of unknown version");
+        report::Run {
+            command: env::args().skip(1).collect::<Vec<_>>().join(" "),
+            form: format!("{:?}, Redis {redis}", self.redis),
+            seed: self.seed,
+            date: OffsetDateTime::now_utc().date().to_string(),
+            version: version_of(program),
+        }
     }
 }
 
@@ -104,16 +156,56 @@ pub async fn run(options: Options, isolation: Isolation) -> Result<bool, Failure
 
 async fn run_to_end(options: &Options, isolation: Isolation) -> Result<bool, Failure> {
     let (faults, mut records) = sort_out(options.faults()?, options.redis, &isolation);
-    let world = World::start(options.redis, isolation, true, options.nodes()?).await?;
-    let url = format!("http://{}/everyone", world.balancer.address).parse()?;
-    let room = Room::open(&url, Load { readers: 24, chatters: 12, messages_per_second: 50.0 }).await?;
-    let stage = Stage::new(world, options.seed);
-    let mut run = Run { stage, room, records: Vec::new() };
-    run.let_happen(Schedule::new(options.seed, faults), options.duration()).await?;
+    let nodes = options.nodes()?;
+    let facts = options.facts(&nodes.program);
+    let world = World::start(options.redis, isolation, true, nodes).await?;
+    let load = Load::start(LoadOptions {
+        front: world.balancer.address,
+        seed: options.seed,
+        rooms: ROOMS,
+        posts_per_second: options.rate,
+        readers: options.readers,
+    })?;
+    let mut run = Run { stage: Stage::new(world, load, options.seed), records: Vec::new(), now: Arc::default() };
+    let monitor = run.stage.load.monitor();
+    let now = Arc::clone(&run.now);
+    tokio::select! {
+        happened = run.let_happen(Schedule::new(options.seed, faults), options.duration()) => happened?,
+        () = show_progress(monitor, now) => {}
+    }
     records.append(&mut run.records);
-    let flawless = run.room.close().await;
-    run.stage.world.stop().await?;
-    Ok(flawless)
+    let (history, logs) = run.end().await?;
+    let verdict = judge(&history, &records, &logs);
+    print(&report::text(&verdict, &facts));
+    if let Some(path) = &options.report {
+        fs::write(path, report::markdown(&verdict, &facts))?;
+    }
+    if let Some(path) = &options.svg {
+        plot::draw(path, &history, &records)?;
+    }
+    Ok(verdict.is_passed())
+}
+
+/// Prints to standard output; ignores errors, since a closed pipe must not end the run.
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints how far the run is, for ever.
+async fn show_progress(monitor: Monitor, now: Arc<Mutex<String>>) {
+    let mut ticks = interval(PROGRESS_INTERVAL);
+    loop {
+        ticks.tick().await;
+        print(&(report::progress_line(&monitor.progress(), &now.lock()) + "\n"));
+    }
+}
+
+/// Returns the first line that a program prints with `--version`.
+fn version_of(program: &Path) -> String {
+    let output = Command::new(program).arg("--version").output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// Returns the faults that can happen, and the records of the others.
@@ -130,8 +222,9 @@ fn sort_out(faults: Vec<Fault>, form: Form, isolation: &Isolation) -> (Vec<Fault
 
 struct Run {
     stage: Stage,
-    room: Room,
     records: Vec<FaultRecord>,
+    /// What happens now, in words.
+    now: Arc<Mutex<String>>,
 }
 
 impl Run {
@@ -140,46 +233,52 @@ impl Run {
         let end = Instant::now() + time;
         while let Some(step) = schedule.next() {
             if Instant::now() + step.pause > end {
-                break;
+                return Ok(());
             }
             sleep(step.pause).await;
+            *self.now.lock() = step.name();
             self.happen(&step).await?;
             self.recover().await?;
+            self.now.lock().clear();
         }
+        sleep(end.saturating_duration_since(Instant::now())).await;
         Ok(())
     }
 
     /// Lets the faults of a step happen.
     async fn happen(&mut self, step: &Step) -> Result<(), Failure> {
-        self.room.begin_act(&step.name());
         let stage = &self.stage;
         let running = step.entries.iter().map(async |entry| {
             sleep(entry.offset).await;
             entry.fault.happen(stage, entry.length).await
         });
-        for record in futures_util::future::try_join_all(running).await? {
-            let came = match &record.outcome {
-                Outcome::Ran => "ran",
-                Outcome::NotRun(reason) => reason,
-            };
-            let lasted = (record.ended - record.begun).as_secs_f64();
-            let loses = if record.loses { ", Redis may lose" } else { "" };
-            let _ = writeln!(std::io::stdout(), "{} {came}{loses}, {lasted:.1} s", record.name);
-            self.records.push(record);
-        }
-        self.room.act_done();
+        self.records.extend(futures_util::future::try_join_all(running).await?);
         Ok(())
     }
 
-    /// Waits until servers, nodes and clients are as before.
+    /// Waits until servers, nodes and readers are as before. Readers that are not have the judge to fear.
     async fn recover(&self) -> Result<(), Failure> {
-        let began = Instant::now();
+        let ended = Instant::now();
         self.stage.world.wait_for_nodes(RECOVERY_LIMIT).await?;
-        let _ = self.room.wait_until("the readers", |ledger| ledger.has_recovered()).await;
-        let readers = began.elapsed().as_secs_f64();
         self.stage.world.servers.wait_until_whole(RECOVERY_LIMIT).await?;
-        let whole = began.elapsed().as_secs_f64();
-        let _ = writeln!(std::io::stdout(), "  readers {readers:.1} s, whole {whole:.1} s");
+        let readers = async {
+            while !self.stage.load.recovered_since(ended) {
+                sleep(POLL_INTERVAL).await;
+            }
+        };
+        let _ = timeout(RECOVERY_LIMIT, readers).await;
         Ok(())
+    }
+
+    /// Waits until everything was read, and returns what the clients saw and what the logs have.
+    async fn end(self) -> Result<(History, FinalLogs), Failure> {
+        let Stage { world, mut load, .. } = self.stage;
+        if !load.all_caught_up(Instant::now() + END_LIMIT).await {
+            print("  not all readers have caught up\n");
+        }
+        let logs = load.final_logs(HISTORY).await?;
+        let history = load.finish().await?;
+        world.stop().await?;
+        Ok((history, logs))
     }
 }

@@ -63,6 +63,16 @@ pub async fn flush(stage: &Stage, _: Duration) -> Result<Outcome, Failure> {
 
 /// Removes the log of a room.
 pub async fn delete_log(stage: &Stage, _: Duration) -> Result<Outcome, Failure> {
+    of_a_log(stage, |log| vec!["DEL", log]).await
+}
+
+/// Removes all but the newest entries of a log.
+pub async fn trim_log(stage: &Stage, _: Duration) -> Result<Outcome, Failure> {
+    of_a_log(stage, |log| vec!["XTRIM", log, "MAXLEN", "=", "5"]).await
+}
+
+/// Executes a command with the log of some room.
+async fn of_a_log(stage: &Stage, command: impl Fn(&str) -> Vec<&str>) -> Result<Outcome, Failure> {
     let mut logs = Vec::new();
     for master in stage.world.servers.masters().await? {
         logs.extend(master.logs().await?.into_iter().map(|log| (master, log)));
@@ -71,7 +81,7 @@ pub async fn delete_log(stage: &Stage, _: Duration) -> Result<Outcome, Failure> 
     let Some((master, log)) = stage.pick(&logs) else {
         return Ok(Outcome::NotRun("there was no log".to_owned()));
     };
-    master.command::<u32>(&["DEL", log]).await?;
+    master.command::<u32>(&command(log)).await?;
     Ok(Outcome::Ran)
 }
 

@@ -27,6 +27,7 @@ pub fn all() -> Vec<Fault> {
         fault!("older-copy", Servers, (1.0, 5.0), Always, [], data::restore_older_copy),
         fault!("flushall", Servers, (0.0, 0.0), Always, [], data::flush),
         fault!("del", Servers, (0.0, 0.0), Always, [], data::delete_log),
+        fault!("trimmed", Servers, (0.0, 0.0), Always, [], data::trim_log),
         fault!("subscribers-killed", Servers, (0.0, 0.0), Never, [], servers::kill_subscribers),
         fault!("clients-killed", Servers, (0.0, 0.0), Never, [], servers::kill_all_clients),
         fault!("maxmemory", Servers, (1.0, 5.0), Never, [], servers::fill_memory),
@@ -47,6 +48,8 @@ pub fn all() -> Vec<Fault> {
         fault!("lossy-link", Links, (3.0, 8.0), Never, [Links, Isolation], links::lose_packets),
         fault!("deaf", Links, (2.0, 8.0), Never, [Links], links::deafen),
         Fault { parts: &[Part::Links, Part::Servers], ..overflow },
+        fault!("storm", Clients, (0.0, 0.0), Never, [], clients::storm),
+        fault!("readers-vanish", Clients, (0.0, 0.0), Never, [], clients::vanish),
         fault!("idle-cut", Clients, (2.0, 6.0), Never, [], clients::cut_idle),
     ]
 }

@@ -7,6 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
     Failure,
+    load::Load,
     world::{World, server::Server},
 };
 
@@ -15,12 +16,13 @@ pub const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
 
 pub struct Stage {
     pub world: World,
+    pub load: Load,
     chance: Mutex<StdRng>,
 }
 
 impl Stage {
-    pub fn new(world: World, seed: u64) -> Self {
-        Self { world, chance: Mutex::new(StdRng::seed_from_u64(seed)) }
+    pub fn new(world: World, load: Load, seed: u64) -> Self {
+        Self { world, load, chance: Mutex::new(StdRng::seed_from_u64(seed)) }
     }
 
     /// Returns one of these at random.
