@@ -59,7 +59,7 @@ impl Stores {
     /// Opens the store: a Redis shared by many nodes, or the memory of this process if there is none.
     ///
     /// Connecting begins when a listener is attached to the bus, and is retried without end: a server that cannot be
-    /// reached is no error.
+    /// reached is no error. `heal` is whether this node restores what a restart or a failover of the server has lost.
     ///
     /// # Errors
     /// If the URL or the certificates cannot be understood.
@@ -68,6 +68,7 @@ impl Stores {
         prefix: &str,
         node: &str,
         retention: Retention,
+        heal: bool,
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
         match server {
@@ -82,7 +83,7 @@ impl Stores {
                 summaries: Arc::new(memory::MemorySummaries::default()),
             }),
             Some(server) => {
-                let redis = redis::Redis::open(server, prefix, node, retention, metrics)?;
+                let redis = redis::Redis::open(server, prefix, node, retention, heal, metrics)?;
                 Ok(Self {
                     presence: Some(Arc::new(redis.presence_store())),
                     limits: Some(Arc::new(redis.limit_store())),

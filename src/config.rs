@@ -95,6 +95,10 @@ pub struct Config {
     #[arg(long, env = "ROOMS_API", value_name = "ROOMS_API", default_value = "on")]
     pub rooms_api: Switch,
 
+    /// Whether this node restores messages that Redis has lost in a restart or a failover, as far as it has them in memory
+    #[arg(long, env = "HEAL", value_name = "HEAL", default_value = "on")]
+    pub heal: Switch,
+
     /// Name of this node [default: the host name]
     #[arg(long, env = "NODE", value_name = "NODE", value_parser = parse_node)]
     pub node: Option<String>,

@@ -27,6 +27,7 @@ pub const TASKS: &[&str] = &[
     "connection",
     "fanout",
     "handoffs",
+    "healing",
     "keys",
     "limits",
     "merging",
@@ -75,6 +76,8 @@ pub struct Metrics {
     pub store_connected: IntGauge,
     /// Pub/Sub connections made after the first.
     pub store_reconnects: IntCounter,
+    /// Entries that Redis had lost and this node has restored.
+    pub restored: IntCounter,
     /// Reads of a log, by purpose: `room` (shared by a room's subscribers), `subscriber` or `history`.
     pub log_reads: IntCounterVec,
     /// What each app uses.
@@ -157,6 +160,11 @@ impl Metrics {
                 r,
                 "tiny_chat_store_reconnects_total",
                 "Pub/Sub connections made after the first.",
+            )?,
+            restored: counter(
+                r,
+                "tiny_chat_restored_entries_total",
+                "Entries that the message store had lost and this node has restored.",
             )?,
             log_reads: counters(
                 r,

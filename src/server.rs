@@ -181,7 +181,8 @@ fn retention(config: &Config) -> Retention {
 
 /// Opens the message store. An error names the variable that is not valid.
 fn open_stores(config: &Config, retention: Retention, metrics: Arc<Metrics>) -> Result<Stores, String> {
-    Stores::open(config.redis.server()?, &config.redis.redis_prefix, &config.node(), retention, metrics)
+    let (server, prefix) = (config.redis.server()?, &config.redis.redis_prefix);
+    Stores::open(server, prefix, &config.node(), retention, config.heal == Switch::On, metrics)
 }
 
 /// Creates the hub, attaches it to the bus and spawns its ticks.

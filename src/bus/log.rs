@@ -69,12 +69,16 @@ pub trait Bus: Send + Sync {
         std::future::pending().await
     }
 
+    /// Restores what a room's log has lost, if this node knows something of it from before the store was restarted or
+    /// replaced. Returns true if it does.
+    async fn heal(&self, room: &RoomName) -> Result<bool, Unavailable>;
+
     /// Prepares the calling thread for publishing, so that its first message does not wait for a connection.
     fn prepare_thread(&self) {}
 }
 
-/// Receives announcements, and the state of the connection on which they arrive. The calls come from any task, and must
-/// neither block nor call the bus.
+/// Receives announcements, and the state of the connection on which they arrive, and says what this node has of the logs.
+/// The calls come from any task, and must neither block nor call the bus.
 pub trait Listener: Send + Sync {
     /// The room's announcements begin to arrive.
     fn on_subscribed(&self, room: &str);
@@ -91,6 +95,13 @@ pub trait Listener: Send + Sync {
     fn on_disconnected(&self, since: Instant);
     /// All of the store can be reached again.
     fn on_reconnected(&self);
+    /// Returns the rooms in memory.
+    fn rooms(&self) -> Vec<RoomName>;
+    /// Returns the last id of a room's log as it is known from before a time. Returns `None` if the log was read since then.
+    fn last_known_before(&self, room: &str, time: Instant) -> Option<Id>;
+    /// Returns what this node has of a room's log from before a time: the entries after an id, or all of them. Each has the
+    /// one before it as its predecessor. Those that were removed are without data.
+    fn entries_known_before(&self, room: &str, time: Instant, after: Option<Id>) -> Vec<Entry>;
 }
 
 /// The type of an entry without data. No event can have it: control characters are left out of its name.
@@ -114,6 +125,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Returns the place of an entry that was removed, after another one.
+    pub fn removed(id: Id, prev: Id) -> Self {
+        Self { id, prev: Some(prev), kind: NO_DATA.to_owned(), data: String::new(), node: None }
+    }
+
     /// Returns true if the entry has data, and so is an event.
     pub fn has_data(&self) -> bool {
         self.kind != NO_DATA
@@ -198,7 +214,7 @@ pub struct LogPage {
 
 impl LogPage {
     /// Returns the page of a room without a log.
-    pub(super) fn of_no_log() -> Self {
+    pub fn of_no_log() -> Self {
         Self { first: None, last: Id::ZERO, entries: Vec::new(), more: false, only_deleted: false }
     }
 }

@@ -10,6 +10,7 @@
 //! | `chat:present` | hash, expires after 12 s | the processes with presence entries that are alive, by when they are considered dead |
 //! | `chat:{room}:key:KEY` | string, expires after 10 min | `ID SHA1`: what was published under an idempotency key |
 //! | `chat:{room}:absent` | | never exists ([`Keys::absent`]) |
+//! | `chat:{room}:offers` | hash, expires after 10 s | what nodes have of a log that a restart has lost (`heal.lua`) |
 //! | `chat:{room}:prefix` | string, expires after the log | the prefix of the app whose room this is, if the name is a hash |
 //! | `chat:rate:{ADDRESS}` | string, expires when the bucket is full | a client address' token bucket |
 //! | `chat:rate:key:KEY` | string, expires when the bucket is full | the token bucket of an app's key |
@@ -23,7 +24,8 @@
 //! | `chat:users` | string, never expires | the last user id that was given out |
 //! | `chat:salt` | string, never expires | the salt of marks |
 //!
-//! `chat` is the prefix, and the braces are a cluster's hash tag: what a script uses together has the same. Only `publish.lua`, `append.lua`, `delete.lua` and `edit.lua` write to a log. Publishing,
+//! `chat` is the prefix, and the braces are a cluster's hash tag: what a script uses together has the same. Only
+//! `publish.lua`, `append.lua`, `delete.lua`, `edit.lua` and `heal.lua` write to a log. Publishing,
 //! presence, limits and user ids use one pipelined connection for each thread ([`connection`]). Logs are read over a pool, since a
 //! large response must not delay a publish. Announcements arrive over a connection of their own ([`pubsub`]).
 
@@ -39,6 +41,8 @@ mod error;
 mod failure;
 mod handshake;
 mod hashed_rooms;
+mod healing;
+mod journal;
 mod keys;
 mod limits;
 mod masters;
@@ -54,6 +58,7 @@ mod route;
 mod salt;
 mod scripts;
 mod sentinel;
+mod server_run;
 mod sockets;
 mod summaries;
 mod tls;
@@ -67,18 +72,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Script;
+use tokio::time::timeout;
 
 use super::deletion::Deletion;
 use super::error::{ChangeError, PublishError, Unavailable};
-use super::log::{Bus, Listener, LogPage, PageLimit, Receipt, Retention, Span};
+use super::log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span};
 use crate::chat::{Draft, Id, Mark, MessageText, RoomName};
 use crate::metrics::Metrics;
 use connection::ThreadConnections;
 use error::CallError;
 use hashed_rooms::RedisHashedRooms;
+use healing::Healer;
 use keys::Keys;
 use limits::RedisLimits;
-use moving::until_moved;
+use moving::{CALL_TIMEOUT, until_moved};
 use presence::RedisPresence;
 use publisher::Publisher;
 use pubsub::PubSub;
@@ -95,6 +102,10 @@ pub use purge::purge;
 pub use tls::TlsFiles;
 pub use url::RedisServer;
 
+/// The reply to a call that changes entries: the id of the entry that says so, the outcome, the id of its predecessor, and
+/// its data.
+type ChangeReply = (String, String, String, String);
+
 /// The value of `REDIS_PREFIX` unless it is set.
 const DEFAULT_PREFIX: &str = "chat";
 
@@ -108,6 +119,8 @@ pub struct Redis {
     reader: Reader,
     delete: Script,
     edit: Script,
+    /// `None` if nothing is restored.
+    healer: Option<Arc<Healer>>,
     connections: Arc<ThreadConnections>,
     topology: Arc<Topology>,
     metrics: Arc<Metrics>,
@@ -115,7 +128,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Prepares connections to a server.
+    /// Prepares connections to a server. `heal` is whether this node restores what it has lost.
     ///
     /// # Errors
     /// If the URL or the certificates cannot be understood.
@@ -124,10 +137,11 @@ impl Redis {
         prefix: &str,
         node: &str,
         retention: Retention,
+        heal: bool,
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
         let keys = Keys::new(prefix);
-        let topology = Topology::new(server, keys.clone())?;
+        let topology = Topology::new(server, keys.clone(), heal)?;
         if topology.access().database() != 0 && prefix == DEFAULT_PREFIX {
             tracing::warn!(
                 database = topology.access().database(),
@@ -138,6 +152,10 @@ impl Redis {
         let announcing = Announcing::new(topology.is_cluster());
         let read_pools = Arc::new(ReadPools::new(topology.clone()));
         let connections = Arc::new(ThreadConnections::new(topology.clone(), read_pools.clone(), metrics.clone()));
+        let healer = heal.then(|| {
+            let (topology, connections) = (topology.clone(), connections.clone());
+            Arc::new(Healer::new(keys.clone(), retention.clone(), topology, connections, announcing, metrics.clone()))
+        });
         let publisher = Publisher::new(keys.clone(), node, retention.clone(), connections.clone(), announcing);
         Ok(Self {
             keys: keys.clone(),
@@ -148,6 +166,7 @@ impl Redis {
             reader: Reader::new(keys.clone(), connections.clone(), read_pools.clone()),
             delete: announcing.script(scripts::DELETE),
             edit: announcing.script(scripts::EDIT),
+            healer,
             pubsub: PubSub::new(topology.clone(), connections.clone(), read_pools.clone(), keys, node, metrics.clone()),
             connections,
             topology,
@@ -196,7 +215,7 @@ impl Redis {
         room: &RoomName,
         deletion: Deletion,
         mark: Option<&Mark>,
-    ) -> Result<(String, String), CallError> {
+    ) -> Result<ChangeReply, CallError> {
         let log = self.keys.log(room);
         let mut call = self.delete.key(&log);
         let target = match deletion {
@@ -212,7 +231,7 @@ impl Redis {
             .arg(&self.node)
             .arg(self.retention.messages)
             .arg(self.retention.seconds);
-        until_moved(|| self.connections.run(&log, &call)).await
+        until_moved(|| self.connections.run_on_log(&log, &call)).await
     }
 
     async fn run_edit(
@@ -221,7 +240,7 @@ impl Redis {
         id: Id,
         mark: &Mark,
         text: &MessageText,
-    ) -> Result<(String, String), CallError> {
+    ) -> Result<ChangeReply, CallError> {
         let log = self.keys.log(room);
         let mut call = self.edit.key(&log);
         call.key(self.keys.deleted(room))
@@ -233,7 +252,7 @@ impl Redis {
             .arg(&self.node)
             .arg(self.retention.messages)
             .arg(self.retention.seconds);
-        until_moved(|| self.connections.run(&log, &call)).await
+        until_moved(|| self.connections.run_on_log(&log, &call)).await
     }
 
     async fn read_page(
@@ -247,32 +266,61 @@ impl Redis {
         self.connections.calls().settle("read", Some(room.as_str()), result)?.ok_or(Unavailable)
     }
 
-    /// Takes the reply to a call that changes entries.
+    /// Takes the reply to a call that changes entries and appends one of this type.
     fn settle_change(
         &self,
-        call: &'static str,
+        kind: &'static str,
         room: &RoomName,
-        result: Result<(String, String), CallError>,
+        result: Result<ChangeReply, CallError>,
     ) -> Result<Id, ChangeError> {
-        let (id, outcome) = self.connections.calls().settle(call, Some(room.as_str()), result)?;
+        let (id, outcome, prev, data) = self.connections.calls().settle(kind, Some(room.as_str()), result)?;
         match (id.parse(), outcome.as_str()) {
             (_, "missing") => Err(ChangeError::NotRetained),
             (_, "other") => Err(ChangeError::OfOther),
             (_, "forbidden") => Err(ChangeError::Forbidden),
-            (Ok(id), _) => Ok(id),
+            (Ok(id), _) => {
+                self.note_acknowledged(room, id, &prev, kind, data, None);
+                Ok(id)
+            }
             (Err(_), _) => Err(ChangeError::Unavailable),
         }
+    }
+
+    /// Notes an entry that is acknowledged, in case that Redis loses it.
+    fn note_acknowledged(&self, room: &RoomName, id: Id, prev: &str, kind: &str, data: String, key: Option<&str>) {
+        if let Some(healer) = &self.healer {
+            let node = Some(self.node.clone());
+            healer.note_acknowledged(room, Entry { id, prev: prev.parse().ok(), kind: kind.into(), data, node }, key);
+        }
+    }
+
+    /// Publishes a draft. If the log is found to have lost entries that this node knows of, they are restored first.
+    async fn publish_after_healing(&self, room: &RoomName, draft: &Draft) -> Result<publisher::Reply, CallError> {
+        let known = self.healer.as_ref().and_then(|healer| healer.last_known(room));
+        let reply = self.publisher.publish(room, draft, known).await?;
+        if reply.1 != "behind" {
+            return Ok(reply);
+        }
+        let _ = self.heal(room).await;
+        self.publisher.publish(room, draft, None).await
     }
 }
 
 #[async_trait]
 impl Bus for Redis {
     async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError> {
-        let result = self.publisher.publish(room, draft).await;
-        let (id, outcome) = self.connections.calls().settle("publish", Some(room.as_str()), result)?;
+        let publishing = timeout(CALL_TIMEOUT, self.publish_after_healing(room, draft));
+        let result = publishing.await.unwrap_or(Err(CallError::TimedOut));
+        let (id, outcome, prev) = self.connections.calls().settle("publish", Some(room.as_str()), result)?;
         match (id.parse(), outcome.as_str()) {
             (_, "reused") => Err(PublishError::KeyReused),
-            (Ok(id), outcome) => Ok(Receipt { id, duplicate: outcome == "duplicate" }),
+            (Ok(id), "duplicate") => Ok(Receipt { id, duplicate: true }),
+            (Ok(id), _) => {
+                // A message has its key in its data.
+                let key = draft.key().filter(|_| !draft.kind().is_empty());
+                self.note_acknowledged(room, id, &prev, draft.kind(), draft.data().to_owned(), key);
+                Ok(Receipt { id, duplicate: false })
+            }
             (Err(_), _) => Err(PublishError::Unavailable),
         }
     }
@@ -306,6 +354,9 @@ impl Bus for Redis {
     }
 
     fn attach(&self, listener: Weak<dyn Listener>) {
+        if let Some(healer) = &self.healer {
+            healing::start(healer.clone(), listener.clone(), self.metrics.clone());
+        }
         self.pubsub.start(listener);
         watch::watch_masters(&self.topology, &self.metrics);
     }
@@ -316,6 +367,13 @@ impl Bus for Redis {
 
     async fn unusable(&self) -> String {
         self.topology.unusable().await
+    }
+
+    async fn heal(&self, room: &RoomName) -> Result<bool, Unavailable> {
+        let Some(healer) = &self.healer else {
+            return Ok(false);
+        };
+        self.connections.calls().settle("heal", Some(room.as_str()), healer.heal(room).await)
     }
 
     fn prepare_thread(&self) {

@@ -195,7 +195,7 @@ mod tests {
         let entry = |n| Entry { id: Id { ms: 1, n }, prev: None, kind: String::new(), data: n.to_string(), node: None };
         let mut log = LogTail::new(true, Arc::default());
         log.load(LogPage { first: None, last: Id::ZERO, entries: vec![], more: false, only_deleted: false });
-        log.mark_in_sync();
+        log.mark_in_sync(Instant::now());
         log.on_announcement(entry(1));
         log.push_ephemeral(Event::foreign(b"f", 1));
         log.on_announcement(entry(2));

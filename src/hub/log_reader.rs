@@ -67,6 +67,11 @@ impl LogReader {
         })
     }
 
+    /// Restores what a room's log has lost, as [`Bus::heal`].
+    pub async fn heal(&self, room: &RoomName) -> Result<bool, Unavailable> {
+        self.bus.heal(room).await
+    }
+
     /// Reads what a room has to compare with announced entries, from an id on, that id included.
     pub async fn announced_entries(&self, room: &RoomName, after: Id) -> Result<LogPage, Unavailable> {
         self.count("room");

@@ -1,4 +1,6 @@
-//! The hub of a node: its rooms by name. It passes the announcements of the bus on to them.
+//! The hub of a node: its rooms by name.
+
+mod listener;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -21,12 +23,9 @@ use super::room::{Room, RoomGuard};
 use super::room_activity::RoomActivity;
 use super::source::Source;
 use super::source::by_names::MergedByNames;
-use crate::bus::{
-    Bus, ChangeError, Deletion, Entry, Listener, PresenceEntry, PublishError, Receipt, Stores, Unavailable, unix_ms,
-};
+use crate::bus::{Bus, ChangeError, Deletion, PublishError, Receipt, Stores, Unavailable};
 use crate::chat::{Draft, Id, Mark, MessageText, RoomName, Rooms};
 use crate::metrics::Metrics;
-use crate::sse::Event;
 use crate::supervise::{catch, supervise};
 
 /// How long a room without subscribers stays in memory, so that reloading a page does not read its log again.
@@ -37,9 +36,6 @@ const TICK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How often all rooms are checked.
 const CHECK_ALL_INTERVAL: Duration = Duration::from_secs(60);
-
-/// The most bytes of a foreign frame: as many as a subscriber may lag behind.
-const MAX_FOREIGN_BYTES: usize = 1 << 20;
 
 /// The rooms of one node.
 pub struct Hub {
@@ -352,49 +348,5 @@ impl Hub {
 
     pub(super) fn prepare_thread(&self) {
         self.bus.prepare_thread();
-    }
-}
-
-impl Listener for Hub {
-    fn on_subscribed(&self, room: &str) {
-        if let Some(room) = self.room(room) {
-            room.on_subscribed();
-        }
-    }
-
-    fn on_entry(&self, room: &str, entry: Entry) {
-        if let Some(room) = self.room(room) {
-            room.on_entry(entry);
-        }
-    }
-
-    fn on_foreign(&self, room: &str, payload: &[u8]) {
-        let Some(room) = self.room(room) else { return };
-        let event = Event::foreign(payload, unix_ms());
-        if event.encoded_len() <= MAX_FOREIGN_BYTES {
-            room.push_ephemeral(event);
-        } else {
-            tracing::warn!(room = %room.name(), bytes = payload.len(), "discarded a payload of another program, which is too long");
-        }
-    }
-
-    fn on_presence(&self, room: &str, entry: PresenceEntry) {
-        if let Some(room) = self.room(room) {
-            room.presence().on_remote(entry);
-        }
-    }
-
-    fn on_lost(&self, room: &str, since: Instant) {
-        if let Some(room) = self.room(room) {
-            room.on_lost(since);
-        }
-    }
-
-    fn on_disconnected(&self, since: Instant) {
-        *self.disconnected_since.lock() = Some(since);
-    }
-
-    fn on_reconnected(&self) {
-        *self.disconnected_since.lock() = None;
     }
 }

@@ -272,20 +272,20 @@ impl Room {
         if *last_read > reads_started {
             return Ok(());
         }
-        let number = self.reads_started.fetch_add(1, Ordering::SeqCst) + 1;
+        let (number, read_at) = (self.reads_started.fetch_add(1, Ordering::SeqCst) + 1, Instant::now());
         let subscription = self.subscription.load(Ordering::SeqCst);
         self.compare_announced().await?;
         while self.read_page().await? {}
         *last_read = number;
-        self.mark_in_sync(subscription);
+        self.mark_in_sync(subscription, read_at);
         Ok(())
     }
 
-    fn mark_in_sync(&self, subscription: u64) {
+    fn mark_in_sync(&self, subscription: u64, read_at: Instant) {
         let mut log = self.log();
         // Only a read that began after the announcements did has everything that was not announced.
         if subscription > 0 && self.subscription.load(Ordering::SeqCst) == subscription {
-            log.mark_in_sync();
+            log.mark_in_sync(read_at);
         }
         drop(log);
         self.notify_changed();
@@ -314,7 +314,11 @@ impl Room {
                 more
             }
             Some(last) => {
-                let page = self.logs().room_page(self.name(), last).await?;
+                let mut page = self.logs().room_page(self.name(), last).await?;
+                let is_behind = self.log().is_ahead_of(&page);
+                if is_behind && self.logs().heal(self.name()).await? {
+                    page = self.logs().room_page(self.name(), last).await?;
+                }
                 let more = page.more;
                 let Ok(gap) = self.log().apply_page(last, page) else {
                     return Ok(true);

@@ -111,6 +111,14 @@ impl Event {
         Self { kind, data, ms: id.ms }
     }
 
+    /// Returns the type under which the event is stored in a log.
+    pub fn stored_type(&self) -> &str {
+        match &self.kind {
+            Kind::Untyped => UNTYPED,
+            kind => kind.name().unwrap_or_default(),
+        }
+    }
+
     /// Creates the event of what another program published. Bytes that are not UTF-8 become U+FFFD.
     pub fn foreign(payload: &[u8], now_ms: u64) -> Self {
         Self { kind: Kind::Foreign, data: String::from_utf8_lossy(payload).into_owned(), ms: now_ms }

@@ -53,10 +53,15 @@ impl Check {
 
     /// Checks a new connection, and loads the scripts, so that no call needs a second round trip for that.
     ///
-    /// On a cluster the rights are tried in a slot of the server; without one they are not.
-    pub async fn run(&self, connection: &mut MultiplexedConnection, slot: Option<u16>) -> Result<(), Failure> {
+    /// On a cluster the rights are tried in a slot of the server; without one they are not. Returns the id of the server's
+    /// run, if the user may see it.
+    pub async fn run(
+        &self,
+        connection: &mut MultiplexedConnection,
+        slot: Option<u16>,
+    ) -> Result<Option<String>, Failure> {
         let mut greeting = pipe();
-        greeting.cmd("HELLO").cmd("PING");
+        greeting.cmd("HELLO").cmd("INFO").arg("server").cmd("PING");
         if self.is_cluster {
             greeting.cmd("ASKING"); // for the next command, to which it makes no difference
         }
@@ -74,13 +79,15 @@ impl Check {
         let replies: Vec<RedisResult<Value>> = greeting.ignore_errors().query_async(connection).await?;
         let mut replies = replies.into_iter();
         let hello = Hello::parse(replies.next().as_ref())?;
+        let run_id = replies.next().and_then(Result::ok).and_then(run_id);
         hello.judge_role().map_err(|failure| self.in_form(failure))?;
         if self.is_cluster {
             hello.judge_cluster()?;
         } else if hello.mode == "cluster" {
             refuse_several_masters(connection).await?;
         }
-        self.judge_rights(replies)
+        self.judge_rights(replies)?;
+        Ok(run_id)
     }
 
     /// Where masters change, a replica was one a moment ago. Otherwise the URL leads to it.
@@ -211,6 +218,12 @@ impl Hello {
             _ => Err(Failure::Refused("it is no cluster; use redis:// instead of redis-cluster://".into())),
         }
     }
+}
+
+/// Returns the id of the server's run from the reply to INFO.
+fn run_id(info: Value) -> Option<String> {
+    let info: String = redis::from_redis_value(info).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::to_owned)
 }
 
 /// Refuses a cluster of several masters. A user that may not ask is not refused: most clusters then answer MOVED.

@@ -20,6 +20,7 @@ use super::check;
 use super::connector::{Connector, RESPONSE_TIMEOUT, reconnect_backoff};
 use super::error::CallError;
 use super::keys::slot_of;
+use super::moving::CALL_TIMEOUT;
 use super::read_pool::ReadPools;
 use super::route::{Call, Hop, Route};
 use super::topology::Topology;
@@ -72,6 +73,16 @@ impl ThreadConnections {
         self.call(key, Call::Command(command)).await
     }
 
+    /// Runs a script on a log. It waits while the logs of the server are healed.
+    pub async fn run_on_log<T: FromRedisValue>(
+        &self,
+        log: &str,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, CallError> {
+        let call = self.call(log, Call::OnLog(script));
+        timeout(CALL_TIMEOUT, call).await.unwrap_or(Err(CallError::TimedOut))
+    }
+
     async fn call<T: FromRedisValue>(&self, key: &str, call: Call<'_>) -> Result<T, CallError> {
         let mut route = Route::new(&self.topology, slot_of(key));
         loop {
@@ -89,6 +100,10 @@ impl ThreadConnections {
         }
         let kept = self.kept(&hop.server);
         let mut connection = kept.get().await.ok_or(CallError::Disconnected)?;
+        // The greeting of the connection has shown whether the run is a new one.
+        if matches!(call, Call::OnLog(_)) && hop.server.run().settled().await {
+            connection = kept.get().await.ok_or(CallError::Disconnected)?;
+        }
         kept.settle(timeout(RESPONSE_TIMEOUT, call.query(&mut connection)).await)
     }
 

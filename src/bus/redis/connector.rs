@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::check::{self, Check};
 use super::failure::Failure;
 use super::outage_log::OutageLog;
+use super::server_run::{Runs, ServerRun};
 use super::url::{Access, Address};
 use crate::backoff::Backoff;
 
@@ -27,8 +28,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause before the first retry.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause. With the longest attempt it stays below 5 s, within which a node has to find a Redis that is back.
-const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
+/// The longest pause: shorter than logs are held, so that all nodes find a Redis that is back before one of them writes.
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// How long a connection must have lasted for the pauses to begin anew: one that is refused after its greeting has not.
 const STABLE_AFTER: Duration = Duration::from_secs(3);
@@ -49,6 +50,7 @@ pub struct Connector {
     log: OutageLog,
     /// A slot of this server, or -1.
     slot: AtomicI32,
+    run: ServerRun,
     epoch: AtomicU64,
     /// Notified when an attempt succeeds.
     reached: Notify,
@@ -59,7 +61,7 @@ impl Connector {
     ///
     /// # Errors
     /// If there can be no connection to such an address.
-    pub fn new(access: &Access, address: Address, check: Arc<Check>) -> Result<Self, String> {
+    pub fn new(access: &Access, address: Address, check: Arc<Check>, runs: Arc<Runs>) -> Result<Self, String> {
         Ok(Self {
             client: access.client(&address)?,
             userless: access.userless_client(&address).transpose()?,
@@ -69,6 +71,7 @@ impl Connector {
             access: access.clone(),
             address,
             slot: AtomicI32::new(-1),
+            run: ServerRun::new(runs),
             epoch: AtomicU64::new(0),
             reached: Notify::new(),
         })
@@ -96,6 +99,11 @@ impl Connector {
     fn current_client(&self) -> &Client {
         let is_userless = self.is_userless.load(Ordering::Relaxed);
         self.userless.as_ref().filter(|_| is_userless).unwrap_or(&self.client)
+    }
+
+    /// Returns which run of the server this node is connected to.
+    pub fn run(&self) -> &ServerRun {
+        &self.run
     }
 
     /// Returns what the log says about the connections.
@@ -202,7 +210,8 @@ impl Connector {
     ) -> Result<MultiplexedConnection, Failure> {
         let attempt = async {
             let mut connection = self.authenticate(connect).await?;
-            self.check.run(&mut connection, self.slot()).await?;
+            let run_id = self.check.run(&mut connection, self.slot()).await?;
+            self.run.note(run_id);
             if let Some(channel) = channel {
                 () = cmd(self.check.subscribe_command()).arg(channel).query_async(&mut connection).await?;
             }

@@ -4,22 +4,20 @@
 -- ARGV     the id, or '*' for all; the mark that a message has to have, '' for any entry; data of the new entry, node,
 --          messages to keep, seconds to keep the log
 --
--- Returns {id, outcome}: outcome is 'deleted', 'missing' (no such entry is retained, or it tells of a deletion
--- or an edit, or is no message), 'other' (the mark is another one) or 'forbidden' (the user lacks a right).
+-- Returns {id, outcome}: outcome is 'missing' (no such entry is retained, or it tells of a deletion or an edit, or is no
+-- message), 'other' (the mark is another one), 'forbidden' (the user lacks a right) or 'deleted', with the id of the
+-- predecessor and the data of the new entry.
 
 local target, mark, data, node, keep, log_seconds = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
--- Entries of the log that are read at once.
-local CHUNK = 100
-
-if redis.call('EXISTS', log) == 0 then return { '', 'missing' } end
+if redis.call('EXISTS', log) == 0 then return { '', 'missing', '', '' } end
 
 local entry
 if target ~= '*' then
   entry = entry_of(target)
   local kind = entry and field_of(entry, 'type')
-  if not entry or kind == 'delete' or kind == 'edit' or kind and mark ~= '' then return { '', 'missing' } end
-  if mark ~= '' and not own_message(entry, mark) then return { '', 'other' } end
+  if not entry or kind == 'delete' or kind == 'edit' or kind and mark ~= '' then return { '', 'missing', '', '' } end
+  if mark ~= '' and not own_message(entry, mark) then return { '', 'other', '', '' } end
 end
 
 -- The only commands before the first write that the user may lack.
@@ -34,26 +32,9 @@ if entry then
   failed = remove_edit(edit) or remove(entry)
   if not failed and edit[1] then redis.call('HDEL', edits, target) end
 else
-  local run, bound = run_before(last), '+'
-  repeat
-    local chunk = redis.call('XREVRANGE', log, bound, '-', 'COUNT', CHUNK)
-    local goes_on = #chunk == CHUNK
-    for _, older in ipairs(chunk) do
-      if not add(run, older) then
-        goes_on = false
-        break
-      end
-      bound = '(' .. older[1]
-    end
-  until not goes_on
-  local trimmed = redis.pcall('XTRIM', log, 'MAXLEN', 0)
-  if is_error(trimmed) then
-    failed = trimmed
-  else
-    remember(run)
-    redis.call('PEXPIRE', edits, 0)
-  end
+  failed = delete_all()
 end
 if failed then return failure(failed) end
 forget_trimmed_runs()
-return { append('delete', data, node, keep, log_seconds, ''), 'deleted' }
+local id, prev = append('delete', data, node, keep, log_seconds, '')
+return { id, 'deleted', prev, data }

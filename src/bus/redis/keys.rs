@@ -56,6 +56,11 @@ impl Keys {
         format!("{}:{{{room}}}:absent", self.prefix)
     }
 
+    /// Returns the key of what nodes have of a room's log while it is absent.
+    pub fn offers(&self, room: &RoomName) -> String {
+        format!("{}:{{{room}}}:offers", self.prefix)
+    }
+
     /// Returns the key that says under which prefix of an app a room is whose name is a hash.
     pub fn prefix_of_room(&self, room: &str) -> String {
         format!("{}:{{{room}}}:prefix", self.prefix)
@@ -227,6 +232,7 @@ mod tests {
                 keys.edits(&room),
                 keys.idempotency(&room, "{k}"),
                 keys.absent(&room),
+                keys.offers(&room),
             ],
             vec![keys.presence(&room), keys.log(&room)],
             iter::once(keys.processes()).chain(addresses.clone().map(|address| keys.streams(address))).collect(),

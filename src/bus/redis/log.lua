@@ -64,7 +64,16 @@ local function keep_beside(is_first, length_before, expiry)
   redis.call('PEXPIRE', edits, expiry)
 end
 
--- Appends an entry and announces it. Returns its id. The entry states the last id before it as its predecessor, for the
+-- Returns true if the log ends before an id: both halves of the last id are smaller, or the number is and the time is the
+-- same.
+local function ends_before(id)
+  local last = state_of_log()
+  local last_ms, last_n = string.match(last, '^(%d+)-(%d+)$')
+  local ms, n = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(last_n) < tonumber(n) and tonumber(last_ms) <= tonumber(ms)
+end
+
+-- Appends an entry and announces it. Returns its id and that of its predecessor. The entry states the last id before it as its predecessor, for the
 -- gap rule, and its idempotency key if that is not in its data.
 local function append(kind, data, node, keep, log_seconds, key)
   local last, length = state_of_log()
@@ -85,5 +94,5 @@ local function append(kind, data, node, keep, log_seconds, key)
   redis.call('PEXPIRE', log, expiry)
   if runs then keep_beside(last == '0-0', length, expiry) end
   redis.call(PUBLISH, log, '\030' .. id .. ' ' .. kind .. ' ' .. data)
-  return id
+  return id, last
 end

@@ -14,7 +14,7 @@ use super::keys::Keys;
 use super::moving::{CALL_TIMEOUT, RETRY_PAUSE, is_moving};
 use super::scripts::{self, Announcing};
 use crate::bus::log::{KEY_TTL_MS, Retention};
-use crate::chat::{Draft, RoomName};
+use crate::chat::{Draft, Id, RoomName};
 
 /// The most entries that one call looks at for an idempotency key.
 const PAGE: usize = 500;
@@ -22,8 +22,8 @@ const PAGE: usize = 500;
 /// For how long it is tried to write down what was published under an idempotency key, after it was stored.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The reply to a publish: the id, and `stored`, `duplicate` or `reused`.
-type Reply = (String, String);
+/// The reply to a publish: the id; `stored`, `duplicate`, `reused` or `behind`; and the id of the predecessor if it was stored.
+pub type Reply = (String, String, String);
 
 /// Publishes to the logs of one Redis.
 pub struct Publisher {
@@ -55,10 +55,15 @@ impl Publisher {
         }
     }
 
-    /// Publishes a draft.
-    pub async fn publish(self: &Arc<Self>, room: &RoomName, draft: &Draft) -> Result<Reply, CallError> {
+    /// Publishes a draft, unless the log ends before an id that it is known to have had.
+    pub async fn publish(
+        self: &Arc<Self>,
+        room: &RoomName,
+        draft: &Draft,
+        known: Option<Id>,
+    ) -> Result<Reply, CallError> {
         let deadline = Instant::now() + CALL_TIMEOUT;
-        match self.publish_at_once(room, draft).await {
+        match self.publish_at_once(room, draft, known).await {
             Err(error) if is_moving(&error) => {}
             result => return result,
         }
@@ -76,7 +81,7 @@ impl Publisher {
         }
     }
 
-    async fn publish_at_once(&self, room: &RoomName, draft: &Draft) -> Result<Reply, CallError> {
+    async fn publish_at_once(&self, room: &RoomName, draft: &Draft, known: Option<Id>) -> Result<Reply, CallError> {
         let log = self.keys.log(room);
         let mut call = self.publish.key(&log);
         call.key(self.keys.deleted(room)).key(self.keys.edits(room));
@@ -85,8 +90,8 @@ impl Publisher {
             Some(key) => (self.keys.idempotency(room, key), digest_of(draft)),
             None => (self.keys.absent(room), String::new()),
         };
-        call.key(record).arg(digest).arg(KEY_TTL_MS);
-        self.connections.run(&log, &call).await
+        call.key(record).arg(digest).arg(KEY_TTL_MS).arg(known.map_or(String::new(), |id| id.to_string()));
+        self.connections.run_on_log(&log, &call).await
     }
 
     /// Adds the arguments that say what is appended.
@@ -131,18 +136,18 @@ impl Post {
         if let Some(known) = known {
             return Ok(self.judge_record(&known));
         }
-        let (id, outcome) = self.find_or_append(key, deadline).await?;
+        let (id, outcome, prev) = self.find_or_append(key, deadline).await?;
         if outcome != "reused" {
             let (kept, ()) = tokio::join!(self.keep_record(&record, &id), self.keep_beside());
             kept?;
         }
-        Ok((id, outcome))
+        Ok((id, outcome, prev))
     }
 
     /// Judges what was published under the key.
     fn judge_record(&self, known: &str) -> Reply {
         let (id, digest) = known.split_once(' ').unwrap_or_default();
-        (id.to_owned(), outcome_of_known(digest == digest_of(&self.draft)))
+        (id.to_owned(), outcome_of_known(digest == digest_of(&self.draft)), String::new())
     }
 
     /// Appends the draft, unless its key is in the log.
@@ -154,7 +159,7 @@ impl Post {
                 Search::Absent { newest } => after = newest,
             }
             match self.append(key, &after).await {
-                Ok((_, outcome)) if outcome == "behind" => {}
+                Ok((_, outcome, _)) if outcome == "unseen" => {}
                 // It may have been executed, and is found then.
                 Err(CallError::TimedOut | CallError::Away(_)) => sleep(RETRY_PAUSE).await,
                 result => return result,
@@ -170,12 +175,12 @@ impl Post {
             let mut call = self.publisher.find_key.key(&self.log);
             call.arg(key).arg(&before).arg(after).arg(KEY_TTL_MS).arg(PAGE);
             let (found, first, last): (Vec<RawEntry>, String, String) =
-                self.publisher.connections.run(&self.log, &call).await?;
+                self.publisher.connections.run_on_log(&self.log, &call).await?;
             if let Some((id, fields)) = found.into_iter().next() {
                 let known = parse_entry(&id, fields);
                 let is_same =
                     known.is_some_and(|known| known.kind == self.draft.kind() && known.data == self.draft.data());
-                return Ok(Search::Found((id, outcome_of_known(is_same))));
+                return Ok(Search::Found((id, outcome_of_known(is_same), String::new())));
             }
             let newest = newest.get_or_insert(first);
             if last.is_empty() {
@@ -189,7 +194,7 @@ impl Post {
         let mut call = self.publisher.append.key(&self.log);
         self.publisher.add_entry(&mut call, &self.draft);
         call.arg(key).arg(after).arg(PAGE);
-        self.publisher.connections.run(&self.log, &call).await
+        self.publisher.connections.run_on_log(&self.log, &call).await
     }
 
     /// Writes down what was published under the key: when the slot has been moved, only that is looked at.

@@ -45,7 +45,7 @@ pub async fn purge(
     mode: PurgeMode,
 ) -> Result<Purged, String> {
     let keys = Keys::new(redis_prefix);
-    let topology = Topology::new(server, keys.clone())?;
+    let topology = Topology::new(server, keys.clone(), false)?;
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     watch_masters(&topology, &metrics);
     let read_pools = Arc::new(ReadPools::new(topology.clone()));

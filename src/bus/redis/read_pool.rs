@@ -123,7 +123,10 @@ impl ReadPool {
     }
 
     async fn try_run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, CallError> {
-        let pooled = self.get().await?;
+        let mut pooled = self.get().await?;
+        if self.pool.manager().connector.run().settled().await {
+            pooled = self.get().await?;
+        }
         let (mut reading, mut asking) = (pooled.connection.clone(), pooled.connection.clone());
         let hello = check::hello();
         // HELLO goes second: a server that is a master then was one when it answered the script.

@@ -3,6 +3,9 @@
 -- A run is the ids that were deleted side by side, and in front of them the one before, or '-' if that is
 -- unknown; spaces between them. No id stands in two runs, and none ends where another begins.
 
+-- Entries of the log that are read at once.
+local CHUNK = 100
+
 -- The most bytes of a run, some 12,000 ids.
 local MAX_RUN_BYTES = 256 * 1024
 
@@ -16,7 +19,7 @@ end
 -- Returns the reply to a command that failed: that the user lacks a right, or else the error.
 local function failure(reply)
   local lacks_right = string.find(reply.err, 'NOPERM', 1, true) or string.find(reply.err, "user executing the script can't", 1, true)
-  return lacks_right and { '', 'forbidden' } or reply
+  return lacks_right and { '', 'forbidden', '', '' } or reply
 end
 
 -- Returns the run whose last id this is.
@@ -71,6 +74,26 @@ local function remove(entry)
   remember(run)
 end
 
+-- Takes all entries out of the log, and remembers their ids. Returns the error if that fails.
+local function delete_all()
+  local run, bound = run_before(last), '+'
+  repeat
+    local chunk = redis.call('XREVRANGE', log, bound, '-', 'COUNT', CHUNK)
+    local goes_on = #chunk == CHUNK
+    for _, older in ipairs(chunk) do
+      if not add(run, older) then
+        goes_on = false
+        break
+      end
+      bound = '(' .. older[1]
+    end
+  until not goes_on
+  local trimmed = redis.pcall('XTRIM', log, 'MAXLEN', 0)
+  if is_error(trimmed) then return trimmed end
+  remember(run)
+  redis.call('PEXPIRE', edits, 0)
+end
+
 -- Forgets the runs before the first entry that is retained: what came after them was trimmed.
 local function forget_trimmed_runs()
   local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
@@ -97,4 +120,10 @@ local function own_message(entry, mark)
     difference = bit.bor(difference, bit.bxor(string.byte(own, i), string.byte(mark, i)))
   end
   return difference == 0 and message or nil
+end
+
+-- Returns a message as it is after an edit. `sender` and `text` are JSON.
+local function edited(sender, text, message)
+  local key = type(message.key) == 'string' and ',"key":' .. cjson.encode(message.key) or ''
+  return '{"sender":' .. sender .. ',"message":' .. text .. key .. ',"mark":"' .. message.mark .. '","edited":true}'
 end

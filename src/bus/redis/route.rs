@@ -40,6 +40,8 @@ pub struct Hop {
 pub enum Call<'a> {
     /// A script.
     Script(&'a ScriptInvocation<'a>),
+    /// A script on a log, which waits while the logs of the server are healed.
+    OnLog(&'a ScriptInvocation<'a>),
     /// A command.
     Command(&'a Cmd),
 }
@@ -48,7 +50,7 @@ impl Call<'_> {
     /// Sends it, and returns the reply.
     pub async fn query<T: FromRedisValue>(self, connection: &mut MultiplexedConnection) -> RedisResult<T> {
         match self {
-            Call::Script(script) => script.invoke_async(connection).await,
+            Call::Script(script) | Call::OnLog(script) => script.invoke_async(connection).await,
             Call::Command(command) => command.query_async(connection).await,
         }
     }

@@ -18,6 +18,9 @@ pub const DELETE: &str = concat!(include_str!("log.lua"), include_str!("removal.
 /// Edits a message.
 pub const EDIT: &str = concat!(include_str!("log.lua"), include_str!("removal.lua"), include_str!("edit.lua"));
 
+/// Restores entries.
+pub const HEAL: &str = concat!(include_str!("log.lua"), include_str!("removal.lua"), include_str!("heal.lua"));
+
 /// Announces a process' subscribers.
 pub const PRESENCE: &str = include_str!("presence.lua");
 /// Stores summaries.
@@ -26,7 +29,7 @@ pub const WRITE_SUMMARY: &str = include_str!("write_summary.lua");
 pub const CHECK: &str = include_str!("check.lua");
 
 /// The scripts that announce something.
-const ANNOUNCING: &[&str] = &[PUBLISH, APPEND, DELETE, EDIT, PRESENCE, WRITE_SUMMARY, CHECK];
+const ANNOUNCING: &[&str] = &[PUBLISH, APPEND, DELETE, EDIT, HEAL, PRESENCE, WRITE_SUMMARY, CHECK];
 /// All others.
 const SILENT: &[&str] = &[
     FIND_KEY,

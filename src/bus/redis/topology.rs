@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -10,6 +11,7 @@ use super::check::Check;
 use super::connector::Connector;
 use super::keys::Keys;
 use super::masters::Masters;
+use super::server_run::Runs;
 use super::url::{Access, Address, Form, RedisServer, Target};
 
 /// The servers of a store, and which of them are masters.
@@ -20,16 +22,19 @@ pub struct Topology {
     connectors: Mutex<HashMap<Address, Arc<Connector>>>,
     masters: watch::Sender<Arc<Masters>>,
     refresh: Notify,
+    runs: Arc<Runs>,
+    had_masters: AtomicBool,
     /// Why this node can never work with the store.
     unusable: watch::Sender<Option<String>>,
 }
 
 impl Topology {
-    /// Prepares connections to a store. Masters that have to be asked for are unknown at first.
+    /// Prepares connections to a store. Masters that have to be asked for are unknown at first. `heal` is whether nodes restore
+    /// what a server has lost.
     ///
     /// # Errors
     /// If the URL or the certificates cannot be understood.
-    pub fn new(server: RedisServer<'_>, keys: Keys) -> Result<Arc<Self>, String> {
+    pub fn new(server: RedisServer<'_>, keys: Keys, heal: bool) -> Result<Arc<Self>, String> {
         let Target { form, access } = Target::parse(server)?;
         let topology = Self {
             check: Arc::new(Check::new(keys, &form)),
@@ -38,6 +43,8 @@ impl Topology {
             connectors: Mutex::default(),
             masters: watch::Sender::default(),
             refresh: Notify::new(),
+            runs: Runs::new(heal),
+            had_masters: AtomicBool::new(false),
             unusable: watch::Sender::default(),
         };
         if let Form::One(address) = &topology.form {
@@ -70,7 +77,7 @@ impl Topology {
         if let Some(known) = connectors.get(address) {
             return Ok(known.clone());
         }
-        let connector = Arc::new(Connector::new(&self.access, address.clone(), self.check.clone())?);
+        let connector = Arc::new(Connector::new(&self.access, address.clone(), self.check.clone(), self.runs.clone())?);
         connectors.insert(address.clone(), connector.clone());
         Ok(connector)
     }
@@ -110,6 +117,11 @@ impl Topology {
             let next = next(known);
             let is_new = !known.is_same(&next);
             if is_new {
+                // Before anything connects to it. The first masters have lost nothing that this node knows of.
+                if self.had_masters.swap(true, Ordering::Relaxed) {
+                    let others = next.servers().iter().filter(|server| !known.contains(server.address()));
+                    others.for_each(|server| server.run().on_becoming_master());
+                }
                 *known = Arc::new(next);
             }
             is_new
@@ -124,6 +136,11 @@ impl Topology {
         self.connectors
             .lock()
             .retain(|address, connector| masters.contains(address) || Arc::strong_count(connector) > 1);
+    }
+
+    /// Returns when a new run of a server was found.
+    pub async fn run_found(&self) {
+        self.runs.found().await;
     }
 
     /// Has the masters asked for again at once.

@@ -35,6 +35,8 @@ pub struct Frame {
     pub cursor: Option<Cursor>,
     /// Whether the frame is an entry of a log, which is replayed. Others are ephemeral.
     pub logged: bool,
+    /// The id before it in its log, if the entry states it.
+    pub prev: Option<Id>,
     /// What it says; `None` for an entry that was removed or has no data, which is sent as nothing.
     pub event: Option<Arc<Event>>,
     /// The change of earlier entries that it tells of.
@@ -61,8 +63,8 @@ impl Frame {
 
     /// Creates the frame of an entry of the log that arrives now.
     pub fn of_entry(entry: Entry) -> Self {
-        let (cursor, change) = (entry.id.into(), entry.change());
-        Self { change, ..Self::new(Some(cursor), true, event_of(entry).map(Arc::new)) }
+        let (cursor, change, prev) = (entry.id.into(), entry.change(), entry.prev);
+        Self { change, prev, ..Self::new(Some(cursor), true, event_of(entry).map(Arc::new)) }
     }
 
     /// Returns the frame for a stream of several rooms, with the cursor of all of them after it.
@@ -77,6 +79,7 @@ impl Frame {
         Self {
             cursor,
             logged,
+            prev: None,
             event,
             change: None,
             room: None,

@@ -1,6 +1,8 @@
 //! The tail of a room's log in memory, with the ephemeral frames between its entries. It does no I/O: the room reads
 //! the log.
 
+mod held;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
@@ -70,6 +72,8 @@ pub struct LogTail {
     /// The last id up to which the entries were read from the log or compared with it.
     verified: Option<Id>,
     next_comparison: Instant,
+    /// When the read began that last brought the frames in sync.
+    read_at: Instant,
     sync: SyncState,
 }
 
@@ -85,6 +89,7 @@ impl LogTail {
             last: None,
             verified: None,
             next_comparison: Instant::now(),
+            read_at: Instant::now(),
             sync: SyncState::catching_up(Instant::now(), Vec::new()),
         }
     }
@@ -260,7 +265,8 @@ impl LogTail {
 
     /// Marks the frames as in sync, after the log was read to its end, and appends the announcements that arrived since
     /// the read began. If these do not follow, the log has to be read once more.
-    pub fn mark_in_sync(&mut self) {
+    pub fn mark_in_sync(&mut self, read_at: Instant) {
+        self.read_at = read_at;
         let SyncState::CatchingUp { since, pending, overflowed } = std::mem::replace(&mut self.sync, SyncState::InSync)
         else {
             return;

@@ -242,7 +242,7 @@ impl History {
         if more {
             self.read_page(subscription);
         } else if subscription > 0 && subscription == self.subscription {
-            self.tail.mark_in_sync();
+            self.tail.mark_in_sync(Instant::now());
         }
     }
 

@@ -83,10 +83,15 @@ impl Subscriber {
             let broken = Arc::new(Notify::new());
             let echo = Echo::new(self.publish_command(), self.probe_channel(), self.shared.connections.clone());
             let mut connection = self.connect(&mut backoff, generation, &broken, &echo).await;
+            let mut runs = self.server.run().changes();
             let ended = tokio::select! {
                 lost = self.maintain(&mut connection, &echo) => lost,
                 () = broken.notified() => {
                     Some(Lost { since: Instant::now(), failure: Failure::Away("the connection was closed".into()) })
+                }
+                // A connection that was made later leads to another run.
+                _ = runs.changed() => {
+                    Some(Lost { since: Instant::now(), failure: Failure::Away("the server was restarted".into()) })
                 }
             };
             if ended.is_none() {

@@ -217,7 +217,7 @@ mod tests {
                 sentinel_user: None,
                 sentinel_password: None,
             };
-            let topology = Topology::new(server, Keys::new("chat")).unwrap();
+            let topology = Topology::new(server, Keys::new("chat"), false).unwrap();
             let connector = |port| topology.connector(&Address::Tcp("127.0.0.1".into(), port)).unwrap();
             Self { old: connector(1), new: connector(2) }
         }

@@ -27,7 +27,7 @@ fn page(entries: Vec<Entry>, last: (u64, u64)) -> LogPage {
 fn log_tail(count: u64) -> LogTail {
     let mut log = LogTail::new(true, Arc::default());
     log.load(page((1..=count).map(|n| entry(10, n)).collect(), (10, count)));
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     assert!(log.is_in_sync());
     log
 }
@@ -67,7 +67,7 @@ fn announcements_during_a_read_follow_the_page_once() {
     }
     let missed = vec![entry(10, 2), entry(11, 3), entry(12, 4)];
     assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(missed, (12, 4))), Ok(None));
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     assert!(log.is_in_sync());
     assert_eq!(replayed_after(&log, 10, 1), Some(vec![2, 3, 4, 5, 6]));
 }
@@ -78,11 +78,11 @@ fn an_announcement_after_a_hole_requires_another_read() {
     log.start_catching_up(Instant::now());
     log.on_announcement(entry(12, 5));
     assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(vec![entry(10, 2)], (10, 2))), Ok(None));
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     assert!(!log.is_in_sync());
     let whole = vec![entry(10, 2), entry(12, 3), entry(12, 4), entry(12, 5)];
     assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(whole, (12, 5))), Ok(None));
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     assert!(log.is_in_sync());
     assert_eq!(replayed_after(&log, 10, 2), Some(vec![3, 4, 5]));
 }
@@ -94,7 +94,7 @@ fn too_many_pending_announcements_require_another_read() {
     for n in 1..=MAX_PENDING_ANNOUNCEMENTS as u64 + 1 {
         assert_eq!(log.on_announcement(entry(10, n)), AnnouncementOutcome::Ignored);
     }
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     assert!(!log.is_in_sync());
     assert_eq!(log.last(), Some(Id { ms: 10, n: MAX_PENDING_ANNOUNCEMENTS as u64 }));
 }
@@ -105,7 +105,7 @@ fn a_lost_log_is_a_gap_and_its_ids_have_no_position() {
     log.start_catching_up(Instant::now());
     let gap = log.apply_page(Id { ms: 10, n: 5 }, page(vec![entry(20, 1), entry(20, 2)], (20, 2)));
     assert_eq!(gap, Ok(Some(GapReason::Reset)));
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     let (_, frame) = log.buffer().frames_from(5, 1).unwrap().next().unwrap();
     let expected = Event::gap("10-5", Some(Id { ms: 20, n: 1 }), GapReason::Reset);
     assert_eq!((frame.event.as_deref(), &frame.cursor), (Some(&expected), &Some(Id::ZERO.into())));
@@ -119,7 +119,7 @@ fn a_deleted_newest_message_keeps_its_number() {
     let mut log = log_tail(2);
     log.start_catching_up(Instant::now());
     assert_eq!(log.apply_page(Id { ms: 10, n: 2 }, page(vec![entry(10, 2)], (11, 3))), Ok(None));
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     assert_eq!(log.on_announcement(entry(12, 4)), AnnouncementOutcome::Applied);
     assert_eq!(replayed_after(&log, 11, 3), None);
     assert_eq!(replayed_after(&log, 10, 2), Some(vec![4]));
@@ -141,7 +141,7 @@ fn memory_is_bounded_and_the_newest_frames_are_kept() {
     let node_bytes = Arc::new(AtomicUsize::new(0));
     let mut log = LogTail::new(true, node_bytes.clone());
     log.load(page(vec![], (0, 0)));
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     let big = |n| Entry { data: "x".repeat(1 << 20), ..entry(10, n) };
     for n in 1..=20 {
         assert_eq!(log.on_announcement(big(n)), AnnouncementOutcome::Applied);
@@ -172,7 +172,7 @@ fn an_outage_is_reported_once_until_in_sync_again() {
     assert!(!log.report_outage(since - std::time::Duration::from_secs(1)));
     assert!(log.report_outage(since) && !log.buffer().live);
     assert!(!log.report_outage(since));
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     assert!(log.buffer().live);
 }
 
@@ -190,7 +190,7 @@ fn a_gap_before_the_last_announcement_is_a_stale_page() {
 fn an_out_of_order_entry_survives_an_older_read() {
     let mut log = log_tail(2);
     assert_eq!(log.on_announcement(entry(11, 4)), AnnouncementOutcome::OutOfOrder);
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     assert!(!log.is_in_sync());
 }
 
@@ -201,7 +201,7 @@ fn an_announcement_that_the_log_does_not_have_is_dropped() {
     assert_eq!(log.on_announcement(entry(11, 7)), AnnouncementOutcome::OutOfOrder);
     assert_eq!(log.begin_read(), Some(Id { ms: 10, n: 5 }));
     assert_eq!(log.apply_page(Id { ms: 10, n: 5 }, page(vec![entry(10, 5), entry(11, 6)], (11, 6))), Ok(None));
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     assert!(log.is_in_sync());
     assert_eq!(replayed_after(&log, 10, 4), Some(vec![5, 6]));
 }
@@ -216,7 +216,7 @@ fn no_announcement_is_appended_after_one_that_does_not_follow() {
         log.on_announcement(entry(20, n));
     }
     assert_eq!(log.apply_page(Id { ms: 10, n: 1 }, page(vec![entry(10, 1)], (10, 1))), Ok(None));
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     assert!(!log.is_in_sync());
     assert_eq!(log.last(), Some(Id { ms: 10, n: 1 }));
 }
@@ -303,7 +303,7 @@ fn a_deleted_frame_keeps_its_cursor_and_nothing_else() {
     let mut counted = LogTail::new(true, bytes.clone());
     let long = |n| Entry { data: "long".repeat(1000), ..entry(10, n) };
     counted.load(page((4..=5).map(long).collect(), (10, 5)));
-    counted.mark_in_sync();
+    counted.mark_in_sync(Instant::now());
     for (_, frame) in counted.buffer().frames_from(0, usize::MAX).expect("frames") {
         let form = crate::sse::Form { syntax: crate::sse::Syntax::Chats, is_chunked: true };
         assert!(!counted.buffer().encode(frame, form).is_empty());
@@ -343,6 +343,6 @@ fn entry_that_was_read_before_its_deletion_is_dropped() {
     log.on_announcement(deletion(4, r#"{"id":"10-2"}"#));
     let missed = vec![entry(10, 1), entry(10, 2), entry(10, 3)];
     assert_eq!(log.apply_page(Id { ms: 10, n: 1 }, page(missed, (10, 3))), Ok(None));
-    log.mark_in_sync();
+    log.mark_in_sync(Instant::now());
     assert_eq!(texts(&log), ["message 1", "message 3", r#"{"id":"10-2"}"#]);
 }

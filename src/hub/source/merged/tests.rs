@@ -18,7 +18,7 @@ impl Node {
     fn new() -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
         let retention = Retention { messages: 5000, seconds: 60 };
-        let stores = Stores::open(None, "chat", "node", retention, metrics.clone()).unwrap();
+        let stores = Stores::open(None, "chat", "node", retention, false, metrics.clone()).unwrap();
         let hub = Hub::new(&stores, "node", Pace { heartbeat: Duration::from_secs(15), max_age: None }, metrics);
         let listener: Arc<dyn Listener> = hub.clone();
         stores.bus.attach(Arc::downgrade(&listener));
@@ -142,7 +142,7 @@ async fn lag_while_a_room_catches_up_page_by_page_is_the_nodes() {
     merged.rooms[1].log().apply_page(Id::ZERO, page).unwrap();
     merged.merge_all();
     assert!(merged.frames().is_node_lag(at), "the room is not in sync yet");
-    merged.rooms[1].log().mark_in_sync();
+    merged.rooms[1].log().mark_in_sync(Instant::now());
     merged.merge_all();
     assert!(merged.frames().is_node_lag(at), "a catch-up burst");
     assert!(!merged.frames().is_node_lag(at + 3));

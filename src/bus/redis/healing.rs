@@ -1,0 +1,339 @@
+//! Restores what a server has lost from what this node has in memory: a restart, a crash or a failover may take away what
+//! nodes have sent to their subscribers, or acknowledged, a moment before.
+//!
+//! When a new run of a server is found ([`ServerRun`](super::server_run::ServerRun)), its logs are neither read nor written
+//! for a while, and all nodes restore what they know from before. They may do so at the same time: an entry is only
+//! appended to its own predecessor. What was deleted in the same run stays deleted.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
+use redis::Script;
+use tokio::sync::Notify;
+use tokio::time::{sleep, sleep_until};
+
+use super::connection::ThreadConnections;
+use super::connector::Connector;
+use super::error::CallError;
+use super::journal::Journal;
+use super::keys::{Keys, slot_of};
+use super::scripts::{self, Announcing};
+use super::server_run::HOLD;
+use super::topology::Topology;
+use crate::bus::error::Unavailable;
+use crate::bus::log::{Entry, KEY_TTL_MS, Listener, Retention};
+use crate::chat::{Id, RoomName};
+use crate::metrics::Metrics;
+use crate::supervise::supervise;
+
+/// How long before logs are read and written again those that are absent are filled. Until then all nodes have said what they
+/// know.
+const FILL_TIME: Duration = Duration::from_millis(120);
+
+/// How long what a node knows of a log is kept for the others.
+const OFFER_TTL: Duration = Duration::from_secs(10);
+
+/// The most entries and bytes that one call restores.
+const MAX_ENTRIES: usize = 200;
+const MAX_BYTES: usize = 256 << 10;
+
+/// Rooms that are healed at once.
+const ROOMS_AT_ONCE: usize = 16;
+
+/// How often a room is tried, and the pause before it is tried again.
+const ATTEMPTS: u32 = 5;
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often the log says at most how much was restored.
+const LOG_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a call does if there is no log.
+#[derive(Clone, Copy)]
+enum WithoutLog {
+    Tell,
+    Offer,
+    Fill,
+}
+
+/// A step of healing, which is taken for all rooms before the next one.
+#[derive(Clone, Copy)]
+enum Step {
+    Append,
+    Fill,
+}
+
+/// Whether a room has a log.
+enum Found {
+    Log,
+    NoLog,
+}
+
+/// An entry to restore.
+struct Held {
+    entry: Entry,
+    key: Option<String>,
+}
+
+/// The reply of the script: the last id of the log before it, how many entries it has restored, and the ids that nodes
+/// have offered.
+type Reply = (String, usize, Vec<String>);
+
+/// Restores the logs of one Redis.
+pub struct Healer {
+    keys: Keys,
+    retention: Retention,
+    topology: Arc<Topology>,
+    connections: Arc<ThreadConnections>,
+    script: Script,
+    journal: Journal,
+    listener: OnceLock<Weak<dyn Listener>>,
+    metrics: Arc<Metrics>,
+    /// The rooms that were restored since the log has said so, and how many entries.
+    restored: Mutex<(HashSet<RoomName>, usize)>,
+    has_restored: Notify,
+}
+
+impl Healer {
+    pub fn new(
+        keys: Keys,
+        retention: Retention,
+        topology: Arc<Topology>,
+        connections: Arc<ThreadConnections>,
+        announcing: Announcing,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            keys,
+            retention,
+            topology,
+            connections,
+            script: announcing.script(scripts::HEAL),
+            journal: Journal::default(),
+            listener: OnceLock::new(),
+            metrics,
+            restored: Mutex::default(),
+            has_restored: Notify::new(),
+        }
+    }
+
+    /// Notes an entry that this node acknowledges, and the key under which an app has sent it.
+    pub fn note_acknowledged(&self, room: &RoomName, entry: Entry, key: Option<&str>) {
+        self.journal.add(room, entry, key);
+    }
+
+    async fn heal_servers(&self) {
+        let mut healed: HashSet<(String, Instant)> = HashSet::new();
+        loop {
+            self.topology.run_found().await;
+            let masters = self.topology.masters();
+            let found = |server: &Arc<Connector>| Some((server.address().to_string(), server.run().found()?));
+            let runs: HashSet<(String, Instant)> = masters.servers().iter().filter_map(found).collect();
+            for server in masters.servers() {
+                if found(server).is_some_and(|run| !healed.contains(&run)) {
+                    self.heal_rooms_of(server).await;
+                }
+            }
+            healed = runs;
+        }
+    }
+
+    /// Heals the rooms of one server: first what a log has lost is appended and absent logs are told apart, for all rooms,
+    /// then these are filled.
+    async fn heal_rooms_of(&self, server: &Arc<Connector>) {
+        let (Some(listener), Some(found)) = (self.listener(), server.run().found()) else {
+            return;
+        };
+        let known: HashSet<RoomName> = listener.rooms().into_iter().chain(self.journal.rooms()).collect();
+        let mut rooms: Vec<RoomName> = known.into_iter().collect();
+        rooms.retain(|room| self.server_of(room).is_some_and(|of| Arc::ptr_eq(&of, server)));
+        let absent = self.for_each(rooms, Step::Append).await;
+        sleep_until(fill_time(found).into()).await;
+        self.for_each(absent, Step::Fill).await;
+    }
+
+    /// Takes a step for each room, several at once and again if it fails, and returns the rooms without a log.
+    async fn for_each(&self, rooms: Vec<RoomName>, step: Step) -> Vec<RoomName> {
+        let results = stream::iter(rooms).map(|room| self.take_step(room, step)).buffer_unordered(ROOMS_AT_ONCE);
+        results.filter_map(std::future::ready).collect().await
+    }
+
+    /// Takes a step for a room, again if it fails, and returns the room if it has no log.
+    async fn take_step(&self, room: RoomName, step: Step) -> Option<RoomName> {
+        for _ in 0..ATTEMPTS {
+            let result = match step {
+                Step::Append => self.append(&room).await,
+                Step::Fill => self.fill(&room).await.map(|()| Found::Log),
+            };
+            match self.connections.calls().settle("heal", Some(room.as_str()), result) {
+                Ok(Found::Log) => return None,
+                Ok(Found::NoLog) => return Some(room),
+                Err(Unavailable) => sleep(RETRY_PAUSE).await,
+            }
+        }
+        None
+    }
+
+    /// Says now and then how much was restored.
+    async fn say_what_was_restored(&self) {
+        loop {
+            self.has_restored.notified().await;
+            sleep(LOG_INTERVAL).await;
+            let (rooms, entries) = std::mem::take(&mut *self.restored.lock());
+            if entries > 0 {
+                tracing::info!(rooms = rooms.len(), entries, "restored what Redis had lost");
+            }
+        }
+    }
+
+    fn listener(&self) -> Option<Arc<dyn Listener>> {
+        self.listener.get().and_then(Weak::upgrade)
+    }
+
+    fn server_of(&self, room: &RoomName) -> Option<Arc<Connector>> {
+        self.topology.masters().of_slot(slot_of(&self.keys.log(room))).cloned()
+    }
+
+    /// Returns when the current run of a room's server was found, if there was another one before.
+    fn run_found(&self, room: &RoomName) -> Option<Instant> {
+        self.server_of(room)?.run().found()
+    }
+
+    /// Returns an id that the log of a room is known to have had before the current run of its server, unless the log was
+    /// read since then.
+    pub fn last_known(&self, room: &RoomName) -> Option<Id> {
+        let found = self.run_found(room)?;
+        let of_listener = self.listener().and_then(|listener| listener.last_known_before(room.as_str(), found));
+        of_listener.max(self.journal.last_before(room, found))
+    }
+
+    /// Restores what a room's log has lost since before the current run of its server. Returns true if this node knew
+    /// something of it from before.
+    pub async fn heal(&self, room: &RoomName) -> Result<bool, CallError> {
+        let Some(found) = self.run_found(room).filter(|_| self.last_known(room).is_some()) else {
+            return Ok(false);
+        };
+        if let Found::NoLog = self.append(room).await? {
+            sleep_until(fill_time(found).into()).await;
+            self.fill(room).await?;
+        }
+        Ok(true)
+    }
+
+    /// Appends what a log has lost. If there is no log, offers what this node knows of it.
+    async fn append(&self, room: &RoomName) -> Result<Found, CallError> {
+        let Some(found) = self.run_found(room).filter(|_| self.last_known(room).is_some()) else {
+            return Ok(Found::Log);
+        };
+        let (last, _, offered) = self.call(room, WithoutLog::Tell, &[]).await?;
+        let last = last.parse().ok().filter(|last| *last != Id::ZERO);
+        let mut held = self.held(room, found, last);
+        if last.is_some() {
+            self.call_in_parts(room, WithoutLog::Tell, &held).await?;
+            return Ok(Found::Log);
+        }
+        let offered: HashSet<String> = offered.into_iter().collect();
+        // Only the node that took an entry may know all of it.
+        held.retain(|held| held.entry.node.is_some() || !offered.contains(&held.entry.id.to_string()));
+        self.call_in_parts(room, WithoutLog::Offer, &held).await?;
+        Ok(Found::NoLog)
+    }
+
+    /// Fills an absent log with what all nodes have offered.
+    async fn fill(&self, room: &RoomName) -> Result<(), CallError> {
+        self.call(room, WithoutLog::Fill, &[]).await.map(drop)
+    }
+
+    /// Returns what this node knows of a log from before a time: what comes after an id, or everything; and what it has
+    /// acknowledged under the key of an app's event, in any case.
+    fn held(&self, room: &RoomName, before: Instant, after: Option<Id>) -> Vec<Held> {
+        let in_memory = self.listener().map(|listener| listener.entries_known_before(room.as_str(), before, after));
+        let mut held: BTreeMap<Id, Held> =
+            in_memory.into_iter().flatten().map(|entry| (entry.id, Held { entry, key: None })).collect();
+        for acknowledged in self.journal.before(room, before) {
+            let id = acknowledged.entry.id;
+            let is_removed = held.get(&id).is_some_and(|known| !known.entry.has_data());
+            if !is_removed && (after.is_none_or(|after| after < id) || acknowledged.key.is_some()) {
+                held.insert(id, Held { entry: acknowledged.entry, key: acknowledged.key });
+            }
+        }
+        held.into_values().collect()
+    }
+
+    /// Calls the script with entries, in parts of limited size.
+    async fn call_in_parts(&self, room: &RoomName, without: WithoutLog, held: &[Held]) -> Result<(), CallError> {
+        let mut rest = held;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |held: &&Held| {
+                bytes += held.entry.data.len();
+                bytes <= MAX_BYTES
+            };
+            let count = rest.iter().take(MAX_ENTRIES).take_while(fits).count().max(1);
+            let (part, others) = rest.split_at(count);
+            self.call(room, without, part).await?;
+            rest = others;
+        }
+        Ok(())
+    }
+
+    /// Notes how many entries of a room were restored.
+    fn note(&self, room: &RoomName, entries: usize) {
+        if entries > 0 {
+            self.metrics.restored.inc_by(entries as u64);
+            let mut restored = self.restored.lock();
+            restored.0.insert(room.clone());
+            restored.1 += entries;
+            self.has_restored.notify_one();
+        }
+    }
+
+    async fn call(&self, room: &RoomName, without: WithoutLog, held: &[Held]) -> Result<Reply, CallError> {
+        let log = self.keys.log(room);
+        let mut call = self.script.key(&log);
+        let without = match without {
+            WithoutLog::Tell => "tell",
+            WithoutLog::Offer => "offer",
+            WithoutLog::Fill => "fill",
+        };
+        call.key(self.keys.deleted(room))
+            .key(self.keys.edits(room))
+            .key(self.keys.absent(room))
+            .key(self.keys.offers(room))
+            .arg(without)
+            .arg(self.retention.messages)
+            .arg(self.retention.seconds)
+            .arg(KEY_TTL_MS)
+            .arg(OFFER_TTL.as_millis() as u64);
+        for Held { entry, key } in held {
+            let is_removed = !entry.has_data();
+            call.arg(entry.id.to_string())
+                .arg(entry.cursor_before().to_string())
+                .arg(if is_removed { "removed" } else { "" })
+                .arg(if is_removed { "" } else { &entry.kind })
+                .arg(&entry.data)
+                .arg(entry.node.as_deref().unwrap_or_default())
+                .arg(key.as_deref().unwrap_or_default());
+        }
+        let reply: Reply = self.connections.run(&log, &call).await?;
+        self.note(room, reply.1);
+        Ok(reply)
+    }
+}
+
+/// Heals the rooms of each server of which a new run is found. `listener` has the rooms of this node.
+pub fn start(healer: Arc<Healer>, listener: Weak<dyn Listener>, metrics: Arc<Metrics>) {
+    if healer.listener.set(listener).is_ok() {
+        let run = async move || {
+            tokio::join!(healer.heal_servers(), healer.say_what_was_restored());
+        };
+        tokio::spawn(supervise(metrics, "healing", run, || {}));
+    }
+}
+
+/// Returns when absent logs are filled: shortly before logs are read and written again.
+fn fill_time(found: Instant) -> Instant {
+    found + HOLD.saturating_sub(FILL_TIME)
+}

@@ -1,0 +1,144 @@
+//! What this node has acknowledged a short while ago: where a room has no subscribers, no other node may know of it.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::bus::log::Entry;
+use crate::chat::{Id, RoomName};
+
+/// For how long an entry is kept: longer than Redis takes to come back, or Sentinels to promote a replica.
+const KEPT_FOR: Duration = Duration::from_secs(10);
+
+/// The most bytes of all entries.
+const MAX_BYTES: usize = 16 << 20;
+
+/// Estimated bytes that an entry takes in addition to its texts.
+const OVERHEAD_BYTES: usize = 256;
+
+/// An entry that was acknowledged, with its predecessor.
+#[derive(Clone, Debug)]
+pub struct Acknowledged {
+    pub entry: Entry,
+    /// The idempotency key of an app's event; a message has its own in its data.
+    pub key: Option<String>,
+    at: Instant,
+}
+
+impl Acknowledged {
+    fn size(&self) -> usize {
+        let key = self.key.as_ref().map_or(0, String::len);
+        self.entry.data.len() + self.entry.kind.len() + key + OVERHEAD_BYTES
+    }
+}
+
+/// The newest entries that were acknowledged.
+#[derive(Default)]
+pub struct Journal(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    by_room: HashMap<RoomName, VecDeque<Acknowledged>>,
+    /// The rooms of all entries, oldest first.
+    order: VecDeque<RoomName>,
+    bytes: usize,
+}
+
+impl Journal {
+    /// Notes an entry that was acknowledged just now.
+    pub fn add(&self, room: &RoomName, entry: Entry, key: Option<&str>) {
+        let acknowledged = Acknowledged { entry, key: key.map(str::to_owned), at: Instant::now() };
+        let mut entries = self.0.lock();
+        entries.bytes += acknowledged.size();
+        entries.order.push_back(room.clone());
+        entries.by_room.entry(room.clone()).or_default().push_back(acknowledged);
+        entries.forget_old();
+    }
+
+    /// Returns the rooms with entries.
+    pub fn rooms(&self) -> Vec<RoomName> {
+        let mut entries = self.0.lock();
+        entries.forget_old();
+        entries.by_room.keys().cloned().collect()
+    }
+
+    /// Returns the last id that was acknowledged in a room before a time.
+    pub fn last_before(&self, room: &RoomName, time: Instant) -> Option<Id> {
+        let entries = self.0.lock();
+        let of_room = entries.by_room.get(room)?;
+        of_room
+            .iter()
+            .rev()
+            .find(|acknowledged| acknowledged.at < time)
+            .map(|acknowledged| acknowledged.entry.id)
+    }
+
+    /// Returns what was acknowledged in a room before a time, oldest first.
+    pub fn before(&self, room: &RoomName, time: Instant) -> Vec<Acknowledged> {
+        let entries = self.0.lock();
+        let of_room = entries.by_room.get(room).into_iter().flatten();
+        of_room.filter(|acknowledged| acknowledged.at < time).cloned().collect()
+    }
+}
+
+impl Entries {
+    fn forget_old(&mut self) {
+        while let Some(room) = self.order.front() {
+            let oldest = self.by_room.get(room).and_then(VecDeque::front);
+            let is_kept = oldest.is_some_and(|oldest| oldest.at.elapsed() < KEPT_FOR);
+            if is_kept && self.bytes <= MAX_BYTES {
+                return;
+            }
+            if let Some(of_room) = self.by_room.get_mut(room) {
+                self.bytes -= of_room.pop_front().map_or(0, |oldest| oldest.size());
+                if of_room.is_empty() {
+                    self.by_room.remove(room);
+                }
+            }
+            self.order.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(n: u64, bytes: usize) -> Entry {
+        let data = "x".repeat(bytes);
+        Entry {
+            id: Id { ms: 1, n },
+            prev: Some(Id { ms: 1, n: n - 1 }),
+            kind: String::new(),
+            data,
+            node: None,
+        }
+    }
+
+    #[test]
+    fn the_oldest_make_way_for_newer_ones() {
+        let (journal, lobby, garden) = (Journal::default(), RoomName::parse("lobby"), RoomName::parse("garden"));
+        let (lobby, garden) = (lobby.unwrap(), garden.unwrap());
+        journal.add(&garden, entry(1, 10), None);
+        for n in 1..=20 {
+            journal.add(&lobby, entry(n, 1 << 20), None);
+        }
+        let now = Instant::now();
+        let kept: Vec<u64> = journal.before(&lobby, now).iter().map(|kept| kept.entry.id.n).collect();
+        assert_eq!(kept, (6..=20).collect::<Vec<u64>>());
+        assert_eq!(journal.last_before(&lobby, now), Some(Id { ms: 1, n: 20 }));
+        assert_eq!(journal.rooms(), [lobby]);
+        assert!(journal.0.lock().bytes <= MAX_BYTES);
+    }
+
+    #[test]
+    fn what_is_acknowledged_later_does_not_count() {
+        let (journal, lobby) = (Journal::default(), RoomName::parse("lobby").unwrap());
+        let before = Instant::now();
+        journal.add(&lobby, entry(1, 10), Some("k"));
+        assert_eq!(journal.last_before(&lobby, before), None);
+        assert!(journal.before(&lobby, before).is_empty());
+        assert_eq!(journal.before(&lobby, Instant::now())[0].key.as_deref(), Some("k"));
+    }
+}
