@@ -12,7 +12,7 @@ use std::{
 use serde_json::json;
 use tokio::{task::JoinHandle, time::sleep};
 
-use crate::support::{Block, Node, Redis, Stream, eventually, key};
+use crate::support::{Block, Node, Redis, Stream, eventually, halves, key};
 
 /// The pause between two posts of the load: with two nodes about 100 posts a second.
 const POST_PAUSE: Duration = Duration::from_millis(20);
@@ -118,6 +118,20 @@ pub fn assert_none_lost_silently(taken: &[(String, Instant)], stored: &HashSet<S
             taken.iter().map(|(id, _)| id).filter(|id| stored.contains(*id) && !seen.contains(id)).collect();
         assert!(missing.is_empty(), "{missing:?} are in the log and were not delivered");
     }
+}
+
+/// Checks that a stream was told of no gap, and got every post that was taken, once and in order.
+pub fn assert_has_all(taken: &[(String, Instant)], blocks: &[Block]) {
+    let gap = blocks.iter().find(|block| block.event.as_deref() == Some("gap"));
+    assert_eq!(gap, None);
+    let seen: Vec<&String> = blocks.iter().filter(|block| block.event.is_none()).flat_map(|block| &block.id).collect();
+    assert!(
+        seen.is_sorted_by_key(|id| halves(id).1) && seen.windows(2).all(|pair| pair[0] != pair[1]),
+        "{seen:?}"
+    );
+    let seen: HashSet<&String> = seen.into_iter().collect();
+    let missing: Vec<&String> = taken.iter().map(|(id, _)| id).filter(|id| !seen.contains(id)).collect();
+    assert!(missing.is_empty(), "{missing:?} were not delivered");
 }
 
 /// Returns the posts that were taken and are not in the log of the new master.
