@@ -128,7 +128,7 @@ impl Node {
         let (tasks, metrics) = (LocalSet::new(), Arc::new(Metrics::new().expect("metrics")));
         let retention = Retention { messages: 1000, seconds: 60 };
         let entered = runtime.enter();
-        let stores = Stores::open(None, "chat", "bench", retention, metrics.clone()).expect("a store");
+        let stores = Stores::open(None, "chat", "bench", retention, false, metrics.clone()).expect("a store");
         let hub =
             Hub::new(&stores, "bench", Pace { heartbeat: Duration::from_secs(60), max_age: None }, metrics.clone());
         let listener: Arc<dyn Listener> = hub.clone();

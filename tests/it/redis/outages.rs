@@ -154,7 +154,7 @@ async fn redis_restart_with_its_log_loses_nothing() {
 #[tokio::test]
 async fn redis_restart_without_its_log_sends_a_gap() {
     let mut redis = Redis::start().await;
-    let node = Node::on(&redis, &[HEARTBEAT]).await;
+    let node = Node::on(&redis, &[HEARTBEAT, ("HEAL", "off")]).await;
     let mut connected = Stream::live(&node, "lobby").await;
     let last = node.fill("lobby", 5).await.pop().unwrap();
     connected.next_ids(5).await;

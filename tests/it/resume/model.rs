@@ -214,8 +214,18 @@ impl Room {
         let data = format!(r#"{{"sender":"mason","message":"{}","mark":"{MARK}"}}"#, self.messages.len());
         let world = Arc::clone(&self.world);
         let mut call = self.call(&world.publish);
-        call.arg(data).arg("chat-1").arg(1000).arg(60).arg("").arg("").arg("").arg(1000).arg(self.clock);
-        let (id, _): (String, String) = call.invoke_async(&mut world.redis.clone()).await.expect("it is stored");
+        call.arg(data)
+            .arg("chat-1")
+            .arg(1000)
+            .arg(60)
+            .arg("")
+            .arg("")
+            .arg("")
+            .arg(1000)
+            .arg("")
+            .arg(self.clock);
+        let (id, ..): (String, String, String) =
+            call.invoke_async(&mut world.redis.clone()).await.expect("it is stored");
         self.append(id, false);
     }
 
@@ -282,7 +292,8 @@ impl Room {
         let world = Arc::clone(&self.world);
         let mut call = self.call(&world.edit);
         call.arg(id).arg(MARK).arg(text).arg("chat-1").arg(1000).arg(60).arg(self.clock);
-        let (id, outcome): (String, String) = call.invoke_async(&mut world.redis.clone()).await.expect("an outcome");
+        let (id, outcome, ..): (String, String, String, String) =
+            call.invoke_async(&mut world.redis.clone()).await.expect("an outcome");
         assert_eq!(outcome, "edited");
         self.remove(edit);
         self.append(id, true);
@@ -304,7 +315,8 @@ impl Room {
         let world = Arc::clone(&self.world);
         let mut call = self.call(&world.delete);
         call.arg(target).arg("").arg(data).arg("chat-1").arg(1000).arg(60).arg(self.clock);
-        let (id, outcome): (String, String) = call.invoke_async(&mut world.redis.clone()).await.expect("an outcome");
+        let (id, outcome, ..): (String, String, String, String) =
+            call.invoke_async(&mut world.redis.clone()).await.expect("an outcome");
         if outcome == "deleted" {
             self.append(id, true);
         }
