@@ -5,6 +5,7 @@ mod cluster;
 mod deletions;
 mod failovers;
 mod older_copies;
+mod races;
 mod restarts;
 
 use std::slice;

@@ -17,6 +17,7 @@ use crate::{
     redis::{
         load::{Collected, Load, assert_has_all, ids_in_log, lost},
         post_until_accepted, post_until_accepted_in,
+        rights::documented_user,
     },
     support::{Gap, MergedStream, Node, Proxy, Redis, Stream, eventually, halves, key},
 };
@@ -150,6 +151,20 @@ async fn merged_rooms_come_back() {
         assert_eq!(halves(&id).1, number, "{room}");
         assert_eq!(reader.next().await, (room.to_owned(), id));
     }
+}
+
+/// The rights in docs/operations.md suffice.
+#[tokio::test]
+async fn documented_user_may_restore() {
+    let options = [&["--user", "tiny-chat"], &documented_user()[..]].concat();
+    let mut redis = Redis::with(&options).await;
+    let url = redis.url().replace("redis://", "redis://tiny-chat:SECRET@");
+    let node = Node::start(&[("REDIS_URL", &url), HEARTBEAT]).await;
+    let _reader = Stream::live(&node, "lobby").await;
+    let ids = fill_in_turn(&[&node], "lobby", 5).await;
+    restart(&mut redis).await;
+    assert_goes_on(&node, "lobby", &ids).await;
+    assert!(!node.log().contains("NOPERM"), "{}", node.log());
 }
 
 /// Returns what is left of the time for which the log is kept.
