@@ -1,4 +1,4 @@
-//! The witness (`examples/witness`): it reports every fault that it looks for, and a short demo finds none and leaves no
+//! `faulttest watch` and `faulttest demo`: they report every fault that they look for, and a short demo finds none and leaves no
 //! process behind.
 
 use std::{
@@ -31,27 +31,27 @@ const FAULTY_MESSAGE: usize = 3;
 /// A demo takes a quarter of a minute, and longer on a busy machine.
 const DEMO_DEADLINE: Duration = Duration::from_secs(120);
 
-/// The path of the witness. It is built here, because running a single test does not build the examples.
-static WITNESS: LazyLock<PathBuf> = LazyLock::new(|| {
+/// The path of the program. It is built here, because running a single test does not build the examples.
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_BIN_EXE_tiny-chat")).parent().expect("a target folder");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--locked", "--quiet", "--example", "witness"]);
+    cargo.args(["build", "--locked", "--quiet", "--example", "faulttest"]);
     if folder.ends_with("release") {
         cargo.arg("--release");
     }
     let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo");
-    assert!(built.success(), "the witness cannot be built");
-    folder.join("examples/witness")
+    assert!(built.success(), "the fault test cannot be built");
+    folder.join("examples/faulttest")
 });
 
-/// A running witness. It is never killed, because it has to end the nodes that it started.
-struct Witness(Child);
+/// A running watcher. It is never killed, because it has to end the nodes that it started.
+struct Watcher(Child);
 
-impl Witness {
-    fn start(arguments: &[&str]) -> Witness {
-        let mut command = tokio::process::Command::new(WITNESS.as_path());
+impl Watcher {
+    fn start(arguments: &[&str]) -> Watcher {
+        let mut command = tokio::process::Command::new(PROGRAM.as_path());
         let command = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Witness(command.spawn().expect("the witness starts"))
+        Watcher(command.spawn().expect("it starts"))
     }
 
     fn pid(&self) -> u32 {
@@ -70,12 +70,12 @@ impl Witness {
         let (mut stdout, mut stderr) = (String::new(), String::new());
         let end =
             async { tokio::join!(out.read_to_string(&mut stdout), err.read_to_string(&mut stderr), self.0.wait()) };
-        let (.., status) = within(limit, "the verdict of the witness", end).await;
+        let (.., status) = within(limit, "its verdict", end).await;
         (status.expect("an exit status").success(), stdout + &stderr)
     }
 }
 
-impl Drop for Witness {
+impl Drop for Watcher {
     fn drop(&mut self) {
         self.terminate();
     }
@@ -92,7 +92,7 @@ enum Fault {
     StoredTwice,
 }
 
-/// A server with a fault that the witness has to find.
+/// A server with a fault that the program has to find.
 struct FaultyServer {
     url: String,
     messages: Arc<watch::Sender<Vec<String>>>,
@@ -180,10 +180,10 @@ async fn send_stream(mut reader: TcpStream, mut messages: watch::Receiver<Vec<St
     }
 }
 
-/// Lets the witness watch a server with this fault for some messages. Returns whether it found none, and its output.
+/// Lets the program watch a server with this fault for some messages. Returns whether it found none, and its output.
 async fn watch_server(fault: Fault) -> (bool, String) {
     let server = FaultyServer::start(fault).await;
-    let mut witness = Witness::start(&["watch", &server.url, "--readers", "4", "--rate", "50"]);
+    let mut watcher = Watcher::start(&["watch", &server.url, "--readers", "4", "--rate", "50"]);
     let enough = async {
         server
             .messages
@@ -193,8 +193,8 @@ async fn watch_server(fault: Fault) -> (bool, String) {
             .map(|_| ())
     };
     within(DEADLINE, "some messages", enough).await.expect("a server");
-    drop(witness.0.stdin.take());
-    witness.verdict(DEADLINE).await
+    drop(watcher.0.stdin.take());
+    watcher.verdict(DEADLINE).await
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn every_fault_is_found_and_named() {
 
 #[tokio::test]
 async fn short_demo_loses_nothing_and_says_so() {
-    let (flawless, text) = Witness::start(&["demo", "--quick"]).verdict(DEMO_DEADLINE).await;
+    let (flawless, text) = Watcher::start(&["demo", "--quick"]).verdict(DEMO_DEADLINE).await;
     for act in ["chat-1 killed", "chat-2 stopped", "Redis killed"] {
         assert!(text.matches(act).count() >= 2, "no {act}:\n{text}");
     }
@@ -231,7 +231,7 @@ async fn short_demo_loses_nothing_and_says_so() {
 
 #[tokio::test]
 async fn interrupted_demo_leaves_no_process_behind() {
-    let mut demo = Witness::start(&["demo", "--quick"]);
+    let mut demo = Watcher::start(&["demo", "--quick"]);
     let mut lines = BufReader::new(demo.0.stdout.take().expect("piped")).lines();
     let title = async { while !lines.next_line().await.expect("lines").expect("a title").contains("open http://") {} };
     within(DEMO_DEADLINE, "the demo's title", title).await;

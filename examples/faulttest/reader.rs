@@ -97,11 +97,12 @@ impl Reader {
             "gap" => self.ledger.send_modify(Ledger::add_gap),
             _ => {}
         }
-        self.last_id = block.id.or(self.last_id);
+        self.last_id = block.id.as_deref().and_then(Id::parse).or(self.last_id);
     }
 
     fn handle_message(&self, block: &Block) {
-        if let (Some(id), Ok(MessageData { key })) = (block.id, serde_json::from_str(&block.data)) {
+        let id = block.id.as_deref().and_then(Id::parse);
+        if let (Some(id), Ok(MessageData { key })) = (id, serde_json::from_str(&block.data)) {
             self.ledger.send_modify(|ledger| ledger.record(self.number, id, key.as_deref()));
         }
     }

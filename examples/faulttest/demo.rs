@@ -1,4 +1,4 @@
-//! `witness demo`: starts a cluster, and kills, stops and freezes its processes, act by act.
+//! `faulttest demo`: starts a cluster, and kills, stops and freezes its processes, act by act.
 
 use std::{path::PathBuf, time::Duration};
 

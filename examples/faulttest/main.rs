@@ -1,11 +1,13 @@
 //! Posts to a chat and reads it while its nodes and its Redis fail, and counts the messages that were lost, duplicated
 //! or reordered, and how long each recovery took. Shares no code with the server, and relies only on docs/contract.md.
 //!
-//!     witness demo [--quick]     a cluster that it starts, kills and restarts piece by piece: scripts/demo
-//!     witness watch URL          a chat that runs already, until standard input ends: scripts/compose-test
+//!     faulttest demo [--quick]     a cluster that it starts, kills and restarts piece by piece: scripts/demo
+//!     faulttest watch URL          a chat that runs already, until standard input ends: scripts/compose-test
 //!
 //! The exit code is 0 if no message was lost, duplicated or out of order, and no reader got a `gap`.
 //!
+//! - `load`: writers and readers in many rooms; `history`: what they did and saw; `judge`: what to make of it
+//! - `report`, `plot`: the verdict in words, and the run as SVG
 //! - `sse`: parser of event streams
 //! - `ledger`: what was posted and read, the faults, and the verdict
 //! - `reader`, `chatter`: clients that read and clients that post; `script`: what they post
@@ -18,8 +20,20 @@ mod balancer;
 mod chatter;
 mod cluster;
 mod demo;
+#[allow(dead_code)]
+mod faults;
+#[allow(dead_code)]
+mod history;
+#[allow(dead_code, unused_imports)]
+mod judge;
 mod ledger;
+#[allow(dead_code)]
+mod load;
+#[allow(dead_code)]
+mod plot;
 mod reader;
+#[allow(dead_code)]
+mod report;
 mod room;
 mod screen;
 mod script;
@@ -64,7 +78,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "witness: {error}");
+            let _ = writeln!(io::stderr(), "faulttest: {error}");
             ExitCode::FAILURE
         }
     }

@@ -1,4 +1,4 @@
-//! `witness watch`: posts to a running chat and reads it, while another program acts on the chat and names its acts.
+//! `faulttest watch`: posts to a running chat and reads it, while another program acts on the chat and names its acts.
 
 use clap::Args;
 use reqwest::Url;

@@ -1,17 +1,20 @@
-//! A parser of event streams, after WHATWG HTML § 9.2, and the data of the events that the witness uses.
+//! A parser of event streams, after WHATWG HTML § 9.2, and the data of the events that the fault test uses.
 
 use std::fmt;
 
 use serde::Deserialize;
 
 /// The id of a message: milliseconds, then a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
-    ms: u64,
-    n: u64,
+    pub ms: u64,
+    pub n: u64,
 }
 
 impl Id {
+    /// The cursor before any message.
+    pub const START: Self = Self { ms: 0, n: 0 };
+
     pub fn parse(text: &str) -> Option<Self> {
         let (ms, n) = text.split_once('-')?;
         Some(Self { ms: ms.parse().ok()?, n: n.parse().ok()? })
@@ -27,7 +30,8 @@ impl fmt::Display for Id {
 /// A block of a stream: the fields between two blank lines.
 #[derive(Debug, Default)]
 pub struct Block {
-    pub id: Option<Id>,
+    /// A cursor: an id, or a list of them in a stream of several rooms.
+    pub id: Option<String>,
     pub event: String,
     pub data: String,
     pub retry: Option<u64>,
@@ -39,6 +43,15 @@ pub struct StatusData {
     pub live: bool,
     pub node: String,
     pub heartbeat: u64,
+}
+
+/// The data of a `gap` event.
+#[derive(Deserialize)]
+pub struct GapData {
+    pub asked: String,
+    pub resumed: Option<String>,
+    pub reason: String,
+    pub room: Option<String>,
 }
 
 /// The part of a message's data that tells which post it came from.
@@ -58,14 +71,16 @@ impl Parser {
     /// Parses the next bytes, and returns the blocks that are complete.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Block> {
         self.buffer.extend_from_slice(bytes);
-        let mut blocks = Vec::new();
-        while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.buffer.drain(..=end).collect();
-            match String::from_utf8_lossy(&line[..end]).trim_end_matches('\r') {
+        let (mut blocks, mut begin) = (Vec::new(), 0);
+        while let Some(length) = self.buffer[begin..].iter().position(|byte| *byte == b'\n') {
+            let line = String::from_utf8_lossy(&self.buffer[begin..begin + length]);
+            match line.trim_end_matches('\r') {
                 "" => blocks.push(std::mem::take(&mut self.block)),
                 line => self.block.parse_line(line),
             }
+            begin += length + 1;
         }
+        self.buffer.drain(..begin);
         blocks
     }
 }
@@ -75,7 +90,7 @@ impl Block {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
-            "id" => self.id = Id::parse(value),
+            "id" => self.id = Some(value.to_owned()),
             "event" => value.clone_into(&mut self.event),
             "retry" => self.retry = value.parse().ok(),
             "data" if self.data.is_empty() => value.clone_into(&mut self.data),

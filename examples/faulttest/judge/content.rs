@@ -1,0 +1,141 @@
+//! What can be said of messages without following their readers: which are lost, twice, out of order or not ours.
+
+use std::collections::HashMap;
+
+use super::{
+    findings::{Findings, Kind},
+    walk::RoomCase,
+};
+use crate::{
+    history::{At, Entry, FOREIGN, FinalLog, History, Outcome, Post, RoomChain},
+    sse::Id,
+};
+
+/// An acknowledged message that is not in the final log.
+#[derive(Debug, Clone, Copy)]
+pub struct LostMessage {
+    /// The last time at which it was known to be in the log.
+    pub last_seen: At,
+    /// Whether each reader that had received it was told.
+    pub is_told: bool,
+}
+
+/// Checks the messages of a room: phantoms, divergences, doubled publishes, and the order of posts in real time.
+pub fn check(history: &History, room: usize, log: &FinalLog, findings: &mut Findings) {
+    let mut messages = Messages { history, room, known: HashMap::new() };
+    for entry in &log.entries {
+        messages.check(*entry, history.ended, findings);
+    }
+    if let Some(entry) = first_difference(log) {
+        let text = || format!("{}: history and stream differ at {entry}", messages.name());
+        findings.add(Kind::Divergence, history.ended, text);
+    }
+    for delivery in parts(history, room).flat_map(|part| &part.deliveries) {
+        messages.check(Entry { id: delivery.id, message: delivery.message }, delivery.at, findings);
+    }
+    for (number, post) in posts(history, room) {
+        if let Outcome::Acknowledged(id) = post.outcome {
+            messages.check(Entry { id, message: number }, post.ended, findings);
+        }
+    }
+    check_order(history, log, findings);
+    check_doubled(history, log, findings);
+}
+
+/// The messages of a room by their ids.
+struct Messages<'a> {
+    history: &'a History,
+    room: usize,
+    known: HashMap<Id, u32>,
+}
+
+impl Messages<'_> {
+    fn name(&self) -> &str {
+        &self.history.rooms[self.room].name
+    }
+
+    /// Reports a message that was not posted to this room, and one whose id another message has.
+    fn check(&mut self, Entry { id, message }: Entry, at: At, findings: &mut Findings) {
+        match self.known.get(&id).copied() {
+            Some(before) if before == message => return,
+            Some(before) => {
+                let text = || format!("{}: {id} is message {before} and {message}", self.name());
+                findings.add(Kind::Divergence, at, text);
+            }
+            None => drop(self.known.insert(id, message)),
+        }
+        let post = (message != FOREIGN).then(|| self.history.posts.get(message as usize)).flatten();
+        if !post.is_some_and(|post| usize::from(post.room) == self.room && post.outcome != Outcome::Refused) {
+            findings.add(Kind::Phantom, at, || format!("{}: {id} was not posted: {post:?}", self.name()));
+        }
+    }
+}
+
+/// Returns the first id at which the two readings of a final log differ.
+fn first_difference(log: &FinalLog) -> Option<Id> {
+    let pairs = log.entries.iter().zip(&log.streamed);
+    let differing = pairs.filter(|(entry, streamed)| entry != streamed).map(|(entry, _)| entry.id).next();
+    let shorter = log.entries.len().min(log.streamed.len());
+    differing.or_else(|| log.entries.get(shorter).or(log.streamed.get(shorter)).map(|entry| entry.id))
+}
+
+/// Reports messages that the log has after one that was posted when they were acknowledged already; and a log that has
+/// a hole.
+fn check_order(history: &History, log: &FinalLog, findings: &mut Findings) {
+    let (mut newest, mut before): (Option<(At, Id)>, Option<Id>) = (None, None);
+    for Entry { id, message } in log.entries.iter().copied() {
+        if before.is_some_and(|before| id <= before || id.n != before.n + 1) {
+            findings.add(Kind::Divergence, history.ended, || format!("{id} follows {before:?} in the log"));
+        }
+        before = Some(id);
+        let Some(post) = history.posts.get(message as usize) else {
+            continue;
+        };
+        if let (Outcome::Acknowledged(_), Some((begun, other))) = (post.outcome, newest)
+            && post.ended < begun
+        {
+            findings.add(Kind::Reordered, post.ended, || format!("{id} was acknowledged before {other} was posted"));
+        }
+        newest = newest.max(Some((post.begun, id)));
+    }
+}
+
+fn check_doubled(history: &History, log: &FinalLog, findings: &mut Findings) {
+    let mut ids: HashMap<u32, Id> = HashMap::new();
+    for Entry { id, message } in log.entries.iter().copied().filter(|entry| entry.message != FOREIGN) {
+        if let Some(other) = ids.insert(message, id) {
+            let at = history.posts.get(message as usize).map_or(history.ended, |post| post.ended);
+            findings.add(Kind::DoubledPublish, at, || format!("message {message} is {other} and {id}"));
+        }
+    }
+}
+
+/// Returns the acknowledged messages of a room that its log has lost.
+pub fn lost_acknowledged(history: &History, room: usize, log: &FinalLog, case: &RoomCase) -> Vec<LostMessage> {
+    let mut retained = vec![false; history.posts.len()];
+    for entry in &log.entries {
+        if let Some(retained) = retained.get_mut(entry.message as usize) {
+            *retained = true;
+        }
+    }
+    let mut lost = Vec::new();
+    for (number, post) in posts(history, room).filter(|(number, _)| !retained[*number as usize]) {
+        if let Outcome::Acknowledged(id) = post.outcome
+            && case.log.has_lost(id)
+        {
+            let last_seen = case.last_seen.get(&number).copied().unwrap_or_default().max(post.ended);
+            lost.push(LostMessage { last_seen, is_told: !case.untold.contains(&number) });
+        }
+    }
+    lost
+}
+
+fn parts(history: &History, room: usize) -> impl Iterator<Item = &RoomChain> {
+    let parts = history.chains.iter().flat_map(|chain| &chain.rooms);
+    parts.filter(move |part| usize::from(part.room) == room)
+}
+
+fn posts(history: &History, room: usize) -> impl Iterator<Item = (u32, &Post)> {
+    let numbered = (0..).zip(&history.posts);
+    numbered.filter(move |(_, post)| usize::from(post.room) == room)
+}
