@@ -8,6 +8,7 @@
 //! - `room/node_buffers.rs`: all such rings of the node, which share its memory
 //! - `room/gap.rs`: whether a stream continues without loss after an id; pure
 //! - `room/log_tail.rs`: the frames of a room, and whether they are in sync with its log; no I/O
+//! - `room/held.rs`: what the node has of a log that its store may have lost
 //! - `room/agenda.rs`: the rooms that the next tick has to look at
 //! - `room/processes.rs`: which processes that share the store are alive
 //! - `room/presence.rs`: the subscribers of a room and their names, over all nodes; no I/O
@@ -34,13 +35,15 @@
 //!   `subscriber/stream_writer.rs`: what is written to it; `subscriber/end_reason.rs`: why it ends
 //! - `fanout.rs`, `fanout/group.rs`: writes new frames to the live subscribers of a source on one worker
 //! - `placement.rs`: which worker writes to a subscriber
-//! - `node.rs`: the rooms by name, which receive the announcements of the bus
+//! - `node.rs`: the rooms by name
+//! - `listener.rs`: passes the announcements of the bus on to the rooms, and says what they have
 //! - `worker.rs`: the subscribers of one thread
 
 mod batch;
 mod context;
 mod drain;
 mod fanout;
+mod listener;
 mod log_reader;
 mod node;
 mod pass;

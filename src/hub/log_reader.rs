@@ -41,10 +41,24 @@ impl LogReader {
         self.metrics.log_reads.with_label_values(&[purpose]).inc();
     }
 
-    /// Reads a page for a room, from its last known id on, that id included.
-    pub async fn room_page(&self, room: &RoomName, last: Id) -> Result<LogPage, Unavailable> {
-        self.count("room");
-        self.bus.read(room, Span::From(last), ROOM_PAGE).await
+    /// Reads a page for a room, from its last known id on, that id included. If the log is found to have lost entries, and
+    /// they may be restored, the page is read after that.
+    pub async fn room_page(
+        &self,
+        room: &RoomName,
+        last: Id,
+        has_lost: impl Fn(&LogPage) -> bool,
+    ) -> Result<LogPage, Unavailable> {
+        let read = async || {
+            self.count("room");
+            self.bus.read(room, Span::From(last), ROOM_PAGE).await
+        };
+        let page = read().await?;
+        if has_lost(&page) && self.bus.heal(room).await? {
+            read().await
+        } else {
+            Ok(page)
+        }
     }
 
     /// Reads the page with which a room begins: the newest entries. If its buffer can hold more than a page, and the
@@ -65,11 +79,6 @@ impl LogReader {
             }
             _ => LogPage { more: false, ..page },
         })
-    }
-
-    /// Restores what a room's log has lost, as [`Bus::heal`].
-    pub async fn heal(&self, room: &RoomName) -> Result<bool, Unavailable> {
-        self.bus.heal(room).await
     }
 
     /// Reads what a room has to compare with announced entries, from an id on, that id included.

@@ -1,7 +1,5 @@
 //! The hub of a node: its rooms by name.
 
-mod listener;
-
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -171,6 +169,11 @@ impl Hub {
         self.disconnected_since.lock().is_none()
     }
 
+    /// Notes since when the store, or a part of it, cannot be reached.
+    pub(super) fn set_disconnected(&self, since: Option<Instant>) {
+        *self.disconnected_since.lock() = since;
+    }
+
     /// Returns true if all of the store can be reached, or could within [`OUTAGE_GRACE`]: the status with which a new room begins.
     fn is_live(&self) -> bool {
         self.disconnected_since.lock().is_none_or(|since| since.elapsed() < OUTAGE_GRACE)
@@ -324,11 +327,11 @@ impl Hub {
         is_unused
     }
 
-    fn room(&self, name: &str) -> Option<Arc<Room>> {
+    pub(super) fn room(&self, name: &str) -> Option<Arc<Room>> {
         self.rooms.lock().get(name).cloned()
     }
 
-    fn all_rooms(&self) -> Vec<Arc<Room>> {
+    pub(super) fn all_rooms(&self) -> Vec<Arc<Room>> {
         self.rooms.lock().values().cloned().collect()
     }
 

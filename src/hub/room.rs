@@ -4,6 +4,7 @@ pub mod agenda;
 pub mod buffer;
 pub mod context;
 pub mod gap;
+pub mod held;
 pub mod log_tail;
 pub mod node_buffers;
 pub mod presence;
@@ -22,7 +23,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::context::OUTAGE_GRACE;
 use super::log_reader::LogReader;
-use crate::bus::{Entry, Unavailable};
+use crate::bus::{Entry, LogPage, Unavailable};
 use crate::chat::{Id, RoomName, Rooms};
 use crate::sse::Event;
 use crate::supervise::{catch, supervise};
@@ -314,11 +315,8 @@ impl Room {
                 more
             }
             Some(last) => {
-                let mut page = self.logs().room_page(self.name(), last).await?;
-                let is_behind = self.log().is_ahead_of(&page);
-                if is_behind && self.logs().heal(self.name()).await? {
-                    page = self.logs().room_page(self.name(), last).await?;
-                }
+                let has_lost = |page: &LogPage| self.log().is_ahead_of(page);
+                let page = self.logs().room_page(self.name(), last, has_lost).await?;
                 let more = page.more;
                 let Ok(gap) = self.log().apply_page(last, page) else {
                     return Ok(true);

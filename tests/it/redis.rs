@@ -5,6 +5,8 @@ mod databases;
 mod diagnosis;
 mod entries;
 mod foreign_publishes;
+mod healing;
+mod load;
 mod moving_slots;
 mod old_urls;
 mod outages;

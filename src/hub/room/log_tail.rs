@@ -1,8 +1,6 @@
 //! The tail of a room's log in memory, with the ephemeral frames between its entries. It does no I/O: the room reads
 //! the log.
 
-mod held;
-
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
@@ -102,6 +100,23 @@ impl LogTail {
     /// Returns the last id of the log, if the log was ever read.
     pub fn last(&self) -> Option<Id> {
         self.last
+    }
+
+    /// Returns when the read began that last brought the frames in sync.
+    pub fn read_at(&self) -> Instant {
+        self.read_at
+    }
+
+    /// Returns true if a page shows that the log ends before its last known id, so that it has lost entries.
+    pub fn is_ahead_of(&self, page: &LogPage) -> bool {
+        self.last.is_some_and(|last| page.last.precedes(last))
+    }
+
+    /// Returns the cursor before the first frame since the last gap that is in memory, if known, and the entries among the
+    /// frames from there on with their ids.
+    pub fn frames_since_gap(&self) -> (Option<Id>, impl Iterator<Item = (Id, &Frame)>) {
+        let frames = self.epoch().filter_map(|position| Some((self.id_at(position)?, self.buffer.get(position)?)));
+        (self.replay_from, frames)
     }
 
     /// Returns true if the frames are known to be the tail of the log.

@@ -31,6 +31,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("APP_KEYS_FILE", &["/nonexistent/keys", "/"]),
     ("ESHQ_KEY", &["shop", "a b"]),
     ("ESHQ_SECRET", &["x", "a,b"]),
+    ("HEAL", &["x", "yes", "0"]),
     ("ROOMS_API", &["x", "yes", "0"]),
     ("DRAIN_GRACE", &["-1", "x"]),
     ("DRAIN", &["-1", "x"]),
@@ -38,7 +39,7 @@ const BAD: &[(&str, &[&str])] = &[
     ("LOG_FORMAT", &["xml", "JSON5"]),
 ];
 
-const ALL: [&str; 29] = [
+const ALL: [&str; 30] = [
     "BIND",
     "REDIS_URL",
     "REDIS_CA",
@@ -62,6 +63,7 @@ const ALL: [&str; 29] = [
     "APP_KEYS_FILE",
     "ESHQ_KEY",
     "ESHQ_SECRET",
+    "HEAL",
     "ROOMS_API",
     "NODE",
     "DRAIN_GRACE",
@@ -71,7 +73,7 @@ const ALL: [&str; 29] = [
 ];
 
 /// A valid value of each variable in `--help`.
-const VALID: [(&str, &str); 32] = [
+const VALID: [(&str, &str); 33] = [
     ("BIND", "127.0.0.1:0"),
     ("PORT", "0"),
     ("REDIS_URL", "redis://127.0.0.1:1"),
@@ -98,6 +100,7 @@ const VALID: [(&str, &str); 32] = [
     ("APP_KEYS_FILE", "/dev/null"),
     ("ESHQ_KEY", "blog"),
     ("ESHQ_SECRET", "x"),
+    ("HEAL", "off"),
     ("ROOMS_API", "off"),
     ("NODE", "chat-1"),
     ("DRAIN", "0"),

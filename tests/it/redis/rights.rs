@@ -20,7 +20,7 @@ fn documented_users() -> [Vec<&'static str>; 4] {
 }
 
 /// The user for one server.
-fn documented_user() -> Vec<&'static str> {
+pub fn documented_user() -> Vec<&'static str> {
     let [one, ..] = documented_users();
     one
 }

@@ -3,143 +3,27 @@
 use std::{
     collections::HashSet,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::StreamExt;
-use serde_json::json;
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::time::sleep;
 
-use super::{assert_post_unavailable, post_until_accepted};
-use crate::support::{
-    Block, FakeSentinel, MASTER, Node, Proxy, Redis, Sentinels, Stream, eventually, free_port, key, within,
+use super::{
+    assert_post_unavailable,
+    load::{Collected, Load, assert_none_lost_silently, ids_in_log, lost},
+    post_until_accepted,
 };
+use crate::support::{FakeSentinel, MASTER, Node, Proxy, Redis, Sentinels, Stream, eventually, free_port, within};
 
 /// The time within which posts are taken again after Sentinel has decided.
 const MAX_RECOVERY: Duration = Duration::from_secs(5);
-
-/// The pause between two posts of the load: with two nodes about 100 posts a second.
-const POST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Starts two nodes on the same Sentinels.
 async fn two_nodes(url: &str) -> [Arc<Node>; 2] {
     let start = async || Arc::new(Node::start(&[("REDIS_URL", url), ("HEARTBEAT", "1")]).await);
     [start().await, start().await]
-}
-
-/// Posts with keys to each of the nodes in turn, until it is told to stop.
-struct Load {
-    stop: Arc<AtomicBool>,
-    /// The ids of the posts that were taken, and when.
-    taken: Arc<Mutex<Vec<(String, Instant)>>>,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-impl Load {
-    fn start(nodes: &[Arc<Node>]) -> Load {
-        let (stop, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let tasks = nodes.iter().enumerate().map(|(index, node)| {
-            let (node, stop, taken) = (node.clone(), stop.clone(), taken.clone());
-            tokio::spawn(async move {
-                for number in 0.. {
-                    if stop.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let key = format!("key-{index}-{number}");
-                    let post = json!({ "sender": "mason", "message": "hi", "key": key });
-                    let answer = node.publish("lobby", post).await;
-                    if answer.status < 300 {
-                        taken.lock().expect("a lock").push((answer.id(), Instant::now()));
-                    }
-                    sleep(POST_PAUSE).await;
-                }
-            })
-        });
-        Load { tasks: tasks.collect(), stop, taken }
-    }
-
-    fn count(&self) -> usize {
-        self.taken.lock().expect("a lock").len()
-    }
-
-    /// Waits until this many further posts were taken.
-    async fn wait_for(&self, further: usize) {
-        let so_far = self.count();
-        eventually("posts that are taken", async || (self.count() >= so_far + further).then_some(())).await;
-    }
-
-    /// Stops, and returns what was taken.
-    async fn stop(self) -> Vec<(String, Instant)> {
-        self.stop.store(true, Ordering::Relaxed);
-        for task in self.tasks {
-            task.await.expect("a task that posts");
-        }
-        Arc::into_inner(self.taken).expect("no other task").into_inner().expect("a lock")
-    }
-}
-
-/// All that a stream has got.
-struct Collected {
-    blocks: Arc<Mutex<Vec<Block>>>,
-    stop: Arc<AtomicBool>,
-    task: JoinHandle<()>,
-}
-
-impl Collected {
-    async fn start(node: &Node) -> Collected {
-        let mut stream = Stream::live(node, "lobby").await;
-        let (blocks, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (collected, stopped) = (blocks.clone(), stop.clone());
-        let task = tokio::spawn(async move {
-            // There is a heartbeat each second.
-            while !stopped.load(Ordering::Relaxed) {
-                let block = stream.next().await;
-                collected.lock().expect("a lock").push(block);
-            }
-        });
-        Collected { blocks, stop, task }
-    }
-
-    /// Waits for a message, and returns all that came until then. The stream must not have ended.
-    async fn until(self, last: &str) -> Vec<Block> {
-        let has_last = async || {
-            let blocks = self.blocks.lock().expect("a lock");
-            blocks.iter().any(|block| block.id.as_deref() == Some(last)).then_some(())
-        };
-        eventually("the last message", has_last).await;
-        self.stop.store(true, Ordering::Relaxed);
-        self.task.await.expect("the stream stayed open");
-        Arc::into_inner(self.blocks).expect("no other task").into_inner().expect("a lock")
-    }
-}
-
-/// Checks that a post that was taken is in the log of the new master, or that the stream, which had got it, was told so.
-fn assert_none_lost_silently(taken: &[(String, Instant)], stored: &HashSet<String>, blocks: &[Block]) {
-    let mut lost = lost(taken, stored);
-    let seen: HashSet<&String> =
-        blocks.iter().filter(|block| block.event.is_none()).flat_map(|block| &block.id).collect();
-    let gaps = blocks.iter().filter(|block| block.event.as_deref() == Some("gap")).count();
-    lost.retain(|id| seen.contains(id));
-    assert!(lost.is_empty() || gaps > 0, "{lost:?} were seen, are in no log, and no gap tells of it");
-    if gaps == 0 {
-        let missing: Vec<_> =
-            taken.iter().map(|(id, _)| id).filter(|id| stored.contains(*id) && !seen.contains(id)).collect();
-        assert!(missing.is_empty(), "{missing:?} are in the log and were not delivered");
-    }
-}
-
-/// Returns the posts that were taken and are not in the log of the new master.
-fn lost<'a>(taken: &'a [(String, Instant)], stored: &HashSet<String>) -> HashSet<&'a String> {
-    taken.iter().map(|(id, _)| id).filter(|id| !stored.contains(*id)).collect()
-}
-
-async fn ids_in_log(server: &Redis) -> HashSet<String> {
-    let entries: Vec<(String, Vec<String>)> = server.cmd(&["XRANGE", &key("lobby"), "-", "+"]).await;
-    entries.into_iter().map(|(id, _)| id).collect()
 }
 
 /// Returns how many scripts and writes to logs a server has executed.
@@ -173,7 +57,7 @@ async fn nodes_share_rooms_on_the_master() {
     assert_eq!(reader.next_ids(3).await, ids);
     assert_eq!(here.stored("lobby").await.len(), 3);
     assert_eq!(Stream::resume(&there, "lobby", &ids[0]).await.next_ids(2).await, ids[1..]);
-    assert_eq!(ids_in_log(&sentinels.servers()[0]).await.len(), 3);
+    assert_eq!(ids_in_log(&sentinels.servers()[0], "lobby").await.len(), 3);
 }
 
 /// Nodes under load, each with a stream whose content is collected.
@@ -190,9 +74,9 @@ impl Trial {
         let nodes = two_nodes(&sentinels.url()).await;
         let mut streams = Vec::new();
         for node in &nodes {
-            streams.push(Collected::start(node).await);
+            streams.push(Collected::start(node, "lobby").await);
         }
-        let load = Load::start(&nodes);
+        let load = Load::start(&nodes, "lobby");
         load.wait_for(100).await;
         Trial { sentinels, nodes, load, streams }
     }
@@ -221,7 +105,7 @@ impl Trial {
         assert!(recovery < MAX_RECOVERY, "a post was taken after {recovery:?}");
         let new = sentinels.servers().iter().find(|server| server.port() == new).expect("the new master");
         let last = post_until_accepted(&nodes[0], "the last one").await;
-        let stored = ids_in_log(new).await;
+        let stored = ids_in_log(new, "lobby").await;
         for stream in streams {
             assert_none_lost_silently(&taken, &stored, &stream.until(&last).await);
         }
@@ -503,5 +387,6 @@ async fn master_that_becomes_a_replica_is_sent_nothing() {
     assert_post_unavailable(&node).await;
     fake.name(new.address(), 2);
     let after = post_until_accepted(&node, "on the new one").await;
-    assert_eq!(ids_in_log(&new).await, HashSet::from([before, after]), "what the old one had was restored");
+    let expected = HashSet::from([before, after]);
+    assert_eq!(ids_in_log(&new, "lobby").await, expected, "what the old one had was restored");
 }

@@ -100,6 +100,20 @@ impl Redis {
         self.server.signal(Signal::SIGCONT);
     }
 
+    /// Stops following the master without ceasing to be its replica, so that what is written from now on is lost with it:
+    /// shows the master a user that it does not have.
+    pub async fn stop_following(&self, master: &Redis) {
+        for (option, value) in [("masteruser", "nobody"), ("masterauth", "unknown")] {
+            let _: String = self.cmd(&["CONFIG", "SET", option, value]).await;
+        }
+        let _: u64 = master.cmd(&["CLIENT", "KILL", "TYPE", "replica"]).await;
+        eventually("a replica that follows no longer", async || {
+            let info: String = self.cmd(&["INFO", "replication"]).await;
+            info.contains("master_link_status:down").then_some(())
+        })
+        .await;
+    }
+
     /// Kills the server if it still runs, and starts it again on the same port and directory.
     pub async fn restart(&mut self) {
         self.server.kill();

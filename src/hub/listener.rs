@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::Hub;
+use super::node::Hub;
+use super::room::held;
 use crate::bus::{Entry, Listener, PresenceEntry, unix_ms};
 use crate::chat::{Id, RoomName};
 use crate::sse::Event;
@@ -46,21 +47,21 @@ impl Listener for Hub {
     }
 
     fn on_disconnected(&self, since: Instant) {
-        *self.disconnected_since.lock() = Some(since);
+        self.set_disconnected(Some(since));
     }
 
     fn on_reconnected(&self) {
-        *self.disconnected_since.lock() = None;
+        self.set_disconnected(None);
     }
     fn rooms(&self) -> Vec<RoomName> {
         self.all_rooms().iter().map(|room| room.name().clone()).collect()
     }
 
     fn last_known_before(&self, room: &str, time: Instant) -> Option<Id> {
-        self.room(room)?.log().last_known_before(time)
+        held::last_known_before(&self.room(room)?.log(), time)
     }
 
     fn entries_known_before(&self, room: &str, time: Instant, after: Option<Id>) -> Vec<Entry> {
-        self.room(room).map(|room| room.log().entries_known_before(time, after)).unwrap_or_default()
+        self.room(room).map(|room| held::entries_known_before(&room.log(), time, after)).unwrap_or_default()
     }
 }

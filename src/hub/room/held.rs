@@ -2,58 +2,52 @@
 
 use std::time::Instant;
 
-use super::LogTail;
-use crate::bus::{Entry, LogPage};
+use super::log_tail::LogTail;
+use crate::bus::Entry;
 use crate::chat::Id;
 
-impl LogTail {
-    /// Returns the last id of the log, unless the log was read since a time.
-    pub fn last_known_before(&self, time: Instant) -> Option<Id> {
-        self.last.filter(|last| self.read_at < time && *last != Id::ZERO)
-    }
+/// Returns the last id of a log, unless the log was read since a time.
+pub fn last_known_before(tail: &LogTail, time: Instant) -> Option<Id> {
+    tail.last().filter(|last| tail.read_at() < time && *last != Id::ZERO)
+}
 
-    /// Returns the entries after an id, or all that are in memory, unless the log was read since a time. Each has the one
-    /// before it as its predecessor. Those that were removed are without data.
-    pub fn entries_known_before(&self, time: Instant, after: Option<Id>) -> Vec<Entry> {
-        let (mut entries, mut before) = (Vec::new(), self.replay_from);
-        let positions = if self.last_known_before(time).is_some() { self.epoch() } else { 0..0 };
-        for frame in positions.filter_map(|position| self.buffer.get(position)).filter(|frame| frame.logged) {
-            let Some(id) = frame.cursor.as_ref().map(|cursor| cursor.of(0)) else {
-                continue;
-            };
-            let prev = frame.prev.or(before.filter(|before| before.directly_precedes(id)));
-            let prev = prev.unwrap_or_else(|| id.cursor_before());
-            if let Some(before) = before.filter(|before| *before < prev) {
-                // What the log had between them was deleted.
-                entries.push(Entry::removed(prev, before));
+/// Returns the entries of a log after an id, or all that are in memory, unless the log was read since a time. Each has the
+/// one before it as its predecessor. Those that were removed are without data.
+pub fn entries_known_before(tail: &LogTail, time: Instant, after: Option<Id>) -> Vec<Entry> {
+    if last_known_before(tail, time).is_none() {
+        return Vec::new();
+    }
+    let mut entries = entries(tail);
+    let Some(after) = after else { return entries };
+    match entries.iter().position(|entry| entry.prev == Some(after)) {
+        Some(next) => entries.split_off(next),
+        // Another node may have what lies between.
+        None if entries.first().is_some_and(|first| after.precedes(first.id)) => entries,
+        None => Vec::new(),
+    }
+}
+
+/// Returns all entries in memory since the last gap.
+fn entries(tail: &LogTail) -> Vec<Entry> {
+    let (mut before, frames) = tail.frames_since_gap();
+    let mut entries = Vec::new();
+    for (id, frame) in frames {
+        let prev = frame.prev.or(before.filter(|before| before.directly_precedes(id)));
+        let prev = prev.unwrap_or_else(|| id.cursor_before());
+        if let Some(before) = before.filter(|before| *before < prev) {
+            // What the log had between them was deleted.
+            entries.push(Entry::removed(prev, before));
+        }
+        entries.push(match &frame.event {
+            Some(event) => {
+                let (kind, data) = (event.stored_type().to_owned(), event.data.clone());
+                Entry { id, prev: Some(prev), kind, data, node: None }
             }
-            entries.push(match &frame.event {
-                Some(event) => Entry {
-                    id,
-                    prev: Some(prev),
-                    kind: event.stored_type().to_owned(),
-                    data: event.data.clone(),
-                    node: None,
-                },
-                None => Entry::removed(id, prev),
-            });
-            before = Some(id);
-        }
-        match after {
-            None => entries,
-            Some(after) => match entries.iter().position(|entry| entry.prev == Some(after)) {
-                Some(next) => entries.split_off(next),
-                // Another node may have what lies between.
-                None if entries.first().is_some_and(|first| after.precedes(first.id)) => entries,
-                None => Vec::new(),
-            },
-        }
+            None => Entry::removed(id, prev),
+        });
+        before = Some(id);
     }
-
-    /// Returns true if a page shows that the log ends before its last known id, so that it has lost entries.
-    pub fn is_ahead_of(&self, page: &LogPage) -> bool {
-        self.last.is_some_and(|last| page.last.precedes(last))
-    }
+    entries
 }
 
 #[cfg(test)]
@@ -61,6 +55,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::bus::LogPage;
     use crate::sse::GapReason;
 
     fn id(n: u64) -> Id {
@@ -89,7 +84,7 @@ mod tests {
 
     /// Returns the numbers of the entries after one, those of their predecessors, and whether they have data.
     fn known(tail: &LogTail, after: Option<u64>) -> Vec<(u64, u64, bool)> {
-        let entries = tail.entries_known_before(Instant::now(), after.map(id));
+        let entries = entries_known_before(tail, Instant::now(), after.map(id));
         let prev = |entry: &Entry| entry.prev.map_or(0, |prev| prev.n);
         entries.iter().map(|entry| (entry.id.n, prev(entry), entry.has_data())).collect()
     }
@@ -118,14 +113,14 @@ mod tests {
     fn what_was_read_since_then_is_not_from_before() {
         let before = Instant::now();
         let mut tail = tail(&[(1, Some(0))]);
-        assert_eq!(tail.last_known_before(before), None);
-        assert_eq!(tail.entries_known_before(before, None), []);
+        assert_eq!(last_known_before(&tail, before), None);
+        assert_eq!(entries_known_before(&tail, before, None), []);
         let after = Instant::now();
-        assert_eq!(tail.last_known_before(after), Some(id(1)));
+        assert_eq!(last_known_before(&tail, after), Some(id(1)));
         tail.start_catching_up(after);
-        assert_eq!(tail.last_known_before(after), Some(id(1)), "until it is read again");
+        assert_eq!(last_known_before(&tail, after), Some(id(1)), "until it is read again");
         tail.mark_in_sync(Instant::now());
-        assert_eq!(tail.last_known_before(after), None);
+        assert_eq!(last_known_before(&tail, after), None);
     }
 
     #[test]
