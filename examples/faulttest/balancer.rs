@@ -1,15 +1,23 @@
 //! A TCP load balancer: one address in front of all nodes, for readers, chatters and browsers. A connection goes to the
 //! ready node with the fewest of them, and to the next one if that cannot be reached.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use reqwest::Client;
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
-    time::{Instant, interval, sleep, timeout},
+    time::{Instant, interval, sleep, sleep_until, timeout},
 };
 
 use crate::{Failure, room::STEP_TIMEOUT};
@@ -30,9 +38,17 @@ struct Node {
 
 type Nodes = Arc<watch::Sender<Vec<Node>>>;
 
+/// How long connections may be idle, and how many were cut because of it.
+#[derive(Default)]
+struct Idleness {
+    limit: watch::Sender<Option<Duration>>,
+    cuts: AtomicUsize,
+}
+
 pub struct Balancer {
     pub address: SocketAddr,
     nodes: Nodes,
+    idleness: Arc<Idleness>,
     _tasks: JoinSet<()>,
 }
 
@@ -48,8 +64,24 @@ impl Balancer {
         for (number, address) in addresses.iter().enumerate() {
             tasks.spawn(check(Arc::clone(&nodes), number, *address, client.clone()));
         }
-        tasks.spawn(serve(listener, Arc::clone(&nodes)));
-        Ok(Self { address, nodes, _tasks: tasks })
+        let idleness = Arc::default();
+        tasks.spawn(serve(listener, Arc::clone(&nodes), Arc::clone(&idleness)));
+        Ok(Self { address, nodes, idleness, _tasks: tasks })
+    }
+
+    /// Cuts connections on which nothing has passed for this long, from now on.
+    pub fn limit_idleness(&self, limit: Option<Duration>) {
+        self.idleness.limit.send_replace(limit);
+    }
+
+    /// Returns how many connections were cut because they were idle.
+    pub fn idle_cuts(&self) -> usize {
+        self.idleness.cuts.load(Ordering::Relaxed)
+    }
+
+    /// Returns true if a node was ready when it was last checked.
+    pub fn is_ready(&self, number: usize) -> bool {
+        self.nodes.borrow()[number].ready
     }
 
     /// Waits until a node is ready.
@@ -77,11 +109,11 @@ async fn check(nodes: Nodes, number: usize, address: SocketAddr, client: Client)
 }
 
 /// Accepts connections, and forwards each in a task.
-async fn serve(listener: TcpListener, nodes: Nodes) {
+async fn serve(listener: TcpListener, nodes: Nodes, idleness: Arc<Idleness>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            Ok((client, _)) = listener.accept() => { connections.spawn(forward(client, Arc::clone(&nodes))); }
+            Ok((client, _)) = listener.accept() => { connections.spawn(forward(client, Arc::clone(&nodes), Arc::clone(&idleness))); }
             Some(_) = connections.join_next() => {}
             else => sleep(CHECK_INTERVAL).await, // accept failed: too many files are open
         }
@@ -121,7 +153,7 @@ impl Drop for ConnectionGuard {
 }
 
 /// Forwards a connection to a node, and waits if none is ready.
-async fn forward(mut client: TcpStream, nodes: Nodes) -> io::Result<()> {
+async fn forward(client: TcpStream, nodes: Nodes, idleness: Arc<Idleness>) -> io::Result<()> {
     let deadline = Instant::now() + CONNECT_DEADLINE;
     let mut tried = Vec::new();
     while Instant::now() < deadline {
@@ -131,9 +163,35 @@ async fn forward(mut client: TcpStream, nodes: Nodes) -> io::Result<()> {
             continue;
         };
         match TcpStream::connect(guard.address()).await {
-            Ok(mut server) => return copy_bidirectional(&mut client, &mut server).await.map(|_| ()),
+            Ok(server) => return copy(client, server, &idleness).await,
             Err(_) => tried.push(guard.number),
         }
     }
     Ok(())
+}
+
+/// Copies both ways until one side ends, or until the connection has been idle for longer than it may be.
+async fn copy(mut client: TcpStream, mut server: TcpStream, idleness: &Idleness) -> io::Result<()> {
+    let (mut up, mut down) = (vec![0; 16_384], vec![0; 65_536]);
+    let (mut limits, mut last_used) = (idleness.limit.subscribe(), Instant::now());
+    loop {
+        let limit = *limits.borrow_and_update();
+        let idle_until = last_used + limit.unwrap_or(Duration::MAX / 4);
+        tokio::select! {
+            count = client.read(&mut up) => match count? {
+                0 => return Ok(()),
+                count => server.write_all(&up[..count]).await?,
+            },
+            count = server.read(&mut down) => match count? {
+                0 => return Ok(()),
+                count => client.write_all(&down[..count]).await?,
+            },
+            _ = limits.changed() => continue,
+            () = sleep_until(idle_until), if limit.is_some() => {
+                idleness.cuts.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+        }
+        last_used = Instant::now();
+    }
 }

@@ -3,14 +3,19 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
+use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
 use crate::{
-    Failure,
-    cluster::{Cluster, NODES, default_program, node_name},
-    interrupted,
+    Failure, interrupted,
+    isolation::Isolation,
     room::{Load, Room},
     screen::Screen,
+    world::{
+        World,
+        nodes::{NODES, NodeOptions, default_program, node_name},
+        servers::Form,
+    },
 };
 
 #[derive(Args)]
@@ -24,11 +29,14 @@ pub struct Options {
     node: Option<PathBuf>,
 }
 
+/// The name of the server in the table.
+const REDIS: &str = "Redis";
+
 /// The load and the pace of a demo.
 struct Schedule {
     load: Load,
-    /// Seconds over which a node drains.
-    drain: u32,
+    /// How long a node drains.
+    drain: Duration,
     /// The pause between two acts, in which a person can follow.
     pause: Duration,
 }
@@ -36,12 +44,12 @@ struct Schedule {
 impl Schedule {
     const FULL: Self = Self {
         load: Load { readers: 60, chatters: 12, messages_per_second: 3.0 },
-        drain: 4,
+        drain: Duration::from_secs(4),
         pause: Duration::from_secs(3),
     };
     const QUICK: Self = Self {
         load: Load { readers: 24, chatters: 12, messages_per_second: 12.0 },
-        drain: 2,
+        drain: Duration::from_secs(2),
         pause: Duration::from_millis(300),
     };
 }
@@ -49,32 +57,35 @@ impl Schedule {
 /// Runs the demo until its end or a signal, and returns whether there was no fault.
 pub async fn run(options: Options) -> Result<bool, Failure> {
     let schedule = if options.quick { Schedule::QUICK } else { Schedule::FULL };
-    let binary = options.node.map_or_else(default_program, Ok)?;
+    let program = options.node.map_or_else(default_program, Ok)?;
     tokio::select! {
-        flawless = run_acts(binary, &schedule, options.quick) => flawless,
+        flawless = run_acts(program, &schedule, options.quick) => flawless,
         ended = interrupted() => ended.map(|()| false).map_err(Failure::from),
     }
 }
 
 /// Runs all acts, and returns whether there was no fault.
-async fn run_acts(binary: PathBuf, schedule: &Schedule, quick: bool) -> Result<bool, Failure> {
-    let cluster = Cluster::start(binary, schedule.drain).await?;
-    let url = format!("http://{}/everyone", cluster.balancer.address).parse()?;
+async fn run_acts(program: PathBuf, schedule: &Schedule, quick: bool) -> Result<bool, Failure> {
+    let nodes = NodeOptions { program, drain: schedule.drain, environment: Vec::new(), logs: None };
+    let isolation = Isolation::None("a demo is for browsers, too".to_owned());
+    let world = World::start(Form::One, isolation, false, nodes).await?;
+    let url = format!("http://{}/everyone", world.balancer.address).parse()?;
     let room = Room::open(&url, schedule.load).await?;
     let screen = Screen::start(&format!("three nodes, one Redis: open {url} and watch"), &room.ledger);
-    let mut demo = Demo { cluster, room, pause: schedule.pause };
-    demo.cluster.report_to(&demo.room.ledger);
+    let mut demo = Demo { world, room, pause: schedule.pause };
+    demo.set_state(REDIS, "up");
+    (0..NODES).for_each(|node| demo.set_state(&node_name(node), "up"));
     demo.pause(2).await;
     let outcome = if quick { demo.quick().await } else { demo.full().await };
     let flawless = demo.room.close().await;
     screen.end().await;
-    demo.cluster.stop().await?;
+    demo.world.stop().await?;
     outcome.map(|()| flawless)
 }
 
-/// A cluster and its clients.
+/// The processes and the clients.
 struct Demo {
-    cluster: Cluster,
+    world: World,
     room: Room,
     pause: Duration,
 }
@@ -97,18 +108,18 @@ impl Demo {
 
     async fn crash(&mut self, node: usize) -> Result<(), Failure> {
         self.room.begin_act(&format!("{} killed", node_name(node)));
-        self.cluster.kill_node(node).await?;
+        self.kill_node(node).await?;
         self.recover().await?;
-        self.cluster.start_node(node).await?;
+        self.start_node(node).await?;
         self.pause(1).await;
         Ok(())
     }
 
     async fn deploy(&mut self, node: usize) -> Result<(), Failure> {
         self.room.begin_act(&format!("{} stopped, as for a deploy", node_name(node)));
-        self.cluster.stop_node(node).await?;
+        self.stop_node(node).await?;
         self.recover().await?;
-        self.cluster.start_node(node).await?;
+        self.start_node(node).await?;
         self.pause(1).await;
         Ok(())
     }
@@ -116,37 +127,72 @@ impl Demo {
     async fn rolling_deploy(&mut self) -> Result<(), Failure> {
         self.room.begin_act("all three restarted in turn");
         for node in 0..NODES {
-            self.cluster.stop_node(node).await?;
-            self.cluster.start_node(node).await?;
+            self.stop_node(node).await?;
+            self.start_node(node).await?;
         }
         self.recover().await
     }
 
     async fn redis_crash(&mut self, outage: Duration) -> Result<(), Failure> {
         self.room.begin_act(&format!("Redis killed, back {} s later", outage.as_secs_f64()));
-        self.cluster.kill_redis().await?;
+        self.kill_redis().await?;
         sleep(outage).await;
-        self.cluster.start_redis().await?;
+        self.start_redis().await?;
         self.recover().await
     }
 
     async fn freeze(&mut self, node: usize) -> Result<(), Failure> {
         self.room.begin_act(&format!("{} frozen, and thawed again", node_name(node)));
-        self.cluster.freeze(node)?;
+        self.set_state(&node_name(node), "frozen");
+        self.world.nodes[node].process.signal(Signal::SIGSTOP).await?;
         self.recover().await?;
-        self.cluster.thaw(node)?;
+        self.world.nodes[node].process.signal(Signal::SIGCONT).await?;
+        self.set_state(&node_name(node), "up");
         self.pause(1).await;
         Ok(())
     }
 
     async fn crash_with_redis(&mut self, node: usize) -> Result<(), Failure> {
         self.room.begin_act(&format!("{} and Redis killed at once", node_name(node)));
-        self.cluster.kill_node(node).await?;
-        self.cluster.kill_redis().await?;
+        self.kill_node(node).await?;
+        self.kill_redis().await?;
         sleep(self.pause).await;
-        self.cluster.start_redis().await?;
-        self.cluster.start_node(node).await?;
+        self.start_redis().await?;
+        self.start_node(node).await?;
         self.recover().await
+    }
+
+    async fn kill_node(&self, number: usize) -> Result<(), Failure> {
+        self.set_state(&node_name(number), "killed");
+        self.world.nodes[number].process.kill().await
+    }
+
+    async fn stop_node(&self, number: usize) -> Result<(), Failure> {
+        self.set_state(&node_name(number), "leaving");
+        self.world.nodes[number].stop().await?;
+        self.set_state(&node_name(number), "down");
+        Ok(())
+    }
+
+    async fn start_node(&self, number: usize) -> Result<(), Failure> {
+        self.world.start_node(number).await?;
+        self.set_state(&node_name(number), "up");
+        Ok(())
+    }
+
+    async fn kill_redis(&self) -> Result<(), Failure> {
+        self.set_state(REDIS, "killed");
+        self.world.servers.servers[0].process.kill().await
+    }
+
+    async fn start_redis(&self) -> Result<(), Failure> {
+        self.world.servers.servers[0].start().await?;
+        self.set_state(REDIS, "up");
+        Ok(())
+    }
+
+    fn set_state(&self, name: &str, state: &'static str) {
+        self.room.ledger.send_modify(|ledger| ledger.set_process_state(name, state));
     }
 
     /// Marks the act as done, and waits until all readers have recovered.

@@ -105,7 +105,6 @@ pub enum Kind {
 
 #[derive(Debug, Clone, Copy)]
 pub struct Session {
-    pub begun: At,
     pub ended: At,
     /// Whether it began with a cursor.
     pub resumed: bool,

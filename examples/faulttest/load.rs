@@ -64,11 +64,13 @@ pub struct Load {
     written: Vec<Written>,
 }
 
+/// Tells how far a load is.
+pub struct Monitor(Arc<Shared>);
+
 /// What has happened so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
     pub seconds: f64,
-    pub posted: u64,
     pub acknowledged: u64,
     /// Attempts to post that were refused, and those without an answer.
     pub refused: u64,
@@ -125,47 +127,19 @@ impl Load {
         }
     }
 
-    pub fn rooms(&self) -> &[Room] {
-        &self.shared.rooms
-    }
-
     /// Has all readers reconnect at once.
     pub fn storm(&self) {
         self.orders.send_modify(|orders| orders.storms += 1);
     }
 
-    /// Has a share of the readers of one room leave without closing their streams, and resume over others.
+    /// Has a share of the readers leave without closing their streams, and resume over others.
     pub fn vanish(&self, share: f64) {
         self.orders.send_modify(|orders| orders.vanishings = (orders.vanishings.0 + 1, share));
     }
 
-    pub fn progress(&self) -> Progress {
-        let counters = &self.shared.counters;
-        let [posted, acknowledged, refused, unanswered, deliveries, resumes, gaps, broken, streams] = [
-            &counters.posted,
-            &counters.acknowledged,
-            &counters.refused,
-            &counters.unanswered,
-            &counters.deliveries,
-            &counters.resumes,
-            &counters.gaps,
-            &counters.broken,
-            &counters.streams,
-        ]
-        .map(|counter| counter.load(Ordering::Relaxed));
-        let seconds = f64::from(self.shared.clock.now()) / 1000.0;
-        Progress {
-            seconds,
-            posted,
-            acknowledged,
-            refused,
-            unanswered,
-            deliveries,
-            resumes,
-            gaps,
-            broken,
-            streams,
-        }
+    /// Returns what tells how far the load is.
+    pub fn monitor(&self) -> Monitor {
+        Monitor(Arc::clone(&self.shared))
     }
 
     /// Returns true if every staying reader of a busy room has received a message that was posted after a time.
@@ -227,6 +201,25 @@ impl Load {
 
     fn set_phase(&self, phase: Phase) {
         self.orders.send_modify(|orders| orders.phase = phase);
+    }
+}
+
+impl Monitor {
+    pub fn progress(&self) -> Progress {
+        let counters = &self.0.counters;
+        let [acknowledged, refused, unanswered, deliveries, resumes, gaps, broken, streams] = [
+            &counters.acknowledged,
+            &counters.refused,
+            &counters.unanswered,
+            &counters.deliveries,
+            &counters.resumes,
+            &counters.gaps,
+            &counters.broken,
+            &counters.streams,
+        ]
+        .map(|counter| counter.load(Ordering::Relaxed));
+        let seconds = f64::from(self.0.clock.now()) / 1000.0;
+        Progress { seconds, acknowledged, refused, unanswered, deliveries, resumes, gaps, broken, streams }
     }
 }
 

@@ -1,45 +1,39 @@
-//! Posts to a chat and reads it while its nodes and its Redis fail, and counts the messages that were lost, duplicated
-//! or reordered, and how long each recovery took. Shares no code with the server, and relies only on docs/contract.md.
+//! Posts to a chat and reads it while its nodes and its Redis fail in every way, and counts the messages that were lost,
+//! doubled or reordered, and how long each recovery took. Shares no code with the server, and relies only on
+//! docs/contract.md.
 //!
-//!     faulttest demo [--quick]     a cluster that it starts, kills and restarts piece by piece: scripts/demo
-//!     faulttest watch URL          a chat that runs already, until standard input ends: scripts/compose-test
+//!     faulttest --redis FORM         a form of Redis, three nodes, and all faults, alone and two at once
+//!     faulttest demo [--quick]       three nodes that are killed and restarted for a person to watch: scripts/demo
+//!     faulttest watch URL            a chat that runs already, until standard input ends: scripts/compose-test
 //!
-//! The exit code is 0 if no message was lost, duplicated or out of order, and no reader got a `gap`.
-//!
+//! - `run`: a run; `world`: its processes; `isolation`: namespaces of their own; `faults`: what is done to them
+//! - `balancer`: one address in front of the nodes
 //! - `load`: writers and readers in many rooms; `history`: what they did and saw; `judge`: what to make of it
 //! - `report`, `plot`: the verdict in words, and the run as SVG
 //! - `sse`: parser of event streams
-//! - `ledger`: what was posted and read, the faults, and the verdict
-//! - `reader`, `chatter`: clients that read and clients that post; `script`: what they post
-//! - `room`: the readers and chatters of one run
-//! - `table`, `screen`: the ledger as a table, redrawn on a terminal; as lines elsewhere
-//! - `cluster`: the processes of three nodes and a Redis; `balancer`: one address in front of the nodes
-//! - `demo`, `watch`: the two commands
+//! - `demo`, `watch`: the other two commands, with `room`, the readers and chatters of one room; `reader`, `chatter`;
+//!   `script`: what they post; `ledger`: what was posted and read; `table`, `screen`: the ledger on a terminal
 
 mod balancer;
 mod chatter;
-mod cluster;
 mod demo;
-#[allow(dead_code)]
 mod faults;
-#[allow(dead_code)]
 mod history;
-#[allow(dead_code, unused_imports)]
+mod isolation;
 mod judge;
 mod ledger;
-#[allow(dead_code)]
 mod load;
-#[allow(dead_code)]
 mod plot;
 mod reader;
-#[allow(dead_code)]
 mod report;
 mod room;
+mod run;
 mod screen;
 mod script;
 mod sse;
 mod table;
 mod watch;
+mod world;
 
 use std::{
     io::{self, Write},
@@ -52,14 +46,22 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
+use crate::isolation::Entered;
+
 /// An error that ends a run.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Parser)]
-#[command(about = "Counts what a chat loses while its nodes and its Redis die")]
+#[command(
+    about = "Counts what a chat loses while its nodes and its Redis fail",
+    args_conflicts_with_subcommands = true
+)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+
+    #[command(flatten)]
+    options: run::Options,
 }
 
 #[derive(Subcommand)]
@@ -73,10 +75,8 @@ enum Command {
 fn main() -> ExitCode {
     // reqwest brings no TLS provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let command = Arguments::parse().command;
-    match run(command) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    match run(Arguments::parse()) {
+        Ok(code) => code,
         Err(error) => {
             let _ = writeln!(io::stderr(), "faulttest: {error}");
             ExitCode::FAILURE
@@ -84,16 +84,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<bool, Failure> {
+fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    match arguments.command {
+        Some(Command::Demo(options)) => block_on(demo::run(options)),
+        Some(Command::Watch(options)) => block_on(watch::run(options)),
+        // Before there are any threads, which could not follow into the namespaces.
+        None => match isolation::enter()? {
+            Entered::Here(isolation) => block_on(run::run(arguments.options, isolation)),
+            Entered::Ended(code) => Ok(code),
+        },
+    }
+}
+
+/// Waits for the end of a run, and returns the exit code that says whether it was flawless.
+fn block_on(run: impl Future<Output = Result<bool, Failure>>) -> Result<ExitCode, Failure> {
     let runtime = Runtime::new()?;
-    let flawless = runtime.block_on(async {
-        match command {
-            Command::Demo(options) => demo::run(options).await,
-            Command::Watch(options) => watch::run(options).await,
-        }
-    });
+    let flawless = runtime.block_on(run);
     runtime.shutdown_background(); // a thread may still wait for standard input
-    flawless
+    flawless.map(|flawless| if flawless { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Waits for SIGINT, SIGTERM or SIGHUP.

@@ -41,15 +41,16 @@ const NAME_WIDTH: usize = 27;
 
 /// Returns a line that says how far a run is.
 pub fn progress_line(progress: &Progress, fault: &str) -> String {
-    let Progress { seconds, acknowledged, refused, unanswered, deliveries, resumes, gaps, streams, .. } = progress;
+    let Progress { seconds, acknowledged, refused, unanswered, deliveries, resumes, gaps, broken, streams } = progress;
     format!(
-        "{seconds:>6.0} s  {} posts, {} refused, {} unanswered, {} deliveries, {} resumes, {} gaps, {streams} streams  {fault}",
+        "{seconds:>6.0} s  {} posts, {} refused, {} unanswered, {} deliveries, {} resumes, {} gaps, {} streams broken, {streams} open  {fault}",
         with_commas(*acknowledged),
         with_commas(*refused),
         with_commas(*unanswered),
         with_commas(*deliveries),
         with_commas(*resumes),
         with_commas(*gaps),
+        with_commas(*broken),
     )
 }
 

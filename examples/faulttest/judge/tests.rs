@@ -57,8 +57,8 @@ fn reader(messages: u32) -> Chain {
     let mut room = RoomChain::new(0);
     room.mark(0, Event::Cursor(Id::START));
     room.deliveries = (0..messages).map(delivery).collect();
-    let session = |begun, ended, resumed| Session { begun, ended, resumed, replayed: resumed, end: End::Left };
-    let sessions = vec![session(0, at(10), false), session(at(10), at(messages), true)];
+    let session = |ended, resumed| Session { ended, resumed, replayed: resumed, end: End::Left };
+    let sessions = vec![session(at(10), false), session(at(messages), true)];
     Chain { kind: Reader::Staying, reads_to_end: true, sessions, rooms: vec![room] }
 }
 

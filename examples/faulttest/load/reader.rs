@@ -167,10 +167,7 @@ impl Reader {
         if end != End::Left {
             add(&self.shared.counters.broken);
         }
-        recorder
-            .chain
-            .sessions
-            .push(Session { begun, ended: self.shared.clock.now(), resumed, replayed, end });
+        recorder.chain.sessions.push(Session { ended: self.shared.clock.now(), resumed, replayed, end });
         end
     }
 

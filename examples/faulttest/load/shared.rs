@@ -25,7 +25,6 @@ pub struct Shared {
 
 #[derive(Default)]
 pub struct Counters {
-    pub posted: AtomicU64,
     pub acknowledged: AtomicU64,
     pub refused: AtomicU64,
     pub unanswered: AtomicU64,
@@ -72,7 +71,6 @@ impl Shared {
 
     /// Returns the number of the next message.
     pub fn take_number(&self) -> u32 {
-        add(&self.counters.posted);
         self.next_message.fetch_add(1, Ordering::Relaxed)
     }
 

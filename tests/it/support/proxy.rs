@@ -277,7 +277,7 @@ async fn forward(
                         let loss = *route.loss.borrow();
                         match loss {
                             Loss::Nothing => client.write_all(sent).await?,
-                            Loss::Announcements => client.write_all(&responses.without_messages(sent)).await?,
+                            Loss::Announcements => client.write_all(&responses.take(sent, false)).await?,
                             Loss::Everything => {}
                         }
                     }

@@ -11,13 +11,13 @@ pub struct Values {
 }
 
 impl Values {
-    /// Adds what was received, and returns the whole values in it, apart from messages of Pub/Sub.
-    pub fn without_messages(&mut self, received: &[u8]) -> Vec<u8> {
+    /// Adds what was received, and returns the whole values in it, with the messages of Pub/Sub or without.
+    pub fn take(&mut self, received: &[u8], with_messages: bool) -> Vec<u8> {
         self.pending.extend_from_slice(received);
         let mut kept = Vec::new();
         while let Some(length) = length(&self.pending) {
             let value: Vec<u8> = self.pending.drain(..length).collect();
-            if !MESSAGES.iter().any(|start| value.starts_with(start)) {
+            if with_messages || !MESSAGES.iter().any(|start| value.starts_with(start)) {
                 kept.extend(value);
             }
         }
