@@ -245,14 +245,17 @@ impl Run {
         Ok(())
     }
 
-    /// Lets the faults of a step happen.
+    /// Lets the faults of a step happen. Two at once end together: from neither can be recovered during the other.
     async fn happen(&mut self, step: &Step) -> Result<(), Failure> {
         let stage = &self.stage;
         let running = step.entries.iter().map(async |entry| {
             sleep(entry.offset).await;
             entry.fault.happen(stage, entry.length).await
         });
-        self.records.extend(futures_util::future::try_join_all(running).await?);
+        let mut records = futures_util::future::try_join_all(running).await?;
+        let last = records.iter().map(|record| record.ended).max();
+        records.iter_mut().for_each(|record| record.ended = last.unwrap_or(record.ended));
+        self.records.append(&mut records);
         Ok(())
     }
 
