@@ -21,7 +21,7 @@ pub struct Run {
 }
 
 /// The columns after the name of the fault: a heading of two lines, and the width.
-const COLUMNS: [(&str, &str, usize); 12] = [
+const COLUMNS: [(&str, &str, usize); 13] = [
     ("", "times", 6),
     ("posts", "refused", 8),
     ("no", "answer", 7),
@@ -34,10 +34,11 @@ const COLUMNS: [(&str, &str, usize); 12] = [
     ("false", "gaps", 6),
     ("back in", "p50 s", 8),
     ("", "p99 s", 7),
+    ("", "worst", 7),
 ];
 
 /// The width of the first column in characters.
-const NAME_WIDTH: usize = 27;
+const NAME_WIDTH: usize = 20;
 
 /// Returns a line that says how far a run is.
 pub fn progress_line(progress: &Progress, fault: &str) -> String {
@@ -70,7 +71,7 @@ pub fn text(verdict: &Verdict, run: &Run) -> String {
             _ => text += &format!("{name:NAME_WIDTH$}{cells}{}\n", mark(row)),
         }
     }
-    let _ = writeln!(text, "{rule}");
+    let _ = writeln!(text, "{rule}\n· no client noticed it\n");
     for line in totals(verdict) {
         let _ = writeln!(text, "{line}");
     }
@@ -119,6 +120,7 @@ fn cells(row: &Row) -> [String; COLUMNS.len()] {
         of(Kind::FalseGap),
         seconds(0.5),
         seconds(0.99),
+        seconds(1.0),
     ]
 }
 
@@ -183,8 +185,8 @@ fn totals(verdict: &Verdict) -> Vec<String> {
             comma(verdict.explained),
             comma(verdict.told),
         ),
-        counts[..4].join(", "),
-        counts[4..].join(", "),
+        counts[..5].join(", "),
+        counts[5..].join(", "),
     ]
 }
 

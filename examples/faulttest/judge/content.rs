@@ -1,6 +1,6 @@
 //! What can be said of messages without following their readers: which are lost, twice, out of order or not ours.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::RangeInclusive};
 
 use super::{
     findings::{Findings, Kind},
@@ -21,7 +21,13 @@ pub struct LostMessage {
 }
 
 /// Checks the messages of a room: phantoms, divergences, doubled publishes, and the order of posts in real time.
-pub fn check(history: &History, room: usize, log: &FinalLog, findings: &mut Findings) {
+pub fn check(
+    history: &History,
+    room: usize,
+    log: &FinalLog,
+    forgetful: &[RangeInclusive<At>],
+    findings: &mut Findings,
+) {
     let mut messages = Messages { history, room, known: HashMap::new() };
     for entry in &log.entries {
         messages.check(*entry, history.ended, findings);
@@ -39,7 +45,7 @@ pub fn check(history: &History, room: usize, log: &FinalLog, findings: &mut Find
         }
     }
     check_order(history, log, findings);
-    check_doubled(history, log, findings);
+    check_doubled(history, log, forgetful, findings);
 }
 
 /// The messages of a room by their ids.
@@ -100,12 +106,21 @@ fn check_order(history: &History, log: &FinalLog, findings: &mut Findings) {
     }
 }
 
-fn check_doubled(history: &History, log: &FinalLog, findings: &mut Findings) {
+/// Reports messages that the log has twice, except those that were posted while Redis forgot their keys.
+fn check_doubled(history: &History, log: &FinalLog, forgetful: &[RangeInclusive<At>], findings: &mut Findings) {
+    let is_forgotten =
+        |post: &Post| forgetful.iter().any(|span| post.begun <= *span.end() && post.ended >= *span.start());
     let mut ids: HashMap<u32, Id> = HashMap::new();
     for Entry { id, message } in log.entries.iter().copied().filter(|entry| entry.message != FOREIGN) {
         if let Some(other) = ids.insert(message, id) {
-            let at = history.posts.get(message as usize).map_or(history.ended, |post| post.ended);
-            findings.add(Kind::DoubledPublish, at, || format!("message {message} is {other} and {id}"));
+            let post = history.posts.get(message as usize);
+            let kind = if post.is_some_and(is_forgotten) {
+                Kind::Forgotten
+            } else {
+                Kind::DoubledPublish
+            };
+            let at = post.map_or(history.ended, |post| post.ended);
+            findings.add(kind, at, || format!("message {message} is {other} and {id}"));
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisResult, ServerErrorKind, Value, pipe};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::connector::Connector;
@@ -24,11 +25,17 @@ use map::{SlotMap, View, merge};
 /// How often the masters are asked.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often they are asked while one of them does not answer: all nodes are to find the next master at about the same time.
+const URGENT_INTERVAL: Duration = Duration::from_millis(200);
+
 /// How often they are asked for the addresses that clients are to use, unless something has changed.
 const ENDPOINTS_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long a server may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How much longer than half of the servers the others may take.
+const ANSWER_GRACE: Duration = Duration::from_millis(200);
 
 /// The pause after the masters were asked, however often something asks for it.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
@@ -42,9 +49,9 @@ pub async fn watch(topology: &Arc<Topology>, seeds: &[Address]) {
         endpoints_at: None,
     };
     loop {
-        watcher.ask(seeds).await;
+        let interval = if watcher.ask(seeds).await { ASK_INTERVAL } else { URGENT_INTERVAL };
         sleep(SHORTEST_PAUSE).await;
-        if timeout(ASK_INTERVAL, topology.refresh_requested()).await.is_ok() {
+        if timeout(interval, topology.refresh_requested()).await.is_ok() {
             watcher.endpoints_at = None;
         }
     }
@@ -59,15 +66,17 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn ask(&mut self, seeds: &[Address]) {
+    /// Asks the masters, or else the seeds. Returns true if all masters that are known have answered.
+    async fn ask(&mut self, seeds: &[Address]) -> bool {
         let masters = self.topology.masters();
         let known: Vec<Address> = masters.servers().iter().map(|server| server.address().clone()).collect();
         let mut views = self.views_of(&known).await;
+        let have_all_answered = views.len() == known.len() && !known.is_empty();
         if views.is_empty() {
             views = self.views_of(seeds).await;
         }
         if views.is_empty() {
-            return;
+            return false;
         }
         if let Some(view) = views.iter().find(|view| !view.endpoints().is_empty()) {
             self.endpoints.clone_from(view.endpoints());
@@ -77,17 +86,29 @@ impl Watcher {
             Ok(masters) => self.topology.set(masters),
             Err(cause) => tracing::warn!(cause, "the cluster names a server that cannot be connected to"),
         }
+        have_all_answered
     }
 
     /// Returns what these servers say, as far as they answer.
     async fn views_of(&mut self, servers: &[Address]) -> Vec<View> {
         let with_endpoints = self.endpoints_at.is_none_or(|at| at.elapsed() >= ENDPOINTS_INTERVAL);
+        let answered = watch::Sender::new(0_usize);
         let asking = servers.iter().filter_map(|address| {
             let server = self.topology.connector(address).ok()?;
             let connection = self.connections.get(address).cloned();
+            let (answered, mut most) = (&answered, answered.subscribe());
+            let too_late = async move {
+                let half = most.wait_for(|answered| 2 * answered >= servers.len());
+                if timeout(ANSWER_TIMEOUT, half).await.is_ok() {
+                    sleep(ANSWER_GRACE).await;
+                }
+            };
             Some(async move {
-                let answer = timeout(ANSWER_TIMEOUT, view_of(&server, connection, with_endpoints)).await;
-                let answer = answer.unwrap_or_else(|_| Err(Failure::Away("no answer to CLUSTER NODES".into())));
+                let answer = tokio::select! {
+                    answer = view_of(&server, connection, with_endpoints) => answer,
+                    () = too_late => Err(Failure::Away("no answer to CLUSTER NODES".into())),
+                };
+                answered.send_modify(|answered| *answered += 1);
                 (server, answer)
             })
         });

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -83,6 +83,16 @@ impl ThreadConnections {
         timeout(CALL_TIMEOUT, call).await.unwrap_or(Err(CallError::TimedOut))
     }
 
+    /// Runs a script on a log, if the run of its server is the one that was found then.
+    pub async fn run_in_run<T: FromRedisValue>(
+        &self,
+        log: &str,
+        script: &ScriptInvocation<'_>,
+        found: Instant,
+    ) -> Result<T, CallError> {
+        self.call(log, Call::InRun(script, found)).await
+    }
+
     async fn call<T: FromRedisValue>(&self, key: &str, call: Call<'_>) -> Result<T, CallError> {
         let mut route = Route::new(&self.topology, slot_of(key));
         loop {
@@ -95,14 +105,21 @@ impl ThreadConnections {
     }
 
     async fn call_at<T: FromRedisValue>(&self, hop: &Hop, call: Call<'_>) -> Result<T, CallError> {
+        if hop.asking && matches!(call, Call::InRun(..)) {
+            return Err(other_run());
+        }
         if hop.asking {
             return self.read_pools.of(&hop.server)?.call_asking(call).await;
         }
         let kept = self.kept(&hop.server);
         let mut connection = kept.get().await.ok_or(CallError::Disconnected)?;
         // The greeting of the connection has shown whether the run is a new one.
-        if matches!(call, Call::OnLog(_)) && hop.server.run().settled().await {
-            connection = kept.get().await.ok_or(CallError::Disconnected)?;
+        match call {
+            Call::OnLog(_) if hop.server.run().settled().await => {
+                connection = kept.get().await.ok_or(CallError::Disconnected)?;
+            }
+            Call::InRun(_, found) if hop.server.run().found() != Some(found) => return Err(other_run()),
+            _ => {}
         }
         kept.settle(timeout(RESPONSE_TIMEOUT, call.query(&mut connection)).await)
     }
@@ -176,6 +193,10 @@ impl KeptConnection {
         }
         Err(error)
     }
+}
+
+fn other_run() -> CallError {
+    CallError::Away("the server was restarted, or is another one".into())
 }
 
 async fn keep_open(connector: &Connector, sender: &watch::Sender<Option<MultiplexedConnection>>, unfit: &Notify) {

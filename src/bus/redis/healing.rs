@@ -149,23 +149,26 @@ impl Healer {
         let known: HashSet<RoomName> = listener.rooms().into_iter().chain(self.journal.rooms()).collect();
         let mut rooms: Vec<RoomName> = known.into_iter().collect();
         rooms.retain(|room| self.server_of(room).is_some_and(|of| Arc::ptr_eq(&of, server)));
-        let absent = self.for_each(rooms, Step::Append).await;
+        let absent = self.for_each(rooms, Step::Append, found).await;
         sleep_until(fill_time(found).into()).await;
-        self.for_each(absent, Step::Fill).await;
+        self.for_each(absent, Step::Fill, found).await;
     }
 
     /// Takes a step for each room, several at once and again if it fails, and returns the rooms without a log.
-    async fn for_each(&self, rooms: Vec<RoomName>, step: Step) -> Vec<RoomName> {
-        let results = stream::iter(rooms).map(|room| self.take_step(room, step)).buffer_unordered(ROOMS_AT_ONCE);
+    async fn for_each(&self, rooms: Vec<RoomName>, step: Step, found: Instant) -> Vec<RoomName> {
+        let results = stream::iter(rooms).map(|room| self.take_step(room, step, found)).buffer_unordered(ROOMS_AT_ONCE);
         results.filter_map(std::future::ready).collect().await
     }
 
-    /// Takes a step for a room, again if it fails, and returns the room if it has no log.
-    async fn take_step(&self, room: RoomName, step: Step) -> Option<RoomName> {
+    /// Takes a step for a room, again if it fails while the run is the same, and returns the room if it has no log.
+    async fn take_step(&self, room: RoomName, step: Step, found: Instant) -> Option<RoomName> {
         for _ in 0..ATTEMPTS {
+            if self.run_found(&room) != Some(found) {
+                return None;
+            }
             let result = match step {
-                Step::Append => self.append(&room).await,
-                Step::Fill => self.fill(&room).await.map(|()| Found::Log),
+                Step::Append => self.append(&room, found).await,
+                Step::Fill => self.fill(&room, found).await.map(|()| Found::Log),
             };
             match self.connections.calls().settle("heal", Some(room.as_str()), result) {
                 Ok(Found::Log) => return None,
@@ -215,35 +218,35 @@ impl Healer {
         let Some(found) = self.run_found(room).filter(|_| self.last_known(room).is_some()) else {
             return Ok(false);
         };
-        if let Found::NoLog = self.append(room).await? {
+        if let Found::NoLog = self.append(room, found).await? {
             sleep_until(fill_time(found).into()).await;
-            self.fill(room).await?;
+            self.fill(room, found).await?;
         }
         Ok(true)
     }
 
     /// Appends what a log has lost. If there is no log, offers what this node knows of it.
-    async fn append(&self, room: &RoomName) -> Result<Found, CallError> {
-        let Some(found) = self.run_found(room).filter(|_| self.last_known(room).is_some()) else {
+    async fn append(&self, room: &RoomName, found: Instant) -> Result<Found, CallError> {
+        if self.last_known(room).is_none() {
             return Ok(Found::Log);
-        };
-        let (last, _, offered) = self.call(room, WithoutLog::Tell, &[]).await?;
+        }
+        let (last, _, offered) = self.call(room, WithoutLog::Tell, &[], found).await?;
         let last = last.parse().ok().filter(|last| *last != Id::ZERO);
         let mut held = self.held(room, found, last);
         if last.is_some() {
-            self.call_in_parts(room, WithoutLog::Tell, &held).await?;
+            self.call_in_parts(room, WithoutLog::Tell, &held, found).await?;
             return Ok(Found::Log);
         }
         let offered: HashSet<String> = offered.into_iter().collect();
         // Only the node that took an entry may know all of it.
         held.retain(|held| held.entry.node.is_some() || !offered.contains(&held.entry.id.to_string()));
-        self.call_in_parts(room, WithoutLog::Offer, &held).await?;
+        self.call_in_parts(room, WithoutLog::Offer, &held, found).await?;
         Ok(Found::NoLog)
     }
 
     /// Fills an absent log with what all nodes have offered.
-    async fn fill(&self, room: &RoomName) -> Result<(), CallError> {
-        self.call(room, WithoutLog::Fill, &[]).await.map(drop)
+    async fn fill(&self, room: &RoomName, found: Instant) -> Result<(), CallError> {
+        self.call(room, WithoutLog::Fill, &[], found).await.map(drop)
     }
 
     /// Returns what this node knows of a log from before a time: what comes after an id, or everything; and what it has
@@ -263,7 +266,13 @@ impl Healer {
     }
 
     /// Calls the script with entries, in parts of limited size.
-    async fn call_in_parts(&self, room: &RoomName, without: WithoutLog, held: &[Held]) -> Result<(), CallError> {
+    async fn call_in_parts(
+        &self,
+        room: &RoomName,
+        without: WithoutLog,
+        held: &[Held],
+        found: Instant,
+    ) -> Result<(), CallError> {
         let mut rest = held;
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -273,7 +282,7 @@ impl Healer {
             };
             let count = rest.iter().take(MAX_ENTRIES).take_while(fits).count().max(1);
             let (part, others) = rest.split_at(count);
-            self.call(room, without, part).await?;
+            self.call(room, without, part, found).await?;
             rest = others;
         }
         Ok(())
@@ -290,7 +299,13 @@ impl Healer {
         }
     }
 
-    async fn call(&self, room: &RoomName, without: WithoutLog, held: &[Held]) -> Result<Reply, CallError> {
+    async fn call(
+        &self,
+        room: &RoomName,
+        without: WithoutLog,
+        held: &[Held],
+        found: Instant,
+    ) -> Result<Reply, CallError> {
         let log = self.keys.log(room);
         let mut call = self.script.key(&log);
         let without = match without {
@@ -317,7 +332,7 @@ impl Healer {
                 .arg(entry.node.as_deref().unwrap_or_default())
                 .arg(key.as_deref().unwrap_or_default());
         }
-        let reply: Reply = self.connections.run(&log, &call).await?;
+        let reply: Reply = self.connections.run_in_run(&log, &call, found).await?;
         self.note(room, reply.1);
         Ok(reply)
     }

@@ -1,7 +1,7 @@
 //! The way of a call to the server that has its key.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, RedisResult, ScriptInvocation};
@@ -42,6 +42,8 @@ pub enum Call<'a> {
     Script(&'a ScriptInvocation<'a>),
     /// A script on a log, which waits while the logs of the server are healed.
     OnLog(&'a ScriptInvocation<'a>),
+    /// A script that only makes sense in the run of the server that was found then.
+    InRun(&'a ScriptInvocation<'a>, Instant),
     /// A command.
     Command(&'a Cmd),
 }
@@ -50,7 +52,9 @@ impl Call<'_> {
     /// Sends it, and returns the reply.
     pub async fn query<T: FromRedisValue>(self, connection: &mut MultiplexedConnection) -> RedisResult<T> {
         match self {
-            Call::Script(script) | Call::OnLog(script) => script.invoke_async(connection).await,
+            Call::Script(script) | Call::OnLog(script) | Call::InRun(script, _) => {
+                script.invoke_async(connection).await
+            }
             Call::Command(command) => command.query_async(connection).await,
         }
     }

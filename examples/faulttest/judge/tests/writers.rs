@@ -69,6 +69,18 @@ fn a_message_that_is_stored_twice_is_a_doubled_publish() {
 }
 
 #[test]
+fn a_clock_put_forward_excuses_a_doubled_publish() {
+    let mut run = run();
+    append(&mut run, 3);
+    run.history.posts[3].ended = at(EXTRA);
+    run.fault("clock", false, 7, 8);
+    assert_only(&run, Kind::DoubledPublish);
+    run.faults[0].forgets_keys = true;
+    assert_only(&run, Kind::Forgotten);
+    assert!(run.judge().is_passed());
+}
+
+#[test]
 fn a_message_stored_before_one_that_was_acknowledged_is_reordered() {
     let mut run = run();
     // Message 5 was acknowledged before message 4 was posted, and stands behind it in the log.
