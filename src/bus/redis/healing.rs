@@ -124,19 +124,21 @@ impl Healer {
         self.journal.add(room, entry, key);
     }
 
+    /// Heals the rooms of each server of which a new run is found, and of all such servers at the beginning: before a panic
+    /// it may have been one of them.
     async fn heal_servers(&self) {
         let mut healed: HashSet<(String, Instant)> = HashSet::new();
         loop {
-            self.topology.run_found().await;
             let masters = self.topology.masters();
-            let found = |server: &Arc<Connector>| Some((server.address().to_string(), server.run().found()?));
-            let runs: HashSet<(String, Instant)> = masters.servers().iter().filter_map(found).collect();
+            let run_of = |server: &Arc<Connector>| Some((server.address().to_string(), server.run().found()?));
+            let runs: HashSet<(String, Instant)> = masters.servers().iter().filter_map(run_of).collect();
             for server in masters.servers() {
-                if found(server).is_some_and(|run| !healed.contains(&run)) {
+                if run_of(server).is_some_and(|run| !healed.contains(&run)) {
                     self.heal_rooms_of(server).await;
                 }
             }
             healed = runs;
+            self.topology.run_found().await;
         }
     }
 

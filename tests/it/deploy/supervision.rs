@@ -116,6 +116,28 @@ async fn panic_in_the_callback_for_announcements_loses_nothing() {
 }
 
 #[tokio::test]
+async fn panic_while_logs_are_healed_loses_nothing() {
+    let mut faulty = Faulty::start("healing").await;
+    let mut stream = Stream::live(&faulty.node, "lobby").await;
+    let (mut read, unread) = (faulty.node.fill("lobby", 3).await, faulty.node.fill("garden", 3).await);
+    faulty.begin();
+    faulty.redis.kill();
+    faulty.redis.restart().await;
+    faulty.panicked(2).await;
+    let accepted =
+        async || faulty.node.publish("lobby", json!({ "message": "hi", "key": "once" })).await.id_if_stored();
+    read.push(eventually("an accepted post", accepted).await);
+    assert_eq!(stream.next_ids(4).await, read);
+    faulty.end();
+    eventually("the room without subscribers", async || {
+        let stored = faulty.node.stored("garden").await;
+        let ids: Vec<_> = stored.iter().filter_map(|message| message["id"].as_str()).collect();
+        (ids == unread).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn panic_of_a_kept_connection_refuses_posts_until_it_is_back() {
     let faulty = Faulty::start("connection").await;
     let mut stream = Stream::live(&faulty.node, "lobby").await;

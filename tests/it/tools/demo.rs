@@ -32,7 +32,7 @@ const FAULTY_MESSAGE: usize = 3;
 const DEMO_DEADLINE: Duration = Duration::from_secs(120);
 
 /// The path of the program. It is built here, because running a single test does not build the examples.
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+pub static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_BIN_EXE_tiny-chat")).parent().expect("a target folder");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--locked", "--quiet", "--example", "faulttest"]);
@@ -246,7 +246,7 @@ async fn interrupted_demo_leaves_no_process_behind() {
 }
 
 /// Returns the processes that any thread of this process has started.
-fn children(pid: u32) -> Vec<u32> {
+pub fn children(pid: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
     let lists = threads.map(|thread| fs::read_to_string(thread.expect("a thread").path().join("children")));
     let lists: Vec<String> = lists.map(|list| list.expect("its children")).collect();
