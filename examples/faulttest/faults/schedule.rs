@@ -68,6 +68,11 @@ impl Schedule {
         Some(Step { pause, entries })
     }
 
+    /// Returns the faults that have not come yet.
+    pub fn outstanding(&self) -> &[Fault] {
+        &self.alone
+    }
+
     /// Returns a fault, and another one that disturbs other parts, if there is one.
     fn pair(&mut self) -> Option<Vec<Fault>> {
         let mut faults = self.faults.clone();
