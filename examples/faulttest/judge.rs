@@ -38,7 +38,7 @@ pub fn judge(history: &History, faults: &[FaultRecord], logs: &FinalLogs) -> Ver
             name: history.rooms.get(room).map_or("a room", |room| &room.name),
             log: Log::new(log, logs.retention),
             posts: &history.posts,
-            last_seen: HashMap::new(),
+            vanished: HashMap::new(),
             untold: HashSet::new(),
         };
         content::check(history, room, log, &forgetful, &mut findings);

@@ -180,8 +180,10 @@ fn totals(verdict: &Verdict) -> Vec<String> {
             latency(verdict.latency.value_at_quantile(0.99)),
         ),
         format!(
-            "acknowledged and lost: {}; by a fault that may lose {}, told to all that had them {}",
+            "acknowledged and lost: {}, in rooms with readers {}; by a fault that may lose {}, told to all that had \
+             them {}",
             comma(verdict.lost_acknowledged),
+            comma(verdict.lost_where_read),
             comma(verdict.explained),
             comma(verdict.told),
         ),
@@ -192,6 +194,13 @@ fn totals(verdict: &Verdict) -> Vec<String> {
 
 fn findings(verdict: &Verdict) -> String {
     let mut text = String::new();
+    for row in verdict.rows.iter().filter(|row| row.lost_acknowledged > 0) {
+        let (name, lost, read) = (&row.name, row.lost_acknowledged, row.lost_where_read);
+        let _ = writeln!(text, "\n{name}: {lost} acknowledged and lost, {read} in rooms with readers; the first:");
+        for lost in &row.lost_texts {
+            let _ = writeln!(text, "  {lost}");
+        }
+    }
     for kind in Kind::ALL {
         let texts: Vec<_> = verdict.texts.iter().filter(|(other, _)| *other == kind).collect();
         if !texts.is_empty() {

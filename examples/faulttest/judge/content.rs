@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::RangeInclusive};
 
 use super::{
     findings::{Findings, Kind},
-    walk::RoomCase,
+    walk::{RoomCase, Vanished},
 };
 use crate::{
     history::{At, Entry, FOREIGN, FinalLog, History, Outcome, Post, RoomChain},
@@ -12,8 +12,12 @@ use crate::{
 };
 
 /// An acknowledged message that is not in the final log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct LostMessage {
+    /// The room, the id and when it was acknowledged.
+    pub text: String,
+    /// Whether the room has readers: then its nodes can have restored it.
+    pub is_read: bool,
     /// The last time at which it was known to be in the log.
     pub last_seen: At,
     /// Whether each reader that had received it was told.
@@ -133,13 +137,16 @@ pub fn lost_acknowledged(history: &History, room: usize, log: &FinalLog, case: &
             *retained = true;
         }
     }
-    let mut lost = Vec::new();
+    let (mut lost, is_read) = (Vec::new(), parts(history, room).next().is_some());
     for (number, post) in posts(history, room).filter(|(number, _)| !retained[*number as usize]) {
         if let Outcome::Acknowledged(id) = post.outcome
             && case.log.has_lost(id)
         {
-            let last_seen = case.last_seen.get(&number).copied().unwrap_or_default().max(post.ended);
-            lost.push(LostMessage { last_seen, is_told: !case.untold.contains(&number) });
+            let Vanished { last_seen, readers } = case.vanished.get(&number).copied().unwrap_or_default();
+            let at = f64::from(post.ended) / 1000.0;
+            let text = format!("{at:.1} s: {} {id}, received by {readers} readers", case.name);
+            let (last_seen, is_told) = (last_seen.max(post.ended), !case.untold.contains(&number));
+            lost.push(LostMessage { text, is_read, last_seen, is_told });
         }
     }
     lost

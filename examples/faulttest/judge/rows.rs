@@ -18,6 +18,9 @@ const AFTERMATH: At = 10_000;
 /// How long after the end of a fault an answer can still speak of what it has taken away, in milliseconds.
 const ANSWER_DELAY: At = 2_000;
 
+/// How many lost messages of a fault are kept in words.
+const MAX_TEXTS: usize = 5;
+
 /// A delay that a client notices, in milliseconds.
 const NOTICEABLE: At = 500;
 
@@ -39,6 +42,10 @@ pub struct Row {
     pub lost_acknowledged: usize,
     /// Of these, the ones of which every reader that had them was told.
     pub told: usize,
+    /// How many of them were in rooms with readers.
+    pub lost_where_read: usize,
+    /// The first few of them in words.
+    pub lost_texts: Vec<String>,
     pub counts: Counts,
     /// How long each staying reader took each time to recover, in order.
     pub recoveries: Vec<At>,
@@ -90,6 +97,10 @@ pub fn rows(history: &History, faults: &[FaultRecord], findings: &Findings, lost
         let row = &mut rows[row_that_loses(&spans, message.last_seen)];
         row.lost_acknowledged += 1;
         row.told += usize::from(message.is_told);
+        row.lost_where_read += usize::from(message.is_read);
+        if row.lost_texts.len() < MAX_TEXTS {
+            row.lost_texts.push(message.text.clone());
+        }
     }
     add_recoveries(history, &spans, &mut rows);
     add_delays(history, &spans, &mut rows);

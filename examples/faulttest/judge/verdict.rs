@@ -36,6 +36,8 @@ pub struct Verdict {
     /// Of these, the ones that a fault explains, and of which each reader that had them was told.
     pub explained: usize,
     pub told: usize,
+    /// How many were in rooms with readers.
+    pub lost_where_read: usize,
     pub counts: Counts,
     /// The first findings of each kind in words.
     pub texts: Vec<(Kind, String)>,
@@ -76,6 +78,7 @@ impl Verdict {
             lost_acknowledged: lost.len(),
             explained: lost.len() - unexplained,
             told: lost.iter().filter(|message| message.is_told).count(),
+            lost_where_read: lost.iter().filter(|message| message.is_read).count(),
             counts: findings.counts,
             texts: findings.texts,
             rows,
