@@ -233,6 +233,8 @@ impl Run {
         let end = Instant::now() + time;
         while let Some(step) = schedule.next() {
             if Instant::now() + step.pause > end {
+                let faults = step.entries.iter().map(|entry| &entry.fault).chain(schedule.outstanding());
+                self.skip(faults);
                 return Ok(());
             }
             sleep(step.pause).await;
@@ -243,6 +245,15 @@ impl Run {
         }
         sleep(end.saturating_duration_since(Instant::now())).await;
         Ok(())
+    }
+
+    /// Records the faults that have not happened when the time is up.
+    fn skip<'a>(&mut self, faults: impl Iterator<Item = &'a Fault>) {
+        for fault in faults {
+            if !self.records.iter().any(|record| record.name == fault.name) {
+                self.records.push(fault.not_run(self.stage.world.servers.form, "the time was up".to_owned()));
+            }
+        }
     }
 
     /// Lets the faults of a step happen. Two at once end together: from neither can be recovered during the other.
