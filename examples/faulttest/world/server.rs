@@ -21,7 +21,7 @@ use crate::{
 
 /// How long a server may take to start, to connect and to answer.
 const START_LIMIT: Duration = Duration::from_secs(20);
-const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 /// How often something is looked at that has to change.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(20);
