@@ -228,8 +228,11 @@ impl<'a, 'b> Walk<'a, 'b> {
             Position::Trimmed | Position::Vanished => false,
         };
         if continues {
-            let gap = *gap;
-            self.report(Kind::FalseGap, at, |_| format!("{gap:?}, but the log continues from {asked}"));
+            let name = |id: Option<Id>| id.map_or_else(|| "nothing".to_owned(), |id| id.to_string());
+            let (resumed, cursor, reason) = (name(gap.resumed), name(gap.cursor), gap.reason);
+            let text =
+                |_| format!("{asked} was {reason:?} (then {resumed}, cursor {cursor}), but the log continues from it");
+            self.report(Kind::FalseGap, at, text);
         }
     }
 
