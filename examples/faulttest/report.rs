@@ -180,12 +180,12 @@ fn totals(verdict: &Verdict) -> Vec<String> {
             latency(verdict.latency.value_at_quantile(0.99)),
         ),
         format!(
-            "acknowledged and lost: {}, in rooms with readers {}; by a fault that may lose {}, told to all that had \
-             them {}",
+            "acknowledged and lost: {}; by a fault that may lose {}, told to all that had them {}, in rooms with \
+             readers {}",
             comma(verdict.lost_acknowledged),
-            comma(verdict.lost_where_read),
             comma(verdict.explained),
             comma(verdict.told),
+            comma(verdict.lost_where_read),
         ),
         counts[..5].join(", "),
         counts[5..].join(", "),

@@ -42,7 +42,7 @@ const HISTORY: usize = 10_000_000;
 
 /// The load of a run.
 const ROOMS: usize = 12;
-const READERS: usize = 100;
+const READERS: usize = 130;
 const POSTS_PER_SECOND: f64 = 200.0;
 
 /// How long the readers may take in the end to have read everything.

@@ -101,7 +101,9 @@ fn check_order(history: &History, log: &FinalLog, findings: &mut Findings) {
         let Some(post) = history.posts.get(message as usize) else {
             continue;
         };
-        if let (Outcome::Acknowledged(_), Some((begun, other))) = (post.outcome, newest)
+        // What was posted again after a loss has another id than the one that was acknowledged then.
+        if let (Outcome::Acknowledged(acknowledged), Some((begun, other))) = (post.outcome, newest)
+            && acknowledged == id
             && post.ended < begun
         {
             findings.add(Kind::Reordered, post.ended, || format!("{id} was acknowledged before {other} was posted"));

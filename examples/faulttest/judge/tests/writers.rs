@@ -92,6 +92,18 @@ fn a_message_stored_before_one_that_was_acknowledged_is_reordered() {
 }
 
 #[test]
+fn a_message_stored_again_after_a_loss_is_not_reordered() {
+    let mut run = run();
+    // It was acknowledged first, lost, and posted again after message 3: its record is of the first time.
+    run.history.posts[4] = Post { begun: 0, ended: 1, outcome: Outcome::Acknowledged(id(0)), room: 0 };
+    run.history.posts[0] = Post { begun: 0, ended: 1, outcome: Outcome::Unknown, room: 0 };
+    run.history.posts[3].begun = at(3);
+    assert_eq!(run.judge().counts.of(Kind::Reordered), 0);
+    run.history.posts[4].outcome = Outcome::Acknowledged(id(4));
+    assert_only(&run, Kind::Reordered);
+}
+
+#[test]
 fn two_messages_with_one_id_diverge() {
     let mut run = run();
     run.room().deliveries[4].message = 3;
