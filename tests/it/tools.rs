@@ -6,6 +6,8 @@ mod demo;
 mod doctor;
 mod features;
 mod fuzz;
+mod guarantees;
+mod planted;
 mod readme;
 mod references;
 mod source_tree;

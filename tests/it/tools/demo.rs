@@ -32,7 +32,7 @@ const FAULTY_MESSAGE: usize = 3;
 const DEMO_DEADLINE: Duration = Duration::from_secs(120);
 
 /// The path of the program. It is built here, because running a single test does not build the examples.
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+pub static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_BIN_EXE_tiny-chat")).parent().expect("a target folder");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--locked", "--quiet", "--example", "faulttest"]);
