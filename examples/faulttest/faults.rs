@@ -43,6 +43,8 @@ pub struct FaultRecord {
     pub ended: Instant,
     /// Whether Redis alone may lose acknowledged messages: after a crash before a sync, an empty restart, a failover.
     pub loses: bool,
+    /// Whether Redis alone may forget idempotency keys before their time: when its clock is put forward.
+    pub forgets_keys: bool,
     pub outcome: Outcome,
 }
 
@@ -72,6 +74,8 @@ enum Need {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loses {
     Never,
+    /// No messages, but the keys by which it knows those that are posted again.
+    Keys,
     /// Where a replica may take the master's place.
     WithReplicas,
     Always,
@@ -112,6 +116,7 @@ impl Fault {
             begun,
             ended: Instant::now(),
             loses: self.loses(stage.world.servers.form),
+            forgets_keys: self.loses == Loses::Keys,
             outcome,
         })
     }
@@ -124,13 +129,14 @@ impl Fault {
             begun: now,
             ended: now,
             loses: self.loses(form),
+            forgets_keys: self.loses == Loses::Keys,
             outcome: Outcome::NotRun(reason),
         }
     }
 
     fn loses(&self, form: Form) -> bool {
         match self.loses {
-            Loses::Never => false,
+            Loses::Never | Loses::Keys => false,
             Loses::WithReplicas => form != Form::One,
             Loses::Always => true,
         }

@@ -99,7 +99,7 @@ pub enum Kind {
     Several,
     /// Reads a few KB/s.
     Slow,
-    /// Begins again and again with the oldest cursor that it knows.
+    /// Begins again and again with a cursor that it had a while ago.
     Old,
 }
 

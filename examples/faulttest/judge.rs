@@ -32,15 +32,16 @@ use crate::{
 pub fn judge(history: &History, faults: &[FaultRecord], logs: &FinalLogs) -> Verdict {
     let mut findings = Findings::default();
     let mut lost = Vec::new();
+    let forgetful = rows::forgetful(history, faults);
     for (room, log) in logs.rooms.iter().enumerate() {
         let mut case = RoomCase {
             name: history.rooms.get(room).map_or("a room", |room| &room.name),
             log: Log::new(log, logs.retention),
             posts: &history.posts,
-            last_seen: HashMap::new(),
+            vanished: HashMap::new(),
             untold: HashSet::new(),
         };
-        content::check(history, room, log, &mut findings);
+        content::check(history, room, log, &forgetful, &mut findings);
         follow_chains(history, room, &mut case, &mut findings);
         lost.extend(content::lost_acknowledged(history, room, log, &case));
     }

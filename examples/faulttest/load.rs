@@ -33,7 +33,7 @@ use self::{
 };
 use crate::{
     Failure,
-    history::{Chain, FOREIGN, History, Kind, Outcome, Post, Room},
+    history::{At, Chain, FOREIGN, History, Kind, Outcome, Post, Room},
 };
 
 /// How often a writer posts, in messages per second.
@@ -62,6 +62,8 @@ pub struct Load {
     writers: JoinSet<Written>,
     readers: JoinSet<Vec<Chain>>,
     written: Vec<Written>,
+    /// When the readers had caught up.
+    caught_up_at: Option<At>,
 }
 
 /// Tells how far a load is.
@@ -102,7 +104,7 @@ impl Load {
         let shared = Arc::new(Shared::new(options.front, rooms, tag, staying));
         let orders = watch::Sender::new(Orders { phase: Phase::Running, storms: 0, vanishings: (0, 0.0) });
         let (writers, readers, written) = (JoinSet::new(), JoinSet::new(), Vec::new());
-        let mut load = Self { options, shared, orders, writers, readers, written };
+        let mut load = Self { options, shared, orders, writers, readers, written, caught_up_at: None };
         load.start_readers(plan, &mut random);
         load.start_writers(&mut random);
         Ok(load)
@@ -171,7 +173,9 @@ impl Load {
         self.set_phase(Phase::Finishing(first));
         let (mut caught_up, readers) = (self.shared.caught_up.subscribe(), self.readers.len());
         let all = caught_up.wait_for(|number| *number >= readers);
-        timeout_at(deadline, all).await.is_ok_and(|waited| waited.is_ok())
+        let is_complete = timeout_at(deadline, all).await.is_ok_and(|waited| waited.is_ok());
+        self.caught_up_at = Some(self.shared.clock.now());
+        is_complete
     }
 
     /// Ends all clients, and returns what they did and saw.
@@ -180,7 +184,7 @@ impl Load {
     /// When a client has panicked.
     pub async fn finish(mut self) -> Result<History, Failure> {
         self.set_phase(Phase::Over);
-        let ended = self.shared.clock.now();
+        let ended = self.caught_up_at.unwrap_or_else(|| self.shared.clock.now());
         while let Some(written) = self.writers.join_next().await {
             self.written.push(written?);
         }

@@ -21,7 +21,7 @@ pub struct Run {
 }
 
 /// The columns after the name of the fault: a heading of two lines, and the width.
-const COLUMNS: [(&str, &str, usize); 12] = [
+const COLUMNS: [(&str, &str, usize); 13] = [
     ("", "times", 6),
     ("posts", "refused", 8),
     ("no", "answer", 7),
@@ -34,10 +34,11 @@ const COLUMNS: [(&str, &str, usize); 12] = [
     ("false", "gaps", 6),
     ("back in", "p50 s", 8),
     ("", "p99 s", 7),
+    ("", "worst", 7),
 ];
 
 /// The width of the first column in characters.
-const NAME_WIDTH: usize = 27;
+const NAME_WIDTH: usize = 20;
 
 /// Returns a line that says how far a run is.
 pub fn progress_line(progress: &Progress, fault: &str) -> String {
@@ -70,7 +71,7 @@ pub fn text(verdict: &Verdict, run: &Run) -> String {
             _ => text += &format!("{name:NAME_WIDTH$}{cells}{}\n", mark(row)),
         }
     }
-    let _ = writeln!(text, "{rule}");
+    let _ = writeln!(text, "{rule}\n· no client noticed it\n");
     for line in totals(verdict) {
         let _ = writeln!(text, "{line}");
     }
@@ -119,6 +120,7 @@ fn cells(row: &Row) -> [String; COLUMNS.len()] {
         of(Kind::FalseGap),
         seconds(0.5),
         seconds(0.99),
+        seconds(1.0),
     ]
 }
 
@@ -178,18 +180,27 @@ fn totals(verdict: &Verdict) -> Vec<String> {
             latency(verdict.latency.value_at_quantile(0.99)),
         ),
         format!(
-            "acknowledged and lost: {}; by a fault that may lose {}, told to all that had them {}",
+            "acknowledged and lost: {}; by a fault that may lose {}, told to all that had them {}, in rooms with \
+             readers {}",
             comma(verdict.lost_acknowledged),
             comma(verdict.explained),
             comma(verdict.told),
+            comma(verdict.lost_where_read),
         ),
-        counts[..4].join(", "),
-        counts[4..].join(", "),
+        counts[..5].join(", "),
+        counts[5..].join(", "),
     ]
 }
 
 fn findings(verdict: &Verdict) -> String {
     let mut text = String::new();
+    for row in verdict.rows.iter().filter(|row| row.lost_acknowledged > 0) {
+        let (name, lost, read) = (&row.name, row.lost_acknowledged, row.lost_where_read);
+        let _ = writeln!(text, "\n{name}: {lost} acknowledged and lost, {read} in rooms with readers; the first:");
+        for lost in &row.lost_texts {
+            let _ = writeln!(text, "  {lost}");
+        }
+    }
     for kind in Kind::ALL {
         let texts: Vec<_> = verdict.texts.iter().filter(|(other, _)| *other == kind).collect();
         if !texts.is_empty() {

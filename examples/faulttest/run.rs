@@ -42,7 +42,7 @@ const HISTORY: usize = 10_000_000;
 
 /// The load of a run.
 const ROOMS: usize = 12;
-const READERS: usize = 100;
+const READERS: usize = 130;
 const POSTS_PER_SECOND: f64 = 200.0;
 
 /// How long the readers may take in the end to have read everything.
@@ -237,6 +237,8 @@ impl Run {
         let end = Instant::now() + time;
         while let Some(step) = schedule.next() {
             if Instant::now() + step.pause > end {
+                let faults = step.entries.iter().map(|entry| &entry.fault).chain(schedule.outstanding());
+                self.skip(faults);
                 return Ok(());
             }
             sleep(step.pause).await;
@@ -249,14 +251,26 @@ impl Run {
         Ok(())
     }
 
-    /// Lets the faults of a step happen.
+    /// Records the faults that have not happened when the time is up.
+    fn skip<'a>(&mut self, faults: impl Iterator<Item = &'a Fault>) {
+        for fault in faults {
+            if !self.records.iter().any(|record| record.name == fault.name) {
+                self.records.push(fault.not_run(self.stage.world.servers.form, "the time was up".to_owned()));
+            }
+        }
+    }
+
+    /// Lets the faults of a step happen. Two at once end together: from neither can be recovered during the other.
     async fn happen(&mut self, step: &Step) -> Result<(), Failure> {
         let stage = &self.stage;
         let running = step.entries.iter().map(async |entry| {
             sleep(entry.offset).await;
             entry.fault.happen(stage, entry.length).await
         });
-        self.records.extend(futures_util::future::try_join_all(running).await?);
+        let mut records = futures_util::future::try_join_all(running).await?;
+        let last = records.iter().map(|record| record.ended).max();
+        records.iter_mut().for_each(|record| record.ended = last.unwrap_or(record.ended));
+        self.records.append(&mut records);
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 //! | `chat:{room}:key:KEY` | string, expires after 10 min | `ID SHA1`: what was published under an idempotency key |
 //! | `chat:{room}:absent` | | never exists ([`Keys::absent`]) |
 //! | `chat:{room}:offers` | hash, expires after 10 s | what nodes have of a log that a restart has lost (`heal.lua`) |
+//! | `chat:{room}:filled` | string, expires after 10 s | exists if the log was filled with that |
 //! | `chat:{room}:prefix` | string, expires after the log | the prefix of the app whose room this is, if the name is a hash |
 //! | `chat:rate:{ADDRESS}` | string, expires when the bucket is full | a client address' token bucket |
 //! | `chat:rate:key:KEY` | string, expires when the bucket is full | the token bucket of an app's key |
@@ -87,7 +88,7 @@ use keys::Keys;
 use limits::RedisLimits;
 use moving::{CALL_TIMEOUT, until_moved};
 use presence::RedisPresence;
-use publisher::Publisher;
+use publisher::{Known, Publisher};
 use pubsub::PubSub;
 use read_pool::ReadPools;
 use reader::{Reader, Wanted};
@@ -296,13 +297,16 @@ impl Redis {
 
     /// Publishes a draft. If the log is found to have lost entries that this node knows of, they are restored first.
     async fn publish_after_healing(&self, room: &RoomName, draft: &Draft) -> Result<publisher::Reply, CallError> {
-        let known = self.healer.as_ref().and_then(|healer| healer.last_known(room));
+        let known = match &self.healer {
+            Some(healer) => healer.last_known(room).map_or(Known::Nothing, Known::Id),
+            None => Known::Healed,
+        };
         let reply = self.publisher.publish(room, draft, known).await?;
         if reply.1 != "behind" {
             return Ok(reply);
         }
         let _ = self.heal(room).await;
-        self.publisher.publish(room, draft, None).await
+        self.publisher.publish(room, draft, Known::Healed).await
     }
 }
 

@@ -29,7 +29,7 @@ mod stream; // a connected stream: frames, lifetime, slow subscribers
 mod dashboard;
 mod deploy; // options, proxies, platforms, the image, restarts, shutdown, logs
 mod redis; // entries and announcements in Redis, and Redis outages
-mod tools; // the doctor, the demo, the benchmark, the fuzz targets, clients of others, the source tree
+mod tools; // the doctor, the demo, the fault test, the benchmark, the fuzz targets, clients of others, the source tree
 
 // the clients that come with it
 mod client; // the commands listen and send, and the bot of the examples

@@ -4,6 +4,7 @@ mod bench;
 pub mod clients;
 mod demo;
 mod doctor;
+mod faulttest;
 mod features;
 mod fuzz;
 mod guarantees;

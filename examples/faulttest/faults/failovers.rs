@@ -19,6 +19,12 @@ use crate::{
     },
 };
 
+/// How long keys may take to another server.
+const MIGRATION_LIMIT: Duration = Duration::from_secs(10);
+
+/// More keys than a room has.
+const ALL_KEYS: &str = "1000000";
+
 /// Has a replica take the place of its master, which lives.
 pub async fn plan(stage: &Stage, _: Duration) -> Result<Outcome, Failure> {
     let (servers, master) = (&stage.world.servers, stage.master().await?);
@@ -93,6 +99,17 @@ pub async fn move_slots(stage: &Stage, length: Duration) -> Result<Outcome, Fail
     Ok(if moved.is_empty() { none() } else { Outcome::Ran })
 }
 
+/// Moves keys from one server to another.
+async fn move_keys(from: &Server, to: &Server, keys: &[String]) -> Result<(), Failure> {
+    let port = to.port.to_string();
+    for keys in keys.chunks(100) {
+        let migrate = ["MIGRATE", "127.0.0.1", &port, "", "0", "10000", "KEYS"];
+        let words: Vec<&str> = migrate.into_iter().chain(keys.iter().map(String::as_str)).collect();
+        from.command_within::<String>(MIGRATION_LIMIT, &words).await?;
+    }
+    Ok(())
+}
+
 /// Moves a slot, which is half at each server for this long.
 async fn move_slot(stage: &Stage, slot: u16, from: &Server, to: &Server, length: Duration) -> Result<(), Failure> {
     let ids = [from, to].map(|server| server.command::<String>(&["CLUSTER", "MYID"]));
@@ -100,13 +117,16 @@ async fn move_slot(stage: &Stage, slot: u16, from: &Server, to: &Server, length:
     let text = slot.to_string();
     to.command::<String>(&["CLUSTER", "SETSLOT", &text, "IMPORTING", &ids[0]]).await?;
     from.command::<String>(&["CLUSTER", "SETSLOT", &text, "MIGRATING", &ids[1]]).await?;
-    sleep(length / 2).await;
-    loop {
-        let keys: Vec<String> = from.command(&["CLUSTER", "GETKEYSINSLOT", &text, "1"]).await?;
-        let Some(key) = keys.first() else { break };
-        from.command::<String>(&["MIGRATE", "127.0.0.1", &to.port.to_string(), key, "0", "5000"]).await?;
-        sleep(length / 10).await;
-    }
+    sleep(length / 3).await;
+    let keys: Vec<String> = from.command(&["CLUSTER", "GETKEYSINSLOT", &text, ALL_KEYS]).await?;
+    let (some, others) = keys.split_at(keys.len() / 2);
+    move_keys(from, to, some).await?;
+    sleep(length / 3).await;
+    move_keys(from, to, others).await?;
+    sleep(length / 3).await;
+    // What has been stored at the source meanwhile.
+    let keys: Vec<String> = from.command(&["CLUSTER", "GETKEYSINSLOT", &text, ALL_KEYS]).await?;
+    move_keys(from, to, &keys).await?;
     // The target first: it is the one that takes a new epoch for the slot.
     let masters = stage.world.servers.masters().await?;
     let others = masters.into_iter().filter(|master| ![from.port, to.port].contains(&master.port));

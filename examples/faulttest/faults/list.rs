@@ -32,7 +32,7 @@ pub fn all() -> Vec<Fault> {
         fault!("clients-killed", Servers, (0.0, 0.0), Never, [], servers::kill_all_clients),
         fault!("maxmemory", Servers, (1.0, 5.0), Never, [], servers::fill_memory),
         fault!("disk-full", Servers, (2.0, 6.0), Never, [Isolation], servers::fill_disk),
-        fault!("redis-clock", Servers, (4.0, 8.0), Never, [Faketime], servers::shift_clocks),
+        fault!("redis-clock", Servers, (4.0, 8.0), Keys, [Faketime], servers::shift_clocks),
         fault!("failover-planned", Servers, (0.0, 0.0), WithReplicas, [Replicas], failovers::plan),
         fault!("failover-kill", Servers, (0.0, 0.0), WithReplicas, [Replicas], failovers::kill),
         fault!("failover-lag", Servers, (0.5, 2.0), WithReplicas, [Replicas, Isolation], failovers::kill_with_lag),

@@ -68,6 +68,11 @@ impl Schedule {
         Some(Step { pause, entries })
     }
 
+    /// Returns the faults that have not come yet.
+    pub fn outstanding(&self) -> &[Fault] {
+        &self.alone
+    }
+
     /// Returns a fault, and another one that disturbs other parts, if there is one.
     fn pair(&mut self) -> Option<Vec<Fault>> {
         let mut faults = self.faults.clone();
@@ -79,5 +84,54 @@ impl Schedule {
 
     fn seconds(&mut self, from: f64, to: f64) -> Duration {
         Duration::from_secs_f64(if from < to { self.chance.random_range(from..to) } else { from })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::all, *};
+
+    /// Enough steps that every fault comes alone, and then as many pairs.
+    fn steps(seed: u64) -> Vec<Step> {
+        let mut schedule = Schedule::new(seed, all());
+        (0..2 * all().len()).filter_map(|_| schedule.next()).collect()
+    }
+
+    #[test]
+    fn every_fault_comes_alone_before_any_comes_in_a_pair() {
+        let (alone, pairs) = (&steps(7)[..all().len()], &steps(7)[all().len()..]);
+        let mut names: Vec<String> = alone.iter().map(Step::name).collect();
+        let mut expected: Vec<&str> = all().iter().map(|fault| fault.name).collect();
+        names.sort();
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+        assert!(pairs.iter().all(|step| step.entries.len() == 2));
+    }
+
+    #[test]
+    fn faults_of_a_pair_disturb_different_parts() {
+        let pairs = (1..50).flat_map(steps).filter(|step| step.entries.len() == 2);
+        for step in pairs {
+            assert!(step.entries[0].fault.is_compatible(&step.entries[1].fault), "{}", step.name());
+        }
+    }
+
+    #[test]
+    fn faults_last_as_long_as_they_may() {
+        for entry in (1..50).flat_map(steps).flat_map(|step| step.entries) {
+            let (shortest, longest) = entry.fault.seconds;
+            assert!((shortest..=longest).contains(&entry.length.as_secs_f64()), "{}", entry.fault.name);
+        }
+    }
+
+    #[test]
+    fn seed_decides_order_lengths_and_pauses() {
+        let of = |seed| -> Vec<_> {
+            let lengths =
+                |step: &Step| step.entries.iter().map(|entry| (entry.offset, entry.length)).collect::<Vec<_>>();
+            steps(seed).iter().map(|step| (step.name(), step.pause, lengths(step))).collect()
+        };
+        assert_eq!(of(7), of(7));
+        assert_ne!(of(7), of(8));
     }
 }

@@ -1,10 +1,10 @@
 //! What can be said of messages without following their readers: which are lost, twice, out of order or not ours.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::RangeInclusive};
 
 use super::{
     findings::{Findings, Kind},
-    walk::RoomCase,
+    walk::{RoomCase, Vanished},
 };
 use crate::{
     history::{At, Entry, FOREIGN, FinalLog, History, Outcome, Post, RoomChain},
@@ -12,8 +12,12 @@ use crate::{
 };
 
 /// An acknowledged message that is not in the final log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct LostMessage {
+    /// The room, the id and when it was acknowledged.
+    pub text: String,
+    /// Whether the room has readers: then its nodes can have restored it.
+    pub is_read: bool,
     /// The last time at which it was known to be in the log.
     pub last_seen: At,
     /// Whether each reader that had received it was told.
@@ -21,7 +25,13 @@ pub struct LostMessage {
 }
 
 /// Checks the messages of a room: phantoms, divergences, doubled publishes, and the order of posts in real time.
-pub fn check(history: &History, room: usize, log: &FinalLog, findings: &mut Findings) {
+pub fn check(
+    history: &History,
+    room: usize,
+    log: &FinalLog,
+    forgetful: &[RangeInclusive<At>],
+    findings: &mut Findings,
+) {
     let mut messages = Messages { history, room, known: HashMap::new() };
     for entry in &log.entries {
         messages.check(*entry, history.ended, findings);
@@ -39,7 +49,7 @@ pub fn check(history: &History, room: usize, log: &FinalLog, findings: &mut Find
         }
     }
     check_order(history, log, findings);
-    check_doubled(history, log, findings);
+    check_doubled(history, log, forgetful, findings);
 }
 
 /// The messages of a room by their ids.
@@ -91,7 +101,9 @@ fn check_order(history: &History, log: &FinalLog, findings: &mut Findings) {
         let Some(post) = history.posts.get(message as usize) else {
             continue;
         };
-        if let (Outcome::Acknowledged(_), Some((begun, other))) = (post.outcome, newest)
+        // What was posted again after a loss has another id than the one that was acknowledged then.
+        if let (Outcome::Acknowledged(acknowledged), Some((begun, other))) = (post.outcome, newest)
+            && acknowledged == id
             && post.ended < begun
         {
             findings.add(Kind::Reordered, post.ended, || format!("{id} was acknowledged before {other} was posted"));
@@ -100,12 +112,21 @@ fn check_order(history: &History, log: &FinalLog, findings: &mut Findings) {
     }
 }
 
-fn check_doubled(history: &History, log: &FinalLog, findings: &mut Findings) {
+/// Reports messages that the log has twice, except those that were posted while Redis forgot their keys.
+fn check_doubled(history: &History, log: &FinalLog, forgetful: &[RangeInclusive<At>], findings: &mut Findings) {
+    let is_forgotten =
+        |post: &Post| forgetful.iter().any(|span| post.begun <= *span.end() && post.ended >= *span.start());
     let mut ids: HashMap<u32, Id> = HashMap::new();
     for Entry { id, message } in log.entries.iter().copied().filter(|entry| entry.message != FOREIGN) {
         if let Some(other) = ids.insert(message, id) {
-            let at = history.posts.get(message as usize).map_or(history.ended, |post| post.ended);
-            findings.add(Kind::DoubledPublish, at, || format!("message {message} is {other} and {id}"));
+            let post = history.posts.get(message as usize);
+            let kind = if post.is_some_and(is_forgotten) {
+                Kind::Forgotten
+            } else {
+                Kind::DoubledPublish
+            };
+            let at = post.map_or(history.ended, |post| post.ended);
+            findings.add(kind, at, || format!("message {message} is {other} and {id}"));
         }
     }
 }
@@ -118,13 +139,16 @@ pub fn lost_acknowledged(history: &History, room: usize, log: &FinalLog, case: &
             *retained = true;
         }
     }
-    let mut lost = Vec::new();
+    let (mut lost, is_read) = (Vec::new(), parts(history, room).next().is_some());
     for (number, post) in posts(history, room).filter(|(number, _)| !retained[*number as usize]) {
         if let Outcome::Acknowledged(id) = post.outcome
             && case.log.has_lost(id)
         {
-            let last_seen = case.last_seen.get(&number).copied().unwrap_or_default().max(post.ended);
-            lost.push(LostMessage { last_seen, is_told: !case.untold.contains(&number) });
+            let Vanished { last_seen, readers } = case.vanished.get(&number).copied().unwrap_or_default();
+            let at = f64::from(post.ended) / 1000.0;
+            let text = format!("{at:.1} s: {} {id}, received by {readers} readers", case.name);
+            let (last_seen, is_told) = (last_seen.max(post.ended), !case.untold.contains(&number));
+            lost.push(LostMessage { text, is_read, last_seen, is_told });
         }
     }
     lost

@@ -13,6 +13,8 @@ pub enum Kind {
     DoubledDelivery,
     /// A message that is twice in the final log.
     DoubledPublish,
+    /// A message that is twice in the log because Redis' clock was put forward, past the time for which keys are kept.
+    Forgotten,
     /// A message that came after a later one; or one that the log has before one acknowledged earlier.
     Reordered,
     /// A place in a stream where something is missing, and no `gap` says so.
@@ -26,10 +28,17 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 8] = [
+    /// Returns true if it is against a promise: a false gap is no loss, and a clock that is put forward ends the time
+    /// for which keys are kept.
+    pub fn is_failure(self) -> bool {
+        !matches!(self, Self::FalseGap | Self::Forgotten)
+    }
+
+    pub const ALL: [Self; 9] = [
         Self::LostDelivery,
         Self::DoubledDelivery,
         Self::DoubledPublish,
+        Self::Forgotten,
         Self::Reordered,
         Self::SilentGap,
         Self::FalseGap,
@@ -42,6 +51,7 @@ impl Kind {
             Self::LostDelivery => "lost deliveries",
             Self::DoubledDelivery => "doubled deliveries",
             Self::DoubledPublish => "doubled publishes",
+            Self::Forgotten => "doubled by a clock",
             Self::Reordered => "reordered",
             Self::SilentGap => "silent gaps",
             Self::FalseGap => "false gaps",

@@ -1,5 +1,7 @@
 //! What happened, fault by fault.
 
+use std::ops::RangeInclusive;
+
 use super::{
     content::LostMessage,
     findings::{Counts, Findings},
@@ -7,7 +9,7 @@ use super::{
 };
 use crate::{
     faults::{FaultRecord, Outcome},
-    history::{At, End, History},
+    history::{At, End, History, Kind},
 };
 
 /// How long after its end a fault still has effects, in milliseconds.
@@ -15,6 +17,12 @@ const AFTERMATH: At = 10_000;
 
 /// How long after the end of a fault an answer can still speak of what it has taken away, in milliseconds.
 const ANSWER_DELAY: At = 2_000;
+
+/// How many lost messages of a fault are kept in words.
+const MAX_TEXTS: usize = 5;
+
+/// A delay that a client notices, in milliseconds.
+const NOTICEABLE: At = 500;
 
 /// The row of what no fault explains.
 pub const CALM: &str = "no fault";
@@ -34,11 +42,17 @@ pub struct Row {
     pub lost_acknowledged: usize,
     /// Of these, the ones of which every reader that had them was told.
     pub told: usize,
+    /// How many of them were in rooms with readers.
+    pub lost_where_read: usize,
+    /// The first few of them in words.
+    pub lost_texts: Vec<String>,
     pub counts: Counts,
     /// How long each staying reader took each time to recover, in order.
     pub recoveries: Vec<At>,
     /// How often a staying reader did not recover.
     pub not_recovered: usize,
+    /// The longest time from a post to its delivery to a staying reader, in milliseconds.
+    pub longest_delay: At,
 }
 
 impl Row {
@@ -52,7 +66,8 @@ impl Row {
     /// Returns true if the fault had an effect that a client could notice.
     pub fn is_felt(&self) -> bool {
         self.refused + self.unanswered + self.broken + self.lost_acknowledged > 0
-            || self.recovery(1.0).is_some_and(|worst| worst > 500)
+            || self.recovery(1.0).is_some_and(|worst| worst > NOTICEABLE)
+            || self.longest_delay > NOTICEABLE
     }
 }
 
@@ -82,9 +97,21 @@ pub fn rows(history: &History, faults: &[FaultRecord], findings: &Findings, lost
         let row = &mut rows[row_that_loses(&spans, message.last_seen)];
         row.lost_acknowledged += 1;
         row.told += usize::from(message.is_told);
+        row.lost_where_read += usize::from(message.is_read);
+        if row.lost_texts.len() < MAX_TEXTS {
+            row.lost_texts.push(message.text.clone());
+        }
     }
     add_recoveries(history, &spans, &mut rows);
+    add_delays(history, &spans, &mut rows);
     rows
+}
+
+/// Returns when Redis may have forgotten idempotency keys.
+pub fn forgetful(history: &History, faults: &[FaultRecord]) -> Vec<RangeInclusive<At>> {
+    let ran = faults.iter().filter(|fault| fault.forgets_keys && fault.outcome == Outcome::Ran);
+    ran.map(|fault| history.clock.at(fault.begun)..=history.clock.at(fault.ended).saturating_add(ANSWER_DELAY))
+        .collect()
 }
 
 /// Adds the rows of the faults, and returns those that ran in the order of their beginning.
@@ -129,4 +156,14 @@ fn add_recoveries(history: &History, spans: &[Span], rows: &mut [Row]) {
         row.recoveries.extend(samples.into_iter().flatten());
     }
     rows.iter_mut().for_each(|row| row.recoveries.sort_unstable());
+}
+
+fn add_delays(history: &History, spans: &[Span], rows: &mut [Row]) {
+    let staying = history.chains.iter().filter(|chain| chain.kind == Kind::Staying);
+    for delivery in staying.flat_map(|chain| &chain.rooms).flat_map(|room| &room.deliveries) {
+        if let Some(post) = history.posts.get(delivery.message as usize) {
+            let row = &mut rows[row_at(spans, delivery.at)];
+            row.longest_delay = row.longest_delay.max(delivery.at.saturating_sub(post.begun));
+        }
+    }
 }

@@ -36,6 +36,8 @@ pub struct Verdict {
     /// Of these, the ones that a fault explains, and of which each reader that had them was told.
     pub explained: usize,
     pub told: usize,
+    /// How many were in rooms with readers.
+    pub lost_where_read: usize,
     pub counts: Counts,
     /// The first findings of each kind in words.
     pub texts: Vec<(Kind, String)>,
@@ -76,6 +78,7 @@ impl Verdict {
             lost_acknowledged: lost.len(),
             explained: lost.len() - unexplained,
             told: lost.iter().filter(|message| message.is_told).count(),
+            lost_where_read: lost.iter().filter(|message| message.is_read).count(),
             counts: findings.counts,
             texts: findings.texts,
             rows,
@@ -106,10 +109,9 @@ impl Verdict {
         self.lost_acknowledged - self.explained
     }
 
-    /// Returns true if nothing was lost silently, doubled or reordered. A false gap is not a loss.
+    /// Returns true if nothing was lost silently, doubled or reordered, and all readers recovered.
     pub fn is_passed(&self) -> bool {
-        let is_clean =
-            Kind::ALL.into_iter().filter(|kind| *kind != Kind::FalseGap).all(|kind| self.counts.of(kind) == 0);
+        let is_clean = Kind::ALL.into_iter().all(|kind| !kind.is_failure() || self.counts.of(kind) == 0);
         let has_recovered = self.rows.iter().all(|row| row.not_recovered == 0);
         is_clean && self.unexplained() == 0 && has_recovered && self.void.is_empty()
     }

@@ -18,14 +18,22 @@ use crate::{
     sse::Id,
 };
 
+/// A message that Redis has lost and readers had received.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Vanished {
+    /// When the last message was posted with which the log continued from it.
+    pub last_seen: At,
+    /// How many readers had received it.
+    pub readers: usize,
+}
+
 /// What all walks through a room share.
 pub struct RoomCase<'a> {
     pub name: &'a str,
     pub log: Log<'a>,
     pub posts: &'a [Post],
-    /// The messages that Redis has lost, with the time at which the last one was posted with which the
-    /// log continued from them.
-    pub last_seen: HashMap<u32, At>,
+    /// The messages that Redis has lost and readers had received.
+    pub vanished: HashMap<u32, Vanished>,
     /// Of these, the ones that a reader had received and was not told of.
     pub untold: HashSet<u32>,
 }
@@ -230,8 +238,9 @@ impl<'a, 'b> Walk<'a, 'b> {
         let posted_at = |delivery: &Delivery| self.case.posts.get(delivery.message as usize).map(|post| post.begun);
         let last = self.vanished.iter().filter_map(posted_at).max().unwrap_or_default();
         for delivery in self.vanished.drain(..) {
-            let seen = self.case.last_seen.entry(delivery.message).or_default();
-            *seen = (*seen).max(last);
+            let vanished = self.case.vanished.entry(delivery.message).or_default();
+            vanished.last_seen = vanished.last_seen.max(last);
+            vanished.readers += 1;
         }
     }
 

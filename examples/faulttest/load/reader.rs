@@ -36,6 +36,9 @@ const MAX_VANISHED: usize = 4;
 const BEGINS_ANEW: f64 = 0.04;
 const LONG_ABSENCE: f64 = 0.03;
 
+/// How often a reader that begins with an old cursor takes a newer one for the next times.
+const FORGETS_CURSOR: f64 = 0.25;
+
 pub struct Reader {
     pub shared: Arc<Shared>,
     pub orders: watch::Receiver<Orders>,
@@ -45,7 +48,7 @@ pub struct Reader {
     /// The index of a staying reader in `Shared::newest`.
     pub index: Option<usize>,
     chains: Vec<Chain>,
-    /// The first cursor that it ever had.
+    /// A cursor that it had a while ago.
     oldest: Option<String>,
     retry: Duration,
     /// Streams that are not read any more, and not closed.
@@ -94,6 +97,9 @@ impl Reader {
             let end = self.session(&mut recorder).await;
             let pause = self.pause_after(end);
             if end == End::Left && self.begins_anew() {
+                if self.random.random_bool(FORGETS_CURSOR) {
+                    self.oldest.clone_from(&recorder.cursor);
+                }
                 let next = self.recorder(self.oldest.clone().filter(|_| self.kind == Kind::Old));
                 self.chains.push(Chain { reads_to_end: false, ..std::mem::replace(&mut recorder, next).chain });
             }

@@ -137,3 +137,82 @@ impl Recorder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sse::Parser;
+
+    /// Records a stream of these rooms, and returns the recorder.
+    fn record(rooms: &[&str], stream: &str) -> Recorder {
+        let numbers: Vec<u16> = (0..).take(rooms.len()).collect();
+        let names = rooms.iter().map(|name| (*name).to_owned()).collect();
+        let mut recorder = Recorder::new(Kind::Several, &numbers, names, None);
+        recorder.begin_session();
+        for block in Parser::default().feed(stream.as_bytes()) {
+            recorder.on_block(&block, "t", 7);
+        }
+        recorder
+    }
+
+    fn events(recorder: &Recorder, room: usize) -> Vec<Event> {
+        recorder.chain.rooms[room].marks.iter().map(|mark| mark.event).collect()
+    }
+
+    fn message(number: u32, room: &str) -> String {
+        let (key, text) = (message::key("t", number), message::text(number, 5));
+        format!("data: {{\"sender\":\"a\",\"message\":\"{text}\",\"key\":\"{key}\"{room}}}\n\n")
+    }
+
+    const STATUS: &str = "event: status\ndata: {\"live\":true,\"node\":\"a\",\"heartbeat\":1}\n\n";
+
+    #[test]
+    fn a_stream_of_one_room_is_recorded() {
+        let stream = format!("retry:2000\nid: 8-1\n{STATUS}id: 9-2\n{}event: heartbeat\ndata: OK\n\n", message(3, ""));
+        let recorder = record(&["a"], &stream);
+        assert_eq!(events(&recorder, 0), [Event::Cursor(Id { ms: 8, n: 1 })]);
+        let deliveries = &recorder.chain.rooms[0].deliveries;
+        assert_eq!(deliveries.len(), 1);
+        assert_eq!((deliveries[0].id, deliveries[0].message), (Id { ms: 9, n: 2 }, 3));
+        assert_eq!(recorder.cursor.as_deref(), Some("9-2"));
+    }
+
+    #[test]
+    fn an_opening_without_a_cursor_is_noted_if_it_is_live() {
+        assert_eq!(events(&record(&["a"], STATUS), 0), [Event::OpenedWithoutCursor]);
+        assert_eq!(events(&record(&["a"], &STATUS.replace("true", "false")), 0), []);
+        assert_eq!(events(&record(&["a"], &format!("{STATUS}{STATUS}")), 0).len(), 1);
+    }
+
+    #[test]
+    fn messages_of_several_rooms_have_the_ids_of_their_rooms() {
+        let stream = format!("id: 8-1,9-2\n{}", message(3, ",\"room\":\"b\""));
+        let recorder = record(&["a", "b"], &stream);
+        assert!(recorder.chain.rooms[0].deliveries.is_empty());
+        assert_eq!(recorder.chain.rooms[1].deliveries[0].id, Id { ms: 9, n: 2 });
+        assert_eq!(recorder.cursor.as_deref(), Some("8-1,9-2"));
+    }
+
+    #[test]
+    fn gaps_that_are_told_together_share_the_last_cursor() {
+        let gap = |room: &str| {
+            format!(
+                "event: gap\ndata: {{\"asked\":\"5-1\",\"resumed\":null,\"reason\":\"reset\",\"room\":\"{room}\"}}\n\n"
+            )
+        };
+        let recorder = record(&["a", "b"], &format!("{}id: 8-1,9-2\n{}", gap("a"), gap("b")));
+        for (room, cursor) in [(0, Id { ms: 8, n: 1 }), (1, Id { ms: 9, n: 2 })] {
+            let asked = Some(Id { ms: 5, n: 1 });
+            let gap = Gap { asked, resumed: None, cursor: Some(cursor), reason: Reason::Reset };
+            assert_eq!(events(&recorder, room), [Event::Gap(gap)]);
+        }
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_placed_is_foreign() {
+        for data in ["data: no JSON\n\n".to_owned(), message(3, ",\"room\":\"c\"")] {
+            let recorder = record(&["a", "b"], &format!("id: 8-1,9-2\n{data}"));
+            assert_eq!(recorder.chain.rooms[0].deliveries[0].message, FOREIGN);
+        }
+    }
+}

@@ -21,7 +21,7 @@ use crate::{
 
 /// How long a server may take to start, to connect and to answer.
 const START_LIMIT: Duration = Duration::from_secs(20);
-const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 /// How often something is looked at that has to change.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -108,11 +108,20 @@ impl Server {
 
     /// Sends one command on a connection of its own.
     pub async fn command<T: FromRedisValue>(&self, words: &[impl ToRedisArgs]) -> RedisResult<T> {
-        Cmd::new().arg(words).query_async(&mut self.connect(ANSWER_LIMIT).await?).await
+        self.command_within(ANSWER_LIMIT, words).await
+    }
+
+    /// Sends one command that may take so long.
+    pub async fn command_within<T: FromRedisValue>(
+        &self,
+        limit: Duration,
+        words: &[impl ToRedisArgs],
+    ) -> RedisResult<T> {
+        Cmd::new().arg(words).query_async(&mut self.connect(limit).await?).await
     }
 
     /// Connects; a command may take so long.
-    pub async fn connect(&self, limit: Duration) -> RedisResult<MultiplexedConnection> {
+    async fn connect(&self, limit: Duration) -> RedisResult<MultiplexedConnection> {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port))?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(ANSWER_LIMIT))

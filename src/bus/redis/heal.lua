@@ -1,27 +1,30 @@
 -- Restores entries that a log has lost, with their ids, in one atomic step. log.lua and removal.lua stand in front of it.
--- What several nodes have of a log is put together in a hash of entries that were offered.
+--
+-- If there is a log, it is continued with the entries as long as the last id that it has generated is exactly the
+-- predecessor of the next one. An absent log is filled: what several nodes have of it is put together in a hash of entries
+-- that were offered, and its longest unbroken end becomes the log. What a node offers later, and what comes directly before
+-- that end, is put in front of it.
 --
 -- KEYS[4]  a key that never exists
 -- KEYS[5]  the entries that were offered, by their ids
--- ARGV     what to do if there is no log: 'tell', 'offer' (put the entries together with those of other nodes) or 'fill'
---          (restore those); messages to keep, seconds to keep the log, milliseconds to remember an idempotency key,
---          milliseconds for which an offer stands; then for each entry: id, id of its predecessor, 'removed' or '', type,
---          data, node, the idempotency key if the entry has to state it beside its data, else ''
+-- KEYS[6]  a key that exists if the log was filled a short while ago
+-- ARGV     what to do with entries that do not continue the log: 'offer', or 'fill' (restore all that was offered); messages
+--          to keep, seconds to keep the log, milliseconds to remember an idempotency key, milliseconds for which offers
+--          stand; then for each entry: id, id of its predecessor, 'removed' or '', type, data, node, the idempotency key if
+--          the entry has to state it beside its data, else ''
 --
--- If there is a log, it is continued with the entries as long as the last id that it has generated is exactly the
--- predecessor of the next one. What does not follow it is offered.
---
--- Returns {last id that the log has generated before this call, number of entries that were restored, ids that are offered
--- if there is no log}.
+-- Returns {state of the log before this call: 'whole', 'filled', 'absent', or 'gone' (it was filled and then removed), the
+-- last id that it has generated, that of its first entry or '', number of entries that were restored, ids that are
+-- offered}.
 
-local offers = KEYS[5]
-local without_log, keep, log_seconds, key_ms, offer_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local offers, filled = KEYS[5], KEYS[6]
+local mode, keep, log_seconds, key_ms, offer_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local FIRST, FIELDS = 6, 7
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local is_absent = redis.call('EXISTS', log) == 0
-local last_before = last
+local is_absent, was_filled = redis.call('EXISTS', log) == 0, redis.call('EXISTS', filled) == 1
+local last_before, first_before = last, redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
 
 local function ms_of(id)
   return tonumber(string.match(id, '^%d+'))
@@ -75,21 +78,25 @@ local function entries_after(id, entries)
   return following
 end
 
+-- Returns the entries up to one, each the next of the one before, as far as they are known.
+local function entries_up_to(id, entries)
+  local newest_first, following = {}, {}
+  while entries[id] do
+    newest_first[#newest_first + 1] = entries[id]
+    id = entries[id][2]
+  end
+  for i = #newest_first, 1, -1 do following[#following + 1] = newest_first[i] end
+  return following
+end
+
 -- Returns the longest unbroken end of the entries: before it something is missing.
 local function unbroken_end(entries)
   local newest
-  for _, entry in pairs(entries) do
-    if not newest or is_later(entry[1], newest[1]) then newest = entry end
+  for id in pairs(entries) do
+    if not newest or is_later(id, newest) then newest = id end
   end
-  if not newest or ms_of(newest[1]) + log_seconds * 1000 <= now then return {} end
-  local newest_first = {}
-  while newest do
-    newest_first[#newest_first + 1] = newest
-    newest = entries[newest[2]]
-  end
-  local following = {}
-  for i = #newest_first, 1, -1 do following[#following + 1] = newest_first[i] end
-  return following
+  if not newest or ms_of(newest) + log_seconds * 1000 <= now then return {} end
+  return entries_up_to(newest, entries)
 end
 
 -- Remembers an id as deleted, together with those directly before it.
@@ -98,6 +105,10 @@ local function remember_deleted(id, prev)
   if run then redis.call('ZREMRANGEBYSCORE', runs, number_of(prev), number_of(prev)) end
   if not run or #run > MAX_RUN_BYTES then run = prev end
   redis.call('ZADD', runs, number_of(id), run .. ' ' .. id)
+end
+
+local function remember_all_deleted(entries)
+  for _, entry in ipairs(entries) do remember_deleted(entry[1], entry[2]) end
 end
 
 -- Repeats what an entry changed of those before it. Returns the message that it has edited.
@@ -134,7 +145,7 @@ local function remember_key(entry)
   redis.call('SET', log .. ':key:' .. key, id .. ' ' .. digest, 'PX', string.format('%.0f', left))
 end
 
-local function restore(entry)
+local function restore(entry, announces)
   local id, prev, kind, data, node, key = entry[1], entry[2], entry[4], entry[5], entry[6], entry[7]
   local of_edit
   if kind == 'delete' or kind == 'edit' then of_edit = repeat_change(kind, data) end
@@ -145,49 +156,94 @@ local function restore(entry)
   redis.call('XADD', log, 'MAXLEN', '~', keep, id, unpack(fields))
   last = id
   if of_edit then remember_edit(id, data, of_edit) end
-  redis.call(PUBLISH, log, '\030' .. id .. ' ' .. kind .. ' ' .. data)
+  if announces then redis.call(PUBLISH, log, '\030' .. id .. ' ' .. kind .. ' ' .. data) end
   remember_key(entry)
 end
 
--- Restores entries that follow each other. Those at the end that were removed are left out: a log ends with an entry.
-local function restore_all(entries)
+-- Restores entries that follow each other. Returns how many it were, and those at the end that were removed: a log ends with
+-- an entry.
+local function restore_all(entries, announces)
   local restored, removed = 0, {}
   for _, entry in ipairs(entries) do
     if entry[3] ~= '' then
       removed[#removed + 1] = entry
     else
-      for _, before in ipairs(removed) do remember_deleted(before[1], before[2]) end
+      remember_all_deleted(removed)
       removed = {}
-      restore(entry)
+      restore(entry, announces)
       restored = restored + 1
     end
   end
-  if restored > 0 then
-    local left = log_seconds * 1000 - math.max(0, now - ms_of(last))
-    local expiry = string.format('%.0f', math.max(1, left))
-    for _, key in ipairs({ log, runs, edits }) do redis.call('PEXPIRE', key, expiry) end
+  return restored, removed
+end
+
+-- Repeats for entries that were put in front of the log what those of the log have changed.
+local function repeat_changes(rest)
+  for _, entry in ipairs(rest) do
+    local kind, data = field_of(entry, 'type'), field_of(entry, 'data') or ''
+    local target = (kind == 'delete' or kind == 'edit') and string.match(data, '"id":"(%d+-%d+)"')
+    local older = target and entry_of(target)
+    if older and kind == 'delete' then remove(older) end
+    if older and kind == 'edit' and not redis.call('HMGET', edits, target)[1] then
+      remember_edit(entry[1], data, older)
+    end
   end
+end
+
+-- Puts entries in front of the log, which is written anew, since Redis only appends. Returns how many it were: none if all
+-- that came before was deleted.
+local function put_in_front(entries)
+  local rest = redis.call('XRANGE', log, '-', '+')
+  local end_of_log = last
+  if rest[#rest][1] ~= end_of_log then return 0 end
+  for _, entry in ipairs(rest) do
+    if field_of(entry, 'type') == 'delete' and string.find(field_of(entry, 'data') or '', '"all":true', 1, true) then return 0 end
+  end
+  -- A Redis that is full refuses this, and nothing that comes after it.
+  redis.call('SET', filled, '1', 'PX', offer_ms)
+  redis.call('PEXPIRE', log, 0)
+  local restored, removed = restore_all(entries, false)
+  remember_all_deleted(removed)
+  for _, entry in ipairs(rest) do redis.call('XADD', log, entry[1], unpack(entry[2])) end
+  last = end_of_log
+  repeat_changes(rest)
   return restored
 end
 
-local given = given_entries()
-if is_absent and without_log ~= 'fill' then
-  if without_log == 'offer' then offer(given) end
-  local ids = redis.pcall('HKEYS', offers)
-  return { last_before, 0, is_error(ids) and {} or ids }
+-- Has the log expire when it would have done so.
+local function keep_log()
+  local left = log_seconds * 1000 - math.max(0, now - ms_of(last))
+  local expiry = string.format('%.0f', math.max(1, left))
+  for _, key in ipairs({ log, runs, edits }) do redis.call('PEXPIRE', key, expiry) end
 end
 
-local entries = given_entries()
-add_offered(entries)
-local following
+local state = 'whole'
 if is_absent then
-  redis.call('PEXPIRE', edits, 0) -- what another log had under this name is not of this one
-  following = unbroken_end(entries)
-else
-  following = entries_after(last, entries)
+  state = was_filled and 'gone' or 'absent'
+elseif was_filled then
+  state = 'filled'
 end
-local restored = restore_all(following)
-for _, entry in ipairs(following) do given[entry[1]] = nil end
+
+local given, restored = given_entries(), 0
+if state ~= 'gone' and (mode == 'fill' or not is_absent) then
+  local entries = given_entries()
+  add_offered(entries)
+  local following, preceding
+  if is_absent then
+    redis.call('PEXPIRE', edits, 0) -- what another log had under this name is not of this one
+    following = unbroken_end(entries)
+    if #following > 0 then redis.call('SET', filled, '1', 'PX', offer_ms) end
+  else
+    following = entries_after(last, entries)
+  end
+  restored = restore_all(following, true)
+  if state == 'filled' and mode == 'fill' and first_before then
+    preceding = entries_up_to(field_of(first_before, 'prev'), entries)
+    if #preceding > 0 then restored = restored + put_in_front(preceding) end
+  end
+  if restored > 0 or preceding then keep_log() end
+  for _, entry in ipairs(following) do given[entry[1]] = nil end
+end
 for id, entry in pairs(given) do
   -- Another node has restored it, which did not know its key.
   if entry[7] ~= '' and entry_of(id) then
@@ -195,5 +251,10 @@ for id, entry in pairs(given) do
     given[id] = nil
   end
 end
-if not is_absent then offer(given) end
-return { last_before, restored, {} }
+local offered = {}
+if state ~= 'gone' then
+  offer(given)
+  local ids = redis.pcall('HKEYS', offers)
+  if not is_error(ids) and mode == 'offer' and #ARGV < FIRST then offered = ids end
+end
+return { state, last_before, first_before and first_before[1] or '', restored, offered }

@@ -50,25 +50,19 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How often the log says at most how much was restored.
 const LOG_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What a call does if there is no log.
+/// A step of healing, which is taken for all rooms before the next one.
 #[derive(Clone, Copy)]
-enum WithoutLog {
-    Tell,
+enum Step {
+    /// What a log has lost at its end is appended. What does not continue it is offered to be restored in the next step.
     Offer,
     Fill,
 }
 
-/// A step of healing, which is taken for all rooms before the next one.
-#[derive(Clone, Copy)]
-enum Step {
-    Append,
+/// Whether a room needs the next step.
+#[derive(PartialEq, Eq)]
+enum Next {
     Fill,
-}
-
-/// Whether a room has a log.
-enum Found {
-    Log,
-    NoLog,
+    Nothing,
 }
 
 /// An entry to restore.
@@ -77,9 +71,9 @@ struct Held {
     key: Option<String>,
 }
 
-/// The reply of the script: the last id of the log before it, how many entries it has restored, and the ids that nodes
-/// have offered.
-type Reply = (String, usize, Vec<String>);
+/// The reply of the script: the state of the log before it, its last id and that of its first entry, how many entries were
+/// restored, and the ids that nodes have offered.
+type Reply = (String, String, String, usize, Vec<String>);
 
 /// Restores the logs of one Redis.
 pub struct Healer {
@@ -151,30 +145,30 @@ impl Healer {
         let known: HashSet<RoomName> = listener.rooms().into_iter().chain(self.journal.rooms()).collect();
         let mut rooms: Vec<RoomName> = known.into_iter().collect();
         rooms.retain(|room| self.server_of(room).is_some_and(|of| Arc::ptr_eq(&of, server)));
-        let absent = self.for_each(rooms, Step::Append, found).await;
+        let to_fill = self.for_each(rooms, Step::Offer, found).await;
         sleep_until(fill_time(found).into()).await;
-        self.for_each(absent, Step::Fill, found).await;
+        self.for_each(to_fill, Step::Fill, found).await;
     }
 
-    /// Takes a step for each room, several at once and again if it fails, and returns the rooms without a log.
+    /// Takes a step for each room, several at once and again if it fails, and returns the rooms that need the next one.
     async fn for_each(&self, rooms: Vec<RoomName>, step: Step, found: Instant) -> Vec<RoomName> {
         let results = stream::iter(rooms).map(|room| self.take_step(room, step, found)).buffer_unordered(ROOMS_AT_ONCE);
         results.filter_map(std::future::ready).collect().await
     }
 
-    /// Takes a step for a room, again if it fails while the run is the same, and returns the room if it has no log.
+    /// Takes a step for a room, again if it fails while the run is the same, and returns the room if it needs
+    /// the next one.
     async fn take_step(&self, room: RoomName, step: Step, found: Instant) -> Option<RoomName> {
         for _ in 0..ATTEMPTS {
             if self.run_found(&room) != Some(found) {
                 return None;
             }
             let result = match step {
-                Step::Append => self.append(&room, found).await,
-                Step::Fill => self.fill(&room, found).await.map(|()| Found::Log),
+                Step::Offer => self.offer(&room, found).await,
+                Step::Fill => self.fill(&room, Some(found)).await.map(|_| Next::Nothing),
             };
             match self.connections.calls().settle("heal", Some(room.as_str()), result) {
-                Ok(Found::Log) => return None,
-                Ok(Found::NoLog) => return Some(room),
+                Ok(next) => return Some(room).filter(|_| next == Next::Fill),
                 Err(Unavailable) => sleep(RETRY_PAUSE).await,
             }
         }
@@ -214,41 +208,48 @@ impl Healer {
         of_listener.max(self.journal.last_before(room, found))
     }
 
-    /// Restores what a room's log has lost since before the current run of its server. Returns true if this node knew
-    /// something of it from before.
+    /// Restores what a room's log has lost since before the current run of its server, also with what other nodes have
+    /// offered. Returns true if there may be something to restore.
     pub async fn heal(&self, room: &RoomName) -> Result<bool, CallError> {
-        let Some(found) = self.run_found(room).filter(|_| self.last_known(room).is_some()) else {
-            return Ok(false);
+        let Some(found) = self.run_found(room) else {
+            // This node has nothing from before. Others may.
+            return Ok(self.fill(room, None).await? > 0);
         };
-        if let Found::NoLog = self.append(room, found).await? {
+        let next = self.offer(room, found).await?;
+        if next == Next::Fill {
             sleep_until(fill_time(found).into()).await;
-            self.fill(room, found).await?;
+            self.fill(room, Some(found)).await?;
         }
-        Ok(true)
+        Ok(next == Next::Fill || self.last_known(room).is_some())
     }
 
-    /// Appends what a log has lost. If there is no log, offers what this node knows of it.
-    async fn append(&self, room: &RoomName, found: Instant) -> Result<Found, CallError> {
-        if self.last_known(room).is_none() {
-            return Ok(Found::Log);
-        }
-        let (last, _, offered) = self.call(room, WithoutLog::Tell, &[], found).await?;
-        let last = last.parse().ok().filter(|last| *last != Id::ZERO);
-        let mut held = self.held(room, found, last);
-        if last.is_some() {
-            self.call_in_parts(room, WithoutLog::Tell, &held, found).await?;
-            return Ok(Found::Log);
-        }
+    /// Appends what a log has lost at its end. If it is absent, or was filled a short while ago, offers what this node knows
+    /// of the rest.
+    async fn offer(&self, room: &RoomName, found: Instant) -> Result<Next, CallError> {
+        let (state, last, first, _, offered) = self.call(room, "offer", &[], Some(found)).await?;
+        let (first, last) = (first.parse().unwrap_or(Id::ZERO), last.parse().unwrap_or(Id::ZERO));
+        let is_whole = match state.as_str() {
+            "whole" => true,
+            "filled" | "absent" => false,
+            _ => return Ok(Next::Nothing),
+        };
+        let mut held = self.held(room, found, Some(last).filter(|_| is_whole));
         let offered: HashSet<String> = offered.into_iter().collect();
-        // Only the node that took an entry may know all of it.
-        held.retain(|held| held.entry.node.is_some() || !offered.contains(&held.entry.id.to_string()));
-        self.call_in_parts(room, WithoutLog::Offer, &held, found).await?;
-        Ok(Found::NoLog)
+        held.retain(|held| {
+            // Only the node that took an entry may know all of it.
+            let is_offered = held.entry.node.is_none() && offered.contains(&held.entry.id.to_string());
+            let is_there = first <= held.entry.id && held.entry.id <= last && held.key.is_none();
+            !is_offered && !is_there
+        });
+        self.call_in_parts(room, &held, found).await?;
+        Ok(if is_whole { Next::Nothing } else { Next::Fill })
     }
 
-    /// Fills an absent log with what all nodes have offered.
-    async fn fill(&self, room: &RoomName, found: Instant) -> Result<(), CallError> {
-        self.call(room, WithoutLog::Fill, &[], found).await.map(drop)
+    /// Restores what all nodes have offered of an absent log, or of one that was filled a short while ago, and returns how
+    /// many entries it were.
+    async fn fill(&self, room: &RoomName, found: Option<Instant>) -> Result<usize, CallError> {
+        let (.., restored, _) = self.call(room, "fill", &[], found).await?;
+        Ok(restored)
     }
 
     /// Returns what this node knows of a log from before a time: what comes after an id, or everything; and what it has
@@ -268,13 +269,7 @@ impl Healer {
     }
 
     /// Calls the script with entries, in parts of limited size.
-    async fn call_in_parts(
-        &self,
-        room: &RoomName,
-        without: WithoutLog,
-        held: &[Held],
-        found: Instant,
-    ) -> Result<(), CallError> {
+    async fn call_in_parts(&self, room: &RoomName, held: &[Held], found: Instant) -> Result<(), CallError> {
         let mut rest = held;
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -284,7 +279,7 @@ impl Healer {
             };
             let count = rest.iter().take(MAX_ENTRIES).take_while(fits).count().max(1);
             let (part, others) = rest.split_at(count);
-            self.call(room, without, part, found).await?;
+            self.call(room, "offer", part, Some(found)).await?;
             rest = others;
         }
         Ok(())
@@ -304,22 +299,18 @@ impl Healer {
     async fn call(
         &self,
         room: &RoomName,
-        without: WithoutLog,
+        mode: &str,
         held: &[Held],
-        found: Instant,
+        found: Option<Instant>,
     ) -> Result<Reply, CallError> {
         let log = self.keys.log(room);
         let mut call = self.script.key(&log);
-        let without = match without {
-            WithoutLog::Tell => "tell",
-            WithoutLog::Offer => "offer",
-            WithoutLog::Fill => "fill",
-        };
         call.key(self.keys.deleted(room))
             .key(self.keys.edits(room))
             .key(self.keys.absent(room))
             .key(self.keys.offers(room))
-            .arg(without)
+            .key(self.keys.filled(room))
+            .arg(mode)
             .arg(self.retention.messages)
             .arg(self.retention.seconds)
             .arg(KEY_TTL_MS)
@@ -334,8 +325,11 @@ impl Healer {
                 .arg(entry.node.as_deref().unwrap_or_default())
                 .arg(key.as_deref().unwrap_or_default());
         }
-        let reply: Reply = self.connections.run_in_run(&log, &call, found).await?;
-        self.note(room, reply.1);
+        let reply: Reply = match found {
+            Some(found) => self.connections.run_in_run(&log, &call, found).await?,
+            None => self.connections.run(&log, &call).await?,
+        };
+        self.note(room, reply.3);
         Ok(reply)
     }
 }

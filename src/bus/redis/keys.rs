@@ -61,6 +61,11 @@ impl Keys {
         format!("{}:{{{room}}}:offers", self.prefix)
     }
 
+    /// Returns the key that exists if a room's log was filled a short while ago.
+    pub fn filled(&self, room: &RoomName) -> String {
+        format!("{}:{{{room}}}:filled", self.prefix)
+    }
+
     /// Returns the key that says under which prefix of an app a room is whose name is a hash.
     pub fn prefix_of_room(&self, room: &str) -> String {
         format!("{}:{{{room}}}:prefix", self.prefix)
@@ -233,6 +238,7 @@ mod tests {
                 keys.idempotency(&room, "{k}"),
                 keys.absent(&room),
                 keys.offers(&room),
+                keys.filled(&room),
             ],
             vec![keys.presence(&room), keys.log(&room)],
             iter::once(keys.processes()).chain(addresses.clone().map(|address| keys.streams(address))).collect(),

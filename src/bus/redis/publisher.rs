@@ -25,6 +25,25 @@ const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The reply to a publish: the id; `stored`, `duplicate`, `reused` or `behind`; and the id of the predecessor if it was stored.
 pub type Reply = (String, String, String);
 
+/// What a log is known to have had before it may have lost something.
+#[derive(Clone, Copy)]
+pub enum Known {
+    Nothing,
+    Id(Id),
+    /// What could be restored was restored.
+    Healed,
+}
+
+impl Known {
+    fn argument(self) -> String {
+        match self {
+            Known::Nothing => String::new(),
+            Known::Id(id) => id.to_string(),
+            Known::Healed => "-".to_owned(),
+        }
+    }
+}
+
 /// Publishes to the logs of one Redis.
 pub struct Publisher {
     keys: Keys,
@@ -55,13 +74,8 @@ impl Publisher {
         }
     }
 
-    /// Publishes a draft, unless the log ends before an id that it is known to have had.
-    pub async fn publish(
-        self: &Arc<Self>,
-        room: &RoomName,
-        draft: &Draft,
-        known: Option<Id>,
-    ) -> Result<Reply, CallError> {
+    /// Publishes a draft, unless the log has to be healed first.
+    pub async fn publish(self: &Arc<Self>, room: &RoomName, draft: &Draft, known: Known) -> Result<Reply, CallError> {
         let deadline = Instant::now() + CALL_TIMEOUT;
         match self.publish_at_once(room, draft, known).await {
             Err(error) if is_moving(&error) => {}
@@ -81,16 +95,17 @@ impl Publisher {
         }
     }
 
-    async fn publish_at_once(&self, room: &RoomName, draft: &Draft, known: Option<Id>) -> Result<Reply, CallError> {
+    async fn publish_at_once(&self, room: &RoomName, draft: &Draft, known: Known) -> Result<Reply, CallError> {
         let log = self.keys.log(room);
         let mut call = self.publish.key(&log);
         call.key(self.keys.deleted(room)).key(self.keys.edits(room));
-        self.add_entry(&mut call, draft);
         let (record, digest) = match draft.key() {
             Some(key) => (self.keys.idempotency(room, key), digest_of(draft)),
             None => (self.keys.absent(room), String::new()),
         };
-        call.key(record).arg(digest).arg(KEY_TTL_MS).arg(known.map_or(String::new(), |id| id.to_string()));
+        call.key(record).key(self.keys.offers(room)).key(self.keys.filled(room));
+        self.add_entry(&mut call, draft);
+        call.arg(digest).arg(KEY_TTL_MS).arg(known.argument());
         self.connections.run_on_log(&log, &call).await
     }
 

@@ -214,6 +214,9 @@ impl Room {
         let data = format!(r#"{{"sender":"mason","message":"{}","mark":"{MARK}"}}"#, self.messages.len());
         let world = Arc::clone(&self.world);
         let mut call = self.call(&world.publish);
+        for beside in ["absent", "offers", "filled"] {
+            call.key(format!("{}:{beside}", key(&self.name)));
+        }
         call.arg(data)
             .arg("chat-1")
             .arg(1000)

@@ -246,7 +246,7 @@ async fn interrupted_demo_leaves_no_process_behind() {
 }
 
 /// Returns the processes that any thread of this process has started.
-fn children(pid: u32) -> Vec<u32> {
+pub fn children(pid: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
     let lists = threads.map(|thread| fs::read_to_string(thread.expect("a thread").path().join("children")));
     let lists: Vec<String> = lists.map(|list| list.expect("its children")).collect();

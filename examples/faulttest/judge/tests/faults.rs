@@ -37,6 +37,8 @@ fn lost_messages_count_for_a_fault_that_may_lose() {
     assert_eq!((row(&verdict, "failover").lost_acknowledged, row(&verdict, "failover").told), (3, 3));
     assert_eq!((row(&verdict, "harmless").lost_acknowledged, row(&verdict, "another").lost_acknowledged), (0, 0));
     assert!(verdict.is_passed());
+    assert_eq!(row(&verdict, "failover").lost_where_read, 3);
+    assert_eq!(row(&verdict, "failover").lost_texts[0], "0.5 s: room 1000500-6, received by 2 readers");
 }
 
 #[test]

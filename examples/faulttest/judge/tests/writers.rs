@@ -69,6 +69,18 @@ fn a_message_that_is_stored_twice_is_a_doubled_publish() {
 }
 
 #[test]
+fn a_clock_put_forward_excuses_a_doubled_publish() {
+    let mut run = run();
+    append(&mut run, 3);
+    run.history.posts[3].ended = at(EXTRA);
+    run.fault("clock", false, 7, 8);
+    assert_only(&run, Kind::DoubledPublish);
+    run.faults[0].forgets_keys = true;
+    assert_only(&run, Kind::Forgotten);
+    assert!(run.judge().is_passed());
+}
+
+#[test]
 fn a_message_stored_before_one_that_was_acknowledged_is_reordered() {
     let mut run = run();
     // Message 5 was acknowledged before message 4 was posted, and stands behind it in the log.
@@ -77,6 +89,18 @@ fn a_message_stored_before_one_that_was_acknowledged_is_reordered() {
     assert_only(&run, Kind::Reordered);
     run.history.posts[4].begun = at(5);
     assert_counts(&run, &[]);
+}
+
+#[test]
+fn a_message_stored_again_after_a_loss_is_not_reordered() {
+    let mut run = run();
+    // It was acknowledged first, lost, and posted again after message 3: its record is of the first time.
+    run.history.posts[4] = Post { begun: 0, ended: 1, outcome: Outcome::Acknowledged(id(0)), room: 0 };
+    run.history.posts[0] = Post { begun: 0, ended: 1, outcome: Outcome::Unknown, room: 0 };
+    run.history.posts[3].begun = at(3);
+    assert_eq!(run.judge().counts.of(Kind::Reordered), 0);
+    run.history.posts[4].outcome = Outcome::Acknowledged(id(4));
+    assert_only(&run, Kind::Reordered);
 }
 
 #[test]
