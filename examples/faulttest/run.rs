@@ -37,7 +37,7 @@ use crate::{
 /// How long a node drains.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// The logs are kept whole, since they are held against what was received.
+/// How many messages a room keeps: all, since they are held against what was received.
 const HISTORY: usize = 10_000_000;
 
 /// The load of a run.
@@ -86,6 +86,10 @@ pub struct Options {
     #[arg(long, default_value_t = POSTS_PER_SECOND, value_name = "NUMBER")]
     rate: f64,
 
+    /// Messages that a room keeps at least
+    #[arg(long, default_value_t = HISTORY, value_name = "NUMBER")]
+    history: usize,
+
     /// Number of readers
     #[arg(long, default_value_t = READERS, value_name = "NUMBER")]
     readers: usize,
@@ -125,7 +129,7 @@ impl Options {
 
     fn nodes(&self) -> Result<NodeOptions, Failure> {
         let program = self.node.clone().map_or_else(default_program, Ok)?;
-        let mut environment = vec![("HISTORY", HISTORY.to_string()), ("MAX_STREAMS_PER_ADDRESS", "0".to_owned())];
+        let mut environment = vec![("HISTORY", self.history.to_string()), ("MAX_STREAMS_PER_ADDRESS", "0".to_owned())];
         environment.extend(self.heal.iter().map(|heal| ("HEAL", heal.clone())));
         if let Some(logs) = &self.logs {
             fs::create_dir_all(logs)?;
@@ -174,7 +178,7 @@ async fn run_to_end(options: &Options, isolation: Isolation) -> Result<bool, Fai
         () = show_progress(monitor, now) => {}
     }
     records.append(&mut run.records);
-    let (history, logs) = run.end().await?;
+    let (history, logs) = run.end(options.history).await?;
     let verdict = judge(&history, &records, &logs);
     print(&report::text(&verdict, &facts));
     if let Some(path) = &options.report {
@@ -285,12 +289,12 @@ impl Run {
     }
 
     /// Waits until everything was read, and returns what the clients saw and what the logs have.
-    async fn end(self) -> Result<(History, FinalLogs), Failure> {
+    async fn end(self, retention: usize) -> Result<(History, FinalLogs), Failure> {
         let Stage { world, mut load, .. } = self.stage;
         if !load.all_caught_up(Instant::now() + END_LIMIT).await {
             print("  not all readers have caught up\n");
         }
-        let logs = load.final_logs(HISTORY).await?;
+        let logs = load.final_logs(retention).await?;
         let history = load.finish().await?;
         world.stop().await?;
         Ok((history, logs))

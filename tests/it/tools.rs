@@ -7,6 +7,8 @@ mod doctor;
 mod faulttest;
 mod features;
 mod fuzz;
+mod guarantees;
+mod planted;
 mod readme;
 mod references;
 mod source_tree;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use reqwest::Client;
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::message;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     sse::{Id, Parser},
 };
 
-/// How long a stream may be silent.
+/// How long a stream may bring nothing; what it has brought until then is what it has.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
@@ -83,14 +83,20 @@ impl Reading<'_> {
         let mut response = client.get(url).header("Accept", "text/event-stream").send().await?;
         let (mut parser, mut recorder) =
             (Parser::default(), Recorder::new(Kind::Old, &[0], vec![self.room.to_owned()], None));
-        let mut entries = Vec::new();
+        let (mut entries, mut newest_at) = (Vec::new(), Instant::now());
         while let Some(bytes) = timeout(READ_TIMEOUT, response.chunk()).await?? {
             for block in parser.feed(&bytes) {
                 recorder.on_block(&block, self.tag, 0);
             }
             let deliveries = recorder.chain.rooms[0].deliveries.drain(..);
+            let known = entries.len();
             entries.extend(deliveries.map(|delivery| Entry { id: delivery.id, message: delivery.message }));
-            if entries.last().is_some_and(|entry| entry.id >= last) {
+            if entries.len() > known {
+                newest_at = Instant::now();
+            }
+            // A stream that is never live still has heartbeats.
+            let is_stuck = newest_at.elapsed() >= READ_TIMEOUT;
+            if is_stuck || entries.last().is_some_and(|entry| entry.id >= last) {
                 return Ok(entries);
             }
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, stream};
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
 use redis::Script;
 use tokio::sync::Notify;
@@ -121,30 +121,33 @@ impl Healer {
     /// Heals the rooms of each server of which a new run is found, and of all such servers at the beginning: before a panic
     /// it may have been one of them.
     async fn heal_servers(&self) {
-        let mut healed: HashSet<(String, Instant)> = HashSet::new();
+        let mut known: HashSet<(String, Instant)> = HashSet::new();
+        let mut healing = FuturesUnordered::new();
         loop {
-            let masters = self.topology.masters();
-            let run_of = |server: &Arc<Connector>| Some((server.address().to_string(), server.run().found()?));
-            let runs: HashSet<(String, Instant)> = masters.servers().iter().filter_map(run_of).collect();
-            for server in masters.servers() {
-                if run_of(server).is_some_and(|run| !healed.contains(&run)) {
-                    self.heal_rooms_of(server).await;
+            let mut runs = HashSet::new();
+            for server in self.topology.masters().servers() {
+                let Some(found) = server.run().found() else { continue };
+                let run = (server.address().to_string(), found);
+                if !known.contains(&run) {
+                    healing.push(self.heal_rooms_of(server.clone(), found));
                 }
+                runs.insert(run);
             }
-            healed = runs;
-            self.topology.run_found().await;
+            known = runs;
+            tokio::select! {
+                () = self.topology.run_found() => {}
+                Some(()) = healing.next() => {}
+            }
         }
     }
 
-    /// Heals the rooms of one server: first what a log has lost is appended and absent logs are told apart, for all rooms,
-    /// then these are filled.
-    async fn heal_rooms_of(&self, server: &Arc<Connector>) {
-        let (Some(listener), Some(found)) = (self.listener(), server.run().found()) else {
-            return;
-        };
+    /// Heals the rooms of one server: first what logs have lost at their ends is appended and the others are told apart, for
+    /// all rooms, then these are filled.
+    async fn heal_rooms_of(&self, server: Arc<Connector>, found: Instant) {
+        let Some(listener) = self.listener() else { return };
         let known: HashSet<RoomName> = listener.rooms().into_iter().chain(self.journal.rooms()).collect();
         let mut rooms: Vec<RoomName> = known.into_iter().collect();
-        rooms.retain(|room| self.server_of(room).is_some_and(|of| Arc::ptr_eq(&of, server)));
+        rooms.retain(|room| self.server_of(room).is_some_and(|of| Arc::ptr_eq(&of, &server)));
         let to_fill = self.for_each(rooms, Step::Offer, found).await;
         sleep_until(fill_time(found).into()).await;
         self.for_each(to_fill, Step::Fill, found).await;
