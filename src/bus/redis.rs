@@ -305,7 +305,14 @@ impl Redis {
         if reply.1 != "behind" {
             return Ok(reply);
         }
-        let _ = self.heal(room).await;
+        if let Some(healer) = &self.healer {
+            match healer.heal(room).await {
+                // What Redis refuses to restore stays lost.
+                Ok(_) | Err(CallError::Refused(_)) => {}
+                // It may succeed later, and the post must not come first.
+                Err(error) => return Err(error),
+            }
+        }
         self.publisher.publish(room, draft, Known::Healed).await
     }
 }
