@@ -99,6 +99,8 @@ pub trait Listener: Send + Sync {
     fn rooms(&self) -> Vec<RoomName>;
     /// Returns the last id of a room's log as it is known from before a time. Returns `None` if the log was read since then.
     fn last_known_before(&self, room: &str, time: Instant) -> Option<Id>;
+    /// Returns when the read began that last brought the room in sync with its log, if it is in memory.
+    fn read_at(&self, room: &str) -> Option<Instant>;
     /// Returns what this node has of a room's log from before a time: the entries after an id, or all of them. Each has the
     /// one before it as its predecessor. Those that were removed are without data.
     fn entries_known_before(&self, room: &str, time: Instant, after: Option<Id>) -> Vec<Entry>;

@@ -61,6 +61,10 @@ impl Listener for Hub {
         held::last_known_before(&self.room(room)?.log(), time)
     }
 
+    fn read_at(&self, room: &str) -> Option<Instant> {
+        self.room(room)?.log().read_at()
+    }
+
     fn entries_known_before(&self, room: &str, time: Instant, after: Option<Id>) -> Vec<Entry> {
         self.room(room).map(|room| held::entries_known_before(&room.log(), time, after)).unwrap_or_default()
     }

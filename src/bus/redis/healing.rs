@@ -171,7 +171,11 @@ impl Healer {
                 Step::Fill => self.fill(&room, Some(found)).await.map(|_| Next::Nothing),
             };
             match self.connections.calls().settle("heal", Some(room.as_str()), result) {
-                Ok(next) => return Some(room).filter(|_| next == Next::Fill),
+                Ok(Next::Fill) => return Some(room),
+                Ok(Next::Nothing) => {
+                    self.journal.confirm(&room, found);
+                    return None;
+                }
                 Err(Unavailable) => sleep(RETRY_PAUSE).await,
             }
         }
@@ -208,7 +212,12 @@ impl Healer {
     pub fn last_known(&self, room: &RoomName) -> Option<Id> {
         let found = self.run_found(room)?;
         let of_listener = self.listener().and_then(|listener| listener.last_known_before(room.as_str(), found));
-        of_listener.max(self.journal.last_before(room, found))
+        of_listener.max(self.journal.last_known(room, self.read_at(room), found))
+    }
+
+    /// Returns when a room's log was last read, if the room is in memory: what it did not have then was removed.
+    fn read_at(&self, room: &RoomName) -> Option<Instant> {
+        self.listener()?.read_at(room.as_str())
     }
 
     /// Restores what a room's log has lost since before the current run of its server, also with what other nodes have
@@ -223,7 +232,9 @@ impl Healer {
             sleep_until(fill_time(found).into()).await;
             self.fill(room, Some(found)).await?;
         }
-        Ok(next == Next::Fill || self.last_known(room).is_some())
+        let may_be_restored = next == Next::Fill || self.last_known(room).is_some();
+        self.journal.confirm(room, found);
+        Ok(may_be_restored)
     }
 
     /// Appends what a log has lost at its end. If it is absent, or was filled a short while ago, offers what this node knows
@@ -261,7 +272,7 @@ impl Healer {
         let in_memory = self.listener().map(|listener| listener.entries_known_before(room.as_str(), before, after));
         let mut held: BTreeMap<Id, Held> =
             in_memory.into_iter().flatten().map(|entry| (entry.id, Held { entry, key: None })).collect();
-        for acknowledged in self.journal.before(room, before) {
+        for acknowledged in self.journal.known(room, self.read_at(room), before) {
             let id = acknowledged.entry.id;
             let is_removed = held.get(&id).is_some_and(|known| !known.entry.has_data());
             if !is_removed && (after.is_none_or(|after| after < id) || acknowledged.key.is_some()) {

@@ -23,6 +23,7 @@ pub struct Acknowledged {
     pub entry: Entry,
     /// The idempotency key of an app's event; a message has its own in its data.
     pub key: Option<String>,
+    /// When the log is known to have had it.
     at: Instant,
 }
 
@@ -50,6 +51,7 @@ impl Journal {
     pub fn add(&self, room: &RoomName, entry: Entry, key: Option<&str>) {
         let acknowledged = Acknowledged { entry, key: key.map(str::to_owned), at: Instant::now() };
         let mut entries = self.0.lock();
+        entries.forget_replaced(room, &acknowledged.entry);
         entries.bytes += acknowledged.size();
         entries.order.push_back(room.clone());
         entries.by_room.entry(room.clone()).or_default().push_back(acknowledged);
@@ -63,26 +65,41 @@ impl Journal {
         entries.by_room.keys().cloned().collect()
     }
 
-    /// Returns the last id that was acknowledged in a room before a time.
-    pub fn last_before(&self, room: &RoomName, time: Instant) -> Option<Id> {
-        let entries = self.0.lock();
-        let of_room = entries.by_room.get(room)?;
-        of_room
-            .iter()
-            .rev()
-            .find(|acknowledged| acknowledged.at < time)
-            .map(|acknowledged| acknowledged.entry.id)
+    /// Returns the last id that the log of a room is known to have had before a time, but not from before another one.
+    pub fn last_known(&self, room: &RoomName, since: Option<Instant>, before: Instant) -> Option<Id> {
+        self.known(room, since, before).last().map(|acknowledged| acknowledged.entry.id)
     }
 
-    /// Returns what was acknowledged in a room before a time, oldest first.
-    pub fn before(&self, room: &RoomName, time: Instant) -> Vec<Acknowledged> {
+    /// Returns what the log of a room is known to have had before a time, but not from before another one: oldest first.
+    pub fn known(&self, room: &RoomName, since: Option<Instant>, before: Instant) -> Vec<Acknowledged> {
         let entries = self.0.lock();
         let of_room = entries.by_room.get(room).into_iter().flatten();
-        of_room.filter(|acknowledged| acknowledged.at < time).cloned().collect()
+        let is_known = |entry: &&Acknowledged| since.is_none_or(|since| since <= entry.at) && entry.at < before;
+        of_room.filter(is_known).cloned().collect()
+    }
+
+    /// Notes that what was acknowledged in a room before a time was restored by now, or else is lost.
+    pub fn confirm(&self, room: &RoomName, before: Instant) {
+        let mut entries = self.0.lock();
+        let of_room = entries.by_room.get_mut(room).into_iter().flatten();
+        of_room.filter(|entry| entry.at < before).for_each(|entry| entry.at = Instant::now());
     }
 }
 
 impl Entries {
+    /// Forgets what was in the log that this entry's log has replaced: it continues from an earlier number.
+    fn forget_replaced(&mut self, room: &RoomName, entry: &Entry) {
+        let Some(of_room) = self.by_room.get_mut(room) else {
+            return;
+        };
+        let last = of_room.back().map_or(Id::ZERO, |newest| newest.entry.id);
+        if entry.prev.is_some_and(|prev| prev.n < last.n) {
+            self.bytes -= of_room.iter().map(Acknowledged::size).sum::<usize>();
+            self.by_room.remove(room);
+            self.order.retain(|other| other != room);
+        }
+    }
+
     fn forget_old(&mut self) {
         while let Some(room) = self.order.front() {
             let oldest = self.by_room.get(room).and_then(VecDeque::front);
@@ -125,20 +142,35 @@ mod tests {
             journal.add(&lobby, entry(n, 1 << 20), None);
         }
         let now = Instant::now();
-        let kept: Vec<u64> = journal.before(&lobby, now).iter().map(|kept| kept.entry.id.n).collect();
+        let kept: Vec<u64> = journal.known(&lobby, None, now).iter().map(|kept| kept.entry.id.n).collect();
         assert_eq!(kept, (6..=20).collect::<Vec<u64>>());
-        assert_eq!(journal.last_before(&lobby, now), Some(Id { ms: 1, n: 20 }));
+        assert_eq!(journal.last_known(&lobby, None, now), Some(Id { ms: 1, n: 20 }));
         assert_eq!(journal.rooms(), [lobby]);
         assert!(journal.0.lock().bytes <= MAX_BYTES);
     }
 
     #[test]
-    fn what_is_acknowledged_later_does_not_count() {
+    fn only_what_was_known_in_between_counts() {
         let (journal, lobby) = (Journal::default(), RoomName::parse("lobby").unwrap());
         let before = Instant::now();
         journal.add(&lobby, entry(1, 10), Some("k"));
-        assert_eq!(journal.last_before(&lobby, before), None);
-        assert!(journal.before(&lobby, before).is_empty());
-        assert_eq!(journal.before(&lobby, Instant::now())[0].key.as_deref(), Some("k"));
+        let after = Instant::now();
+        assert_eq!(journal.last_known(&lobby, None, before), None, "it was acknowledged later");
+        assert_eq!(journal.last_known(&lobby, Some(before), after), Some(Id { ms: 1, n: 1 }));
+        assert_eq!(journal.last_known(&lobby, Some(after), after), None, "it was read since then");
+        assert_eq!(journal.known(&lobby, None, after)[0].key.as_deref(), Some("k"));
+        journal.confirm(&lobby, after);
+        assert_eq!(journal.last_known(&lobby, None, after), None, "it was restored since then");
+        assert_eq!(journal.last_known(&lobby, None, Instant::now()), Some(Id { ms: 1, n: 1 }));
+    }
+
+    #[test]
+    fn a_log_that_begins_anew_replaces_the_one_before() {
+        let (journal, lobby) = (Journal::default(), RoomName::parse("lobby").unwrap());
+        (1..=3).for_each(|n| journal.add(&lobby, entry(n, 10), None));
+        journal.add(&lobby, entry(1, 20), None);
+        let known = journal.known(&lobby, None, Instant::now());
+        assert_eq!(known.iter().map(|known| known.entry.data.len()).collect::<Vec<_>>(), [20]);
+        assert_eq!(journal.0.lock().order.len(), 1);
     }
 }

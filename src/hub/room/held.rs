@@ -8,7 +8,7 @@ use crate::chat::Id;
 
 /// Returns the last id of a log, unless the log was read since a time.
 pub fn last_known_before(tail: &LogTail, time: Instant) -> Option<Id> {
-    tail.last().filter(|last| tail.read_at() < time && *last != Id::ZERO)
+    tail.last().filter(|last| tail.read_at() < Some(time) && *last != Id::ZERO)
 }
 
 /// Returns the entries of a log after an id, or all that are in memory, unless the log was read since a time. Each has the

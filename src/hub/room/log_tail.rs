@@ -70,8 +70,8 @@ pub struct LogTail {
     /// The last id up to which the entries were read from the log or compared with it.
     verified: Option<Id>,
     next_comparison: Instant,
-    /// When the read began that last brought the frames in sync.
-    read_at: Instant,
+    /// When the read began that last brought the frames in sync, if they ever were.
+    read_at: Option<Instant>,
     sync: SyncState,
 }
 
@@ -87,7 +87,7 @@ impl LogTail {
             last: None,
             verified: None,
             next_comparison: Instant::now(),
-            read_at: Instant::now(),
+            read_at: None,
             sync: SyncState::catching_up(Instant::now(), Vec::new()),
         }
     }
@@ -102,8 +102,8 @@ impl LogTail {
         self.last
     }
 
-    /// Returns when the read began that last brought the frames in sync.
-    pub fn read_at(&self) -> Instant {
+    /// Returns when the read began that last brought the frames in sync, if they ever were.
+    pub fn read_at(&self) -> Option<Instant> {
         self.read_at
     }
 
@@ -281,7 +281,7 @@ impl LogTail {
     /// Marks the frames as in sync, after the log was read to its end, and appends the announcements that arrived since
     /// the read began. If these do not follow, the log has to be read once more.
     pub fn mark_in_sync(&mut self, read_at: Instant) {
-        self.read_at = read_at;
+        self.read_at = Some(read_at);
         let SyncState::CatchingUp { since, pending, overflowed } = std::mem::replace(&mut self.sync, SyncState::InSync)
         else {
             return;
