@@ -315,7 +315,7 @@ impl Room {
                 more
             }
             Some(last) => {
-                let has_lost = |page: &LogPage| self.log().is_ahead_of(page);
+                let has_lost = |page: &LogPage| held::is_ahead_of(&self.log(), page);
                 let page = self.logs().room_page(self.name(), last, has_lost).await?;
                 let more = page.more;
                 let Ok(gap) = self.log().apply_page(last, page) else {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::log_tail::LogTail;
-use crate::bus::Entry;
+use crate::bus::{Entry, LogPage};
 use crate::chat::Id;
 
 /// Returns the last id of a log, unless the log was read since a time.
@@ -27,11 +27,21 @@ pub fn entries_known_before(tail: &LogTail, time: Instant, after: Option<Id>) ->
     }
 }
 
-/// Returns all entries in memory since the last gap.
+/// Returns true if a page shows that the log ends before its last known id, so that it has lost entries.
+pub fn is_ahead_of(tail: &LogTail, page: &LogPage) -> bool {
+    tail.last().is_some_and(|last| page.last.precedes(last))
+}
+
+/// Returns all entries in memory since the last gap that the log retained when it was last read.
 fn entries(tail: &LogTail) -> Vec<Entry> {
     let (mut before, frames) = tail.frames_since_gap();
+    let first = tail.first_retained().unwrap_or(Id::ZERO);
     let mut entries = Vec::new();
     for (id, frame) in frames {
+        if id < first {
+            before = Some(id);
+            continue;
+        }
         let prev = frame.prev.or(before.filter(|before| before.directly_precedes(id)));
         let prev = prev.unwrap_or_else(|| id.cursor_before());
         if let Some(before) = before.filter(|before| *before < prev) {
@@ -55,7 +65,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::bus::LogPage;
     use crate::sse::GapReason;
 
     fn id(n: u64) -> Id {
@@ -110,6 +119,20 @@ mod tests {
     }
 
     #[test]
+    fn what_the_log_no_longer_retains_is_left_out() {
+        let mut tail = tail(&[(1, Some(0)), (2, Some(1)), (3, Some(2))]);
+        let page = LogPage {
+            first: Some(id(3)),
+            last: id(3),
+            entries: vec![entry(3, Some(2))],
+            more: false,
+            only_deleted: false,
+        };
+        assert_eq!(tail.apply_page(id(3), page), Ok(None));
+        assert_eq!(known(&tail, None), [(3, 2, true)]);
+    }
+
+    #[test]
     fn what_was_read_since_then_is_not_from_before() {
         let before = Instant::now();
         let mut tail = tail(&[(1, Some(0))]);
@@ -141,9 +164,9 @@ mod tests {
     fn a_log_that_ends_early_has_lost_entries() {
         let tail = tail(&[(1, Some(0)), (2, Some(1))]);
         let page = |last| LogPage { last, ..LogPage::of_no_log() };
-        assert!(tail.is_ahead_of(&page(id(1))));
-        assert!(tail.is_ahead_of(&page(Id::ZERO)));
-        assert!(!tail.is_ahead_of(&page(id(2))));
-        assert!(!tail.is_ahead_of(&page(Id { ms: 11, n: 1 })), "it is a new one");
+        assert!(is_ahead_of(&tail, &page(id(1))));
+        assert!(is_ahead_of(&tail, &page(Id::ZERO)));
+        assert!(!is_ahead_of(&tail, &page(id(2))));
+        assert!(!is_ahead_of(&tail, &page(Id { ms: 11, n: 1 })), "it is a new one");
     }
 }

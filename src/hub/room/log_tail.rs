@@ -107,9 +107,9 @@ impl LogTail {
         self.read_at
     }
 
-    /// Returns true if a page shows that the log ends before its last known id, so that it has lost entries.
-    pub fn is_ahead_of(&self, page: &LogPage) -> bool {
-        self.last.is_some_and(|last| page.last.precedes(last))
+    /// Returns the first entry that the log retained when it was last read.
+    pub fn first_retained(&self) -> Option<Id> {
+        self.first_retained
     }
 
     /// Returns the cursor before the first frame since the last gap that is in memory, if known, and the entries among the
