@@ -48,7 +48,12 @@ pub async fn crash_before_sync(stage: &Stage, _: Duration) -> Result<Outcome, Fa
     if is_same {
         File::options().write(true).open(&file)?.set_len(size)?;
     }
-    master.start().await?;
+    if master.start().await.is_err() {
+        // Cut where Redis cannot load it, so that all of it is lost.
+        master.process.kill().await?;
+        master.wipe()?;
+        master.start().await?;
+    }
     let rewritten = || Outcome::NotRun("the file was being rewritten".to_owned());
     Ok(if is_same { Outcome::Ran } else { rewritten() })
 }
