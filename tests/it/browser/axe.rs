@@ -151,7 +151,7 @@ async fn axe_finds_no_violation_when_sending_fails_or_offline() {
 #[tokio::test]
 async fn axe_finds_no_violation_at_a_gap_unread_or_without_a_store() {
     let mut redis = Redis::start().await;
-    let node = Node::on(&redis, &[("HEARTBEAT", "1")]).await;
+    let node = Node::on(&redis, &[("HEARTBEAT", "1"), ("HEAL", "off")]).await;
     let browser = Browser::start().await;
     browser.set_screen(1280, 800).await;
     let read = node.post("lobby", "mason", "read").await;

@@ -171,7 +171,7 @@ async fn lost_redis(browser: &Browser) {
 async fn lost_log(browser: &Browser) {
     let mut redis = Redis::start().await;
     let bind = format!("127.0.0.1:{}", free_port());
-    let environment = [("BIND", bind.as_str()), ("NODE", "forgetful")];
+    let environment = [("BIND", bind.as_str()), ("NODE", "forgetful"), ("HEAL", "off")];
     let mut node = Node::on(&redis, &environment).await;
     let mut ids = node.fill("lobby", 2).await;
     let page = BarePage::open(browser, &node.url("")).await;

@@ -302,7 +302,7 @@ async fn double_submit_sends_once() {
 #[tokio::test]
 async fn unconfirmed_message_asks_what_to_do_after_a_gap() {
     let mut redis = Redis::start().await;
-    let node = Node::on(&redis, &[HEARTBEAT]).await;
+    let node = Node::on(&redis, &[HEARTBEAT, ("HEAL", "off")]).await;
     let proxy = Proxy::to(node.address()).await;
     let browser = Browser::start().await;
     browser.open(&proxy.url("/lobby")).await;

@@ -76,7 +76,7 @@ async fn page_reconnects_to_a_restarted_node(kind: BrowserKind) {
 #[tokio::test]
 async fn page_reports_a_lost_store_and_marks_the_gap() {
     let mut redis = Redis::start().await;
-    let node = Node::on(&redis, &[HEARTBEAT, ("NODE", "chat-1")]).await;
+    let node = Node::on(&redis, &[HEARTBEAT, ("NODE", "chat-1"), ("HEAL", "off")]).await;
     let browser = Browser::start().await;
     browser.open(&node.url("/lobby")).await;
     browser.live().await;

@@ -58,7 +58,7 @@ async fn redis_restart_with_its_logs_loses_nothing() {
 #[tokio::test]
 async fn redis_restart_without_its_logs_is_a_gap_before_the_status() {
     let mut redis = Redis::start().await;
-    let nodes = [Arc::new(Node::on(&redis, &[HEARTBEAT]).await)];
+    let nodes = [Arc::new(Node::on(&redis, &[HEARTBEAT, ("HEAL", "off")]).await)];
     let node = &nodes[0];
     let mut subscriber = MergedStream::live(node, "a,b,c").await;
     let (a, c) = (node.post("a", "mason", "one").await, node.post("c", "mason", "two").await);
