@@ -23,7 +23,7 @@ pub struct Acknowledged {
     pub entry: Entry,
     /// The idempotency key of an app's event; a message has its own in its data.
     pub key: Option<String>,
-    /// When the log is known to have had it.
+    /// When the log is known to have had it. Later entries have no earlier time.
     at: Instant,
 }
 
@@ -67,26 +67,30 @@ impl Journal {
 
     /// Returns the last id that the log of a room is known to have had before a time, but not from before another one.
     pub fn last_known(&self, room: &RoomName, since: Option<Instant>, before: Instant) -> Option<Id> {
-        self.known(room, since, before).last().map(|acknowledged| acknowledged.entry.id)
+        self.0.lock().known(room, since, before).last().map(|acknowledged| acknowledged.entry.id)
     }
 
     /// Returns what the log of a room is known to have had before a time, but not from before another one: oldest first.
     pub fn known(&self, room: &RoomName, since: Option<Instant>, before: Instant) -> Vec<Acknowledged> {
-        let entries = self.0.lock();
-        let of_room = entries.by_room.get(room).into_iter().flatten();
-        let is_known = |entry: &&Acknowledged| since.is_none_or(|since| since <= entry.at) && entry.at < before;
-        of_room.filter(is_known).cloned().collect()
+        self.0.lock().known(room, since, before).cloned().collect()
     }
 
-    /// Notes that what was acknowledged in a room before a time was restored by now, or else is lost.
-    pub fn confirm(&self, room: &RoomName, before: Instant) {
+    /// Notes that what was lost in a room since a time was restored, or else is lost for good.
+    pub fn confirm(&self, room: &RoomName, since: Instant) {
         let mut entries = self.0.lock();
         let of_room = entries.by_room.get_mut(room).into_iter().flatten();
-        of_room.filter(|entry| entry.at < before).for_each(|entry| entry.at = Instant::now());
+        of_room.take_while(|entry| entry.at < since).for_each(|entry| entry.at = since);
     }
 }
 
 impl Entries {
+    /// Returns what was known in between, oldest first. It ends at the first later one: each post after a restart asks, and as a
+    /// rule there is nothing from before.
+    fn known(&self, room: &RoomName, since: Option<Instant>, before: Instant) -> impl Iterator<Item = &Acknowledged> {
+        let of_room = self.by_room.get(room).into_iter().flatten();
+        of_room.take_while(move |entry| entry.at < before).skip_while(move |entry| Some(entry.at) < since)
+    }
+
     /// Forgets what was in the log that this entry's log has replaced: it continues from an earlier number.
     fn forget_replaced(&mut self, room: &RoomName, entry: &Entry) {
         let Some(of_room) = self.by_room.get_mut(room) else {
