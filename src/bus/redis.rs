@@ -327,9 +327,8 @@ impl Bus for Redis {
             (_, "reused") => Err(PublishError::KeyReused),
             (Ok(id), "duplicate") => Ok(Receipt { id, duplicate: true }),
             (Ok(id), _) => {
-                // A message has its key in its data.
-                let key = draft.key().filter(|_| !draft.kind().is_empty());
-                self.note_acknowledged(room, id, &prev, draft.kind(), draft.data().to_owned(), key);
+                let (data, key) = (draft.data().to_owned(), draft.key_beside_data());
+                self.note_acknowledged(room, id, &prev, draft.kind(), data, key);
                 Ok(Receipt { id, duplicate: false })
             }
             (Err(_), _) => Err(PublishError::Unavailable),

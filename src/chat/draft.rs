@@ -93,6 +93,11 @@ impl Draft {
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
+
+    /// Returns the idempotency key if the data does not have it: that of a message does.
+    pub fn key_beside_data(&self) -> Option<&str> {
+        self.key().filter(|_| !self.kind.is_empty())
+    }
 }
 
 #[cfg(test)]

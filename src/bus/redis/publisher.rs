@@ -111,14 +111,12 @@ impl Publisher {
 
     /// Adds the arguments that say what is appended.
     fn add_entry(&self, call: &mut ScriptInvocation<'_>, draft: &Draft) {
-        // A message has its key in its data.
-        let entry_key = draft.key().filter(|_| !draft.kind().is_empty());
         call.arg(draft.data())
             .arg(&self.node)
             .arg(self.retention.messages)
             .arg(self.retention.seconds)
             .arg(draft.kind())
-            .arg(entry_key.unwrap_or_default());
+            .arg(draft.key_beside_data().unwrap_or_default());
     }
 }
 
