@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::{
     judge::{Kind, Row, Verdict},
     load::Progress,
+    table::with_commas,
 };
 
 /// What a report says of a run beside the verdict.
@@ -147,7 +148,6 @@ fn shortened(name: &str) -> String {
 }
 
 fn totals(verdict: &Verdict) -> Vec<String> {
-    let comma = |number: usize| with_commas(number as u64);
     let failed: Vec<String> = verdict
         .failed_attempts
         .iter()
@@ -161,31 +161,31 @@ fn totals(verdict: &Verdict) -> Vec<String> {
     vec![
         format!(
             "{} posts in {:.0} s: {} acknowledged, {} unknown, {} refused; attempts repeated: {}",
-            comma(verdict.posted),
+            with_commas(verdict.posted),
             verdict.seconds,
-            comma(verdict.acknowledged),
-            comma(verdict.unknown),
-            comma(verdict.refused),
+            with_commas(verdict.acknowledged),
+            with_commas(verdict.unknown),
+            with_commas(verdict.refused),
             if failed.is_empty() { "none".to_owned() } else { failed.join(", ") },
         ),
         format!(
             "{} deliveries to {} readers, {} resumes ({} with messages missed meanwhile), {} gaps; to staying readers \
              p50 {}, p99 {}",
-            comma(verdict.deliveries),
-            comma(verdict.readers),
-            comma(verdict.resumes),
-            comma(verdict.replays),
-            comma(verdict.gaps),
+            with_commas(verdict.deliveries),
+            with_commas(verdict.readers),
+            with_commas(verdict.resumes),
+            with_commas(verdict.replays),
+            with_commas(verdict.gaps),
             latency(verdict.latency.value_at_quantile(0.5)),
             latency(verdict.latency.value_at_quantile(0.99)),
         ),
         format!(
             "acknowledged and lost: {}; by a fault that may lose {}, told to all that had them {}, in rooms with \
              readers {}",
-            comma(verdict.lost_acknowledged),
-            comma(verdict.explained),
-            comma(verdict.told),
-            comma(verdict.lost_where_read),
+            with_commas(verdict.lost_acknowledged),
+            with_commas(verdict.explained),
+            with_commas(verdict.told),
+            with_commas(verdict.lost_where_read),
         ),
         counts[..5].join(", "),
         counts[5..].join(", "),
@@ -223,19 +223,6 @@ fn conclusion(verdict: &Verdict) -> String {
         "FAILED."
     };
     format!("\n{text}\n")
-}
-
-/// Formats a number with commas between thousands.
-fn with_commas(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.char_indices() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

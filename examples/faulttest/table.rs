@@ -1,6 +1,6 @@
 //! The ledger as a table of 80 columns.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 use crate::ledger::{Ledger, Row};
 
@@ -143,7 +143,7 @@ pub fn verdict(ledger: &Ledger, pen: Pen) -> String {
 }
 
 /// Formats a number with commas between thousands.
-fn with_commas(number: usize) -> String {
+pub fn with_commas(number: impl Display) -> String {
     let digits = number.to_string();
     let first = digits.len() % 3;
     let (head, tail) = digits.split_at(first);

@@ -103,6 +103,23 @@ impl Collected {
         self.task.await.expect("the stream stayed open");
         Arc::into_inner(self.blocks).expect("no other task").into_inner().expect("a lock")
     }
+
+    /// Checks what came until a message: every post that was taken where nodes heal, and elsewhere nothing was lost
+    /// silently.
+    pub async fn assert_nothing_lost(
+        self,
+        last: &str,
+        taken: &[(String, Instant)],
+        stored: &HashSet<String>,
+        is_healing: bool,
+    ) {
+        let blocks = self.until(last).await;
+        if is_healing {
+            assert_has_all(taken, &blocks);
+        } else {
+            assert_none_lost_silently(taken, stored, &blocks);
+        }
+    }
 }
 
 /// Checks that a post that was taken is in the log of the new master, or that the stream, which had got it, was told so.

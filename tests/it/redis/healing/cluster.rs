@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{HEAL_OFF, restored};
 use crate::{
     redis::{
-        load::{Collected, Load, assert_has_all, assert_none_lost_silently, ids_in_log, lost},
+        load::{Collected, Load, ids_in_log, lost},
         post_until_accepted_in,
     },
     support::{Cluster, Node},
@@ -35,12 +35,7 @@ async fn lost_with_a_master(environment: &[(&str, &str)]) -> usize {
     let last = post_until_accepted_in(&room, &nodes[0], "the last one").await;
     let stored = ids_in_log(&cluster.servers()[3], &room).await;
     for stream in streams {
-        let blocks = stream.until(&last).await;
-        if is_healing {
-            assert_has_all(&taken, &blocks);
-        } else {
-            assert_none_lost_silently(&taken, &stored, &blocks);
-        }
+        stream.assert_nothing_lost(&last, &taken, &stored, is_healing).await;
     }
     assert_eq!(restored(&[&nodes[0], &nodes[1]]).await >= 100.0, is_healing);
     lost(&taken, &stored).len()

@@ -7,7 +7,7 @@ use reqwest::Method;
 use super::{HEAL_OFF, restored, stored_ids};
 use crate::{
     redis::{
-        load::{Collected, Load, assert_has_all, assert_none_lost_silently, ids_in_log, lost},
+        load::{Collected, Load, ids_in_log, lost},
         post_until_accepted,
     },
     support::{Node, Redis, Sentinels, Stream, eventually, halves},
@@ -67,12 +67,7 @@ async fn lost_in(failover: Failover, environment: &[(&str, &str)]) -> usize {
     let last = post_until_accepted(&nodes[0], "the last one").await;
     let stored = ids_in_log(new, "lobby").await;
     for stream in streams {
-        let blocks = stream.until(&last).await;
-        if is_healing {
-            assert_has_all(&taken, &blocks);
-        } else {
-            assert_none_lost_silently(&taken, &stored, &blocks);
-        }
+        stream.assert_nothing_lost(&last, &taken, &stored, is_healing).await;
     }
     let count = restored(&[&nodes[0], &nodes[1]]).await;
     assert_eq!(count >= 150.0, is_healing, "{count} restored entries");

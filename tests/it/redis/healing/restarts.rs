@@ -101,7 +101,7 @@ async fn keys_of_restored_messages_are_known() {
     assert!(known == 0 || expires > 0 && expires <= 600_000, "a record expires: {expires}");
 }
 
-/// What a node acknowledged itself in the last 10 s it has, whoever reads.
+/// A node has what it acknowledged itself in the last 10 s, with readers or without.
 #[tokio::test]
 async fn rooms_without_readers_come_back_from_all_nodes() {
     let mut redis = Redis::start().await;
