@@ -21,5 +21,5 @@ if key ~= '' then
   end
   if #entries == most then return { '', 'unseen', '' } end
 end
-local id, prev = append(kind, data, node, keep, log_seconds, entry_key)
+local id, prev = append(kind, data, node, keep, log_seconds, entry_key, state_of_log())
 return { id, 'stored', prev }

@@ -29,12 +29,11 @@ if is_error(edit) then return failure(edit) end
 
 local failed
 if entry then
-  failed = remove_edit(edit) or remove(entry)
-  if not failed and edit[1] then redis.call('HDEL', edits, target) end
+  failed = remove_with_edit(entry, edit)
 else
   failed = delete_all()
 end
 if failed then return failure(failed) end
 forget_trimmed_runs()
-local id, prev = append('delete', data, node, keep, log_seconds, '')
+local id, prev = append('delete', data, node, keep, log_seconds, '', state_of_log())
 return { id, 'deleted', prev, data }

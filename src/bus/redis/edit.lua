@@ -27,7 +27,7 @@ if failed then return failure(failed) end
 forget_trimmed_runs()
 local sender = cjson.encode(message.sender)
 local data = string.format('{"id":"%s","sender":', target) .. sender .. ',"message":' .. text .. '}'
-local id, prev = append('edit', data, node, keep, log_seconds, '')
+local id, prev = append('edit', data, node, keep, log_seconds, '', state_of_log())
 redis.call('HSET', edits, target, id .. ' ' .. edited(sender, text, message))
 redis.call('PEXPIRE', edits, string.format('%.0f', tonumber(log_seconds) * 1000))
 forget_trimmed_edits()

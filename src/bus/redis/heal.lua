@@ -55,13 +55,15 @@ local function offer(entries)
   if is_any then redis.call('PEXPIRE', offers, offer_ms) end
 end
 
--- Adds what was offered. An entry that a node has seen removed is removed.
-local function add_offered(entries)
-  local offered = redis.call('HGETALL', offers)
+-- Returns some entries and all that were offered. An entry that a node has seen removed is removed.
+local function with_offered(given)
+  local entries, offered = {}, redis.call('HGETALL', offers)
+  for id, entry in pairs(given) do entries[id] = entry end
   for i = 1, #offered, 2 do
     local id, entry = offered[i], cmsgpack.unpack(offered[i + 1])
     if not entries[id] or entry[3] ~= '' then entries[id] = entry end
   end
+  return entries
 end
 
 -- Returns the entries that follow an id, each the next of the one before.
@@ -99,16 +101,13 @@ local function unbroken_end(entries)
   return entries_up_to(newest, entries)
 end
 
--- Remembers an id as deleted, together with those directly before it.
-local function remember_deleted(id, prev)
-  local run = run_up_to(prev)
-  if run then redis.call('ZREMRANGEBYSCORE', runs, number_of(prev), number_of(prev)) end
-  if not run or #run > MAX_RUN_BYTES then run = prev end
-  redis.call('ZADD', runs, number_of(id), run .. ' ' .. id)
-end
-
-local function remember_all_deleted(entries)
-  for _, entry in ipairs(entries) do remember_deleted(entry[1], entry[2]) end
+-- Remembers the ids of entries as deleted, which follow each other.
+local function remember_deleted(entries)
+  if #entries == 0 then return end
+  local run = run_before(entries[#entries][1])
+  for i = #entries, 1, -1 do run.newest_first[#run.newest_first + 1] = entries[i][1] end
+  run.before = entries[1][2]
+  remember(run)
 end
 
 -- Repeats what an entry changed of those before it. Returns the message that it has edited.
@@ -118,12 +117,13 @@ local function repeat_change(kind, data)
     delete_all()
     return
   end
-  local edit = redis.call('HMGET', edits, target)
+  local edit, entry = redis.call('HMGET', edits, target), entry_of(target)
+  if kind == 'delete' and entry then
+    remove_with_edit(entry, edit)
+    return
+  end
   remove_edit(edit)
-  local entry = entry_of(target)
-  if kind == 'edit' or not entry then return entry end
-  remove(entry)
-  if edit[1] then redis.call('HDEL', edits, target) end
+  return entry
 end
 
 -- Remembers how a message is now.
@@ -149,14 +149,10 @@ local function restore(entry, announces)
   local id, prev, kind, data, node, key = entry[1], entry[2], entry[4], entry[5], entry[6], entry[7]
   local of_edit
   if kind == 'delete' or kind == 'edit' then of_edit = repeat_change(kind, data) end
-  local fields = { 'data', data, 'prev', prev }
-  if node ~= '' then fields[#fields + 1], fields[#fields + 2] = 'node', node end
-  if kind ~= '' then fields[#fields + 1], fields[#fields + 2] = 'type', kind end
-  if key ~= '' then fields[#fields + 1], fields[#fields + 2] = 'key', key end
-  redis.call('XADD', log, 'MAXLEN', '~', keep, id, unpack(fields))
+  write(id, prev, kind, data, node, keep, key)
   last = id
   if of_edit then remember_edit(id, data, of_edit) end
-  if announces then redis.call(PUBLISH, log, '\030' .. id .. ' ' .. kind .. ' ' .. data) end
+  if announces then announce(id, kind, data) end
   remember_key(entry)
 end
 
@@ -168,7 +164,7 @@ local function restore_all(entries, announces)
     if entry[3] ~= '' then
       removed[#removed + 1] = entry
     else
-      remember_all_deleted(removed)
+      remember_deleted(removed)
       removed = {}
       restore(entry, announces)
       restored = restored + 1
@@ -183,7 +179,7 @@ local function repeat_changes(rest)
     local kind, data = field_of(entry, 'type'), field_of(entry, 'data') or ''
     local target = (kind == 'delete' or kind == 'edit') and string.match(data, '"id":"(%d+-%d+)"')
     local older = target and entry_of(target)
-    if older and kind == 'delete' then remove(older) end
+    if older and kind == 'delete' then repeat_change(kind, data) end
     if older and kind == 'edit' and not redis.call('HMGET', edits, target)[1] then
       remember_edit(entry[1], data, older)
     end
@@ -203,7 +199,7 @@ local function put_in_front(entries)
   redis.call('SET', filled, '1', 'PX', offer_ms)
   redis.call('PEXPIRE', log, 0)
   local restored, removed = restore_all(entries, false)
-  remember_all_deleted(removed)
+  remember_deleted(removed)
   for _, entry in ipairs(rest) do redis.call('XADD', log, entry[1], unpack(entry[2])) end
   last = end_of_log
   repeat_changes(rest)
@@ -226,8 +222,7 @@ end
 
 local given, restored = given_entries(), 0
 if state ~= 'gone' and (mode == 'fill' or not is_absent) then
-  local entries = given_entries()
-  add_offered(entries)
+  local entries = with_offered(given)
   local following, preceding
   if is_absent then
     redis.call('PEXPIRE', edits, 0) -- what another log had under this name is not of this one

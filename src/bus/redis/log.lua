@@ -64,35 +64,36 @@ local function keep_beside(is_first, length_before, expiry)
   redis.call('PEXPIRE', edits, expiry)
 end
 
--- Returns true if the log ends before an id: both halves of the last id are smaller, or the number is and the time is the
--- same.
-local function ends_before(id)
-  local last = state_of_log()
-  local last_ms, last_n = string.match(last, '^(%d+)-(%d+)$')
-  local ms, n = string.match(id, '^(%d+)-(%d+)$')
-  return tonumber(last_n) < tonumber(n) and tonumber(last_ms) <= tonumber(ms)
+-- Writes an entry at the end of the log. It states its predecessor, for the gap rule, its node if that is known, and its
+-- idempotency key if that is not in its data.
+local function write(id, prev, kind, data, node, keep, key)
+  local fields = { 'data', data }
+  local function add(name, value)
+    if value ~= '' then fields[#fields + 1], fields[#fields + 2] = name, value end
+  end
+  add('node', node)
+  add('prev', prev)
+  add('type', kind)
+  add('key', key)
+  redis.call('XADD', log, 'MAXLEN', '~', keep, id, unpack(fields))
 end
 
--- Appends an entry and announces it. Returns its id and that of its predecessor. The entry states the last id before it as its predecessor, for the
--- gap rule, and its idempotency key if that is not in its data.
-local function append(kind, data, node, keep, log_seconds, key)
-  local last, length = state_of_log()
+local function announce(id, kind, data)
+  redis.call(PUBLISH, log, '\030' .. id .. ' ' .. kind .. ' ' .. data)
+end
+
+-- Appends an entry and announces it. `last` and `length` are the state of the log. Returns its id and that of its
+-- predecessor.
+local function append(kind, data, node, keep, log_seconds, key, last, length)
   local last_ms, last_n = string.match(last, '^(%d+)-(%d+)$')
   local time = redis.call('TIME')
   local ms = math.max(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(last_ms))
   local id = string.format('%.0f-%.0f', ms, tonumber(last_n) + 1)
-  local fields = { 'data', data, 'node', node, 'prev', last }
-  if kind ~= '' then
-    fields[7], fields[8] = 'type', kind
-  end
-  if key ~= '' then
-    fields[#fields + 1], fields[#fields + 2] = 'key', key
-  end
   -- The first write, since a Redis that is full refuses no other one of a script after it has let one through.
-  redis.call('XADD', log, 'MAXLEN', '~', keep, id, unpack(fields))
+  write(id, last, kind, data, node, keep, key)
   local expiry = string.format('%.0f', tonumber(log_seconds) * 1000)
   redis.call('PEXPIRE', log, expiry)
   if runs then keep_beside(last == '0-0', length, expiry) end
-  redis.call(PUBLISH, log, '\030' .. id .. ' ' .. kind .. ' ' .. data)
+  announce(id, kind, data)
   return id, last
 end

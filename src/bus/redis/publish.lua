@@ -19,15 +19,22 @@ if known then
   local id, of = string.match(known, '^(%S+) (%S+)$')
   return { id, of == digest and 'duplicate' or 'reused', '' }
 end
--- Whether the log has to be healed first.
-local function is_behind()
-  if known_id == '-' then return false end
-  if redis.call('EXISTS', log) == 1 then return known_id ~= '' and ends_before(known_id) end
-  return known_id ~= '' or redis.call('EXISTS', offers) == 1 and redis.call('EXISTS', filled) == 0
-end
-if is_behind() then return { '', 'behind', '' } end
 
-local id, prev = append(kind, data, node, keep, log_seconds, entry_key)
+-- Returns true if the log has to be healed first. `last` is the last id that it has generated.
+local function is_behind(last)
+  if known_id == '-' then return false end
+  if known_id ~= '' then
+    local last_ms, last_n = string.match(last, '^(%d+)-(%d+)$')
+    local ms, n = string.match(known_id, '^(%d+)-(%d+)$')
+    -- An id of another branch is later, whatever its number.
+    return tonumber(last_n) < tonumber(n) and tonumber(last_ms) <= tonumber(ms)
+  end
+  return last == '0-0' and redis.call('EXISTS', offers) == 1 and redis.call('EXISTS', filled) == 0
+end
+
+local last, length = state_of_log()
+if is_behind(last) then return { '', 'behind', '' } end
+local id, prev = append(kind, data, node, keep, log_seconds, entry_key, last, length)
 if digest ~= '' then
   redis.call('SET', known_key, id .. ' ' .. digest, 'PX', key_ms)
 end

@@ -109,6 +109,14 @@ local function remove_edit(edit)
   if entry then return remove(entry) end
 end
 
+-- Takes an entry out of the log, with what there is of its edit. `edit` is the reply to HMGET. Returns the error if that
+-- fails.
+local function remove_with_edit(entry, edit)
+  local failed = remove_edit(edit) or remove(entry)
+  if failed then return failed end
+  if edit[1] then redis.call('HDEL', edits, entry[1]) end
+end
+
 -- Returns the message in an entry if a mark is its own. The comparison takes the same time for all marks.
 local function own_message(entry, mark)
   local is_json, message = pcall(cjson.decode, field_of(entry, 'data') or '')
