@@ -110,13 +110,34 @@ local function remember_deleted(entries)
   remember(run)
 end
 
+-- Returns the id of the entry that one of this type tells of, '*' if it tells of all, or nil.
+local function target_of(kind, data)
+  if kind == 'delete' and string.find(data, '"all":true', 1, true) then return '*' end
+  if kind == 'delete' or kind == 'edit' then return string.match(data, '"id":"(%d+-%d+)"') end
+end
+
+-- Marks those of some entries as removed that later ones have removed: what was deleted, and all edits of a message but the
+-- last.
+local function mark_removed(entries)
+  local deleted, edited_later = {}, {}
+  for i = #entries, 1, -1 do
+    local id, prev, kind = entries[i][1], entries[i][2], entries[i][4]
+    local target = target_of(kind, entries[i][5])
+    local is_old_edit = kind == 'edit' and (deleted[target] or edited_later[target])
+    if deleted['*'] or deleted[id] or is_old_edit then
+      entries[i] = { id, prev, 'removed', '', '', '', '' }
+    elseif target then
+      local later = kind == 'delete' and deleted or edited_later
+      later[target] = true
+    end
+  end
+end
+
 -- Repeats what an entry changed of those before it. Returns the message that it has edited.
 local function repeat_change(kind, data)
-  local target = string.match(data, '"id":"(%d+-%d+)"')
-  if kind == 'delete' and not target then
-    delete_all()
-    return
-  end
+  local target = target_of(kind, data)
+  if target == '*' then delete_all() end
+  if not target or target == '*' then return end
   local edit, entry = redis.call('HMGET', edits, target), entry_of(target)
   if kind == 'delete' and entry then
     remove_with_edit(entry, edit)
@@ -147,8 +168,7 @@ end
 
 local function restore(entry, announces)
   local id, prev, kind, data, node, key = entry[1], entry[2], entry[4], entry[5], entry[6], entry[7]
-  local of_edit
-  if kind == 'delete' or kind == 'edit' then of_edit = repeat_change(kind, data) end
+  local of_edit = repeat_change(kind, data)
   write(id, prev, kind, data, node, keep, key)
   last = id
   if of_edit then remember_edit(id, data, of_edit) end
@@ -159,6 +179,7 @@ end
 -- Restores entries that follow each other. Returns how many it were, and those at the end that were removed: a log ends with
 -- an entry.
 local function restore_all(entries, announces)
+  mark_removed(entries)
   local restored, removed = 0, {}
   for _, entry in ipairs(entries) do
     if entry[3] ~= '' then
@@ -173,36 +194,31 @@ local function restore_all(entries, announces)
   return restored, removed
 end
 
--- Repeats for entries that were put in front of the log what those of the log have changed.
-local function repeat_changes(rest)
-  for _, entry in ipairs(rest) do
-    local kind, data = field_of(entry, 'type'), field_of(entry, 'data') or ''
-    local target = (kind == 'delete' or kind == 'edit') and string.match(data, '"id":"(%d+-%d+)"')
-    local older = target and entry_of(target)
-    if older and kind == 'delete' then repeat_change(kind, data) end
-    if older and kind == 'edit' and not redis.call('HMGET', edits, target)[1] then
-      remember_edit(entry[1], data, older)
-    end
-  end
-end
-
--- Puts entries in front of the log, which is written anew, since Redis only appends. Returns how many it were: none if all
--- that came before was deleted.
+-- Puts entries in front of the log, which is written anew, since Redis only appends. Returns how many it were. What those of
+-- the log have changed stays changed.
 local function put_in_front(entries)
   local rest = redis.call('XRANGE', log, '-', '+')
   local end_of_log = last
   if rest[#rest][1] ~= end_of_log then return 0 end
+  local front = #entries
   for _, entry in ipairs(rest) do
-    if field_of(entry, 'type') == 'delete' and string.find(field_of(entry, 'data') or '', '"all":true', 1, true) then return 0 end
+    entries[#entries + 1] = { entry[1], prev_of(entry), '', field_of(entry, 'type') or '', field_of(entry, 'data') or '' }
   end
+  mark_removed(entries)
+  for i = #entries, front + 1, -1 do entries[i] = nil end
   -- A Redis that is full refuses this, and nothing that comes after it.
   redis.call('SET', filled, '1', 'PX', offer_ms)
   redis.call('PEXPIRE', log, 0)
   local restored, removed = restore_all(entries, false)
   remember_deleted(removed)
-  for _, entry in ipairs(rest) do redis.call('XADD', log, entry[1], unpack(entry[2])) end
+  for _, entry in ipairs(rest) do
+    redis.call('XADD', log, entry[1], unpack(entry[2]))
+    local kind, data = field_of(entry, 'type'), field_of(entry, 'data') or ''
+    local target = kind == 'edit' and target_of(kind, data)
+    local edited_message = target and entry_of(target)
+    if edited_message then remember_edit(entry[1], data, edited_message) end
+  end
   last = end_of_log
-  repeat_changes(rest)
   return restored
 end
 

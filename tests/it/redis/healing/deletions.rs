@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{HEARTBEAT, assert_resumes, fill_in_turn, restart, restored, start_nodes, stored_ids};
 use crate::{
     redis::{post_until_accepted, post_until_accepted_in},
-    support::{Gap, Node, Redis, Stream, eventually, halves, key},
+    support::{Gap, Node, Proxy, Redis, Stream, eventually, halves, key},
 };
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -173,6 +173,36 @@ async fn deleted_message_without_readers_does_not_come_back() {
     assert!(!stored_ids(&nodes[0], "lobby").await.contains(&ids[0]), "{ids:?}");
     assert_nowhere(&redis, "message 1").await;
     assert_nowhere(&redis, "\"key-1\"").await;
+}
+
+/// One node has the message, the other one its edit and its deletion, and finds Redis before the first.
+#[tokio::test]
+async fn text_of_a_deleted_edit_does_not_come_back() {
+    for is_late in [false, true] {
+        let mut redis = Redis::start().await;
+        let proxy = Proxy::to(redis.address()).await;
+        let url = format!("redis://{}", proxy.address());
+        let writer = Node::start(&[("REDIS_URL", &url), HEARTBEAT]).await;
+        let other = Node::on(&redis, &[HEARTBEAT, ("ADMIN_PASSWORD", PASSWORD)]).await;
+        let own = json!({ "sender": "ada", "message": "the first text", "secret": SECRET });
+        let id = writer.publish("lobby", own).await.id();
+        let kept = writer.post("lobby", "mason", "hi").await;
+        let edit = json!({ "secret": SECRET, "message": "the second text" });
+        let path = format!("/history/lobby/{id}");
+        other.send(other.request(Method::PATCH, &path).json(&edit)).await.expect(200);
+        delete(&other, &format!("lobby/{id}")).await;
+        if is_late {
+            proxy.cut();
+        }
+        restart(&mut redis).await;
+        let next = post_until_accepted(&other, "after").await;
+        assert_nowhere(&redis, "the second text").await;
+        proxy.restore();
+        let all = [kept, next];
+        eventually("all of the log", async || (stored_ids(&other, "lobby").await == all).then_some(())).await;
+        assert_nowhere(&redis, "the first text").await;
+        assert_nowhere(&redis, "the second text").await;
+    }
 }
 
 #[tokio::test]
