@@ -11,7 +11,7 @@ mod outbox;
 mod permit;
 mod tabs;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -277,6 +277,14 @@ fn console_only() -> Value {
     json!({ "browser": "ALL" })
 }
 
+/// Returns the time zone in which it is about noon, so that no new day begins on a page during a test.
+fn zone_far_from_midnight() -> String {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    let hours_to_noon = 12 - (since_epoch.as_secs() / 3600 % 24) as i64;
+    // POSIX counts hours west of Greenwich.
+    format!("Etc/GMT{:+}", -hours_to_noon)
+}
+
 /// Waits like `eventually`, but as long as a page may take.
 pub async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
@@ -288,4 +296,11 @@ pub async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) ->
         }
     };
     within(PAGE_TIMEOUT, what, asking).await
+}
+
+in_both_browsers!(no_day_begins_on_a_page_during_a_test);
+
+async fn no_day_begins_on_a_page_during_a_test(kind: BrowserKind) {
+    let hour = kind.start().await.run("return new Date().getHours()").await;
+    assert!((11..=13).contains(&hour.as_u64().expect("an hour")), "it is {hour} o'clock");
 }

@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 
 use super::{
     driver::{Driver, Tab},
-    wait_for,
+    wait_for, zone_far_from_midnight,
 };
 use crate::support::{DEADLINE, process::Process};
 
@@ -230,8 +230,9 @@ impl Drop for Chromium {
 /// Starts chromedriver on a free port, and returns the port with it.
 async fn start_chromedriver(home: &Path) -> (Process, u16) {
     loop {
-        let mut driver =
-            Process::spawn(Command::new("chromedriver").arg("--port=0").env("HOME", home).env("TMPDIR", home));
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0").env("HOME", home).env("TMPDIR", home).env("TZ", zone_far_from_midnight());
+        let mut driver = Process::spawn(&mut command);
         let started = wait_for("chromedriver", async || {
             let port = driver.line_with("started successfully on port").and_then(|line| port_in(&line));
             (port.is_some() || driver.try_wait().is_some()).then_some(port)

@@ -14,7 +14,7 @@ use super::{
     bidi::Connection,
     driver::{Driver, Tab},
     interaction::key,
-    wait_for,
+    wait_for, zone_far_from_midnight,
 };
 use crate::support::process::Process;
 
@@ -91,6 +91,7 @@ impl Firefox {
                 .arg(profile.path())
                 .env("HOME", profile.path())
                 .env("TMPDIR", profile.path())
+                .env("TZ", zone_far_from_midnight())
                 .env("MOZ_CRASHREPORTER_DISABLE", "1"), // would start a process that outlives the browser
         );
         let url = wait_for("Firefox", async || {
