@@ -151,11 +151,13 @@ fn script_rate(redis: &Redis, requests: &str) -> Result<f64, Failure> {
         &[
             "EVALSHA",
             &sha,
-            "4",
+            "6",
             "chat:{script}",
             "chat:{script}:deleted",
             "chat:{script}:edits",
             "chat:{script}:absent",
+            "chat:{script}:offers",
+            "chat:{script}:filled",
             MESSAGE_DATA,
             "bench",
             "1000",
@@ -164,6 +166,7 @@ fn script_rate(redis: &Redis, requests: &str) -> Result<f64, Failure> {
             "",
             "",
             "60000",
+            "",
         ],
     )
 }
@@ -175,9 +178,10 @@ fn redis_benchmark(redis: &Redis, requests: &str, command: &[&str]) -> Result<f6
     benchmark
         .args(["60", "redis-benchmark", "-p", &port, "-c", "32", "-P", "1", "-n", requests, "--csv"])
         .args(command);
-    let output = String::from_utf8(benchmark.output()?.stdout)?;
+    let output = benchmark.output()?;
+    let (output, errors) = (String::from_utf8(output.stdout)?, String::from_utf8_lossy(&output.stderr));
     // The command comes first, and may contain commas; the rate and six latencies follow.
     let rate = output.lines().last().and_then(|line| line.rsplit(',').nth(6)).map(|rate| rate.trim_matches('"'));
     let rate = rate.and_then(|rate| rate.parse().ok());
-    rate.ok_or_else(|| format!("redis-benchmark printed no rate: {output}").into())
+    rate.ok_or_else(|| format!("redis-benchmark printed no rate: {output}{errors}").into())
 }
