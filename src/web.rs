@@ -51,10 +51,11 @@ mod subscribe;
 mod tutorial;
 mod users;
 
+use actix_web::guard::GuardContext;
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard, web};
 
-use crate::chat::RoomNameError;
+use crate::chat::{RoomName, RoomNameError};
 pub(crate) use admin_password::AdminPassword;
 pub(crate) use connection::ConnectionLimiter;
 pub use error::Problem;
@@ -66,6 +67,8 @@ pub(crate) use state::AppState;
 
 /// Registers all routes, those of the rooms API only if it is wanted.
 pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
+    // First, since most requests are for it, and the pattern of each route is tried in order.
+    config.service(room_resource().guard(guard::fn_guard(is_of_room)));
     if with_rooms_api {
         config.configure(rooms_api_routes);
     }
@@ -94,13 +97,21 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
                 .route(web::delete().to(deletion::one)),
         )
         .service(resource("/presence/{room}", "GET, HEAD").route(get().to(presence::list)))
-        .service(
-            resource("/{room}", "GET, HEAD, POST")
-                .route(get().to(subscribe::room))
-                .route(web::post().to(publish::publish)),
-        )
+        .service(room_resource()) // names that cannot be those of rooms
         .service(web::resource("/{room}/").to(pages::redirect_without_slash))
         .default_service(web::to(unknown_path));
+}
+
+fn room_resource() -> Resource {
+    resource("/{room}", "GET, HEAD, POST")
+        .route(get().to(subscribe::room))
+        .route(web::post().to(publish::publish))
+}
+
+/// Returns true if the path is that of a room, and so of no other resource.
+fn is_of_room(context: &GuardContext<'_>) -> bool {
+    let path = context.head().uri.path();
+    path.strip_prefix('/').is_some_and(|name| RoomName::from_path(name).is_ok())
 }
 
 /// Registers the routes of the chat article's API, and those of a tutorial.

@@ -170,6 +170,9 @@ pub(super) fn validate_sender(name: &str) -> Result<&str, InvalidField> {
 /// ZERO WIDTH NON-JOINER and ZERO WIDTH JOINER are exceptions: Persian, Indic scripts and composed
 /// emoji need them.
 fn is_invisible(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     matches!(c.general_category(), GeneralCategory::Control | GeneralCategory::Format)
         && !matches!(c, '\u{200c}' | '\u{200d}')
 }

@@ -1,5 +1,6 @@
 //! The name of a room.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -88,7 +89,8 @@ impl RoomName {
         if text.len() > MAX_TEXT_BYTES {
             return Err(RoomNameError::Malformed);
         }
-        let name: String = text.nfc().collect();
+        // ASCII is in this form already.
+        let name: Cow<'_, str> = if text.is_ascii() { text.into() } else { text.nfc().collect() };
         let has_valid_start = name.chars().next().is_some_and(|c| is_letter(c) || is_digit(c));
         if !has_valid_start || name.chars().count() > MAX_NAME_CHARS || !name.chars().all(is_allowed) {
             return Err(RoomNameError::Malformed);
@@ -159,18 +161,18 @@ impl fmt::Display for RoomNameError {
 impl std::error::Error for RoomNameError {}
 
 fn is_letter(c: char) -> bool {
-    c.general_category_group() == GeneralCategoryGroup::Letter
+    c.is_ascii_alphabetic() || !c.is_ascii() && c.general_category_group() == GeneralCategoryGroup::Letter
 }
 
 fn is_digit(c: char) -> bool {
-    c.general_category() == GeneralCategory::DecimalNumber
+    c.is_ascii_digit() || !c.is_ascii() && c.general_category() == GeneralCategory::DecimalNumber
 }
 
 fn is_allowed(c: char) -> bool {
     is_letter(c)
         || is_digit(c)
         || matches!(c, '-' | '_' | '.' | '~')
-        || c.general_category_group() == GeneralCategoryGroup::Mark
+        || !c.is_ascii() && c.general_category_group() == GeneralCategoryGroup::Mark
 }
 
 #[cfg(test)]
