@@ -31,15 +31,17 @@ end
 -- Returns the last id that the log has generated, and how many entries it retains. The id is not that of the last entry,
 -- which may have been deleted: a number that is assigned twice loses a message.
 local function state_of_log()
-  local last, length = '0-0', 0
-  if redis.call('EXISTS', log) == 1 then
-    local info = redis.call('XINFO', 'STREAM', log)
-    for i = 1, #info, 2 do
-      if info[i] == 'last-generated-id' then last = info[i + 1] end
-      if info[i] == 'length' then length = info[i + 1] end
-    end
+  local info = redis.pcall('XINFO', 'STREAM', log)
+  if info.err then
+    if redis.call('EXISTS', log) == 1 then error(info.err, 0) end
+    return '0-0', 0
   end
-  return last, length
+  local last, length
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then last = info[i + 1] end
+    if info[i] == 'length' then length = info[i + 1] end
+    if last and length then return last, length end
+  end
 end
 
 -- Forgets the edits of messages that were trimmed.
@@ -54,6 +56,7 @@ end
 
 -- Keeps what stands beside the log as long as the log, after an entry was appended.
 local function keep_beside(is_first, length_before, expiry)
+  if redis.call('EXISTS', runs, edits) == 0 then return end
   if is_first then
     redis.call('PEXPIRE', edits, 0) -- what another log had under this name is not of this one
   elseif redis.call('EXISTS', edits) == 1 then
@@ -67,14 +70,10 @@ end
 -- Writes an entry at the end of the log. It states its predecessor, for the gap rule, its node if that is known, and its
 -- idempotency key if that is not in its data.
 local function write(id, prev, kind, data, node, keep, key)
-  local fields = { 'data', data }
-  local function add(name, value)
-    if value ~= '' then fields[#fields + 1], fields[#fields + 2] = name, value end
+  local optional, fields = { 'node', node, 'prev', prev, 'type', kind, 'key', key }, { 'data', data }
+  for i = 1, #optional, 2 do
+    if optional[i + 1] ~= '' then fields[#fields + 1], fields[#fields + 2] = optional[i], optional[i + 1] end
   end
-  add('node', node)
-  add('prev', prev)
-  add('type', kind)
-  add('key', key)
   redis.call('XADD', log, 'MAXLEN', '~', keep, id, unpack(fields))
 end
 
