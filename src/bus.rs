@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 pub use deletion::{Change, Deletion};
 pub use error::{ChangeError, PublishError, Unavailable};
 pub use hashed_rooms::HashedRoomStore;
-pub use limits::{Bucket, LimitStore, PROCESS_TTL, Rate, StreamReservation};
+pub use limits::{Bucket, Charge, LimitStore, PROCESS_TTL, Rate, StreamReservation};
 pub use log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 pub use presence::{PRESENCE_RETENTION, PRESENCE_TTL, PresenceEntry, PresenceStore, StoredPresence};
 pub use purge::{PurgeMode, PurgeTarget, Purged};

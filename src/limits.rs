@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::bus::{Bucket, LimitStore, Rate};
+use crate::bus::{Bucket, Charge, LimitStore, Rate};
 use crate::metrics::Metrics;
 use crate::supervise::supervise;
 use rate::RateLimiter;
@@ -62,6 +62,18 @@ impl Limits {
             calls: RateLimiter::new(store.clone(), CALL_RATE),
             streams: StreamLimiter::new(store, settings.streams, settings.streams_per_address),
             refusals: RefusalPacer::default(),
+        }
+    }
+
+    /// Counts one message of an address that is about to be published. Returns what the store has to charge for it, if
+    /// that is done with the message.
+    ///
+    /// # Errors
+    /// Returns how long to wait if the address has sent too many.
+    pub async fn begin_post(&self, address: IpAddr) -> Result<Option<Charge>, Duration> {
+        match &self.rate {
+            Some(rate) => rate.begin_post(Bucket::Address(address)).await,
+            None => Ok(None),
         }
     }
 

@@ -22,6 +22,7 @@ const MESSAGE_DATA: &str = r##"{"sender":"bench","message":"#0-12345@12345678901
 const PUBLISH_SCRIPT: &str = concat!(
     "local PUBLISH = 'PUBLISH'\n",
     include_str!("../../src/bus/redis/log.lua"),
+    include_str!("../../src/bus/redis/token.lua"),
     include_str!("../../src/bus/redis/publish.lua")
 );
 
@@ -166,6 +167,7 @@ fn script_rate(redis: &Redis, requests: &str) -> Result<f64, Failure> {
             "",
             "",
             "60000",
+            "",
             "",
         ],
     )

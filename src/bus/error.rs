@@ -1,10 +1,14 @@
 //! Why a call to the message store failed.
 
+use std::time::Duration;
+
 /// Why a publish was not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishError {
     /// The idempotency key was used for another sender or text.
     KeyReused,
+    /// There is no token for the post, for this long. Nothing was stored.
+    RateLimited(Duration),
     /// The store is unreachable or refused to store; the outcome is unknown.
     Unavailable,
 }

@@ -30,6 +30,15 @@ pub struct Rate {
     pub burst: NonZeroU32,
 }
 
+/// The token that a post costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// Where it is taken from.
+    pub bucket: Bucket,
+    /// How fast tokens come back.
+    pub rate: Rate,
+}
+
 /// The open streams of one client address in this process, and how many more it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamReservation {
@@ -44,6 +53,9 @@ pub struct StreamReservation {
 /// The usage of client addresses, counted over all processes.
 #[async_trait]
 pub trait LimitStore: Send + Sync {
+    /// Returns true if [`Bus::publish`](super::Bus::publish) takes the token of a post itself, in one step with the post.
+    fn charges_posts(&self) -> bool;
+
     /// Takes one token from a bucket. Returns how long to wait if there is none.
     async fn take_token(&self, bucket: &Bucket, rate: Rate) -> Result<Result<(), Duration>, Unavailable>;
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::deletion::{Change, DELETE, Deletion};
 use super::error::{ChangeError, PublishError, Unavailable};
+use super::limits::Charge;
 use super::presence::PresenceEntry;
 use crate::chat::{Draft, EDIT, Edit, Id, Mark, MessageText, RoomName};
 
@@ -31,8 +32,8 @@ pub(super) const KEY_TTL_MS: u64 = 10 * 60 * 1000;
 /// - **Bounded waits.** Every call returns within 2 s.
 #[async_trait]
 pub trait Bus: Send + Sync {
-    /// Stores and announces a message.
-    async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError>;
+    /// Stores and announces a message. With a charge, takes its token before, in the same step; a duplicate costs one, too.
+    async fn publish(&self, room: &RoomName, draft: &Draft, charge: Option<&Charge>) -> Result<Receipt, PublishError>;
 
     /// Deletes an entry or all of them, and stores and announces one that says so, whose id is returned. With a mark, it
     /// deletes nothing but a message that has this mark.

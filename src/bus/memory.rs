@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use super::deletion::{DELETE, Deletion};
 use super::error::{ChangeError, PublishError, Unavailable};
+use super::limits::Charge;
 use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 use crate::chat::{Draft, EDIT, Id, Mark, MessageText, RoomName};
 use crate::metrics::Metrics;
@@ -88,7 +89,8 @@ impl Memory {
 
 #[async_trait]
 impl Bus for Memory {
-    async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError> {
+    /// Takes no token: where there is one process, it counts alone.
+    async fn publish(&self, room: &RoomName, draft: &Draft, _charge: Option<&Charge>) -> Result<Receipt, PublishError> {
         let now = Instant::now();
         let mut logs = self.logs.lock();
         logs.sweep(now);

@@ -25,10 +25,10 @@
 //! | `chat:users` | string, never expires | the last user id that was given out |
 //! | `chat:salt` | string, never expires | the salt of marks |
 //!
-//! `chat` is the prefix, and the braces are a cluster's hash tag: what a script uses together has the same. Only
-//! `publish.lua`, `append.lua`, `delete.lua`, `edit.lua` and `heal.lua` write to a log. Publishing,
-//! presence, limits and user ids use one pipelined connection for each thread ([`connection`]). Logs are read over a pool, since a
-//! large response must not delay a publish. Announcements arrive over a connection of their own ([`pubsub`]).
+//! `chat` is the prefix, and the braces are a cluster's hash tag: what a script uses together has the same, but for the
+//! bucket of a post on a single server. Only `publish.lua`, `append.lua`, `delete.lua`, `edit.lua` and `heal.lua` write to a
+//! log. Publishing, presence, limits and user ids use a pipelined connection for each thread ([`connection`]), reads of logs
+//! a pool, since a large response must not delay a publish, and announcements one of their own ([`pubsub`]).
 
 pub mod announcement;
 mod call_log;
@@ -77,6 +77,7 @@ use tokio::time::timeout;
 
 use super::deletion::Deletion;
 use super::error::{ChangeError, PublishError, Unavailable};
+use super::limits::Charge;
 use super::log::{Bus, Entry, Listener, LogPage, PageLimit, Receipt, Retention, Span};
 use crate::chat::{Draft, Id, Mark, MessageText, RoomName};
 use crate::metrics::Metrics;
@@ -182,7 +183,7 @@ impl Redis {
 
     /// Returns the limit store of the same server.
     pub fn limit_store(&self) -> RedisLimits {
-        RedisLimits::new(self.keys.clone(), self.connections.clone())
+        RedisLimits::new(self.keys.clone(), self.connections.clone(), !self.topology.is_cluster())
     }
 
     /// Returns the user ids of the same server.
@@ -296,12 +297,17 @@ impl Redis {
     }
 
     /// Publishes a draft. If the log is found to have lost entries that this node knows of, they are restored first.
-    async fn publish_after_healing(&self, room: &RoomName, draft: &Draft) -> Result<publisher::Reply, CallError> {
+    async fn publish_after_healing(
+        &self,
+        room: &RoomName,
+        draft: &Draft,
+        charge: Option<&Charge>,
+    ) -> Result<publisher::Reply, CallError> {
         let known = match &self.healer {
             Some(healer) => healer.last_known(room).map_or(Known::Nothing, Known::Id),
             None => Known::Healed,
         };
-        let reply = self.publisher.publish(room, draft, known).await?;
+        let reply = self.publisher.publish(room, draft, charge, known).await?;
         if reply.1 != "behind" {
             return Ok(reply);
         }
@@ -313,18 +319,20 @@ impl Redis {
                 Err(error) => return Err(error),
             }
         }
-        self.publisher.publish(room, draft, Known::Healed).await
+        // The token was taken by now.
+        self.publisher.publish(room, draft, None, Known::Healed).await
     }
 }
 
 #[async_trait]
 impl Bus for Redis {
-    async fn publish(&self, room: &RoomName, draft: &Draft) -> Result<Receipt, PublishError> {
-        let publishing = timeout(CALL_TIMEOUT, self.publish_after_healing(room, draft));
+    async fn publish(&self, room: &RoomName, draft: &Draft, charge: Option<&Charge>) -> Result<Receipt, PublishError> {
+        let publishing = timeout(CALL_TIMEOUT, self.publish_after_healing(room, draft, charge));
         let result = publishing.await.unwrap_or(Err(CallError::TimedOut));
         let (id, outcome, prev) = self.connections.calls().settle("publish", Some(room.as_str()), result)?;
         match (id.parse(), outcome.as_str()) {
             (_, "reused") => Err(PublishError::KeyReused),
+            (_, "limited") => Err(PublishError::RateLimited(Duration::from_micros(prev.parse().unwrap_or_default()))),
             (Ok(id), "duplicate") => Ok(Receipt { id, duplicate: true }),
             (Ok(id), _) => {
                 let (data, key) = (draft.data().to_owned(), draft.key_beside_data());

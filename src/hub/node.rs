@@ -21,7 +21,7 @@ use super::room::{Room, RoomGuard};
 use super::room_activity::RoomActivity;
 use super::source::Source;
 use super::source::by_names::MergedByNames;
-use crate::bus::{Bus, ChangeError, Deletion, PublishError, Receipt, Stores, Unavailable};
+use crate::bus::{Bus, ChangeError, Charge, Deletion, PublishError, Receipt, Stores, Unavailable};
 use crate::chat::{Draft, Id, Mark, MessageText, RoomName, Rooms};
 use crate::metrics::Metrics;
 use crate::supervise::{catch, supervise};
@@ -88,11 +88,20 @@ impl Hub {
     ///
     /// # Errors
     /// As [`Bus::publish`].
-    pub async fn publish(&self, room: &RoomName, draft: &Draft, posted: Instant) -> Result<Receipt, PublishError> {
-        let receipt = self.bus.publish(room, draft).await.inspect_err(|error| {
-            if *error == PublishError::Unavailable {
-                self.metrics().posts_refused.with_label_values(&["store_unavailable"]).inc();
-            }
+    pub async fn publish(
+        &self,
+        room: &RoomName,
+        draft: &Draft,
+        charge: Option<&Charge>,
+        posted: Instant,
+    ) -> Result<Receipt, PublishError> {
+        let receipt = self.bus.publish(room, draft, charge).await.inspect_err(|error| {
+            let reason = match error {
+                PublishError::KeyReused => return,
+                PublishError::RateLimited(_) => "rate_limit",
+                PublishError::Unavailable => "store_unavailable",
+            };
+            self.metrics().posts_refused.with_label_values(&[reason]).inc();
         })?;
         self.metrics().publish.observe(posted.elapsed().as_secs_f64());
         if !receipt.duplicate {

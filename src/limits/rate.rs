@@ -8,7 +8,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
 use super::store_call::wait_for_store;
-use crate::bus::{Bucket, LimitStore, Rate, Unavailable};
+use crate::bus::{Bucket, Charge, LimitStore, Rate, Unavailable};
 
 /// After this many posts, addresses with a full bucket are removed, so that memory is bounded by the posts of the last
 /// few seconds.
@@ -29,11 +29,26 @@ impl RateLimiter {
         Self { store, rate, local: governor::RateLimiter::keyed(quota), posts: AtomicUsize::default() }
     }
 
+    /// Takes the token of a post that is about to be published, or returns what the store has to charge for it. If there is
+    /// none, returns how long to wait for it.
+    pub async fn begin_post(&self, bucket: Bucket) -> Result<Option<Charge>, Duration> {
+        self.take_local_token(&bucket)?;
+        if self.store.as_ref().is_some_and(|store| store.charges_posts()) {
+            return Ok(Some(Charge { bucket, rate: self.rate }));
+        }
+        self.take_stored_token(&bucket).await?;
+        Ok(None)
+    }
+
     /// Takes one token from a bucket. If there is none, returns how long to wait for it.
     pub async fn take_token(&self, bucket: Bucket) -> Result<(), Duration> {
         self.take_local_token(&bucket)?;
+        self.take_stored_token(&bucket).await
+    }
+
+    async fn take_stored_token(&self, bucket: &Bucket) -> Result<(), Duration> {
         let Some(store) = &self.store else { return Ok(()) };
-        match wait_for_store(store.take_token(&bucket, self.rate)).await {
+        match wait_for_store(store.take_token(bucket, self.rate)).await {
             Ok(taken) => taken,
             // The local bucket decides alone.
             Err(Unavailable) => Ok(()),

@@ -2,6 +2,8 @@
 //!
 //! Internals are logged where they happen and never reach a client.
 
+use std::time::Duration;
+
 use std::fmt;
 
 use actix_web::http::{StatusCode, header};
@@ -73,7 +75,9 @@ impl Problem {
     }
 
     /// 429: the client's address has sent too many messages; it may send one in `retry_after` seconds.
-    pub(super) fn rate_limited(retry_after: u64) -> Self {
+    pub(super) fn rate_limited(wait: Duration) -> Self {
+        // `Retry-After` is in whole seconds.
+        let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let detail = "Too many messages from your address in a short time. Wait a moment, then send it again.";
         Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
@@ -224,6 +228,7 @@ impl From<PublishError> for Problem {
                 let detail = "key: Another message in this room used this key within the last 10 minutes.";
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
             }
+            PublishError::RateLimited(wait) => Problem::rate_limited(wait),
             PublishError::Unavailable => Problem::store_unavailable(),
         }
     }

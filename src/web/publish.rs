@@ -56,7 +56,7 @@ pub(super) async fn store(
     fields.key = idempotency_key(fields.key.take(), headers)?;
     // Before the rate limit: a message that breaks a rule uses up no token.
     let mut draft = Draft::new(fields)?;
-    check_rate(state, client).await?;
+    let charge = settle_rate(state, state.limits.begin_post(client.address).await)?;
     // No answer gives a secret back.
     let mark = match fields.secret.take() {
         Some(secret) => Some(mark_of(state, &secret).await?),
@@ -65,7 +65,7 @@ pub(super) async fn store(
     if let Some(mark) = &mark {
         draft = draft.with_mark(mark);
     }
-    let receipt = state.hub.publish(room, &draft, received).await?;
+    let receipt = state.hub.publish(room, &draft, charge.as_ref(), received).await?;
     Ok(Stored {
         id: receipt.id.to_string(),
         duplicate: receipt.duplicate,
@@ -89,9 +89,13 @@ pub(super) async fn mark_of(state: &AppState, secret: &Secret) -> Result<Mark, P
 /// # Errors
 /// 429 if the address has sent too many.
 pub(super) async fn check_rate(state: &AppState, client: Client) -> Result<(), Problem> {
-    state.limits.check_post(client.address).await.map_err(|wait| {
+    settle_rate(state, state.limits.check_post(client.address).await)
+}
+
+fn settle_rate<T>(state: &AppState, result: Result<T, Duration>) -> Result<T, Problem> {
+    result.map_err(|wait| {
         state.metrics.posts_refused.with_label_values(&["rate_limit"]).inc();
-        Problem::rate_limited(whole_seconds(wait))
+        Problem::rate_limited(wait)
     })
 }
 
@@ -118,9 +122,4 @@ fn see_other(room: &RoomName) -> HttpResponse {
         .insert_header((header::LOCATION, room.path()))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .finish()
-}
-
-/// Rounds up to seconds, the unit of `Retry-After`.
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -1,4 +1,4 @@
-//! The usage of client addresses in Redis: one script per message, and one per batch of streams.
+//! The usage of client addresses in Redis: a script for each message that is not charged with it, and one per batch of streams.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use redis::Script;
 use super::connection::ThreadConnections;
 use super::error::CallError;
 use super::keys::Keys;
+use super::scripts;
 use crate::bus::error::Unavailable;
 use crate::bus::limits::{Bucket, LimitStore, PROCESS_TTL, Rate, StreamReservation};
 
@@ -19,16 +20,20 @@ const RESERVATION_TTL: Duration = Duration::from_secs(120);
 pub struct RedisLimits {
     keys: Keys,
     connections: Arc<ThreadConnections>,
+    /// Whether the buckets are where the logs are.
+    with_logs: bool,
     take_token: Script,
     reserve_streams: Script,
 }
 
 impl RedisLimits {
-    pub fn new(keys: Keys, connections: Arc<ThreadConnections>) -> Self {
+    /// Opens it. `with_logs` is whether one server has all keys.
+    pub fn new(keys: Keys, connections: Arc<ThreadConnections>, with_logs: bool) -> Self {
         Self {
+            with_logs,
             keys,
             connections,
-            take_token: Script::new(include_str!("take_token.lua")),
+            take_token: Script::new(scripts::TAKE_TOKEN),
             reserve_streams: Script::new(include_str!("reserve_streams.lua")),
         }
     }
@@ -62,6 +67,10 @@ impl RedisLimits {
 
 #[async_trait]
 impl LimitStore for RedisLimits {
+    fn charges_posts(&self) -> bool {
+        self.with_logs
+    }
+
     async fn take_token(&self, bucket: &Bucket, rate: Rate) -> Result<Result<(), Duration>, Unavailable> {
         let result = self.run_take_token(bucket, rate).await;
         self.connections.calls().settle("take token", None, result)

@@ -13,6 +13,7 @@ use super::error::CallError;
 use super::keys::Keys;
 use super::moving::{CALL_TIMEOUT, RETRY_PAUSE, is_moving};
 use super::scripts::{self, Announcing};
+use crate::bus::limits::Charge;
 use crate::bus::log::{KEY_TTL_MS, Retention};
 use crate::chat::{Draft, Id, RoomName};
 
@@ -22,7 +23,8 @@ const PAGE: usize = 500;
 /// For how long it is tried to write down what was published under an idempotency key, after it was stored.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The reply to a publish: the id; `stored`, `duplicate`, `reused` or `behind`; and the id of the predecessor if it was stored.
+/// The reply to a publish: the id; `stored`, `duplicate`, `reused`, `behind` or `limited`; and the id of the predecessor if
+/// it was stored, or how long to wait for a token, in microseconds.
 pub type Reply = (String, String, String);
 
 /// What a log is known to have had before it may have lost something.
@@ -75,9 +77,15 @@ impl Publisher {
     }
 
     /// Publishes a draft, unless the log has to be healed first.
-    pub async fn publish(self: &Arc<Self>, room: &RoomName, draft: &Draft, known: Known) -> Result<Reply, CallError> {
+    pub async fn publish(
+        self: &Arc<Self>,
+        room: &RoomName,
+        draft: &Draft,
+        charge: Option<&Charge>,
+        known: Known,
+    ) -> Result<Reply, CallError> {
         let deadline = Instant::now() + CALL_TIMEOUT;
-        match self.publish_at_once(room, draft, known).await {
+        match self.publish_at_once(room, draft, charge, known).await {
             Err(error) if is_moving(&error) => {}
             result => return result,
         }
@@ -95,7 +103,13 @@ impl Publisher {
         }
     }
 
-    async fn publish_at_once(&self, room: &RoomName, draft: &Draft, known: Known) -> Result<Reply, CallError> {
+    async fn publish_at_once(
+        &self,
+        room: &RoomName,
+        draft: &Draft,
+        charge: Option<&Charge>,
+        known: Known,
+    ) -> Result<Reply, CallError> {
         let log = self.keys.log(room);
         let mut call = self.publish.key(&log);
         call.key(self.keys.deleted(room)).key(self.keys.edits(room));
@@ -106,6 +120,12 @@ impl Publisher {
         call.key(record).key(self.keys.offers(room)).key(self.keys.filled(room));
         self.add_entry(&mut call, draft);
         call.arg(digest).arg(KEY_TTL_MS).arg(known.argument());
+        match charge {
+            Some(Charge { bucket, rate }) => {
+                call.arg(self.keys.rate(bucket)).arg(rate.per_second.get()).arg(rate.burst.get())
+            }
+            None => call.arg(""),
+        };
         self.connections.run_on_log(&log, &call).await
     }
 

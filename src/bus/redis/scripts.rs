@@ -3,7 +3,9 @@
 use redis::Script;
 
 /// Publishes a message or an event.
-pub const PUBLISH: &str = concat!(include_str!("log.lua"), include_str!("publish.lua"));
+pub const PUBLISH: &str = concat!(include_str!("log.lua"), include_str!("token.lua"), include_str!("publish.lua"));
+/// Takes a token.
+pub const TAKE_TOKEN: &str = concat!(include_str!("token.lua"), include_str!("take_token.lua"));
 /// Publishes with the log alone.
 pub const APPEND: &str = concat!(include_str!("log.lua"), include_str!("entry_key.lua"), include_str!("append.lua"));
 /// Looks for an idempotency key in a log.
@@ -35,8 +37,8 @@ const SILENT: &[&str] = &[
     FIND_KEY,
     READ,
     IS_DELETED,
+    TAKE_TOKEN,
     include_str!("list_processes.lua"),
-    include_str!("take_token.lua"),
     include_str!("reserve_streams.lua"),
     include_str!("user_ids.lua"),
     include_str!("salt.lua"),

@@ -16,6 +16,10 @@ struct UnsharedStore {
 
 #[async_trait]
 impl LimitStore for UnsharedStore {
+    fn charges_posts(&self) -> bool {
+        false
+    }
+
     async fn take_token(&self, _: &Bucket, _: Rate) -> Result<Result<(), Duration>, Unavailable> {
         Ok(Ok(()))
     }

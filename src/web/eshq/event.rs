@@ -97,7 +97,7 @@ async fn store(
         InvalidEvent::TooLarge => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The event is larger than 128 KiB."),
         InvalidEvent::Key => InvalidField::Key.into(),
     })?;
-    let receipt = state.hub.publish(room, &draft, received).await?;
+    let receipt = state.hub.publish(room, &draft, None, received).await?;
     if !receipt.duplicate {
         usage.events.inc();
     }

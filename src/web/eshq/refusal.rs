@@ -101,7 +101,7 @@ impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::Unavailable => Unavailable.into(),
-            PublishError::KeyReused => Refusal::Problem(error.into()),
+            PublishError::KeyReused | PublishError::RateLimited(_) => Refusal::Problem(error.into()),
         }
     }
 }

@@ -252,6 +252,34 @@ async fn count_script_calls(redis: &Redis) -> u64 {
     stats.lines().filter(|line| line.starts_with("cmdstat_evalsha:")).filter_map(count).sum()
 }
 
+/// One script takes the token and stores the message.
+#[tokio::test]
+async fn limited_posts_cost_one_redis_call_each() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[TRUST_LOOPBACK, ("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
+    post_from(&node, "192.0.2.255").await.expect(200);
+    let before = count_script_calls(&redis).await;
+    for number in 0..50 {
+        post_from(&node, &format!("198.51.100.{number}")).await.expect(200);
+    }
+    let calls = count_script_calls(&redis).await - before;
+    assert!(calls < 75, "{calls} calls for 50 posts");
+    let buckets: Vec<String> = redis.cmd(&["KEYS", "chat:rate:*"]).await;
+    assert!(!buckets.is_empty(), "no post was counted");
+}
+
+/// As when Redis does not answer: each node counts alone.
+#[tokio::test]
+async fn posts_are_stored_where_redis_cannot_count_them() {
+    let redis = Redis::start().await;
+    let nodes = start_three(&redis, &[("RATE_LIMIT", "1"), ("RATE_BURST", "2")]).await;
+    let _: u64 = redis.cmd(&["RPUSH", "chat:rate:{192.0.2.1}", "no number"]).await;
+    for node in [&nodes[0], &nodes[1], &nodes[0], &nodes[1]] {
+        post_from(node, "192.0.2.1").await.expect(200);
+    }
+    post_from(&nodes[0], "192.0.2.1").await.problem(429);
+}
+
 #[tokio::test]
 async fn simultaneous_streams_are_counted_in_few_redis_calls() {
     let redis = Redis::start().await;

@@ -28,7 +28,7 @@ impl Node {
     async fn post(&self, room: &str, message: &str) -> Id {
         let fields = Fields { message: Some(message.into()), ..Fields::default() };
         let room = RoomName::parse(room).unwrap();
-        self.hub.publish(&room, &Draft::new(&fields).unwrap(), Instant::now()).await.unwrap().id
+        self.hub.publish(&room, &Draft::new(&fields).unwrap(), None, Instant::now()).await.unwrap().id
     }
 
     /// Returns merged rooms that are in sync and of which nothing was merged yet.
