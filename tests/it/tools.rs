@@ -8,6 +8,7 @@ mod faulttest;
 mod features;
 mod fuzz;
 mod guarantees;
+mod instructions;
 mod million;
 mod planted;
 mod readme;
