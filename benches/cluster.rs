@@ -6,8 +6,8 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result, and how far it is")]
 
-#[path = "fanout/process.rs"]
-#[allow(dead_code, reason = "the other benchmark uses all of it")]
+#[path = "hubs/process.rs"]
+#[allow(dead_code, reason = "the other benchmarks use all of it")]
 mod process;
 
 use std::{

@@ -5,19 +5,19 @@
 //!     cargo bench --bench fanout -- --only paced --rounds 3      one workload
 //!     cargo bench --bench fanout -- --quick                      one round of small sizes, to see that it works
 //!
-//! - `process`: child processes, their CPU time and memory; `servers`: the servers that are measured; `floor`: the floor
+//! - `hubs`: the servers that are measured; `floor`: the floor
 //! - `readers`, `publisher`: thousands of connections with an epoll each; `received`: finds faults of delivery
 //! - `workloads`, `recovery`: the workloads; `table`, `plot`, `report`: the results
 
 mod floor;
+#[path = "../hubs/mod.rs"]
+mod hubs;
 mod plot;
-mod process;
 mod publisher;
 mod readers;
 mod received;
 mod recovery;
 mod report;
-mod servers;
 mod table;
 mod workloads;
 
@@ -32,12 +32,12 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use servers::{KINDS, Kind};
+use hubs::kind::{KINDS, Kind};
 use table::{Series, Trial};
 use workloads::Size;
 
 /// An error that ends a trial.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Failure = hubs::Failure;
 
 /// Open files that are not sockets of readers.
 const OTHER_OPEN_FILES: u64 = 300;

@@ -16,9 +16,12 @@ use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
 use crate::{
     Failure,
+    hubs::{
+        dialect::{self, Post},
+        kind::Kind,
+    },
     readers::nanos,
     received::{WARM_UP_MARK, format_mark},
-    servers::Kind,
 };
 
 /// How long a plan waits for the last responses.
@@ -242,7 +245,9 @@ impl<'a> Publisher<'a> {
         let text = self.next_text(channel);
         let connection = &mut self.connections[number];
         connection.busy = true;
-        write_request(&mut connection.outbox, self.plan, &self.plan.channels[channel].room, self.sent.posts, &text);
+        let room = &self.plan.channels[channel].room;
+        let post = Post { room, text: &text, number: self.sent.posts, ..Post::default() };
+        dialect::encode_post(self.plan.kind, &mut connection.outbox, post);
         self.sent.posts += 1;
         let _ = connection.flush(); // a broken connection shows when the response is read
     }
@@ -268,9 +273,10 @@ impl<'a> Publisher<'a> {
         connection.fill()?;
         while let Some((status, body)) = take_response(&mut self.connections[number].inbox) {
             self.connections[number].busy = false;
-            match status {
-                200..=299 => self.sent.acknowledged += 1,
-                _ => self.sent.refused += 1,
+            if dialect::is_acknowledged(self.plan.kind, status, body.as_bytes()) {
+                self.sent.acknowledged += 1;
+            } else {
+                self.sent.refused += 1;
             }
             self.sent.last_response = body;
             self.send_next(number);
@@ -309,14 +315,6 @@ impl Connection {
             }
         }
     }
-}
-
-fn write_request(outbox: &mut Vec<u8>, plan: &Plan, room: &str, number: u64, text: &str) {
-    let json = format!(r#"{{"sender":"bench","message":"{text}"}}"#);
-    let (path, body) = (plan.kind.publish(room), plan.kind.body(number, &json));
-    let head = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length:";
-    let request = format!("POST {path} HTTP/1.1\r\n{head} {}\r\n\r\n{body}", body.len());
-    outbox.extend_from_slice(request.as_bytes());
 }
 
 /// Removes the next complete response from `inbox`, and returns its status and its body.

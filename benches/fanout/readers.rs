@@ -14,6 +14,7 @@ use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
 use crate::{
     Failure,
+    hubs::{dialect, kind::Kind, position::Position},
     received::{Faults, Mark, ReceivedNumbers, parse_marks},
 };
 
@@ -34,15 +35,15 @@ pub fn nanos() -> u64 {
 #[derive(Clone)]
 pub struct StreamRequest {
     pub address: SocketAddr,
-    pub path: String,
-    pub last_event_id: Option<String>,
+    pub bytes: Vec<u8>,
+    hello: Vec<u8>,
 }
 
 impl StreamRequest {
-    fn encode(&self) -> Vec<u8> {
-        let Self { address, path, last_event_id } = self;
-        let id = last_event_id.as_ref().map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n{id}\r\n").into_bytes()
+    /// Asks a node for a room, from a position on.
+    pub fn new(kind: Kind, address: SocketAddr, room: &str, position: &Position) -> Self {
+        let (bytes, hello) = (dialect::subscription(kind, room, position), dialect::hello(kind, position));
+        Self { address, bytes, hello }
     }
 }
 
@@ -78,7 +79,7 @@ pub struct Readers {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
-    opening: &'static [u8],
+    kind: Kind,
     readers: Vec<Reader>,
     /// When which reader connects, the next one last.
     due: Vec<(Instant, usize)>,
@@ -99,14 +100,14 @@ pub struct Progress {
 }
 
 impl Readers {
-    /// Creates an empty set of readers, for servers that begin a live stream with the bytes `opening`.
-    pub fn new(opening: &'static [u8]) -> Result<Self, Failure> {
+    /// Creates an empty set of readers of one kind of server.
+    pub fn new(kind: Kind) -> Result<Self, Failure> {
         let latency = Histogram::new_with_bounds(1, 600_000_000, 3)?;
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             buffer: vec![0; 256 * 1024],
-            opening,
+            kind,
             readers: Vec::new(),
             due: Vec::new(),
             pending: 0,
@@ -220,7 +221,7 @@ impl Readers {
                 reader.send_request();
             }
             if event.is_readable() {
-                reader.receive(&mut self.buffer, self.opening, event.is_read_closed(), &mut self.progress);
+                reader.receive(&mut self.buffer, self.kind, event.is_read_closed(), &mut self.progress);
             }
             self.pending -= usize::from(was_pending && !reader.is_pending());
         }
@@ -258,8 +259,8 @@ impl Reader {
 
     /// Sends the request with one write: it is short, and a new socket accepts it whole.
     fn send_request(&mut self) {
-        let request = self.request.encode();
-        let sent = self.stream.as_mut().map(|stream| stream.write(&request));
+        let request = &self.request.bytes;
+        let sent = self.stream.as_mut().map(|stream| stream.write(request));
         self.state = if matches!(sent, Some(Ok(length)) if length == request.len()) {
             State::Opening
         } else {
@@ -268,12 +269,17 @@ impl Reader {
     }
 
     /// Reads until the socket is empty, or to the end of the stream if the server has closed it.
-    fn receive(&mut self, buffer: &mut [u8], opening: &[u8], closed: bool, progress: &mut Progress) {
+    fn receive(&mut self, buffer: &mut [u8], kind: Kind, closed: bool, progress: &mut Progress) {
         loop {
             let Some(stream) = &mut self.stream else { return };
             match stream.read(buffer) {
                 Ok(length) if length > 0 => {
-                    self.handle(&buffer[..length], opening, progress);
+                    if let Some(reply) =
+                        dialect::reply(kind, &self.request.hello, &buffer[..length], self.state == State::Live)
+                    {
+                        let _ = stream.write(reply); // a few bytes to a socket that is rarely written to
+                    }
+                    self.handle(&buffer[..length], dialect::opening(kind), progress);
                     if length < buffer.len() && !closed {
                         return; // edge-triggered: more data is a new event
                     }

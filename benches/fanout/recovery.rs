@@ -9,9 +9,9 @@ use std::{
 
 use crate::{
     Failure,
+    hubs::{kind::Kind, position::Position, redis_server::Redis, server::Server},
     publisher::{Channel, PublishRate, Sent, Until},
     readers::StreamRequest,
-    servers::{Kind, Redis, Server},
     table::{self, Trial},
     workloads::{STEP_TIMEOUT, Setup, Size},
 };
@@ -37,7 +37,8 @@ pub fn storm(size: Size) -> Result<Vec<Trial>, Failure> {
     setup.server.node(0).kill();
     let cut = Instant::now();
     let second = setup.server.address(1);
-    let request = StreamRequest { address: second, path: Kind::Ours.subscribe("bench"), last_event_id: Some(last) };
+    let position = Position { id: Some(last), ..Position::default() };
+    let request = StreamRequest::new(Kind::Ours, second, "bench", &position);
     let last_retry = setup.readers.reconnect(request);
     let missed = publish_missed(&setup, 1, 50, run.sent)?;
     let (before, commands) = (log_reads(&setup.server, 1)?, setup.server.redis.as_ref().ok_or("no Redis")?.commands()?);
@@ -78,13 +79,10 @@ pub fn behind(size: Size) -> Result<Vec<Trial>, Failure> {
                 .readers
                 .read_until("the first reader", STEP_TIMEOUT, |progress| progress.received > messages.into())?;
             let readers = size.count(5000);
-            let path = Kind::Ours.subscribe("bench");
+            let position = Position { id: Some(last), ..Position::default() };
+            let request = StreamRequest::new(Kind::Ours, setup.server.address(0), "bench", &position);
             let (before, began) = (setup.server.cpu_time(), setup.readers.progress().received);
-            setup.readers.add(
-                readers,
-                0,
-                StreamRequest { address: setup.server.address(0), path, last_event_id: Some(last) },
-            );
+            setup.readers.add(readers, 0, request);
             let expected = began + readers as u64 * u64::from(messages);
             setup.readers.read_until("catching up", STEP_TIMEOUT, |progress| progress.received >= expected)?;
             let cpu = (setup.server.cpu_time() - before).as_secs_f64() * 1e6 / readers as f64;

@@ -5,9 +5,10 @@ use std::{fs, path::Path, thread};
 use time::{OffsetDateTime, macros::format_description};
 
 use crate::{
-    Failure, Workload, plot,
+    Failure, Workload,
+    hubs::kind::KINDS,
+    plot,
     plot::Panel,
-    servers::KINDS,
     table::{self, Measure, Series, Trial},
     workloads::Size,
 };

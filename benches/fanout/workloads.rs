@@ -9,9 +9,13 @@ use std::{
 
 use crate::{
     Failure,
+    hubs::{
+        kind::Kind,
+        position::Position,
+        server::{Server, ServerOptions},
+    },
     publisher::{Backpressure, Channel, Plan, PublishRate, Sent, Until},
     readers::{Readers, StreamRequest},
-    servers::{Kind, Server},
     table::{self, Measure, Trial},
 };
 
@@ -60,10 +64,11 @@ pub struct Setup {
 
 impl Setup {
     pub fn new(kind: Kind, nodes: usize, connections: usize, channels: Vec<Channel>) -> Result<Self, Failure> {
-        let server = Server::start(kind, nodes)?;
+        let server = Server::start(kind, ServerOptions { nodes, ..ServerOptions::default() })?;
+        server.create_rooms(channels.iter().map(|channel| &*channel.room))?;
         Ok(Self {
             server,
-            readers: Readers::new(kind.opening())?,
+            readers: Readers::new(kind)?,
             channels,
             connections,
             publish_node: None,
@@ -73,9 +78,8 @@ impl Setup {
 
     /// Adds readers of a room, or of rooms separated by commas, at one node.
     pub fn add_readers(&mut self, count: usize, node: usize, group: usize, rooms: &str) {
-        let path = self.server.kind.subscribe(rooms);
-        self.readers
-            .add(count, group, StreamRequest { address: self.server.address(node), path, last_event_id: None });
+        let (kind, address) = (self.server.kind, self.server.address(node));
+        self.readers.add(count, group, StreamRequest::new(kind, address, rooms, &Position::default()));
     }
 
     /// Waits until all readers are live.
@@ -106,7 +110,7 @@ impl Setup {
         Plan {
             kind: self.server.kind,
             addresses: (0..self.connections)
-                .map(|number| self.server.address(self.publish_node.unwrap_or(number)))
+                .map(|number| self.server.post_address(self.publish_node.unwrap_or(number)))
                 .collect(),
             connections: self.connections,
             channels: self.channels.clone(),

@@ -1,4 +1,4 @@
-//! The doctor, the demo, the benchmark, the fuzz targets, clients of others, the features, and the repository itself.
+//! The doctor, the demo, the benchmarks, the fuzz targets, clients of others, the features, and the repository itself.
 
 mod bench;
 pub mod clients;
@@ -8,6 +8,8 @@ mod faulttest;
 mod features;
 mod fuzz;
 mod guarantees;
+mod instructions;
+mod million;
 mod planted;
 mod readme;
 mod references;

@@ -1,7 +1,7 @@
 //! Child processes that end with the benchmark, and their CPU time and memory as /proc of Linux has them.
 
 use std::{
-    fs,
+    fs::{self, File},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
@@ -14,7 +14,8 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::Failure;
+/// An error that ends a trial.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// How long a server may take to start.
 pub const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,32 +40,72 @@ pub fn ends_with_us(program: impl AsRef<std::ffi::OsStr>, signal: &str) -> Comma
 impl Program {
     /// Starts a program, and waits until it listens on `address`.
     pub fn start(command: &mut Command, address: SocketAddr) -> Result<Self, Failure> {
-        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self::start_with_log(command, address, Path::new("/dev/null"))
+    }
+
+    /// Starts a program that writes its output into the file `log`.
+    pub fn start_with_log(command: &mut Command, address: SocketAddr, log: &Path) -> Result<Self, Failure> {
+        let output = File::options().create(true).append(true).open(log)?;
+        let command = command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().map_err(|error| format!("{:?} does not start: {error}", command.get_program()))?;
         let mut program = Self(child);
         let end = Instant::now() + START_TIMEOUT;
         while TcpStream::connect(address).is_err() {
             if program.0.try_wait()?.is_some() || Instant::now() > end {
-                return Err(format!("{:?} does not listen", command.get_args().collect::<Vec<_>>()).into());
+                let said = fs::read_to_string(log).unwrap_or_default();
+                let said = said.lines().last().unwrap_or_default();
+                return Err(format!("{:?} does not listen: {said}", command.get_args().collect::<Vec<_>>()).into());
             }
             thread::sleep(Duration::from_millis(10));
         }
         Ok(program)
     }
 
-    /// Kills the program and its children, as a crash would.
+    /// Kills the program and its descendants, as a crash would.
     pub fn kill(&mut self) {
-        for pid in self.pids().into_iter().filter_map(|pid| i32::try_from(pid).ok()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        self.signal_all(Signal::SIGKILL);
         let _ = self.0.wait();
     }
 
-    /// Returns the process ids of the program and its children.
+    /// Asks the program to end, as a deploy does. It tells its own children.
+    pub fn terminate(&self) {
+        send(self.0.id(), Signal::SIGTERM);
+    }
+
+    /// Stops the program and its descendants without ending them, until `resume`.
+    pub fn freeze(&self) {
+        self.signal_all(Signal::SIGSTOP);
+    }
+
+    pub fn resume(&self) {
+        self.signal_all(Signal::SIGCONT);
+    }
+
+    /// Waits until the program has ended. Returns false if it has not within `limit`.
+    pub fn wait(&mut self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        while Instant::now() < end {
+            if matches!(self.0.try_wait(), Ok(Some(_))) {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        self.pids().into_iter().for_each(|pid| send(pid, signal));
+    }
+
+    /// Returns the process ids of the program and its descendants.
     fn pids(&self) -> Vec<u32> {
-        let pid = self.0.id();
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        children.split_whitespace().filter_map(|child| child.parse().ok()).chain([pid]).collect()
+        let mut pids = vec![self.0.id()];
+        let mut next = 0;
+        while let Some(pid) = pids.get(next) {
+            pids.extend(children(*pid));
+            next += 1;
+        }
+        pids
     }
 
     /// Returns the CPU time used so far, user and system.
@@ -92,6 +133,26 @@ impl Drop for Program {
             self.kill();
         }
     }
+}
+
+fn send(pid: u32, signal: Signal) {
+    if let Ok(pid) = i32::try_from(pid) {
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+/// Returns the processes that any thread of a process has started.
+fn children(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let texts = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    texts
+        .flat_map(|text| text.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<u32>>())
+        .collect()
+}
+
+/// Returns the CPU time that this process itself has used so far: what the readers and the publishers cost.
+pub fn own_cpu_time() -> Duration {
+    CPU_TICK * ticks(std::process::id()).unwrap_or_default()
 }
 
 /// Returns the user and system time of a process, in ticks.

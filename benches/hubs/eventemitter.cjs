@@ -1,17 +1,17 @@
 // A Node.js server as tutorials on Server-Sent Events design it: one EventEmitter and one Redis subscription per
-// process, and a `res.write` per client. The benchmark runs it: node eventemitter.cjs PORT REDIS_PORT, with ioredis in
+// process, and a `res.write` per client. The benchmark runs it: node eventemitter.cjs PORT REDIS_URL, with ioredis in
 // NODE_PATH.
 'use strict';
 const http = require('node:http');
 const { EventEmitter } = require('node:events');
 const Redis = require('ioredis');
 
-const [port, redisPort] = process.argv.slice(2).map(Number);
+const [port, url] = process.argv.slice(2);
 const rooms = new EventEmitter();
 rooms.setMaxListeners(0);
 
-const publisher = new Redis(redisPort);
-const subscriber = new Redis(redisPort);
+const publisher = new Redis(url);
+const subscriber = new Redis(url);
 let number = 0;
 subscriber.on('pmessage', (_pattern, room, data) => rooms.emit(room, `id: ${++number}\ndata: ${data}\n\n`));
 
@@ -35,4 +35,4 @@ const server = http.createServer((req, res) => {
   else subscribe(req.url, res);
 });
 server.keepAliveTimeout = 0;
-subscriber.psubscribe('/*').then(() => server.listen({ port, host: '127.0.0.1', backlog: 4096 }));
+subscriber.psubscribe('/*').then(() => server.listen({ port: Number(port), host: '127.0.0.1', backlog: 4096 }));

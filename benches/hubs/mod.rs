@@ -1,0 +1,23 @@
+//! The servers that are measured and compared, each configured as its own documentation recommends for production: how
+//! it is started, and how a client subscribes, posts and resumes. Shared by the benchmarks of `fanout` and by those
+//! that break things; a benchmark includes it as its module `hubs`.
+//!
+//! - `kind`: which servers there are, and what each of them needs here
+//! - `server`: a running server: its nodes and their Redis; `launch`: the commands and configurations of its nodes
+//! - `dialect`: its requests as bytes, and which answers acknowledge a post
+//! - `stream`: its streams as events; `position`: what a client keeps to resume
+//! - `process`, `redis_server`: child processes
+
+#![allow(dead_code)] // each benchmark uses a part of it
+
+pub mod dialect;
+pub mod kind;
+pub mod launch;
+pub mod position;
+pub mod process;
+pub mod redis_server;
+pub mod server;
+pub mod stream;
+
+/// An error that ends a trial.
+pub type Failure = process::Failure;
