@@ -92,7 +92,6 @@ pub fn opening(kind: Kind) -> &'static [u8] {
         Kind::Ours => br#""live":true"#,
         Kind::Centrifugo => br#"{"connect":"#,
         Kind::SocketIo => br#"40{"sid":"#,
-        Kind::DurableStreams => br#""upToDate":true"#,
         Kind::AnyCable => b"confirm_subscription",
         _ => b"\r\n\r\n",
     }

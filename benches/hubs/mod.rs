@@ -6,6 +6,7 @@
 //! - `server`: a running server: its nodes and their Redis; `launch`: the commands and configurations of its nodes
 //! - `dialect`: its requests as bytes, and which answers acknowledge a post
 //! - `stream`: its streams as events; `position`: what a client keeps to resume
+//! - `observer`: a client that reads one stream
 //! - `process`, `redis_server`: child processes
 
 #![allow(dead_code)] // each benchmark uses a part of it
@@ -13,6 +14,7 @@
 pub mod dialect;
 pub mod kind;
 pub mod launch;
+pub mod observer;
 pub mod position;
 pub mod process;
 pub mod redis_server;

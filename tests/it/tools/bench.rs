@@ -3,6 +3,8 @@
 
 use std::process::Command;
 
+use crate::support::repository::root;
+
 #[path = "../../../benches/fanout/received.rs"]
 mod received;
 
@@ -51,19 +53,43 @@ fn marks_are_found_across_any_split_of_the_stream() {
     }
 }
 
-/// Runs one workload of each kind: paced with the floor, posts with Redis, merged rooms, and reconnects.
+/// Runs one workload of each kind: paced with the floor, posts with Redis, merged rooms, silence, and reconnects.
 #[test]
 fn quick_benchmark_fills_every_row_without_void_ones() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["test", "--locked", "--quiet", "--bench", "fanout", "--", "--quick"]);
-    for workload in ["paced", "merged", "publish", "storm", "behind"] {
+    for workload in ["paced", "merged", "heartbeats", "known", "pages", "publish", "storm", "behind"] {
         cargo.args(["--only", workload]);
     }
     let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo");
     let (tables, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && !tables.contains("VOID"), "{tables}\n{log}");
-    for row in ["| floor ", "| tiny-chat ", "| redis-benchmark, XADD ", "| 100 behind "] {
+    for row in ["| floor ", "| tiny-chat ", "| tiny-chat, a room each ", "| redis-benchmark, XADD ", "| 100 behind "] {
         assert!(tables.contains(row), "no row {row:?} in\n{tables}\n{log}");
+    }
+}
+
+/// Hubs that are not installed are left out, and what another hub loses is no failure.
+#[test]
+fn quick_comparison_writes_its_page_and_plots() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = folder.path().join("comparison.md");
+    std::fs::copy(root().join("docs/comparison.md"), &page).expect("a copy of the page");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "--locked", "--quiet", "--bench", "fanout", "--", "--quick", "--page", "comparison"]);
+    for workload in ["posts", "silent", "resume"] {
+        cargo.args(["--only", workload]);
+    }
+    let output = cargo.arg("--write").arg(&page).current_dir(root()).output().expect("cargo");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    let text = std::fs::read_to_string(&page).expect("the page");
+    for row in ["| floor ", "| tiny-chat ", "| tiny-chat, with its limits ", "### Silent", "### Resume"] {
+        assert!(text.contains(row), "no {row:?} in\n{text}\n{log}");
+    }
+    for plot in ["comparison.svg", "comparison.dark.svg"] {
+        let svg = std::fs::read_to_string(folder.path().join(plot)).expect("a plot");
+        assert!(svg.contains("tiny-chat"), "{plot} has no bar of tiny-chat");
     }
 }
 
