@@ -4,6 +4,7 @@ use std::{env, fs, net::SocketAddr, path::Path, process::Command};
 
 use crate::hubs::{
     kind::{Kind, nchan, node_modules, on_path},
+    mercure,
     process::{Failure, Program, ends_with_us, free_address},
     server::{Node, ServerOptions},
 };
@@ -49,7 +50,20 @@ pub fn node(kind: Kind, redis: &str, folder: &Path, options: ServerOptions) -> R
                 .arg(folder);
             command
         }
-        Kind::AnyCable | Kind::Mercure | Kind::Pushpin => return Err("there is no configuration of this server".into()),
+        Kind::AnyCable => {
+            let mut command = program("anycable-go", "KILL")?;
+            command.args(["--host", "127.0.0.1", "--port", &address.port().to_string(), "--public", "--sse"]);
+            command.args(["--broadcast_adapter", "http", "--broadcast_key", "none", "--broker", "memory"]);
+            command.args(["--history_limit", "1000", "--history_ttl", "3600", "--log_level", "error"]);
+            command
+        }
+        Kind::Mercure => {
+            let file = folder.join("Caddyfile");
+            fs::write(&file, mercure::config(address, folder))?;
+            let mut command = program("mercure", "KILL")?;
+            command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
+            command
+        }
     };
     let program = Program::start_with_log(&mut command, address, &folder.join("log"))?;
     Ok(Node { program, address, post_address: address })

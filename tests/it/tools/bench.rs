@@ -8,7 +8,11 @@ use crate::support::repository::root;
 #[path = "../../../benches/fanout/received.rs"]
 mod received;
 
+#[path = "../../../benches/hubs/stream.rs"]
+mod stream;
+
 use received::{Faults, Mark, ReceivedNumbers, WARM_UP_MARK, format_mark, parse_marks};
+use stream::{StreamDecoder, StreamEvent};
 
 /// Returns the faults found in these numbers, where 1 to 5 were sent in one lane.
 fn faults_in(numbers: &[u32]) -> Faults {
@@ -50,6 +54,47 @@ fn marks_are_found_across_any_split_of_the_stream() {
             tail.drain(..done);
         }
         assert_eq!(seen, expected, "cut at {cut}");
+    }
+}
+
+/// Returns the events of a stream that arrives in two parts, for every way to cut it.
+fn events_of(stream: &[u8]) -> Vec<Vec<StreamEvent>> {
+    let cuts = 0..=stream.len();
+    cuts.map(|cut| {
+        let mut decoder = StreamDecoder::default();
+        [decoder.push(&stream[..cut]), decoder.push(&stream[cut..])].concat()
+    })
+    .collect()
+}
+
+#[test]
+fn events_are_decoded_from_any_split_of_chunks() {
+    let events = "retry: 2000\nid: 4-1\ndata: one\n\n: comment\n\nevent: gap\ndata: two\n\n";
+    let (first, second) = events.split_at(20);
+    let mut stream = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
+    for chunk in [first, second] {
+        stream += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
+    }
+    let one = StreamEvent { id: Some("4-1".into()), data: "one".into(), retry: Some(2000), ..StreamEvent::default() };
+    let two = StreamEvent { name: "gap".into(), data: "two".into(), ..StreamEvent::default() };
+    for decoded in events_of(stream.as_bytes()) {
+        assert_eq!(decoded, [one.clone(), two.clone()]);
+    }
+    let mut decoder = StreamDecoder::default();
+    decoder.push(stream.as_bytes());
+    assert!(decoder.status() == Some(200) && !decoder.is_ended());
+    decoder.push(b"0\r\n\r\n");
+    assert!(decoder.is_ended());
+}
+
+#[test]
+fn frames_are_decoded_from_any_split_of_a_web_socket() {
+    let long = "x".repeat(300);
+    let mut stream = b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x02hi\x89\x00\x81\x7e\x01\x2c".to_vec();
+    stream.extend_from_slice(long.as_bytes());
+    for decoded in events_of(&stream) {
+        let texts: Vec<&str> = decoded.iter().map(|event| &*event.data).collect();
+        assert_eq!(texts, ["hi", &*long]);
     }
 }
 
