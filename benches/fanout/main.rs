@@ -239,7 +239,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
         max_readers: usize::try_from(open_files.saturating_sub(OTHER_OPEN_FILES))?,
     };
     let rounds = if arguments.quick { 1 } else { arguments.rounds };
-    exit_after(Duration::from_secs(if arguments.quick { 120 } else { 600 * rounds as u64 }));
+    exit_after(Duration::from_secs(if arguments.quick { 240 } else { 600 * rounds as u64 }));
     let kinds = available_kinds(arguments.page);
     let chosen = |workload: &Workload| arguments.only.is_empty() || arguments.only.contains(workload);
     let workloads: Vec<Workload> = arguments.page.workloads().iter().copied().filter(chosen).collect();
