@@ -3,21 +3,26 @@
 //!
 //!     cargo bench --bench fanout                                 five rounds, about 15 minutes
 //!     cargo bench --bench fanout -- --only paced --rounds 3      one workload
+//!     cargo bench --bench fanout -- --page comparison            beside other hubs, for `docs/comparison.md`
 //!     cargo bench --bench fanout -- --quick                      one round of small sizes, to see that it works
 //!
 //! - `hubs`: the servers that are measured; `floor`: the floor
 //! - `readers`, `publisher`: thousands of connections with an epoll each; `received`: finds faults of delivery
-//! - `workloads`, `recovery`: the workloads; `table`, `plot`, `report`: the results
+//! - `setup`: what the workloads share, which are in `workloads`, `quiet`, `posting` and `recovery`
+//! - `table`, `plot`, `report`: the results
 
 mod floor;
 #[path = "../hubs/mod.rs"]
 mod hubs;
 mod plot;
+mod posting;
 mod publisher;
+mod quiet;
 mod readers;
 mod received;
 mod recovery;
 mod report;
+mod setup;
 mod table;
 mod workloads;
 
@@ -33,8 +38,8 @@ use std::{
 use clap::{Parser, Subcommand, ValueEnum};
 
 use hubs::kind::{KINDS, Kind};
+use setup::Size;
 use table::{Series, Trial};
-use workloads::Size;
 
 /// An error that ends a trial.
 type Failure = hubs::Failure;
@@ -48,6 +53,9 @@ struct Arguments {
     /// Number of rounds; each runs every workload once
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// The page whose workloads are run
+    #[arg(long, default_value = "performance")]
+    page: Page,
     /// Run only this workload; may be repeated
     #[arg(long)]
     only: Vec<Workload>,
@@ -71,18 +79,65 @@ enum Hidden {
     Floor { address: SocketAddr },
 }
 
+/// The page that a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Page {
+    Performance,
+    Comparison,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Workload {
     Paced,
     Saturated,
     Rooms,
+    Elsewhere,
     Merged,
+    Posts,
     Idle,
+    Silent,
+    Heartbeats,
+    Known,
+    Pages,
     Publish,
     Storm,
+    Resume,
     Scale,
     Growth,
     Behind,
+}
+
+impl Page {
+    /// Returns the workloads of the page, in its order.
+    fn workloads(self) -> &'static [Workload] {
+        use Workload::{
+            Behind, Elsewhere, Growth, Heartbeats, Idle, Known, Merged, Paced, Pages, Posts, Publish, Resume, Rooms,
+            Saturated, Scale, Silent, Storm,
+        };
+        match self {
+            Page::Performance => &[
+                Paced, Saturated, Rooms, Elsewhere, Merged, Idle, Heartbeats, Known, Pages, Publish, Storm, Scale,
+                Growth, Behind,
+            ],
+            Page::Comparison => &[Paced, Saturated, Rooms, Posts, Idle, Silent, Storm, Resume],
+        }
+    }
+
+    /// Returns the servers that the page compares.
+    fn kinds(self) -> &'static [Kind] {
+        match self {
+            Page::Performance => &[Kind::Floor, Kind::Ours, Kind::Nchan, Kind::Node],
+            Page::Comparison => &KINDS[..KINDS.len() - 1],
+        }
+    }
+
+    /// Returns the server with which the others are compared.
+    fn reference(self) -> Kind {
+        match self {
+            Page::Performance => Kind::Floor,
+            Page::Comparison => Kind::Ours,
+        }
+    }
 }
 
 impl Workload {
@@ -91,18 +146,25 @@ impl Workload {
         match self {
             Workload::Paced => "Paced: 800 readers of one room, 50 messages a second",
             Workload::Saturated => "Saturated: 1,000 readers of one room, 4 publishers as fast as acknowledged",
-            Workload::Rooms => "Many rooms: 1,000 rooms of 5 readers, 2,000 messages a second over all",
+            Workload::Rooms => "Many rooms: 1,000 rooms of 5 readers, 1,000 messages a second over all",
+            Workload::Elsewhere => "Many rooms, posted at another node, whose CPU is not counted",
             Workload::Merged => "Merged rooms: 800 readers of the same 8 rooms, 50 messages a second over all",
+            Workload::Posts => "Posts: 16 connections, as fast as acknowledged, each to a room with one reader",
             Workload::Idle => "Idle: 8,000 readers of one room",
+            Workload::Silent => "Silent: 8,000 readers with a room each",
+            Workload::Heartbeats => "Heartbeats: 8,000 readers over a minute",
+            Workload::Known => "Known rooms: 1,000 with a reader each, before and after 100,000 others were used",
+            Workload::Pages => "Pages: 1,000 a second, each of another room with ten messages",
             Workload::Publish => "Publish: no readers, 32 connections",
             Workload::Storm => {
                 "Storm: 5,000 readers of a node that is killed, each with 50 messages to catch up on at another"
             }
+            Workload::Resume => "Resume: 1,000 readers come back at once, each 100 messages behind",
             Workload::Scale => {
                 "Scale: 900 readers of one room over 1, 2, 3 nodes, as fast as readers can follow, and 50 messages a second"
             }
             Workload::Growth => "Growth: readers of one room, 20,000 deliveries a second",
-            Workload::Behind => "Growth: 5,000 readers reconnect 1, 10 and 100 messages behind",
+            Workload::Behind => "Growth: 5,000 readers reconnect at once, 1, 10 and 100 messages behind",
         }
     }
 
@@ -112,23 +174,39 @@ impl Workload {
             Workload::Paced => workloads::paced(kind, size),
             Workload::Saturated => workloads::saturated(kind, size),
             Workload::Rooms => workloads::many_rooms(kind, size),
-            Workload::Idle => workloads::idle(kind, size),
+            Workload::Elsewhere => workloads::posted_elsewhere(size),
             Workload::Merged => workloads::merged_rooms(size),
-            Workload::Publish => recovery::publish(size),
-            Workload::Storm => recovery::storm(size),
+            Workload::Posts => posting::posts(kind, size),
+            Workload::Idle => quiet::idle(kind, size),
+            Workload::Silent => quiet::silent(kind, size),
+            Workload::Heartbeats => quiet::heartbeats(kind, size),
+            Workload::Known => quiet::known_rooms(size),
+            Workload::Pages => posting::pages(size),
+            Workload::Publish => posting::publish(size),
+            Workload::Storm => recovery::storm(kind, size),
+            Workload::Resume => recovery::resume(kind, size),
             Workload::Scale => workloads::scale(size),
             Workload::Growth => workloads::growth(kind, size),
             Workload::Behind => recovery::behind(size),
         }
     }
 
-    /// Returns the servers that can run the workload.
-    fn kinds(self) -> &'static [Kind] {
+    /// Returns whether a server can run the workload. A server that is one process cannot be left for another, and a
+    /// session of Socket.IO can be resumed by one client only, and not after its node was killed.
+    fn fits(self, kind: Kind) -> bool {
         match self {
-            Workload::Paced | Workload::Saturated | Workload::Rooms | Workload::Idle => &KINDS,
-            Workload::Growth => &[Kind::Floor, Kind::Ours],
-            _ => &[Kind::Ours],
+            Workload::Paced | Workload::Saturated | Workload::Rooms | Workload::Posts => true,
+            Workload::Idle | Workload::Silent => true,
+            Workload::Growth | Workload::Heartbeats => [Kind::Floor, Kind::Ours].contains(&kind),
+            Workload::Storm => kind.max_nodes() > 1 && ![Kind::SocketIo, Kind::Node].contains(&kind),
+            Workload::Resume => ![Kind::Floor, Kind::SocketIo, Kind::Node].contains(&kind),
+            _ => kind == Kind::Ours,
         }
+    }
+
+    /// Returns whether one round is enough, since a round takes minutes and its values hardly differ.
+    fn is_slow(self) -> bool {
+        matches!(self, Workload::Heartbeats | Workload::Known)
     }
 }
 
@@ -161,34 +239,46 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
         max_readers: usize::try_from(open_files.saturating_sub(OTHER_OPEN_FILES))?,
     };
     let rounds = if arguments.quick { 1 } else { arguments.rounds };
-    exit_after(Duration::from_secs(if arguments.quick { 120 } else { 600 * rounds as u64 }));
-    let kinds = available_kinds();
+    exit_after(Duration::from_secs(if arguments.quick { 240 } else { 600 * rounds as u64 }));
+    let kinds = available_kinds(arguments.page);
     let chosen = |workload: &Workload| arguments.only.is_empty() || arguments.only.contains(workload);
-    let workloads: Vec<Workload> = Workload::value_variants().iter().copied().filter(chosen).collect();
-    let mut series: Vec<Series> =
-        workloads.iter().map(|workload| Series { title: workload.title(), rounds: Vec::new() }).collect();
+    let workloads: Vec<Workload> = arguments.page.workloads().iter().copied().filter(chosen).collect();
+    let reference = arguments.page.reference().name();
+    let mut series: Vec<Series> = workloads
+        .iter()
+        .map(|workload| Series { title: workload.title(), reference, rounds: Vec::new() })
+        .collect();
     for number in 1..=rounds {
         let mut one_room_cpu = None;
         for (workload, series) in workloads.iter().zip(&mut series) {
+            if workload.is_slow() && number > 1 {
+                continue;
+            }
             print_progress(&format!("round {number} of {rounds}: {}", workload.title()));
             series.rounds.push(round(*workload, &kinds, size, &mut one_room_cpu));
         }
     }
-    let report = report::Report { workloads: &workloads, series: &series, rounds, size };
+    let report = report::Report { page: arguments.page, workloads: &workloads, series: &series, rounds, size };
     io::stdout().write_all(report.text().as_bytes())?;
     if let Some(file) = &arguments.write {
         report.write(file)?;
     }
-    Ok(series
-        .iter()
-        .all(|series| series.subjects().iter().all(|subject| series.void_reason(subject).is_none())))
+    // What another hub loses or refuses is a result; what tiny-chat or the floor does is a fault.
+    let is_judged = |subject: &&str| {
+        arguments.page == Page::Performance || subject.starts_with(Kind::Ours.name()) || *subject == Kind::Floor.name()
+    };
+    let is_void = |series: &Series| {
+        let mut subjects = series.subjects().into_iter().filter(is_judged);
+        subjects.any(|subject| series.void_reason(subject).is_some())
+    };
+    Ok(!series.iter().any(is_void))
 }
 
 /// Runs one workload against each server. Keeps in `one_room` the CPU time of our delivery in one room, with which the
 /// workloads with more rooms are compared.
 fn round(workload: Workload, kinds: &[Kind], size: Size, one_room: &mut Option<f64>) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for kind in workload.kinds().iter().filter(|kind| kinds.contains(kind)) {
+    for kind in kinds.iter().filter(|kind| workload.fits(**kind)) {
         let outcome = workload.trials(*kind, size);
         trials.extend(outcome.unwrap_or_else(|error| vec![Trial::void(kind.name(), error.to_string())]));
     }
@@ -199,7 +289,7 @@ fn round(workload: Workload, kinds: &[Kind], size: Size, one_room: &mut Option<f
     {
         match (workload, values.get(&table::CPU), *one_room) {
             (Workload::Paced, Some(cpu), _) => *one_room = Some(*cpu),
-            (Workload::Rooms | Workload::Merged, Some(cpu), Some(one)) if one > 0.0 => {
+            (Workload::Rooms | Workload::Elsewhere | Workload::Merged, Some(cpu), Some(one)) if one > 0.0 => {
                 values.insert(table::OF_ONE_ROOM, cpu / one);
             }
             _ => {}
@@ -211,14 +301,13 @@ fn round(workload: Workload, kinds: &[Kind], size: Size, one_room: &mut Option<f
     trials
 }
 
-/// Returns the servers that can be measured here, and names the others.
-fn available_kinds() -> Vec<Kind> {
-    for kind in KINDS {
-        if let Some(why) = kind.missing() {
-            print_progress(&format!("not measured: {}: {why}", kind.name()));
-        }
+/// Returns the servers of a page that can be measured here, and names the others.
+fn available_kinds(page: Page) -> Vec<Kind> {
+    let (missing, available): (Vec<Kind>, Vec<Kind>) = page.kinds().iter().partition(|kind| kind.missing().is_some());
+    for kind in missing {
+        print_progress(&format!("not measured: {}: {}", kind.name(), kind.missing().unwrap_or_default()));
     }
-    KINDS.into_iter().filter(|kind| kind.missing().is_none()).collect()
+    available
 }
 
 /// Exits after `time` at the latest, even if a server hangs; the child processes end with this one.

@@ -1,4 +1,4 @@
-//! The plot: bars that compare the servers, each with its spread, as SVG.
+//! The plots: bars that compare the servers, each with its spread, as SVG for light and for dark pages.
 
 use std::path::Path;
 
@@ -12,16 +12,38 @@ use crate::{
     table::{Measure, Series, Spread},
 };
 
-const WIDTH: u32 = 900;
-const HEIGHT: u32 = 300;
-const MARGIN: f64 = 40.0;
-/// The y coordinate on which the bars stand.
-const BASELINE: f64 = 250.0;
-/// The height of the tallest bar.
-const MAX_BAR_HEIGHT: f64 = 175.0;
+const COLUMNS: usize = 2;
+const PANEL_WIDTH: usize = 450;
+const BAR_STEP: usize = 20;
+const BAR_HEIGHT: usize = 12;
+/// The space of a panel for its heading, and below its bars.
+const HEADING_HEIGHT: usize = 34;
+const GAP: usize = 16;
+/// Where bars begin within a panel, and how long the longest is.
+const NAMES_WIDTH: usize = 150;
+const BAR_LENGTH: f64 = 225.0;
 
-const COLOURS: [RGBColor; 4] =
-    [RGBColor(150, 150, 150), RGBColor(30, 110, 190), RGBColor(210, 130, 40), RGBColor(90, 150, 90)];
+const OURS: RGBColor = RGBColor(30, 110, 190);
+
+/// The colours of a page.
+#[derive(Clone, Copy)]
+pub struct Theme {
+    background: RGBColor,
+    text: RGBColor,
+    others: RGBColor,
+}
+
+pub const LIGHT: Theme = Theme {
+    background: RGBColor(255, 255, 255),
+    text: RGBColor(30, 30, 30),
+    others: RGBColor(175, 175, 175),
+};
+
+pub const DARK: Theme = Theme {
+    background: RGBColor(13, 17, 23),
+    text: RGBColor(230, 237, 243),
+    others: RGBColor(110, 118, 129),
+};
 
 /// A measure of one workload, under a heading.
 pub struct Panel<'a> {
@@ -33,59 +55,66 @@ pub struct Panel<'a> {
 struct Bar<'a> {
     subject: &'a str,
     spread: Spread,
-    colour: RGBColor,
 }
 
-/// Draws the panels side by side. A server has the same colour in all of them.
-pub fn draw(path: &Path, panels: &[Panel]) -> Result<(), Failure> {
-    let area = SVGBackend::new(path, (WIDTH, HEIGHT)).into_drawing_area();
-    area.fill(&WHITE)?;
-    let width = (f64::from(WIDTH) - MARGIN) / panels.len().max(1) as f64;
-    for (number, panel) in panels.iter().enumerate() {
-        let left = MARGIN / 2.0 + number as f64 * width;
-        draw_text(&area, panel.heading, (left + width / 2.0, 25.0), 15)?;
-        draw_bars(&area, &bars_of(panel), left, width)?;
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+/// Draws the panels in two columns.
+pub fn draw(path: &Path, panels: &[Panel], theme: Theme) -> Result<(), Failure> {
+    let bars: Vec<Vec<Bar>> = panels.iter().map(bars_of).collect();
+    let most = bars.iter().map(Vec::len).max().unwrap_or_default();
+    let height = HEADING_HEIGHT + most * BAR_STEP + GAP;
+    let size = (COLUMNS * PANEL_WIDTH, panels.len().div_ceil(COLUMNS) * height);
+    let area = SVGBackend::new(path, (u32::try_from(size.0)?, u32::try_from(size.1)?)).into_drawing_area();
+    area.fill(&theme.background)?;
+    for (number, (panel, bars)) in panels.iter().zip(&bars).enumerate() {
+        let (left, top) = (number % COLUMNS * PANEL_WIDTH, number / COLUMNS * height);
+        draw_text(&area, theme, panel.heading, (left + GAP, top + HEADING_HEIGHT / 2), (HPos::Left, 15))?;
+        draw_bars(&area, theme, bars, (left, top + HEADING_HEIGHT))?;
     }
     area.present()?;
     Ok(())
 }
 
 fn bars_of<'a>(panel: &Panel<'a>) -> Vec<Bar<'a>> {
-    let subjects = panel.series.subjects().into_iter().zip(COLOURS);
+    let subjects = panel.series.subjects().into_iter();
     subjects
-        .filter_map(|(subject, colour)| {
-            Some(Bar { subject, spread: panel.series.spread(subject, panel.measure)?, colour })
-        })
+        .filter_map(|subject| Some(Bar { subject, spread: panel.series.spread(subject, panel.measure)? }))
         .collect()
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
-
-fn draw_bars(area: &Area, bars: &[Bar], left: f64, width: f64) -> Result<(), Failure> {
+fn draw_bars(area: &Area, theme: Theme, bars: &[Bar], (left, top): (usize, usize)) -> Result<(), Failure> {
     let greatest = bars.iter().map(|bar| bar.spread.most).fold(f64::MIN_POSITIVE, f64::max);
-    let step = width / (bars.len().max(1) as f64 + 0.5);
-    let height = |value: f64| BASELINE - value / greatest * MAX_BAR_HEIGHT;
-    for (number, Bar { subject, spread, colour }) in bars.iter().enumerate() {
-        let middle = left + (number as f64 + 0.75) * step;
-        let (from, to) = (middle - step * 0.35, middle + step * 0.35);
-        let corners = [pixel((from, height(spread.median))), pixel((to, BASELINE))];
+    let begin = left + NAMES_WIDTH;
+    let end = |value: f64| begin + (value / greatest * BAR_LENGTH).round() as usize;
+    for (number, Bar { subject, spread }) in bars.iter().enumerate() {
+        let top = top + number * BAR_STEP;
+        let middle = top + BAR_HEIGHT / 2;
+        let colour = if subject.starts_with("tiny-chat") { OURS } else { theme.others };
+        let corners = [pixel((begin, top)), pixel((end(spread.median), top + BAR_HEIGHT))];
         area.draw(&Rectangle::new(corners, colour.filled()))?;
-        let whisker = [pixel((middle, height(spread.least))), pixel((middle, height(spread.most)))];
-        area.draw(&PathElement::new(whisker.to_vec(), BLACK))?;
-        draw_text(area, &short(spread.median), (middle, height(spread.most) - 10.0), 12)?;
-        draw_text(area, subject, (middle, BASELINE + 15.0), 11)?;
+        let whisker = [pixel((end(spread.least), middle)), pixel((end(spread.most), middle))];
+        area.draw(&PathElement::new(whisker.to_vec(), theme.text))?;
+        draw_text(area, theme, subject, (begin - 6, middle), (HPos::Right, 11))?;
+        draw_text(area, theme, &short(spread.median), (end(spread.most) + 6, middle), (HPos::Left, 11))?;
     }
     Ok(())
 }
 
-fn draw_text(area: &Area, text: &str, position: (f64, f64), size: u32) -> Result<(), Failure> {
-    let style = ("sans-serif", size).into_text_style(area).pos(Pos::new(HPos::Center, VPos::Center));
+fn draw_text(
+    area: &Area,
+    theme: Theme,
+    text: &str,
+    position: (usize, usize),
+    (anchor, size): (HPos, u32),
+) -> Result<(), Failure> {
+    let style = ("sans-serif", size).into_text_style(area).color(&theme.text).pos(Pos::new(anchor, VPos::Center));
     area.draw(&Text::new(text.to_owned(), pixel(position), style))?;
     Ok(())
 }
 
-fn pixel((x, y): (f64, f64)) -> (i32, i32) {
-    (x.round() as i32, y.round() as i32)
+fn pixel((x, y): (usize, usize)) -> (i32, i32) {
+    (i32::try_from(x).unwrap_or(i32::MAX), i32::try_from(y).unwrap_or(i32::MAX))
 }
 
 /// Formats a number with about three digits.

@@ -62,9 +62,20 @@ pub enum Until {
     Posts(u64),
 }
 
+/// What a plan requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    Post,
+    /// The page of the room. It has to contain the room's message with this number.
+    Page {
+        number: u32,
+    },
+}
+
 /// What to publish, where, how fast and for how long.
 pub struct Plan {
     pub kind: Kind,
+    pub request: Request,
     /// Connections go to these in turn.
     pub addresses: Vec<SocketAddr>,
     pub connections: usize,
@@ -74,6 +85,8 @@ pub struct Plan {
     pub until: Until,
     /// Whether to send warm-up messages, which have no number.
     pub is_warm_up: bool,
+    /// How many clients the posts come from, as a proxy names them, or 0 if none is named.
+    pub clients: u32,
 }
 
 /// What was published.
@@ -87,8 +100,18 @@ pub struct Sent {
     pub acknowledged: u64,
     pub refused: u64,
     pub took: Duration,
-    /// The body of the last response.
-    pub last_response: String,
+    /// How long each response took, in microseconds.
+    response_micros: Vec<u32>,
+}
+
+impl Sent {
+    /// Returns a quantile of the time that a response took, in milliseconds.
+    pub fn response_time(&self, quantile: f64) -> f64 {
+        let mut sorted = self.response_micros.clone();
+        sorted.sort_unstable();
+        let index = (sorted.len().saturating_sub(1) as f64 * quantile).round() as usize;
+        f64::from(sorted.get(index).copied().unwrap_or_default()) / 1000.0
+    }
 }
 
 struct Connection {
@@ -99,7 +122,8 @@ struct Connection {
     next_channel: usize,
     outbox: Vec<u8>,
     inbox: Vec<u8>,
-    busy: bool,
+    /// The request that waits for a response: since when, and its channel.
+    waiting: Option<(Instant, usize)>,
 }
 
 impl Plan {
@@ -143,7 +167,7 @@ impl<'a> Publisher<'a> {
             poll.registry().register(&mut stream, Token(number), Interest::READABLE | Interest::WRITABLE)?;
             let channels = (0..plan.channels.len()).filter(|channel| channel % plan.connections == number).collect();
             let (queue, outbox, inbox) = (VecDeque::new(), Vec::new(), Vec::new());
-            connections.push(Connection { stream, queue, channels, next_channel: 0, outbox, inbox, busy: false });
+            connections.push(Connection { stream, queue, channels, next_channel: 0, outbox, inbox, waiting: None });
         }
         sent.numbers.resize(plan.channels.len(), 0);
         Ok(Self { plan, poll, connections, sent, queued: 0, started: Instant::now() })
@@ -156,7 +180,10 @@ impl<'a> Publisher<'a> {
             for number in 0..self.connections.len() {
                 self.send_next(number);
             }
-            let idle = self.connections.iter().all(|connection| !connection.busy && connection.queue.is_empty());
+            let idle = self
+                .connections
+                .iter()
+                .all(|connection| connection.waiting.is_none() && connection.queue.is_empty());
             if is_over && (idle || self.is_overdue()) {
                 return Ok(());
             }
@@ -204,9 +231,10 @@ impl<'a> Publisher<'a> {
     }
 
     fn is_overdue(&self) -> bool {
-        let planned = match self.plan.until {
-            Until::Over(time) => time,
-            Until::Posts(_) => Duration::from_secs(10),
+        let planned = match (self.plan.until, self.plan.rate) {
+            (Until::Over(time), _) => time,
+            (Until::Posts(posts), PublishRate::PerSecond(rate)) => Duration::from_secs_f64(posts as f64 / rate),
+            (Until::Posts(_), PublishRate::AsAcknowledged) => Duration::from_secs(10),
         };
         self.started.elapsed() > planned + LAST_RESPONSES_TIMEOUT
     }
@@ -233,7 +261,7 @@ impl<'a> Publisher<'a> {
     fn send_next(&mut self, number: usize) {
         let must_wait = self.is_over() || self.is_too_far_ahead();
         let connection = &mut self.connections[number];
-        if connection.busy {
+        if connection.waiting.is_some() {
             return;
         }
         let channel = match self.plan.rate {
@@ -242,12 +270,23 @@ impl<'a> Publisher<'a> {
             PublishRate::AsAcknowledged => connection.take_turn(),
         };
         let Some(channel) = channel else { return };
-        let text = self.next_text(channel);
+        let text = if self.plan.request == Request::Post {
+            self.next_text(channel)
+        } else {
+            String::new()
+        };
         let connection = &mut self.connections[number];
-        connection.busy = true;
+        connection.waiting = Some((Instant::now(), channel));
         let room = &self.plan.channels[channel].room;
-        let post = Post { room, text: &text, number: self.sent.posts, ..Post::default() };
-        dialect::encode_post(self.plan.kind, &mut connection.outbox, post);
+        if self.plan.request == Request::Post {
+            let number = self.sent.posts;
+            let client = (self.plan.clients > 0).then(|| u32::try_from(number).unwrap_or_default() % self.plan.clients);
+            let post = Post { room, text: &text, number, client, ..Post::default() };
+            dialect::encode_post(self.plan.kind, &mut connection.outbox, post);
+        } else {
+            let request = format!("GET /{room} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
+            connection.outbox.extend_from_slice(request.as_bytes());
+        }
         self.sent.posts += 1;
         let _ = connection.flush(); // a broken connection shows when the response is read
     }
@@ -268,17 +307,31 @@ impl<'a> Publisher<'a> {
         format_mark(lane, number, nanos()) + " " + MESSAGE_TEXT
     }
 
+    /// Returns whether a response says that a post was taken, or is the page of its room.
+    fn is_accepted(&self, channel: usize, status: u16, body: &str) -> bool {
+        let Channel { room, lane, .. } = &self.plan.channels[channel];
+        match self.plan.request {
+            Request::Post => dialect::is_acknowledged(self.plan.kind, status, body.as_bytes()),
+            Request::Page { number } => {
+                status == 200 && body.contains(room.as_str()) && body.contains(&format!("#{lane}-{number}@"))
+            }
+        }
+    }
+
     fn receive(&mut self, number: usize) -> Result<(), Failure> {
         let connection = &mut self.connections[number];
         connection.fill()?;
         while let Some((status, body)) = take_response(&mut self.connections[number].inbox) {
-            self.connections[number].busy = false;
-            if dialect::is_acknowledged(self.plan.kind, status, body.as_bytes()) {
+            let waiting = self.connections[number].waiting.take();
+            let Some((since, channel)) = waiting else {
+                return Err("a response without a request".into());
+            };
+            self.sent.response_micros.push(u32::try_from(since.elapsed().as_micros()).unwrap_or(u32::MAX));
+            if self.is_accepted(channel, status, &body) {
                 self.sent.acknowledged += 1;
             } else {
                 self.sent.refused += 1;
             }
-            self.sent.last_response = body;
             self.send_next(number);
         }
         Ok(())
@@ -322,6 +375,12 @@ fn take_response(inbox: &mut Vec<u8>) -> Option<(u16, String)> {
     let end = memchr::memmem::find(inbox, b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&inbox[..end]).to_ascii_lowercase();
     let status = head.split(' ').nth(1)?.parse().ok()?;
+    if head.contains("transfer-encoding: chunked") {
+        let last = end + memchr::memmem::find(&inbox[end..], b"0\r\n\r\n")?;
+        let body = String::from_utf8_lossy(&inbox[end..last]).into_owned();
+        inbox.drain(..last + 5);
+        return Some((status, body));
+    }
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
     let whole = end + length.and_then(|length| length.trim().parse::<usize>().ok()).unwrap_or_default();
     let body = String::from_utf8_lossy(inbox.get(end..whole)?).into_owned();

@@ -24,6 +24,9 @@ const MAX_PENDING_STREAMS: usize = 200;
 /// The longest wait for an event before the condition of `read_until` is checked again.
 const POLL_TIMEOUT: Duration = Duration::from_millis(5);
 
+/// What a heartbeat of tiny-chat contains.
+const HEARTBEAT: &[u8] = b"event: heartbeat";
+
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Returns the nanoseconds since the benchmark began, the clock of all messages.
@@ -86,6 +89,8 @@ pub struct Readers {
     /// Readers that are connecting or opening, and how many of them there may be.
     pending: usize,
     max_pending: usize,
+    /// The delay before a reconnect of streams that set none.
+    default_retry: Duration,
     progress: Progress,
 }
 
@@ -95,6 +100,7 @@ pub struct Progress {
     /// Readers that have received a warm-up message.
     pub warm: usize,
     pub received: u64,
+    pub heartbeats: u64,
     /// Time from publish to receipt, in microseconds.
     pub latency: Histogram<u64>,
 }
@@ -112,7 +118,8 @@ impl Readers {
             due: Vec::new(),
             pending: 0,
             max_pending: MAX_PENDING_STREAMS,
-            progress: Progress { live: 0, warm: 0, received: 0, latency },
+            default_retry: Duration::ZERO,
+            progress: Progress { live: 0, warm: 0, received: 0, heartbeats: 0, latency },
         })
     }
 
@@ -136,11 +143,22 @@ impl Readers {
                 stream: None,
                 state: State::Waiting,
                 warm: false,
-                retry: Duration::ZERO,
+                retry: self.default_retry,
                 tail: Vec::new(),
                 received: ReceivedNumbers::default(),
             });
         }
+    }
+
+    /// Adds readers that connect now, all of them at once.
+    pub fn add_at_once(&mut self, count: usize, group: usize, request: StreamRequest) {
+        self.max_pending = usize::MAX;
+        self.add(count, group, request);
+    }
+
+    /// Sets the delay before a reconnect of streams that set none. To be called before readers are added.
+    pub fn set_default_retry(&mut self, retry: Duration) {
+        self.default_retry = retry;
     }
 
     /// Closes all streams, and lets each reader reconnect after the delay that its stream set, however many at a time.
@@ -328,6 +346,10 @@ impl Reader {
     /// Records the marks in the bytes, and returns how many bytes are consumed.
     fn record_marks(&mut self, bytes: &[u8], progress: &mut Progress) -> usize {
         let now = nanos();
+        if memchr::memchr(b'#', bytes).is_none() {
+            progress.heartbeats += u64::from(memchr::memmem::find(bytes, HEARTBEAT).is_some());
+            return bytes.len();
+        }
         parse_marks(bytes, |mark| match mark {
             Mark::WarmUp => {
                 progress.warm += usize::from(!self.warm);

@@ -5,19 +5,39 @@ use std::{fs, path::Path, thread};
 use time::{OffsetDateTime, macros::format_description};
 
 use crate::{
-    Failure, Workload,
-    hubs::kind::KINDS,
-    plot,
+    Failure, Page, Workload, plot,
     plot::Panel,
+    setup::Size,
     table::{self, Measure, Series, Trial},
-    workloads::Size,
 };
 
-/// The lines of the file between which the report is written.
-const BEGIN: &str = "<!-- measured: cargo bench --bench fanout -- --write docs/performance.md -->";
-const END: &str = "<!-- /measured -->";
+/// A place in the page for a part of the report: between a line that begins with the first and one that is the second.
+type Marks = (&'static str, &'static str);
+
+const TABLES: Marks = ("<!-- measured", "<!-- /measured -->");
+const WORSE: Marks = ("<!-- worse", "<!-- /worse -->");
+
+/// A plotted measure: its heading, its workload and the measure.
+type Plotted = (&'static str, Workload, Measure);
+
+const PERFORMANCE_PLOT: [Plotted; 4] = [
+    ("CPU per delivery, paced, µs", Workload::Paced, table::CPU),
+    ("p99, paced, ms", Workload::Paced, table::P99),
+    ("deliveries/s, saturated", Workload::Saturated, table::RATE),
+    ("KiB per idle reader", Workload::Idle, table::MEMORY),
+];
+
+const COMPARISON_PLOT: [Plotted; 6] = [
+    ("one room, 800 readers: CPU per delivery, µs", Workload::Paced, table::CPU),
+    ("1,000 rooms of 5 readers: CPU per delivery, µs", Workload::Rooms, table::CPU),
+    ("one room, as fast as acknowledged: deliveries/s", Workload::Saturated, table::RATE),
+    ("16 connections: posts/s", Workload::Posts, table::POSTS),
+    ("8,000 readers of one room: KiB each", Workload::Idle, table::MEMORY),
+    ("8,000 readers, a room each: KiB each", Workload::Silent, table::MEMORY),
+];
 
 pub struct Report<'a> {
+    pub page: Page,
     pub workloads: &'a [Workload],
     pub series: &'a [Series],
     pub rounds: usize,
@@ -44,10 +64,10 @@ impl Report<'_> {
             format!("{} rounds", self.rounds)
         };
         let mut text = format!("{date}, {cores} cores ({processor}), Linux {}, {rounds}.", kernel.trim());
-        for kind in KINDS {
-            if kind.missing().is_some() {
-                text += &format!(" Not measured, since it is not installed: {}.", kind.name());
-            }
+        let missing = self.page.kinds().iter().filter(|kind| kind.missing().is_some());
+        let missing: Vec<&str> = missing.map(|kind| kind.name()).collect();
+        if !missing.is_empty() {
+            text += &format!(" Not measured, since not installed here: {}.", missing.join(", "));
         }
         if self.size.quick {
             text += " SMALL SIZES: these numbers say nothing about the cost of a delivery.";
@@ -57,29 +77,45 @@ impl Report<'_> {
         text
     }
 
-    /// Writes the report into a file, between its marks, and the plot next to it.
+    /// Writes the report into a file, between its marks, and the plots next to it.
     ///
     /// # Errors
     /// When the file cannot be written or has no marks.
     pub fn write(&self, file: &Path) -> Result<(), Failure> {
-        let page = fs::read_to_string(file)?;
-        let (before, rest) = page.split_once(BEGIN).ok_or("the file has no mark where the tables begin")?;
-        let (_, after) = rest.split_once(END).ok_or("the file has no mark where the tables end")?;
-        fs::write(file, format!("{before}{BEGIN}\n\n{}\n{END}{after}", self.text()))?;
-        let panels = [
-            ("CPU per delivery, paced, µs", Workload::Paced, table::CPU),
-            ("p99, paced, ms", Workload::Paced, table::P99),
-            ("deliveries/s, saturated", Workload::Saturated, table::RATE),
-            ("KiB per idle reader", Workload::Idle, table::MEMORY),
-        ];
-        let panels: Vec<Panel> = panels.into_iter().filter_map(|panel| self.panel(panel)).collect();
-        plot::draw(&file.with_extension("svg"), &panels)
+        let mut page = replace_between(&fs::read_to_string(file)?, TABLES, &self.text())?;
+        if self.page == Page::Comparison {
+            let worse: Vec<String> = self.series.iter().flat_map(Series::worse).collect();
+            let worse = if worse.is_empty() {
+                "- In nothing that was measured.".to_owned()
+            } else {
+                worse.join("\n")
+            };
+            page = replace_between(&page, WORSE, &worse)?;
+        }
+        fs::write(file, page)?;
+        let panels: &[Plotted] = match self.page {
+            Page::Performance => &PERFORMANCE_PLOT,
+            Page::Comparison => &COMPARISON_PLOT,
+        };
+        let panels: Vec<Panel> = panels.iter().filter_map(|panel| self.panel(*panel)).collect();
+        if self.page == Page::Comparison {
+            plot::draw(&file.with_extension("dark.svg"), &panels, plot::DARK)?;
+        }
+        plot::draw(&file.with_extension("svg"), &panels, plot::LIGHT)
     }
 
-    fn panel<'a>(&'a self, (heading, workload, measure): (&'a str, Workload, Measure)) -> Option<Panel<'a>> {
+    fn panel(&self, (heading, workload, measure): Plotted) -> Option<Panel<'_>> {
         let index = self.workloads.iter().position(|measured| *measured == workload)?;
         Some(Panel { heading, series: self.series.get(index)?, measure })
     }
+}
+
+/// Replaces what stands between two marks. The line with the first of them stays as it is.
+fn replace_between(page: &str, (begin, end): Marks, text: &str) -> Result<String, Failure> {
+    let start = page.find(begin).and_then(|at| Some(at + page[at..].find('\n')?));
+    let start = start.ok_or_else(|| format!("the file has no line {begin}"))?;
+    let length = page[start..].find(end).ok_or_else(|| format!("the file has no line {end}"))?;
+    Ok(format!("{}\n\n{}\n\n{}", &page[..start], text.trim_end(), &page[start + length..]))
 }
 
 /// Returns a trial as one line.

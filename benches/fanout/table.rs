@@ -34,6 +34,21 @@ pub const COMMANDS: Measure = measure(13, "Redis commands", 0, false);
 pub const PEAK: Measure = measure(14, "peak memory, MiB", 1, false);
 pub const PER_RETURN: Measure = measure(15, "CPU per reader, µs", 1, false);
 pub const PER_MISSED: Measure = measure(16, "CPU per message, µs", 2, false);
+pub const PER_POST: Measure = measure(17, "CPU per post, µs", 1, false);
+pub const REDIS_PER_POST: Measure = measure(18, "of Redis, µs", 1, false);
+pub const CAUGHT_UP: Measure = measure(19, "all caught up, ms", 0, false);
+pub const MINUTE: Measure = measure(20, "CPU over 60 s, % of a core", 2, true);
+pub const BETWEEN: Measure = measure(21, "between heartbeats, %", 2, false);
+pub const HEARTBEATS: Measure = measure(22, "heartbeats a reader", 1, false);
+pub const PER_LOAD: Measure = measure(23, "CPU per page, µs", 0, false);
+pub const COMMANDS_PER_LOAD: Measure = measure(24, "Redis commands per page", 2, false);
+pub const RESPONSE_P50: Measure = measure(25, "p50, ms", 2, false);
+pub const RESPONSE_P99: Measure = measure(26, "p99, ms", 2, false);
+pub const LIVE_ONLY: Measure = measure(27, "CPU before, % of a core", 2, false);
+pub const WITH_KNOWN: Measure = measure(28, "CPU after, % of a core", 2, false);
+pub const GROWN: Measure = measure(29, "more memory, MiB", 1, false);
+pub const REDIS_CPU: Measure = measure(98, "of Redis, µs", 2, false);
+pub const GENERATOR: Measure = measure(99, "readers' and publishers' CPU, %", 0, false);
 
 /// One run of a workload against one server.
 #[derive(Clone, Debug)]
@@ -57,6 +72,8 @@ impl Trial {
 /// A workload and its trials, round by round.
 pub struct Series {
     pub title: &'static str,
+    /// The subject with which the others are compared.
+    pub reference: &'static str,
     pub rounds: Vec<Vec<Trial>>,
 }
 
@@ -110,8 +127,8 @@ impl Series {
         spread(self.trials(subject).filter_map(|trial| trial.values.get(&measure).copied()).collect())
     }
 
-    /// Returns the median over the rounds of the ratio between the subject and the floor.
-    fn ratio(&self, subject: &str, measure: Measure) -> Option<f64> {
+    /// Returns the median over the rounds of the ratio between the subject and the reference, in the same round.
+    pub fn ratio(&self, subject: &str, measure: Measure) -> Option<f64> {
         let value = |round: &Vec<Trial>, subject: &str| {
             let trial = round.iter().find(|trial| trial.subject == subject && trial.void.is_none())?;
             trial.values.get(&measure).copied().filter(|value| *value > 0.0)
@@ -119,9 +136,39 @@ impl Series {
         let ratios = self
             .rounds
             .iter()
-            .filter_map(|round| Some(value(round, subject)? / value(round, "floor")?))
+            .filter_map(|round| Some(value(round, subject)? / value(round, self.reference)?))
             .collect();
-        spread(ratios).map(|ratios| ratios.median)
+        self.void_reason(self.reference)
+            .is_none()
+            .then(|| spread(ratios))
+            .flatten()
+            .map(|ratios| ratios.median)
+    }
+
+    /// Returns whether the ratio to the reference is printed: to the floor where it has the same work, to tiny-chat for
+    /// everything that a server needs.
+    fn is_compared(&self, measure: Measure) -> bool {
+        let of_hubs = [MEMORY, POSTS, PER_POST, REDIS_PER_POST, PER_RETURN];
+        measure.compared || (self.reference != "floor" && of_hubs.contains(&measure))
+    }
+
+    /// Returns a line for each measure in which other servers need less than the reference, or do more.
+    pub fn worse(&self) -> Vec<String> {
+        let measures = self.measures().into_iter().filter(|measure| self.is_compared(*measure));
+        measures
+            .filter_map(|measure| {
+                let is_other = |subject: &&str| !subject.starts_with(self.reference) && *subject != "floor";
+                let others = self.subjects().into_iter().filter(is_other);
+                let better: Vec<String> = others
+                    .filter(|subject| self.void_reason(subject).is_none())
+                    .filter_map(|subject| Some((subject, self.ratio(subject, measure)?)))
+                    .filter(|(_, ratio)| if [RATE, POSTS].contains(&measure) { *ratio > 1.0 } else { *ratio < 1.0 })
+                    .map(|(subject, ratio)| format!("{subject} {ratio:.2} ×"))
+                    .collect();
+                let heading = self.title.split(':').next().unwrap_or(self.title);
+                (!better.is_empty()).then(|| format!("- {heading}; {}: {}", measure.name, better.join(", ")))
+            })
+            .collect()
     }
 
     /// Returns the measures that any trial has, in the order of the columns.
@@ -162,7 +209,9 @@ impl Series {
             cell += &format!(" ({}–{})", number(least), number(most));
         }
         match self.ratio(subject, measure) {
-            Some(ratio) if measure.compared && subject != "floor" => format!("{cell}, {ratio:.2} × floor"),
+            Some(ratio) if self.is_compared(measure) && subject != self.reference => {
+                format!("{cell}, {ratio:.2} × {}", self.reference)
+            }
             _ => cell,
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::hubs::{kind::Kind, position::Position};
+use crate::hubs::{kind::Kind, mercure, position::Position};
 
 /// A message to post.
 #[derive(Clone, Copy, Default)]
@@ -30,7 +30,7 @@ pub fn stream_path(kind: Kind, room: &str, position: &Position) -> String {
     match kind {
         Kind::Floor | Kind::Node => format!("/{room}"),
         Kind::Ours => format!("/subscribe/{room}"),
-        Kind::Nchan | Kind::Pushpin => format!("/sub/{room}"),
+        Kind::Nchan => format!("/sub/{room}"),
         Kind::Centrifugo => {
             let mut subscription = serde_json::json!({});
             if let (Some(offset), Some(epoch)) = (&position.id, &position.epoch) {
@@ -46,7 +46,7 @@ pub fn stream_path(kind: Kind, room: &str, position: &Position) -> String {
             format!("/{room}?live=sse&offset={offset}")
         }
         Kind::AnyCable => format!("/events?stream={room}"),
-        Kind::Mercure => format!("/.well-known/mercure?topic={room}"),
+        Kind::Mercure => format!("/.well-known/mercure?match={room}"),
     }
 }
 
@@ -92,7 +92,6 @@ pub fn opening(kind: Kind) -> &'static [u8] {
         Kind::Ours => br#""live":true"#,
         Kind::Centrifugo => br#"{"connect":"#,
         Kind::SocketIo => br#"40{"sid":"#,
-        Kind::DurableStreams => br#""upToDate":true"#,
         Kind::AnyCable => b"confirm_subscription",
         _ => b"\r\n\r\n",
     }
@@ -126,6 +125,9 @@ pub fn encode_post(kind: Kind, outbox: &mut Vec<u8>, post: Post) {
         "application/json"
     };
     let _ = write!(head, "Content-Type: {form}\r\nContent-Length: {}\r\n", body.len());
+    if kind == Kind::Mercure {
+        let _ = write!(head, "Authorization: Bearer {}\r\n", mercure::token());
+    }
     if let Some(client) = post.client {
         let [_, b, c, d] = client.to_be_bytes();
         let _ = write!(head, "X-Forwarded-For: 10.{b}.{c}.{d}\r\n");
@@ -141,7 +143,6 @@ fn post_path(kind: Kind, room: &str) -> String {
         Kind::Centrifugo => "/api/publish".to_owned(),
         Kind::AnyCable => "/_broadcast".to_owned(),
         Kind::Mercure => "/.well-known/mercure".to_owned(),
-        Kind::Pushpin => "/publish/".to_owned(),
         _ => format!("/{room}"),
     }
 }

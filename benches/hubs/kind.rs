@@ -23,11 +23,10 @@ pub enum Kind {
     Mercure,
     SocketIo,
     DurableStreams,
-    Pushpin,
     Node,
 }
 
-pub const KINDS: [Kind; 10] = [
+pub const KINDS: [Kind; 9] = [
     Kind::Floor,
     Kind::Ours,
     Kind::Nchan,
@@ -36,7 +35,6 @@ pub const KINDS: [Kind; 10] = [
     Kind::Mercure,
     Kind::SocketIo,
     Kind::DurableStreams,
-    Kind::Pushpin,
     Kind::Node,
 ];
 
@@ -51,13 +49,12 @@ impl Kind {
             Kind::Mercure => "Mercure",
             Kind::SocketIo => "Socket.IO",
             Kind::DurableStreams => "durable-streams",
-            Kind::Pushpin => "Pushpin",
             Kind::Node => "node",
         }
     }
 
-    /// Returns whether its nodes share a Redis. Mercure and durable-streams keep files of their own, Pushpin keeps
-    /// nothing, and AnyCable's broker for Redis is not part of its free edition.
+    /// Returns whether its nodes share a Redis. Mercure and durable-streams keep files of their own, and
+    /// AnyCable's broker for Redis is not part of its free edition.
     pub fn uses_redis(self) -> bool {
         matches!(self, Kind::Ours | Kind::Nchan | Kind::Centrifugo | Kind::SocketIo | Kind::Node)
     }
@@ -65,7 +62,7 @@ impl Kind {
     /// Returns how many nodes can serve the same rooms.
     pub fn max_nodes(self) -> usize {
         match self {
-            Kind::Floor | Kind::Mercure | Kind::DurableStreams | Kind::AnyCable | Kind::Pushpin => 1,
+            Kind::Floor | Kind::Mercure | Kind::DurableStreams | Kind::AnyCable => 1,
             Kind::Ours | Kind::Nchan | Kind::Centrifugo | Kind::SocketIo | Kind::Node => usize::MAX,
         }
     }
@@ -90,7 +87,6 @@ impl Kind {
             Kind::DurableStreams => {
                 (installed("durable-streams-server"), "no durable-streams-server (cargo install durable-streams)")
             }
-            Kind::Pushpin => (false, "pushpin is not installed"),
             Kind::Node => (
                 installed("node") && node_modules("ioredis").is_some(),
                 "node or ioredis is missing (npm install ioredis somewhere; NODE_PATH=its node_modules)",

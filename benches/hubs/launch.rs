@@ -4,8 +4,9 @@ use std::{env, fs, net::SocketAddr, path::Path, process::Command};
 
 use crate::hubs::{
     kind::{Kind, nchan, node_modules, on_path},
+    mercure,
     process::{Failure, Program, ends_with_us, free_address},
-    server::Node,
+    server::{Node, ServerOptions},
 };
 
 /// What a client address may do at a tiny-chat; the other servers count nothing.
@@ -17,7 +18,7 @@ pub enum Limits {
 }
 
 /// Starts a node, which keeps its files in a folder.
-pub fn node(kind: Kind, redis: &str, folder: &Path, limits: Limits) -> Result<Node, Failure> {
+pub fn node(kind: Kind, redis: &str, folder: &Path, options: ServerOptions) -> Result<Node, Failure> {
     let address = free_address()?;
     let mut command = match kind {
         Kind::Floor => {
@@ -25,7 +26,7 @@ pub fn node(kind: Kind, redis: &str, folder: &Path, limits: Limits) -> Result<No
             command.args(["floor", &address.to_string()]);
             command
         }
-        Kind::Ours => ours(address, redis, limits),
+        Kind::Ours => ours(address, redis, options),
         Kind::Nchan => {
             let file = folder.join("nginx.conf");
             fs::write(&file, nginx_config(address, redis, folder)?)?;
@@ -49,7 +50,20 @@ pub fn node(kind: Kind, redis: &str, folder: &Path, limits: Limits) -> Result<No
                 .arg(folder);
             command
         }
-        Kind::AnyCable | Kind::Mercure | Kind::Pushpin => return Err("there is no configuration of this server".into()),
+        Kind::AnyCable => {
+            let mut command = program("anycable-go", "KILL")?;
+            command.args(["--host", "127.0.0.1", "--port", &address.port().to_string(), "--public", "--sse"]);
+            command.args(["--broadcast_adapter", "http", "--broadcast_key", "none", "--broker", "memory"]);
+            command.args(["--history_limit", "1000", "--history_ttl", "3600", "--log_level", "error"]);
+            command
+        }
+        Kind::Mercure => {
+            let file = folder.join("Caddyfile");
+            fs::write(&file, mercure::config(address, folder))?;
+            let mut command = program("mercure", "KILL")?;
+            command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
+            command
+        }
     };
     let program = Program::start_with_log(&mut command, address, &folder.join("log"))?;
     Ok(Node { program, address, post_address: address })
@@ -60,9 +74,14 @@ fn program(name: &str, signal: &str) -> Result<Command, Failure> {
     Ok(ends_with_us(on_path(name).ok_or_else(|| format!("no {name}"))?, signal))
 }
 
-fn ours(address: SocketAddr, redis: &str, limits: Limits) -> Command {
+fn ours(address: SocketAddr, redis: &str, ServerOptions { limits, heartbeat, .. }: ServerOptions) -> Command {
     let mut command = ends_with_us(env!("CARGO_BIN_EXE_tiny-chat"), "KILL");
-    command.env_clear().env("BIND", address.to_string()).env("REDIS_URL", redis).env("LOG", "warn");
+    command
+        .env_clear()
+        .env("BIND", address.to_string())
+        .env("REDIS_URL", redis)
+        .env("LOG", "warn")
+        .env("HEARTBEAT", heartbeat.as_secs().to_string());
     match limits {
         Limits::Off => command.env("RATE_LIMIT", "0").env("MAX_STREAMS_PER_ADDRESS", "0"),
         Limits::Default => command.env("TRUSTED_PROXIES", "127.0.0.1"),

@@ -3,9 +3,10 @@
 //! that break things; a benchmark includes it as its module `hubs`.
 //!
 //! - `kind`: which servers there are, and what each of them needs here
-//! - `server`: a running server: its nodes and their Redis; `launch`: the commands and configurations of its nodes
+//! - `server`: a running server: its nodes and their Redis; `launch`, `mercure`: the commands and configurations of its nodes
 //! - `dialect`: its requests as bytes, and which answers acknowledge a post
 //! - `stream`: its streams as events; `position`: what a client keeps to resume
+//! - `observer`: a client that reads one stream
 //! - `process`, `redis_server`: child processes
 
 #![allow(dead_code)] // each benchmark uses a part of it
@@ -13,6 +14,8 @@
 pub mod dialect;
 pub mod kind;
 pub mod launch;
+pub mod mercure;
+pub mod observer;
 pub mod position;
 pub mod process;
 pub mod redis_server;

@@ -114,6 +114,16 @@ impl Program {
         CPU_TICK * ticks
     }
 
+    /// Returns the CPU time of its threads in nanoseconds, for times in which hardly anything happens. Threads that have
+    /// ended are left out.
+    pub fn exact_cpu_time(&self) -> Duration {
+        let of_thread = |path: std::path::PathBuf| -> Option<u64> {
+            fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse().ok()
+        };
+        let threads = self.pids().into_iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
+        Duration::from_nanos(threads.flatten().flatten().filter_map(|thread| of_thread(thread.path())).sum())
+    }
+
     /// Returns the memory in KiB, with shared memory counted once.
     pub fn memory_kib(&self) -> u64 {
         let pids = self.pids();

@@ -25,13 +25,15 @@ const PREPARATION_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct ServerOptions {
     pub nodes: usize,
     pub limits: Limits,
+    /// The silence after which a tiny-chat sends a heartbeat.
+    pub heartbeat: Duration,
     /// Whether Redis writes to the disk every second.
     pub is_persistent: bool,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { nodes: 1, limits: Limits::Off, is_persistent: false }
+        Self { nodes: 1, limits: Limits::Off, heartbeat: Duration::from_secs(15), is_persistent: false }
     }
 }
 
@@ -61,7 +63,7 @@ impl Server {
             .map(|number| {
                 let folder = directory.path().join(format!("node-{number}"));
                 fs::create_dir(&folder)?;
-                launch::node(kind, &url, &folder, options.limits)
+                launch::node(kind, &url, &folder, options)
             })
             .collect::<Result<Vec<_>, _>>()?;
         if let (Kind::Nchan, Some(redis)) = (kind, &redis) {
@@ -113,6 +115,11 @@ impl Server {
     pub fn cpu_time_except(&self, excluded: Option<usize>) -> Duration {
         let counted = self.nodes.iter().enumerate().filter(|(number, _)| Some(*number) != excluded);
         counted.map(|(_, node)| node.program.cpu_time()).sum()
+    }
+
+    /// Returns the CPU time of all nodes in nanoseconds, of the threads that still run.
+    pub fn exact_cpu_time(&self) -> Duration {
+        self.nodes.iter().map(|node| node.program.exact_cpu_time()).sum()
     }
 
     /// Returns the CPU time of Redis, or nothing if there is none.

@@ -3,10 +3,16 @@
 
 use std::process::Command;
 
+use crate::support::repository::root;
+
 #[path = "../../../benches/fanout/received.rs"]
 mod received;
 
+#[path = "../../../benches/hubs/stream.rs"]
+mod stream;
+
 use received::{Faults, Mark, ReceivedNumbers, WARM_UP_MARK, format_mark, parse_marks};
+use stream::{StreamDecoder, StreamEvent};
 
 /// Returns the faults found in these numbers, where 1 to 5 were sent in one lane.
 fn faults_in(numbers: &[u32]) -> Faults {
@@ -51,19 +57,84 @@ fn marks_are_found_across_any_split_of_the_stream() {
     }
 }
 
-/// Runs one workload of each kind: paced with the floor, posts with Redis, merged rooms, and reconnects.
+/// Returns the events of a stream that arrives in two parts, for every way to cut it.
+fn events_of(stream: &[u8]) -> Vec<Vec<StreamEvent>> {
+    let cuts = 0..=stream.len();
+    cuts.map(|cut| {
+        let mut decoder = StreamDecoder::default();
+        [decoder.push(&stream[..cut]), decoder.push(&stream[cut..])].concat()
+    })
+    .collect()
+}
+
+#[test]
+fn events_are_decoded_from_any_split_of_chunks() {
+    let events = "retry: 2000\nid: 4-1\ndata: one\n\n: comment\n\nevent: gap\ndata: two\n\n";
+    let (first, second) = events.split_at(20);
+    let mut stream = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
+    for chunk in [first, second] {
+        stream += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
+    }
+    let one = StreamEvent { id: Some("4-1".into()), data: "one".into(), retry: Some(2000), ..StreamEvent::default() };
+    let two = StreamEvent { name: "gap".into(), data: "two".into(), ..StreamEvent::default() };
+    for decoded in events_of(stream.as_bytes()) {
+        assert_eq!(decoded, [one.clone(), two.clone()]);
+    }
+    let mut decoder = StreamDecoder::default();
+    decoder.push(stream.as_bytes());
+    assert!(decoder.status() == Some(200) && !decoder.is_ended());
+    decoder.push(b"0\r\n\r\n");
+    assert!(decoder.is_ended());
+}
+
+#[test]
+fn frames_are_decoded_from_any_split_of_a_web_socket() {
+    let long = "x".repeat(300);
+    let mut stream = b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x02hi\x89\x00\x81\x7e\x01\x2c".to_vec();
+    stream.extend_from_slice(long.as_bytes());
+    for decoded in events_of(&stream) {
+        let texts: Vec<&str> = decoded.iter().map(|event| &*event.data).collect();
+        assert_eq!(texts, ["hi", &*long]);
+    }
+}
+
+/// Runs one workload of each kind: paced with the floor, posts with Redis, merged rooms, silence, and reconnects.
 #[test]
 fn quick_benchmark_fills_every_row_without_void_ones() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["test", "--locked", "--quiet", "--bench", "fanout", "--", "--quick"]);
-    for workload in ["paced", "merged", "publish", "storm", "behind"] {
+    for workload in ["paced", "merged", "heartbeats", "known", "pages", "publish", "storm", "behind"] {
         cargo.args(["--only", workload]);
     }
     let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo");
     let (tables, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && !tables.contains("VOID"), "{tables}\n{log}");
-    for row in ["| floor ", "| tiny-chat ", "| redis-benchmark, XADD ", "| 100 behind "] {
+    for row in ["| floor ", "| tiny-chat ", "| tiny-chat, a room each ", "| redis-benchmark, XADD ", "| 100 behind "] {
         assert!(tables.contains(row), "no row {row:?} in\n{tables}\n{log}");
+    }
+}
+
+/// Hubs that are not installed are left out, and what another hub loses is no failure.
+#[test]
+fn quick_comparison_writes_its_page_and_plots() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = folder.path().join("comparison.md");
+    std::fs::copy(root().join("docs/comparison.md"), &page).expect("a copy of the page");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "--locked", "--quiet", "--bench", "fanout", "--", "--quick", "--page", "comparison"]);
+    for workload in ["posts", "silent", "resume"] {
+        cargo.args(["--only", workload]);
+    }
+    let output = cargo.arg("--write").arg(&page).current_dir(root()).output().expect("cargo");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    let text = std::fs::read_to_string(&page).expect("the page");
+    for row in ["| floor ", "| tiny-chat ", "| tiny-chat, with its limits ", "### Silent", "### Resume"] {
+        assert!(text.contains(row), "no {row:?} in\n{text}\n{log}");
+    }
+    for plot in ["comparison.svg", "comparison.dark.svg"] {
+        let svg = std::fs::read_to_string(folder.path().join(plot)).expect("a plot");
+        assert!(svg.contains("tiny-chat"), "{plot} has no bar of tiny-chat");
     }
 }
 
