@@ -89,7 +89,7 @@ impl Worker {
             drop(permit); // it counts for as long as the connection waits
         };
         let metrics = self.metrics().clone();
-        spawn_local(async move { catch(&metrics, "stream", refuse).await });
+        spawn_local(catch(metrics, "stream", refuse));
     }
 
     fn accept(self: &Rc<Self>, Handoff { request, source }: Handoff) {
@@ -123,7 +123,7 @@ impl Worker {
         };
         let metrics = self.metrics().clone();
         // After a panic the stream ends, and its client resumes.
-        spawn_local(async move { catch(&metrics, "stream", catch_up).await });
+        spawn_local(catch(metrics, "stream", catch_up));
     }
 
     fn join_fanout(self: &Rc<Self>, subscriber: Subscriber) {
@@ -146,7 +146,7 @@ impl Worker {
         let (context, drain) = (self.hub.stream_context().clone(), self.hub.drain_signal().clone());
         let fanout = Fanout::new(context, drain, source, form, pass.as_deref(), queue, on_lagging);
         // After a panic all its streams end, since half a frame may have been written, and their clients resume.
-        let _ = catch(self.metrics(), "fanout", fanout.run()).await;
+        let _ = catch(&**self.metrics(), "fanout", fanout.run()).await;
         // The next subscriber starts a new fan-out. None is lost: there was no await since the queue was empty.
         self.fanouts.borrow_mut().remove(&key);
     }

@@ -24,6 +24,9 @@ const MAX_ENCODED_BYTES: usize = 2 * MAX_BUFFER_BYTES;
 /// Estimated bytes that a frame takes in addition to its event and its encodings.
 const FRAME_OVERHEAD_BYTES: usize = 192;
 
+/// The frames up to which a buffer takes no more memory than they need: a quiet room has no more.
+const MIN_CAPACITY: usize = 4;
+
 /// The index of a frame in a buffer. Frames are numbered from 0 in the order in which they arrive at this node.
 pub type Position = u64;
 
@@ -225,6 +228,9 @@ impl FrameBuffer {
     /// Appends a frame. The caller has to remove the oldest ones for as long as the buffer [is full](Self::is_full).
     pub fn push(&mut self, frame: Frame) {
         let size = frame.size();
+        if self.frames.len() < MIN_CAPACITY {
+            self.frames.reserve_exact(1);
+        }
         self.frames.push_back(frame);
         self.count_added(size);
     }
