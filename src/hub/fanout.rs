@@ -17,7 +17,6 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 use super::batch::{Batch, DeliveryStats};
 use super::context::StreamContext;
 use super::drain::{DRAIN_STEP, Drain};
-use super::pass::Pass;
 use super::room::buffer::Position;
 use super::source::Source;
 use super::subscriber::Subscriber;
@@ -72,23 +71,22 @@ pub struct Fanout<F> {
     has_input: bool,
     /// When the next tick is.
     tick_at: Instant,
-    stats: DeliveryStats,
+    stats: Rc<DeliveryStats>,
     last_drain_step: Option<Instant>,
     on_lagging: F,
 }
 
 impl<F: Fn(Subscriber)> Fanout<F> {
-    /// Creates a fan-out to the subscribers that arrive in the queue, all of the same app if they have a pass.
+    /// Creates a fan-out to the subscribers that arrive in the queue, whose deliveries `stats` counts.
     pub fn new(
         context: Arc<StreamContext>,
         drain: Arc<Drain>,
         source: Source,
         form: Form,
-        pass: Option<&Pass>,
+        stats: Rc<DeliveryStats>,
         queue: Rc<JoinQueue>,
         on_lagging: F,
     ) -> Self {
-        let stats = DeliveryStats::new(&context.metrics, pass);
         let (input, tick_at) = (Arc::<InputSignal>::default(), Instant::now() + context.pace.heartbeat);
         Self {
             context,
@@ -181,7 +179,7 @@ impl<F: Fn(Subscriber)> Fanout<F> {
             return false;
         }
         for group in &mut self.groups {
-            group.deliver(&batch, self.form, &self.context, &mut self.stats, &self.on_lagging).await;
+            group.deliver(&batch, self.form, &self.context, &self.stats, &self.on_lagging).await;
         }
         self.stats.flush();
         true

@@ -13,8 +13,8 @@ mod recent_ids;
 mod resume_burst;
 pub mod shared_presence;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -31,7 +31,7 @@ use buffer::MAX_BUFFER_BYTES;
 use context::RoomContext;
 use log_tail::{AnnouncementOutcome, LogTail};
 use node_buffers::BufferOwner;
-use recent_ids::RecentIds;
+use recent_ids::SharedRecentIds;
 use resume_burst::ResumeBurst;
 use shared_presence::SharedPresence;
 
@@ -55,7 +55,7 @@ pub struct Room {
     last_read: tokio::sync::Mutex<u64>,
     resume_burst: Mutex<ResumeBurst>,
     /// Empty until a subscriber asks for more messages than are in memory.
-    recent_ids: OnceLock<Box<tokio::sync::Mutex<RecentIds>>>,
+    recent_ids: SharedRecentIds,
     presence: Arc<SharedPresence>,
     guards: AtomicUsize,
     last_guard_dropped: Mutex<Instant>,
@@ -75,7 +75,7 @@ impl Room {
             reads_started: AtomicU64::new(0),
             last_read: tokio::sync::Mutex::new(0),
             resume_burst: Mutex::new(ResumeBurst::new(now)),
-            recent_ids: OnceLock::new(),
+            recent_ids: SharedRecentIds::default(),
             names: name.clone().into(),
             presence: Arc::new(SharedPresence::new(name.clone(), context.clone())),
             guards: AtomicUsize::new(0),
@@ -244,10 +244,7 @@ impl Room {
         match buffered {
             Some(cursor) => Ok(cursor),
             // Subscribers share what is read for one of them.
-            None => {
-                let mut recent_ids = self.recent_ids.get_or_init(Box::default).lock().await;
-                recent_ids.look_up(self.logs(), self.name(), count).await
-            }
+            None => self.recent_ids.look_up(self.logs(), self.name(), count).await,
         }
     }
 

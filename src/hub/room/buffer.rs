@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -137,9 +137,24 @@ pub fn event_of(entry: Entry) -> Option<Event> {
     entry.has_data().then(|| Event::entry(entry.id, &entry.kind, entry.data))
 }
 
+/// What a buffer held at one time: the same version is of the same frames and the same status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferVersion {
+    buffer: u64,
+    changes: u64,
+    live: bool,
+}
+
+/// The number of buffers so far.
+static BUFFERS: AtomicU64 = AtomicU64::new(0);
+
 /// The newest frames of a source, oldest first.
 #[derive(Debug)]
 pub struct FrameBuffer {
+    /// The number of this buffer.
+    number: u64,
+    /// How often its frames have changed.
+    changes: u64,
     frames: VecDeque<Frame>,
     /// The position of the oldest frame.
     start: Position,
@@ -158,6 +173,8 @@ impl FrameBuffer {
     pub fn new(live: bool, node_bytes: Arc<AtomicUsize>) -> Self {
         let last_read = Cell::new(Instant::now());
         Self {
+            number: BUFFERS.fetch_add(1, Ordering::Relaxed),
+            changes: 0,
             frames: VecDeque::new(),
             start: 0,
             burst_end: 0,
@@ -176,6 +193,16 @@ impl FrameBuffer {
     /// Returns the position after the newest frame.
     pub fn end(&self) -> Position {
         self.start + self.frames.len() as Position
+    }
+
+    /// Returns what the buffer holds now.
+    pub fn version(&self) -> BufferVersion {
+        BufferVersion { buffer: self.number, changes: self.changes, live: self.live }
+    }
+
+    /// Notes that frames are read.
+    pub fn note_read(&self) {
+        self.last_read.set(Instant::now());
     }
 
     /// Returns when frames were last read.
@@ -197,7 +224,7 @@ impl FrameBuffer {
     ) -> Option<impl Iterator<Item = (Position, &Frame)>> {
         let skip = position.checked_sub(self.start)? as usize;
         if skip < self.frames.len() {
-            self.last_read.set(Instant::now());
+            self.note_read();
         }
         let mut left = Some(max_bytes);
         let frames = self.frames.iter().skip(skip).take_while(move |frame| {
@@ -232,6 +259,7 @@ impl FrameBuffer {
             self.frames.reserve_exact(1);
         }
         self.frames.push_back(frame);
+        self.changes += 1;
         self.count_added(size);
     }
 
@@ -276,6 +304,7 @@ impl FrameBuffer {
         let frame = self.frames.pop_front()?;
         self.count_removed(frame.size());
         self.start += 1;
+        self.changes += 1;
         Some((self.start - 1, frame))
     }
 
@@ -292,6 +321,7 @@ impl FrameBuffer {
                 erased -= frame.size();
             }
         }
+        self.changes += 1;
         self.count_removed(erased);
     }
 
@@ -299,6 +329,7 @@ impl FrameBuffer {
     /// lagging for it.
     pub fn invalidate_positions(&mut self) {
         self.start = self.end() + 1;
+        self.changes += 1;
         self.burst_end = self.start;
         self.frames.clear();
         self.count_removed(self.bytes.get());
