@@ -34,12 +34,16 @@
 //! - `subscriber/start.rs`: where a stream begins; `subscriber/connection.rs`: its socket;
 //!   `subscriber/stream_writer.rs`: what is written to it; `subscriber/end_reason.rs`: why it ends
 //! - `fanout.rs`, `fanout/group.rs`: writes new frames to the live subscribers of a source on one worker
+//! - `catch_ups.rs`: what the subscribers of a worker share while they catch up
+//! - `changes.rs`: wakes the fan-outs of a source
 //! - `placement.rs`: which worker writes to a subscriber
 //! - `node.rs`: the rooms by name
 //! - `listener.rs`: passes the announcements of the bus on to the rooms, and says what they have
 //! - `worker.rs`: the subscribers of one thread
 
 mod batch;
+mod catch_ups;
+mod changes;
 mod context;
 mod drain;
 mod fanout;

@@ -1,15 +1,18 @@
 //! Keeps a panic from ending more than what it happened in: it is logged and counted, and a task is started anew.
 
 use std::any::Any;
-use std::future::{Future, poll_fn};
+use std::future::Future;
+use std::ops::Deref;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::metrics::Metrics;
 use futures_util::FutureExt;
+use pin_project_lite::pin_project;
 
 /// The pause after the first panic of a task. It doubles with each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -30,7 +33,7 @@ pub async fn supervise(
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE);
     loop {
         backoff.on_success();
-        if catch(&metrics, task, run()).await.is_some() {
+        if catch(&*metrics, task, run()).await.is_some() {
             return;
         }
         let _ = panic::catch_unwind(AssertUnwindSafe(&mut on_panic)).map_err(|_| count(&metrics, task));
@@ -39,14 +42,36 @@ pub async fn supervise(
 }
 
 /// Awaits a future. Returns `None` if it panicked.
-pub async fn catch<T>(metrics: &Metrics, task: &'static str, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    let polling = poll_fn(|context| {
-        fault::check(task);
-        future.as_mut().poll(context)
-    });
-    let result = AssertUnwindSafe(polling).catch_unwind().await;
-    result.map_err(|_| count(metrics, task)).ok()
+///
+/// It is no `async fn`: that would take twice the memory of the future, which each stream and each room has.
+pub fn catch<T>(
+    metrics: impl Deref<Target = Metrics>,
+    task: &'static str,
+    future: impl Future<Output = T>,
+) -> impl Future<Output = Option<T>> {
+    let checked = Checked { task, future };
+    AssertUnwindSafe(checked)
+        .catch_unwind()
+        .map(move |result| result.map_err(|_| count(&metrics, task)).ok())
+}
+
+pin_project! {
+    /// A future that panics on demand.
+    struct Checked<F> {
+        task: &'static str,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for Checked<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        fault::check(this.task);
+        this.future.poll(context)
+    }
 }
 
 /// Calls a function. Returns `None` if it panicked.

@@ -87,6 +87,11 @@ impl Batch {
         }
     }
 
+    /// Returns true if there was no frame to collect.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
     /// Returns the cursor after the batch, if the batch moves it.
     pub fn cursor(&self) -> Option<&Cursor> {
         self.frames.iter().rev().find_map(|frame| frame.cursor.as_ref())
@@ -100,7 +105,7 @@ impl Batch {
         positions: Range<Position>,
         live_from: Position,
         now: Instant,
-        stats: &mut DeliveryStats,
+        stats: &DeliveryStats,
     ) {
         for frame in self.frames.iter().filter(|frame| positions.contains(&frame.position) && !frame.bytes.is_empty()) {
             stats.delivered.inc_by(subscribers);
@@ -125,7 +130,7 @@ pub struct PartialWrite {
     pub cursor: Option<Cursor>,
 }
 
-/// The delivery metrics of one task. They are added to the node's after a batch, so that delivering writes no memory
+/// The delivery metrics of one worker. They are added to the node's after a batch, so that delivering writes no memory
 /// that other threads share.
 pub struct DeliveryStats {
     delivered: LocalIntCounter,
@@ -145,7 +150,7 @@ impl DeliveryStats {
     }
 
     /// Adds what was counted to the node's metrics.
-    pub fn flush(&mut self) {
+    pub fn flush(&self) {
         self.delivered.flush();
         if let Some(delivered) = &self.app_delivered {
             delivered.flush();

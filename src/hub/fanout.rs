@@ -3,6 +3,7 @@
 pub mod group;
 
 use std::cell::RefCell;
+use std::future::{Future, pending};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,12 +12,11 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio::task::yield_now;
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::batch::{Batch, DeliveryStats};
 use super::context::StreamContext;
 use super::drain::{DRAIN_STEP, Drain};
-use super::pass::Pass;
 use super::room::buffer::Position;
 use super::source::Source;
 use super::subscriber::Subscriber;
@@ -71,23 +71,22 @@ pub struct Fanout<F> {
     has_input: bool,
     /// When the next tick is.
     tick_at: Instant,
-    stats: DeliveryStats,
+    stats: Rc<DeliveryStats>,
     last_drain_step: Option<Instant>,
     on_lagging: F,
 }
 
 impl<F: Fn(Subscriber)> Fanout<F> {
-    /// Creates a fan-out to the subscribers that arrive in the queue, all of the same app if they have a pass.
+    /// Creates a fan-out to the subscribers that arrive in the queue, whose deliveries `stats` counts.
     pub fn new(
         context: Arc<StreamContext>,
         drain: Arc<Drain>,
         source: Source,
         form: Form,
-        pass: Option<&Pass>,
+        stats: Rc<DeliveryStats>,
         queue: Rc<JoinQueue>,
         on_lagging: F,
     ) -> Self {
-        let stats = DeliveryStats::new(&context.metrics, pass);
         let (input, tick_at) = (Arc::<InputSignal>::default(), Instant::now() + context.pace.heartbeat);
         Self {
             context,
@@ -107,29 +106,32 @@ impl<F: Fn(Subscriber)> Fanout<F> {
     }
 
     /// Runs until there are no subscribers. When this returns, the queue is empty.
-    pub async fn run(mut self) {
-        let mut changes = self.source.changes();
-        let mut drain = self.drain.changes();
-        let mut tick = pin!(sleep_until(self.tick_at.into()));
-        let mut drain_steps = interval(DRAIN_STEP);
-        drain_steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.admit() {
-            let more = self.deliver().await;
-            if self.groups.iter().all(Group::is_empty) {
-                continue;
-            }
-            if tick.deadline() != self.tick_at.into() {
-                tick.as_mut().reset(self.tick_at.into());
-            }
-            let is_draining = drain.borrow_and_update().is_some();
-            tokio::select! {
-                _ = changes.changed() => {}
-                () = self.queue.added.notified() => {}
-                _ = drain.changed() => {}
-                () = self.input.0.notified() => self.on_input(),
-                () = &mut tick => self.tick().await,
-                _ = drain_steps.tick(), if is_draining => self.drain_step().await,
-                () = yield_now(), if more => {}
+    pub fn run(mut self) -> impl Future<Output = ()> {
+        let (mut changes, mut drain) = (self.source.changes(), self.drain.changes());
+        // An `async fn` would keep the fan-out twice.
+        async move {
+            let mut tick = pin!(sleep_until(self.tick_at.into()));
+            let mut drain_steps = None;
+            while self.admit() {
+                let more = self.deliver().await;
+                if self.groups.iter().all(Group::is_empty) {
+                    continue;
+                }
+                if tick.deadline() != self.tick_at.into() {
+                    tick.as_mut().reset(self.tick_at.into());
+                }
+                if drain.borrow_and_update().is_some() {
+                    drain_steps.get_or_insert_with(draw_steps);
+                }
+                tokio::select! {
+                    () = changes.changed() => {}
+                    () = self.queue.added.notified() => {}
+                    _ = drain.changed() => {}
+                    () = self.input.0.notified() => self.on_input(),
+                    () = &mut tick => self.tick().await,
+                    () = tick_of(&mut drain_steps) => self.drain_step().await,
+                    () = yield_now(), if more => {}
+                }
             }
         }
     }
@@ -149,7 +151,12 @@ impl<F: Fn(Subscriber)> Fanout<F> {
             self.tick_before(group.due_at());
             match self.groups.iter_mut().find(|other| other.matches(&group)) {
                 Some(other) => other.merge(group),
-                None => self.groups.push(group),
+                None => {
+                    if self.groups.is_empty() {
+                        self.groups.reserve_exact(1); // usually there is no other
+                    }
+                    self.groups.push(group);
+                }
             }
         }
         !self.groups.is_empty()
@@ -172,7 +179,7 @@ impl<F: Fn(Subscriber)> Fanout<F> {
             return false;
         }
         for group in &mut self.groups {
-            group.deliver(&batch, self.form, &self.context, &mut self.stats, &self.on_lagging).await;
+            group.deliver(&batch, self.form, &self.context, &self.stats, &self.on_lagging).await;
         }
         self.stats.flush();
         true
@@ -218,5 +225,19 @@ impl<F: Fn(Subscriber)> Fanout<F> {
             };
             group.for_each(&self.on_lagging, leave).await;
         }
+    }
+}
+
+/// Returns when the fan-out draws which subscribers leave, once the drain has started.
+fn draw_steps() -> Interval {
+    let mut steps = interval(DRAIN_STEP);
+    steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    steps
+}
+
+async fn tick_of(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
+        None => pending().await,
     }
 }

@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until};
 
+use super::changes::{ChangeReceiver, Changes};
 use super::context::OUTAGE_GRACE;
 use super::log_reader::LogReader;
 use crate::bus::{Entry, LogPage, Unavailable};
@@ -31,7 +31,7 @@ use buffer::MAX_BUFFER_BYTES;
 use context::RoomContext;
 use log_tail::{AnnouncementOutcome, LogTail};
 use node_buffers::BufferOwner;
-use recent_ids::RecentIds;
+use recent_ids::SharedRecentIds;
 use resume_burst::ResumeBurst;
 use shared_presence::SharedPresence;
 
@@ -43,7 +43,7 @@ pub struct Room {
     context: Arc<RoomContext>,
     names: Rooms,
     log: Mutex<LogTail>,
-    changed: watch::Sender<()>,
+    changed: Changes,
     /// The number of subscriptions to the room's announcements so far.
     subscriptions: AtomicU64,
     /// The number of the current subscription; 0 while announcements do not arrive.
@@ -55,7 +55,7 @@ pub struct Room {
     last_read: tokio::sync::Mutex<u64>,
     resume_burst: Mutex<ResumeBurst>,
     /// Empty until a subscriber asks for more messages than are in memory.
-    recent_ids: tokio::sync::Mutex<RecentIds>,
+    recent_ids: SharedRecentIds,
     presence: Arc<SharedPresence>,
     guards: AtomicUsize,
     last_guard_dropped: Mutex<Instant>,
@@ -69,13 +69,13 @@ impl Room {
         context.agenda.add(&name);
         let room = Arc::new(Self {
             log: Mutex::new(LogTail::new(live, context.buffers.counter())),
-            changed: watch::Sender::new(()),
+            changed: Changes::default(),
             subscriptions: AtomicU64::new(0),
             subscription: AtomicU64::new(0),
             reads_started: AtomicU64::new(0),
             last_read: tokio::sync::Mutex::new(0),
             resume_burst: Mutex::new(ResumeBurst::new(now)),
-            recent_ids: tokio::sync::Mutex::default(),
+            recent_ids: SharedRecentIds::default(),
             names: name.clone().into(),
             presence: Arc::new(SharedPresence::new(name.clone(), context.clone())),
             guards: AtomicUsize::new(0),
@@ -103,13 +103,13 @@ impl Room {
     }
 
     /// Returns a receiver that is notified when there may be new frames or a new status.
-    pub fn changes(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    pub fn changes(&self) -> ChangeReceiver {
+        self.changed.receiver()
     }
 
     fn notify_changed(&self) {
         self.context.buffers.reclaim();
-        self.changed.send_replace(());
+        self.changed.notify();
     }
 
     // Keeping in sync.
@@ -186,7 +186,9 @@ impl Room {
     pub async fn in_sync_since(&self, reads_started: u64) {
         let mut changes = self.changes();
         loop {
-            let _ = changes.wait_for(|()| self.log().is_in_sync()).await;
+            while !self.log().is_in_sync() {
+                changes.changed().await;
+            }
             if self.read_log(reads_started).await.is_ok() && self.log().is_in_sync() {
                 return;
             }
@@ -218,12 +220,12 @@ impl Room {
     fn check_frames_if_due(self: &Arc<Self>, now: Instant) {
         if self.log().take_due_comparison(now) {
             let room = self.clone();
-            tokio::spawn(async move { catch(&room.context.metrics, "room", room.compare_announced()).await });
+            tokio::spawn(async move { catch(&*room.context.metrics, "room", room.compare_announced()).await });
         }
         if self.resume_burst.lock().take_due_check(now) {
             let room = self.clone();
             tokio::spawn(async move {
-                if catch(&room.context.metrics, "room", room.read_log(room.reads_started())).await != Some(Ok(())) {
+                if catch(&*room.context.metrics, "room", room.read_log(room.reads_started())).await != Some(Ok(())) {
                     room.resume_burst.lock().retry_check();
                     room.context.agenda.add(room.name());
                 }
@@ -242,7 +244,7 @@ impl Room {
         match buffered {
             Some(cursor) => Ok(cursor),
             // Subscribers share what is read for one of them.
-            None => self.recent_ids.lock().await.look_up(self.logs(), self.name(), count).await,
+            None => self.recent_ids.look_up(self.logs(), self.name(), count).await,
         }
     }
 

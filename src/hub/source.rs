@@ -8,8 +8,8 @@ pub mod ordered;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::watch;
 
+use super::changes::ChangeReceiver;
 use super::room::buffer::{FrameBuffer, Position};
 use super::room::{Room, RoomGuard};
 use crate::chat::{Cursor, Rooms};
@@ -58,7 +58,7 @@ impl Source {
     }
 
     /// Returns a receiver that is notified when there may be new frames or a new status.
-    pub fn changes(&self) -> watch::Receiver<()> {
+    pub fn changes(&self) -> ChangeReceiver {
         match self {
             Source::Room(room) => room.changes(),
             Source::Merged(merged) => merged.merged().changes(),

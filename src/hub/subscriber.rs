@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::batch::{Batch, DeliveryStats};
+use super::catch_ups::CatchUps;
 use super::context::{OUTAGE_GRACE, StreamContext, StreamGauge};
 use super::read_budget::{MAX_PAGE_BYTES, PagePermit};
 use super::room::Room;
@@ -69,8 +69,7 @@ pub struct Subscriber {
     owes_ping: bool,
     /// The bytes of the next page that is read for the subscriber.
     page_bytes: usize,
-    /// Lets a few subscribers of the worker at a time write what they have missed.
-    turns: Rc<Semaphore>,
+    catch_ups: Rc<CatchUps>,
     _gauge: StreamGauge,
     _permit: Box<dyn Send>,
     _presence: Box<[PresenceGuard]>,
@@ -80,7 +79,7 @@ impl Subscriber {
     /// Creates a subscriber to which nothing was sent yet.
     pub fn new(
         context: Arc<StreamContext>,
-        turns: Rc<Semaphore>,
+        catch_ups: Rc<CatchUps>,
         source: Source,
         presence: Box<[PresenceGuard]>,
         writer: StreamWriter,
@@ -94,7 +93,7 @@ impl Subscriber {
             was_live: false,
             owes_ping: writer.form.syntax == Syntax::Socket,
             page_bytes: MIN_PAGE_BYTES,
-            turns,
+            catch_ups,
             _gauge: StreamGauge::new(&context.metrics, writer.pass.as_deref().map(|pass| &pass.usage)),
             _permit: permit,
             _presence: presence,
@@ -162,29 +161,27 @@ impl Subscriber {
     /// Sends everything up to the end of the source's frames, and the status if it has changed. Nothing but the rest of a
     /// frame is held while the socket takes nothing: what follows is read again.
     pub async fn catch_up(&mut self) -> Result<(), EndReason> {
-        let mut stats = DeliveryStats::new(&self.context.metrics, self.writer.pass.as_deref());
-        let turns = self.turns.clone();
+        let catch_ups = self.catch_ups.clone();
+        let stats = catch_ups.stats(&self.context.metrics, self.writer.pass.as_deref());
         self.flush().await?;
         loop {
-            let turn = turns.acquire().await;
-            let (source, from) = (&self.source, self.position);
-            let batch = source
-                .with_buffer(|buffer| Batch::next(buffer, from, self.live_from, self.writer.form, source.order()));
-            match batch {
+            let turn = catch_ups.turns.acquire().await;
+            let batch = catch_ups.batch(&self.source, self.position, self.live_from, self.writer.form);
+            match batch.as_deref() {
                 None if self.was_live && is_too_slow(&self.source, self.position) => return Err(EndReason::Slow),
                 None => {
                     drop(turn);
                     self.look_up().await?;
                 }
                 Some(batch) if batch.end > self.position => {
-                    self.write_batch(&batch, &mut stats)?;
+                    self.write_batch(batch, &stats)?;
                     drop((batch, turn));
                     self.flush().await?;
                     yield_now().await;
                 }
-                Some(Batch { live: Some(live), .. }) if live != self.writer.last_status => {
+                Some(Batch { live: Some(live), .. }) if *live != self.writer.last_status => {
                     drop(turn);
-                    self.send_status(live).await?;
+                    self.send_status(*live).await?;
                 }
                 Some(_) if self.owes_ping => {
                     drop(turn);
@@ -201,7 +198,7 @@ impl Subscriber {
     }
 
     /// Writes as much of a batch as the socket takes now, and continues after it.
-    fn write_batch(&mut self, batch: &Batch, stats: &mut DeliveryStats) -> Result<(), EndReason> {
+    fn write_batch(&mut self, batch: &Batch, stats: &DeliveryStats) -> Result<(), EndReason> {
         let (from, now) = (self.position, Instant::now());
         let written = if batch.bytes.is_empty() { 0 } else { self.writer.try_write(&batch.bytes)? };
         if written > 0 {
@@ -213,14 +210,15 @@ impl Subscriber {
             unwritten => self.advance_within(batch, unwritten),
         }
         batch.count(1, from..self.position, self.live_from, now, stats);
+        stats.flush();
         Ok(())
     }
 
     /// Finds the position after the cursor. If the frames do not reach back to it, replays from the log first.
     async fn look_up(&mut self) -> Result<(), EndReason> {
-        let turns = self.turns.clone();
+        let catch_ups = self.catch_ups.clone();
         loop {
-            let turn = turns.acquire().await;
+            let turn = catch_ups.turns.acquire().await;
             match self.source.look_up(&self.cursor) {
                 Err(NotBuffered(index)) => {
                     drop(turn);

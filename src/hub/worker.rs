@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, sleep_until};
 
+use super::catch_ups::CatchUps;
 use super::fanout::{Fanout, JoinQueue};
 use super::node::Hub;
 use super::pass::Pass;
@@ -28,17 +28,13 @@ use crate::metrics::Metrics;
 use crate::sse::{BackoffReason, Form};
 use crate::supervise::{catch, supervise};
 
-/// Subscribers of one thread that may be writing what they have missed. Each writes what its socket takes at once.
-const CATCH_UP_TURNS: usize = 4;
-
 /// What the subscribers of a fan-out have in common: rooms, form and, if they have passes, the key of their app.
 type FanoutKey = (Rooms, Form, Option<Arc<str>>);
 
 /// The subscribers of one thread. It never leaves that thread.
 pub struct Worker {
     hub: Arc<Hub>,
-    /// Lets a few subscribers at a time write what they have missed, so that they do not delay live messages and requests.
-    turns: Rc<Semaphore>,
+    catch_ups: Rc<CatchUps>,
     fanouts: RefCell<HashMap<FanoutKey, Rc<JoinQueue>>>,
 }
 
@@ -47,7 +43,8 @@ impl Worker {
     pub fn new(hub: Arc<Hub>) -> Rc<Self> {
         let mut handoffs = hub.placement().add_worker();
         hub.prepare_thread();
-        let worker = Rc::new(Self { hub, turns: Rc::new(Semaphore::new(CATCH_UP_TURNS)), fanouts: RefCell::default() });
+        let catch_ups = Rc::new(CatchUps::new(&hub.stream_context().metrics));
+        let worker = Rc::new(Self { hub, catch_ups, fanouts: RefCell::default() });
         let receiver = worker.clone();
         let receive = async move || {
             while let Some(handoff) = handoffs.recv().await {
@@ -89,7 +86,7 @@ impl Worker {
             drop(permit); // it counts for as long as the connection waits
         };
         let metrics = self.metrics().clone();
-        spawn_local(async move { catch(&metrics, "stream", refuse).await });
+        spawn_local(catch(metrics, "stream", refuse));
     }
 
     fn accept(self: &Rc<Self>, Handoff { request, source }: Handoff) {
@@ -100,7 +97,7 @@ impl Worker {
         let context = self.hub.stream_context().clone();
         let SubscribeRequest { start, form, pass, head, permit, .. } = request;
         let writer = StreamWriter::new(context.clone(), form, start.known_cursor(), pass, socket, head);
-        let subscriber = Subscriber::new(context, self.turns.clone(), source, presence, writer, permit);
+        let subscriber = Subscriber::new(context, self.catch_ups.clone(), source, presence, writer, permit);
         self.catch_up(subscriber, Some(start));
     }
 
@@ -123,7 +120,7 @@ impl Worker {
         };
         let metrics = self.metrics().clone();
         // After a panic the stream ends, and its client resumes.
-        spawn_local(async move { catch(&metrics, "stream", catch_up).await });
+        spawn_local(catch(metrics, "stream", catch_up));
     }
 
     fn join_fanout(self: &Rc<Self>, subscriber: Subscriber) {
@@ -144,9 +141,10 @@ impl Worker {
         let worker = self.clone();
         let on_lagging = move |subscriber| worker.catch_up(subscriber, None);
         let (context, drain) = (self.hub.stream_context().clone(), self.hub.drain_signal().clone());
-        let fanout = Fanout::new(context, drain, source, form, pass.as_deref(), queue, on_lagging);
+        let stats = self.catch_ups.stats(self.metrics(), pass.as_deref());
+        let fanout = Fanout::new(context, drain, source, form, stats, queue, on_lagging);
         // After a panic all its streams end, since half a frame may have been written, and their clients resume.
-        let _ = catch(self.metrics(), "fanout", fanout.run()).await;
+        let _ = catch(&**self.metrics(), "fanout", fanout.run()).await;
         // The next subscriber starts a new fan-out. None is lost: there was no await since the queue was empty.
         self.fanouts.borrow_mut().remove(&key);
     }

@@ -185,7 +185,9 @@ impl Event {
     }
 
     fn own(kind: Kind, data: &impl Serialize) -> Self {
-        Self { kind, data: serde_json::to_string(data).unwrap_or_default(), ms: 0 }
+        let mut data = serde_json::to_string(data).unwrap_or_default();
+        data.shrink_to_fit(); // each room keeps such events
+        Self { kind, data, ms: 0 }
     }
 
     /// Returns about how many bytes the event takes in a stream.

@@ -31,7 +31,7 @@ pub(crate) async fn finish(
     let metrics = req.app_data::<Data<AppState>>().map(|state| state.metrics.clone());
     let response = next.call(req);
     let response = match &metrics {
-        Some(metrics) => catch(metrics, "request", response).await.ok_or_else(Problem::internal)?,
+        Some(metrics) => catch(&**metrics, "request", response).await.ok_or_else(Problem::internal)?,
         None => response.await,
     };
     let mut response = response?.map_into_boxed_body();

@@ -88,7 +88,7 @@ impl Group {
         batch: &Batch,
         form: Form,
         context: &StreamContext,
-        stats: &mut DeliveryStats,
+        stats: &DeliveryStats,
         on_lagging: &impl Fn(Subscriber),
     ) {
         if self.position > batch.end {
@@ -106,7 +106,7 @@ impl Group {
         }
     }
 
-    async fn write(&mut self, batch: &Batch, stats: &mut DeliveryStats, on_lagging: &impl Fn(Subscriber)) {
+    async fn write(&mut self, batch: &Batch, stats: &DeliveryStats, on_lagging: &impl Fn(Subscriber)) {
         let bytes = batch.after(self.position);
         let mut left = self.subscribers.len();
         if bytes.is_empty() {

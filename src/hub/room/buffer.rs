@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -23,6 +23,9 @@ const MAX_ENCODED_BYTES: usize = 2 * MAX_BUFFER_BYTES;
 
 /// Estimated bytes that a frame takes in addition to its event and its encodings.
 const FRAME_OVERHEAD_BYTES: usize = 192;
+
+/// The frames up to which a buffer takes no more memory than they need: a quiet room has no more.
+const MIN_CAPACITY: usize = 4;
 
 /// The index of a frame in a buffer. Frames are numbered from 0 in the order in which they arrive at this node.
 pub type Position = u64;
@@ -134,9 +137,24 @@ pub fn event_of(entry: Entry) -> Option<Event> {
     entry.has_data().then(|| Event::entry(entry.id, &entry.kind, entry.data))
 }
 
+/// What a buffer held at one time: the same version is of the same frames and the same status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferVersion {
+    buffer: u64,
+    changes: u64,
+    live: bool,
+}
+
+/// The number of buffers so far.
+static BUFFERS: AtomicU64 = AtomicU64::new(0);
+
 /// The newest frames of a source, oldest first.
 #[derive(Debug)]
 pub struct FrameBuffer {
+    /// The number of this buffer.
+    number: u64,
+    /// How often its frames have changed.
+    changes: u64,
     frames: VecDeque<Frame>,
     /// The position of the oldest frame.
     start: Position,
@@ -155,6 +173,8 @@ impl FrameBuffer {
     pub fn new(live: bool, node_bytes: Arc<AtomicUsize>) -> Self {
         let last_read = Cell::new(Instant::now());
         Self {
+            number: BUFFERS.fetch_add(1, Ordering::Relaxed),
+            changes: 0,
             frames: VecDeque::new(),
             start: 0,
             burst_end: 0,
@@ -173,6 +193,16 @@ impl FrameBuffer {
     /// Returns the position after the newest frame.
     pub fn end(&self) -> Position {
         self.start + self.frames.len() as Position
+    }
+
+    /// Returns what the buffer holds now.
+    pub fn version(&self) -> BufferVersion {
+        BufferVersion { buffer: self.number, changes: self.changes, live: self.live }
+    }
+
+    /// Notes that frames are read.
+    pub fn note_read(&self) {
+        self.last_read.set(Instant::now());
     }
 
     /// Returns when frames were last read.
@@ -194,7 +224,7 @@ impl FrameBuffer {
     ) -> Option<impl Iterator<Item = (Position, &Frame)>> {
         let skip = position.checked_sub(self.start)? as usize;
         if skip < self.frames.len() {
-            self.last_read.set(Instant::now());
+            self.note_read();
         }
         let mut left = Some(max_bytes);
         let frames = self.frames.iter().skip(skip).take_while(move |frame| {
@@ -225,7 +255,11 @@ impl FrameBuffer {
     /// Appends a frame. The caller has to remove the oldest ones for as long as the buffer [is full](Self::is_full).
     pub fn push(&mut self, frame: Frame) {
         let size = frame.size();
+        if self.frames.len() < MIN_CAPACITY {
+            self.frames.reserve_exact(1);
+        }
         self.frames.push_back(frame);
+        self.changes += 1;
         self.count_added(size);
     }
 
@@ -270,6 +304,7 @@ impl FrameBuffer {
         let frame = self.frames.pop_front()?;
         self.count_removed(frame.size());
         self.start += 1;
+        self.changes += 1;
         Some((self.start - 1, frame))
     }
 
@@ -286,6 +321,7 @@ impl FrameBuffer {
                 erased -= frame.size();
             }
         }
+        self.changes += 1;
         self.count_removed(erased);
     }
 
@@ -293,6 +329,7 @@ impl FrameBuffer {
     /// lagging for it.
     pub fn invalidate_positions(&mut self) {
         self.start = self.end() + 1;
+        self.changes += 1;
         self.burst_end = self.start;
         self.frames.clear();
         self.count_removed(self.bytes.get());

@@ -1,6 +1,7 @@
 //! The ids of a room's newest messages, for subscribers that ask for more of them than there are frames in memory.
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 
 use crate::bus::{Entry, LogPage, Span, Unavailable};
 use crate::chat::{Id, RoomName};
@@ -9,9 +10,20 @@ use crate::hub::log_reader::LogReader;
 /// The most messages whose ids are kept: as many as a subscriber may ask for, and the one before them.
 const MAX_RECENT_IDS: usize = 1001;
 
+/// What the subscribers of a room share of its newest ids. A room of which none are asked for takes little memory.
+#[derive(Debug, Default)]
+pub struct SharedRecentIds(OnceLock<Box<tokio::sync::Mutex<RecentIds>>>);
+
+impl SharedRecentIds {
+    /// Returns the cursor before the newest `count` messages, or before all of them if there are fewer.
+    pub async fn look_up(&self, logs: &LogReader, room: &RoomName, count: usize) -> Result<Id, Unavailable> {
+        self.0.get_or_init(Box::default).lock().await.look_up(logs, room, count).await
+    }
+}
+
 /// The ids of the newest messages of a log.
 #[derive(Debug, Default)]
-pub struct RecentIds {
+struct RecentIds {
     /// The ids, each with the cursor before it, oldest first.
     ids: VecDeque<(Id, Id)>,
     /// Whether there are no older messages.
@@ -21,7 +33,7 @@ pub struct RecentIds {
 impl RecentIds {
     /// Returns the cursor before the newest `count` messages, or before all of them if there are fewer. Reads what was
     /// appended since the last time, and further back if necessary.
-    pub async fn look_up(&mut self, logs: &LogReader, room: &RoomName, count: usize) -> Result<Id, Unavailable> {
+    async fn look_up(&mut self, logs: &LogReader, room: &RoomName, count: usize) -> Result<Id, Unavailable> {
         while let Some(newest) = self.newest() {
             let page = logs.subscriber_sizes(room, Span::From(newest)).await?;
             self.append(&page);

@@ -111,7 +111,7 @@ impl SharedPresence {
         if let Some(entry) = self.presence.next_announcement(now) {
             let shared = self.clone();
             tokio::spawn(async move {
-                let reply = catch(&shared.context.metrics, "presence", shared.send(&entry)).await;
+                let reply = catch(&*shared.context.metrics, "presence", shared.send(&entry)).await;
                 shared.presence.on_reply(reply.and_then(Result::ok));
                 shared.context.agenda.add(&shared.room);
             });

@@ -10,11 +10,11 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::lookup::{Lookup, Missed, NotBuffered};
 use crate::chat::{Cursor, Id, Rooms};
+use crate::hub::changes::{ChangeReceiver, Changes};
 use crate::hub::room::RoomGuard;
 use crate::hub::room::buffer::{Frame, FrameBuffer, Position};
 use crate::hub::room::context::RoomContext;
@@ -33,7 +33,7 @@ pub struct MergedRooms {
     names: Rooms,
     rooms: Vec<RoomGuard>,
     frames: Mutex<MergedFrames>,
-    changed: watch::Sender<()>,
+    changed: Changes,
     context: Arc<RoomContext>,
     /// One task per room, which ends with this value.
     _tasks: JoinSet<()>,
@@ -84,7 +84,7 @@ impl MergedRooms {
                 supervise(context.metrics.clone(), "merging", run, on_panic)
             };
             let tasks = rooms.iter().enumerate().map(merge).collect();
-            let (frames, changed) = (Mutex::new(frames), watch::Sender::new(()));
+            let (frames, changed) = (Mutex::new(frames), Changes::default());
             Self { names, rooms, frames, changed, context, _tasks: tasks }
         });
         let owner: Arc<dyn BufferOwner> = merged.clone();
@@ -98,8 +98,8 @@ impl MergedRooms {
     }
 
     /// Returns a receiver that is notified when there may be new frames or a new status.
-    pub fn changes(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    pub fn changes(&self) -> ChangeReceiver {
+        self.changed.receiver()
     }
 
     /// Locks the merged frames. The guard must not be held across an await. A room's log may be locked under it, never
@@ -196,7 +196,7 @@ impl MergedRooms {
 
     fn notify_changed(&self) {
         self.context.buffers.reclaim();
-        self.changed.send_replace(());
+        self.changed.notify();
     }
 }
 
@@ -276,8 +276,9 @@ impl MergedFrames {
 }
 
 /// Merges a room's frames as they arrive, for as long as the merged rooms exist.
-async fn merge_changes(merged: &Weak<MergedRooms>, index: usize, mut changes: watch::Receiver<()>) {
-    while changes.changed().await.is_ok() {
+async fn merge_changes(merged: &Weak<MergedRooms>, index: usize, mut changes: ChangeReceiver) {
+    loop {
+        changes.changed().await;
         let Some(merged) = merged.upgrade() else { return };
         merged.merge_room(index);
     }

@@ -104,6 +104,9 @@ impl Connection {
         }
         let written = self.try_write(&self.unsent)?;
         self.unsent.advance(written);
+        if self.unsent.is_empty() {
+            self.unsent = Bytes::new(); // it would keep the memory of what was written
+        }
         if written > 0 {
             self.last_write = now;
         }
