@@ -108,7 +108,7 @@ impl Node {
     /// Publishes a message through the hub, and returns its id.
     pub fn publish(&mut self) -> Id {
         let (room, draft) = (RoomName::parse(ROOM).expect("a room"), draft());
-        let publish = async { self.hub.publish(&room, &draft, Instant::now()).await };
+        let publish = async { self.hub.publish(&room, &draft, None, Instant::now()).await };
         self.tasks.block_on(&self.runtime, publish).expect("a receipt").id
     }
 
