@@ -17,6 +17,11 @@ use crate::{
 /// The pauses between the nodes' attempts to connect have grown by then.
 const LONG_OUTAGE: Duration = Duration::from_secs(4);
 
+/// Waits until so many entries of a room are back: half a second is too short for that on a busy machine.
+async fn log_has(redis: &Redis, room: &str, entries: u64) {
+    eventually("the log", async || (redis.cmd::<u64>(&["XLEN", &key(room)]).await >= entries).then_some(())).await;
+}
+
 #[tokio::test]
 async fn rooms_come_back_after_a_long_outage() {
     for _ in 0..3 {
@@ -80,6 +85,7 @@ async fn large_logs_come_back() {
         assert_eq!(reader.next_message().await.id, ids[number]);
     }
     restart(&mut redis).await;
+    log_has(&redis, "lobby", 1200).await;
     let next = post_until_accepted(&nodes[1], "after").await;
     assert_eq!(halves(&next).1, 1201);
     assert_eq!(reader.next_message().await.id, next);
@@ -104,6 +110,7 @@ async fn many_rooms_come_back() {
     restart(&mut redis).await;
     post_until_accepted(&nodes[0], "the server is back").await;
     for (room, reader, ids) in &mut rooms {
+        log_has(&redis, room, 2).await;
         let next = nodes[1].post(room, "mason", "after").await;
         assert_eq!(halves(&next).1, 3, "{room}");
         assert_eq!(reader.next_message().await.id, next);
