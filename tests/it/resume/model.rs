@@ -103,7 +103,7 @@ impl World {
         Arc::new(World {
             nodes: [Node::on(redis, &environment).await, Node::on(redis, &environment).await],
             redis: redis.connect().await.expect("a connection"),
-            publish: with_clock(concat!(script!("log"), script!("publish"))),
+            publish: with_clock(concat!(script!("log"), script!("token"), script!("publish"))),
             delete: with_clock(concat!(script!("log"), script!("removal"), script!("delete"))),
             edit: with_clock(concat!(script!("log"), script!("removal"), script!("edit"))),
         })
@@ -225,6 +225,7 @@ impl Room {
             .arg("")
             .arg("")
             .arg(1000)
+            .arg("")
             .arg("")
             .arg(self.clock);
         let (id, ..): (String, String, String) =
