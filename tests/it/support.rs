@@ -28,12 +28,10 @@ mod web_server;
 
 use std::{
     fs,
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
+    ops::Range,
     pin::pin,
-    sync::{
-        LazyLock,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
@@ -128,15 +126,35 @@ pub fn halves(id: &str) -> (u64, u64) {
     (number(ms), number(n))
 }
 
-/// Returns a port that no other test of this run gets.
+/// Returns a port that no other test gets, in whichever process.
 ///
 /// It lies below the ephemeral range, so a server that is killed still finds it free when it is restarted.
 pub fn free_port() -> u16 {
-    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random_range(12_000..26_000)));
+    static CLAIMED: Mutex<Range<u16>> = Mutex::new(0..0);
+    let mut claimed = CLAIMED.lock().expect("no panic under the lock");
     loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
-            return port;
+        match claimed.next() {
+            Some(port) if TcpListener::bind(("0.0.0.0", port)).is_ok() => return port,
+            Some(_) => {}
+            None => *claimed = claim_ports(),
         }
     }
+}
+
+/// Claims some ports for this process, by a UDP socket on the first of them that is never closed.
+fn claim_ports() -> Range<u16> {
+    const PORTS: u16 = 64;
+    loop {
+        let first = rand::random_range(12_000 / PORTS..26_000 / PORTS) * PORTS;
+        if let Ok(socket) = UdpSocket::bind(("127.0.0.1", first)) {
+            std::mem::forget(socket);
+            return first..first + PORTS;
+        }
+    }
+}
+
+#[test]
+fn claimed_ports_are_given_out_once() {
+    let firsts: std::collections::HashSet<u16> = (0..30).map(|_| claim_ports().start).collect();
+    assert_eq!(firsts.len(), 30);
 }
