@@ -1,4 +1,4 @@
-//! Notifies those that read frames of new ones. It takes a fraction of the memory of tokio's `watch`, which each room has.
+//! Wakes the fan-outs of a source when it has new frames. Each room has one, so it takes less memory than tokio's `watch`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
