@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Failure, process::ends_with_us};
+use crate::{Failure, hubs::process::ends_with_us};
 
 /// What readers have in all, or those of one process.
 #[derive(Clone, Debug, Default)]

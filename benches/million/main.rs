@@ -11,10 +11,9 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result, and how far it is")]
 
 mod crowd;
+#[path = "../hubs/mod.rs"]
+mod hubs;
 mod machine;
-#[path = "../hubs/process.rs"]
-#[allow(dead_code, reason = "the other benchmark uses all of it")]
-mod process;
 mod reader;
 #[path = "../fanout/received.rs"]
 #[allow(dead_code, reason = "the other benchmark uses all of it")]
@@ -35,8 +34,11 @@ use clap::{Parser, Subcommand};
 use tempfile::TempDir;
 
 use crowd::Crowd;
+use hubs::{
+    process::{Program, ends_with_us, free_address},
+    redis_server::Redis,
+};
 use machine::{Capacity, KernelMemory, unix_micros};
-use process::{Program, ends_with_us, free_address};
 use report::Report;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -102,7 +104,7 @@ fn main() -> ExitCode {
 
 /// A Redis and nodes that share it.
 struct Servers {
-    redis: (Program, SocketAddr),
+    redis: Redis,
     nodes: Vec<(Program, SocketAddr)>,
     _directory: TempDir,
 }
@@ -110,20 +112,14 @@ struct Servers {
 impl Servers {
     fn start(nodes: usize, streams: usize) -> Result<Self, Failure> {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        let address = free_address()?;
-        let mut command = ends_with_us("redis-server", "KILL");
-        command
-            .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .arg("--dir")
-            .arg(directory.path());
-        let redis = (Program::start(&mut command, address)?, address);
+        let redis = Redis::start(directory.path(), false)?;
         let start = |number: usize| -> Result<(Program, SocketAddr), Failure> {
             let bind = free_address()?;
             let mut command = ends_with_us(env!("CARGO_BIN_EXE_tiny-chat"), "KILL");
             command
                 .env_clear()
                 .env("BIND", bind.to_string())
-                .env("REDIS_URL", format!("redis://{address}"))
+                .env("REDIS_URL", redis.url())
                 .env("NODE", format!("node-{number}"))
                 .env("MAX_STREAMS", streams.to_string())
                 .env("MAX_STREAMS_PER_ADDRESS", "0")
@@ -145,18 +141,6 @@ impl Servers {
 
     fn cpu_time(&self) -> Duration {
         self.nodes.iter().map(|(program, _)| program.cpu_time()).sum()
-    }
-
-    /// Returns how many commands Redis has run so far, without those that ask for this.
-    fn redis_commands(&self) -> Result<u64, Failure> {
-        let client = redis::Client::open(format!("redis://{}", self.redis.1))?;
-        let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut client.get_connection()?)?;
-        let is_query = |line: &&str| line.starts_with("cmdstat_info") || line.starts_with("cmdstat_client");
-        let calls = stats
-            .lines()
-            .filter(|line| !is_query(line))
-            .filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok());
-        Ok(calls.sum())
     }
 }
 
@@ -206,13 +190,13 @@ fn measure(arguments: &Arguments) -> Result<bool, Failure> {
 
     let survivor = servers.nodes[1].1;
     for number in 1..=arguments.messages {
-        let (cpu, commands) = (servers.cpu_time(), servers.redis_commands()?);
+        let (cpu, commands) = (servers.cpu_time(), servers.redis.commands()?);
         let sent = post(survivor, number)?;
         let sum = crowd.wait("all readers have the message", patience, |sum| sum.have(number) == readers)?;
         let last = sum.last(number).saturating_sub(sent) as f64 / 1e6;
         report.last_reader.push(last);
         report.cpu.push((servers.cpu_time() - cpu).as_secs_f64() * 1e6 / readers as f64);
-        report.commands.push(servers.redis_commands()? - commands);
+        report.commands.push(servers.redis.commands()? - commands);
         eprintln!("message {number}: the last of {readers} readers had it after {last:.2} s");
     }
 
@@ -234,7 +218,7 @@ fn kill_a_node(
     patience: Duration,
 ) -> Result<(), Failure> {
     let (readers, survivor) = (report.readers, servers.nodes[1].1);
-    let commands = servers.redis_commands()?;
+    let commands = servers.redis.commands()?;
     let killed = Instant::now();
     servers.nodes[0].0.kill();
     let missed = earlier + 1..=earlier + MISSED_MESSAGES;
@@ -249,7 +233,7 @@ fn kill_a_node(
     if let Err(error) = outcome {
         eprintln!("million: {error}");
     }
-    report.commands_of_return = servers.redis_commands()? - commands;
+    report.commands_of_return = servers.redis.commands()? - commands;
     thread::sleep(DUPLICATE_GRACE);
     let sum = crowd.sum();
     let last = *missed.end();
