@@ -1,18 +1,15 @@
 //! The report: the machine, the tables and the plot, for the terminal and for a file.
 
-use std::{fs, path::Path, thread};
-
-use time::{OffsetDateTime, macros::format_description};
+use std::{fs, path::Path};
 
 use crate::{
-    Failure, Page, Workload, plot,
+    Failure, Page, Workload,
+    hubs::page::{self, Marks, replace_between},
+    plot,
     plot::Panel,
     setup::Size,
     table::{self, Measure, Series, Trial},
 };
-
-/// A place in the page for a part of the report: between a line that begins with the first and one that is the second.
-type Marks = (&'static str, &'static str);
 
 const TABLES: Marks = ("<!-- measured", "<!-- /measured -->");
 const WORSE: Marks = ("<!-- worse", "<!-- /worse -->");
@@ -52,18 +49,12 @@ impl Report<'_> {
     }
 
     fn machine(&self) -> String {
-        let date = OffsetDateTime::now_utc().format(format_description!("[year]-[month]-[day]")).unwrap_or_default();
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let processor = processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-        let processor = processor.map_or("unknown processor", |(_, name)| name);
         let rounds = if self.rounds == 1 {
             "one round".to_owned()
         } else {
             format!("{} rounds", self.rounds)
         };
-        let mut text = format!("{date}, {cores} cores ({processor}), Linux {}, {rounds}.", kernel.trim());
+        let mut text = format!("{}, {rounds}.", page::machine());
         let missing = self.page.kinds().iter().filter(|kind| kind.missing().is_some());
         let missing: Vec<&str> = missing.map(|kind| kind.name()).collect();
         if !missing.is_empty() {
@@ -108,14 +99,6 @@ impl Report<'_> {
         let index = self.workloads.iter().position(|measured| *measured == workload)?;
         Some(Panel { heading, series: self.series.get(index)?, measure })
     }
-}
-
-/// Replaces what stands between two marks. The line with the first of them stays as it is.
-fn replace_between(page: &str, (begin, end): Marks, text: &str) -> Result<String, Failure> {
-    let start = page.find(begin).and_then(|at| Some(at + page[at..].find('\n')?));
-    let start = start.ok_or_else(|| format!("the file has no line {begin}"))?;
-    let length = page[start..].find(end).ok_or_else(|| format!("the file has no line {end}"))?;
-    Ok(format!("{}\n\n{}\n\n{}", &page[..start], text.trim_end(), &page[start + length..]))
 }
 
 /// Returns a trial as one line.

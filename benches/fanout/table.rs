@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::hubs::page::with_commas;
+
 /// A quantity that is measured, and how it is formatted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Measure {
@@ -229,18 +231,4 @@ fn aligned_table(rows: &[Vec<String>]) -> String {
     let mut lines: Vec<String> = rows.iter().map(line).collect();
     lines.insert(1, line(&rule));
     lines.concat()
-}
-
-/// Formats a number with commas between thousands.
-pub fn with_commas(value: f64, decimals: usize) -> String {
-    let plain = format!("{value:.decimals$}");
-    let (whole, fraction) = plain.split_once('.').map_or((&*plain, String::new()), |(a, b)| (a, format!(".{b}")));
-    let mut text = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text + &fraction
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     Failure,
-    hubs::kind::Kind,
+    hubs::{kind::Kind, page},
     publisher::{Backpressure, Channel, PublishRate, Until},
     setup::{Setup, Size, channel_per_room, latency, one_room, paced_trial},
     table::{self, Trial},
@@ -106,7 +106,7 @@ pub fn growth(kind: Kind, size: Size) -> Result<Vec<Trial>, Failure> {
                 &mut setup,
                 rate,
                 Duration::max(size.time(4.0), Duration::from_secs_f64(1.5 / rate)),
-                &format!("{}, {} readers", kind.name(), table::with_commas(readers as f64, 0)),
+                &format!("{}, {} readers", kind.name(), page::with_commas(readers as f64, 0)),
             )
         })
         .collect()

@@ -8,6 +8,7 @@
 //! - `stream`: its streams as events; `position`: what a client keeps to resume
 //! - `observer`: a client that reads one stream
 //! - `process`, `redis_server`: child processes
+//! - `page`: the pages with the results
 
 #![allow(dead_code)] // each benchmark uses a part of it
 
@@ -16,6 +17,7 @@ pub mod kind;
 pub mod launch;
 pub mod mercure;
 pub mod observer;
+pub mod page;
 pub mod position;
 pub mod process;
 pub mod redis_server;

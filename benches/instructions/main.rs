@@ -12,12 +12,11 @@
 #![allow(clippy::expect_used)] // a benchmark that cannot begin has nothing to recover
 
 mod baseline;
+#[path = "../hubs/mod.rs"]
+mod hubs;
 #[path = "../micro/node.rs"]
 mod node;
 mod posts;
-#[path = "../hubs/process.rs"]
-#[allow(dead_code, reason = "the other benchmark uses all of it")]
-mod process;
 mod steps;
 
 use std::{
@@ -31,7 +30,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use baseline::{Baseline, Toolchain};
-use process::ends_with_us;
+use hubs::process::ends_with_us;
 
 type Failure = Box<dyn Error + Send + Sync>;
 

@@ -17,7 +17,7 @@ use nix::{
 
 use crate::{
     Failure,
-    process::{Program, ends_with_us, free_address},
+    hubs::{process::free_address, redis_server::Redis},
     under_valgrind,
 };
 
@@ -39,14 +39,12 @@ pub const POSTS: [Posts; 2] = [
 impl Posts {
     /// Posts so many messages to a node whose instructions are counted.
     pub fn run_under_valgrind(&self, times: usize, log: &Path) -> Result<(), Failure> {
-        let (store, address) = (free_address()?, free_address()?);
-        let mut command = ends_with_us("redis-server", "KILL");
-        command.args(["--port", &store.port().to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        let _redis = Program::start(&mut command, store)?;
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let (redis, address) = (Redis::start(directory.path(), false)?, free_address()?);
         let mut command = under_valgrind(log, Path::new(env!("CARGO_BIN_EXE_tiny-chat")));
         command
             .env("BIND", address.to_string())
-            .env("REDIS_URL", format!("redis://{store}"))
+            .env("REDIS_URL", redis.url())
             .env("NODE", "counted")
             .env("RATE_LIMIT", self.rate)
             .env("RATE_BURST", "1000000")

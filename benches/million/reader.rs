@@ -11,6 +11,7 @@ use std::{
 
 use clap::Args;
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
+use nix::errno::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::{
@@ -198,7 +199,7 @@ impl Ports {
             self.next = (self.next + 1) % self.count;
             if socket.bind(&SockAddr::from(SocketAddr::from((self.source, port)))).is_ok() {
                 return match socket.connect(&SockAddr::from(node)) {
-                    Err(error) if error.raw_os_error() != Some(EINPROGRESS) => Err(error.into()),
+                    Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error.into()),
                     _ => Ok(TcpStream::from_std(socket.into())),
                 };
             }
@@ -206,9 +207,6 @@ impl Ports {
         Err("no source port is free".into())
     }
 }
-
-/// The kernel's answer to a connect that is not complete.
-const EINPROGRESS: i32 = 115;
 
 impl Reader {
     fn send_request(&mut self, host: SocketAddr) -> bool {

@@ -1,13 +1,14 @@
 //! The table, and where it stands.
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
-use time::{OffsetDateTime, macros::format_description};
+use crate::{
+    Failure,
+    hubs::page::{self, Marks, replace_between, with_commas},
+    machine::Capacity,
+};
 
-use crate::{Failure, machine::Capacity};
-
-const BEGIN: &str = "<!-- measured: scripts/million -->";
-const END: &str = "<!-- /measured: scripts/million -->";
+const TABLE: Marks = ("<!-- measured: scripts/million", "<!-- /measured: scripts/million -->");
 
 /// What was measured.
 pub struct Report {
@@ -62,13 +63,10 @@ impl Report {
 
     /// Returns the date, the machine and the table.
     pub fn text(&self) -> String {
-        let date = OffsetDateTime::now_utc().format(format_description!("[year]-[month]-[day]")).unwrap_or_default();
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let mut commands = self.commands.clone();
         commands.sort_unstable();
         let rows = [
-            ("readers of one room", with_commas(self.readers)),
+            ("readers of one room", with_commas(self.readers as f64, 0)),
             ("nodes", self.nodes.to_string()),
             ("until all are live, s", format!("{:.1}", self.connecting.as_secs_f64())),
             ("memory of the nodes for a reader, KiB", format!("{:.2}", self.own_kib)),
@@ -79,18 +77,14 @@ impl Report {
                 "one message: commands of Redis, with those of the nodes' clocks",
                 commands.get(commands.len() / 2).map_or_else(String::new, u64::to_string),
             ),
-            ("readers of the node that is killed", with_commas(self.returned)),
+            ("readers of the node that is killed", with_commas(self.returned as f64, 0)),
             ("until all are back, with what was posted meanwhile, s", format!("{:.1}", self.back.as_secs_f64())),
             ("commands of Redis for that", self.commands_of_return.to_string()),
             ("messages lost", self.lost.to_string()),
             ("twice · out of order · gaps", format!("{} · {} · {}", self.twice, self.disordered, self.gaps)),
         ];
         let rows: String = rows.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
-        format!(
-            "{date}, {cores} cores, Linux {}. Limits: {}.\n\n| | |\n|---|---|\n{rows}",
-            kernel.trim(),
-            self.limits
-        )
+        format!("{}. Limits: {}.\n\n| | |\n|---|---|\n{rows}", page::machine(), self.limits)
     }
 }
 
@@ -104,21 +98,11 @@ fn median(values: &[f64]) -> String {
     }
 }
 
-fn with_commas(number: usize) -> String {
-    let digits = number.to_string();
-    let parts: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|part| std::str::from_utf8(part).ok()).collect();
-    parts.join(",")
-}
-
 /// Writes the text into a file, between its marks.
 ///
 /// # Errors
 /// When the file cannot be written or has no marks.
 pub fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    let page = fs::read_to_string(file)?;
-    let (before, rest) = page.split_once(BEGIN).ok_or("the file has no mark where the table begins")?;
-    let (_, after) = rest.split_once(END).ok_or("the file has no mark where the table ends")?;
-    fs::write(file, format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))?;
+    fs::write(file, replace_between(&fs::read_to_string(file)?, TABLE, text)?)?;
     Ok(())
 }
