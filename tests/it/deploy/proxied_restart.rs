@@ -237,14 +237,16 @@ async fn assert_hardly_notices_a_restart(proxy: &WebServer, mut cluster: Cluster
     assert!(longest <= LONGEST_AWAY + 2 * extra, "a reader was away for {longest:?}, {waiting} wait for a core");
 }
 
-/// Adds a line for the third node, after that of the second.
+/// Adds lines for the third node, after each of the second.
 fn with_third_node(example: &str, addresses: &[String]) -> String {
-    let second = example
-        .lines()
-        .find(|line| line.contains("server") && line.contains(":8082"))
-        .expect("a second node");
-    let third = second.replace("chat-2", "chat-3").replace("127.0.0.1:8082", &addresses[2]);
-    let text = example.replace(second, &format!("{second}\n{third}"));
+    let with_third = |second: &str| {
+        if !(second.trim_start().starts_with("server ") && second.contains(":8082")) {
+            return format!("{second}\n");
+        }
+        let third = second.replace("chat-2", "chat-3").replace("127.0.0.1:8082", &addresses[2]);
+        format!("{second}\n{third}\n")
+    };
+    let text: String = example.lines().map(with_third).collect();
     // The comments at the top mention the addresses, too.
     text.replace("127.0.0.1:8081", &addresses[0]).replace("127.0.0.1:8082", &addresses[1])
 }

@@ -138,6 +138,13 @@ impl WebServer {
         stream
     }
 
+    /// Returns the memory of its process in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.pid())).expect("its status");
+        let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its memory");
+        anonymous.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Returns everything the server has written to stdout and stderr.
     pub fn log(&self) -> String {
         self.process.output()
