@@ -4,11 +4,13 @@
 //!     cargo bench --bench fanout                                 five rounds, about 15 minutes
 //!     cargo bench --bench fanout -- --only paced --rounds 3      one workload
 //!     cargo bench --bench fanout -- --page comparison            beside other hubs, for `docs/comparison.md`
+//!     cargo bench --bench fanout -- --page proxies               through the proxies of `deploy/`, for `docs/operations.md`
 //!     cargo bench --bench fanout -- --quick                      one round of small sizes, to see that it works
 //!
-//! - `hubs`: the servers that are measured; `floor`: the floor
+//! - `hubs`: the servers that are measured; `floor`: the floor; `proxy`: the proxies in front of them
 //! - `readers`, `publisher`: thousands of connections with an epoll each; `received`: finds faults of delivery
-//! - `setup`: what the workloads share, which are in `workloads`, `quiet`, `posting` and `recovery`
+//! - `setup`: what the workloads share, which are in `workloads`, `quiet`, `posting`,
+//!   `recovery` and `proxied`
 //! - `table`, `plot`, `report`: the results
 
 mod floor;
@@ -16,6 +18,8 @@ mod floor;
 mod hubs;
 mod plot;
 mod posting;
+mod proxied;
+mod proxy;
 mod publisher;
 mod quiet;
 mod readers;
@@ -38,6 +42,7 @@ use std::{
 use clap::{Parser, Subcommand, ValueEnum};
 
 use hubs::kind::{KINDS, Kind};
+use proxy::PROXY_KINDS;
 use setup::Size;
 use table::{Series, Trial};
 
@@ -84,6 +89,7 @@ enum Hidden {
 enum Page {
     Performance,
     Comparison,
+    Proxies,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -105,14 +111,16 @@ enum Workload {
     Scale,
     Growth,
     Behind,
+    Proxied,
+    Waiting,
 }
 
 impl Page {
     /// Returns the workloads of the page, in its order.
     fn workloads(self) -> &'static [Workload] {
         use Workload::{
-            Behind, Elsewhere, Growth, Heartbeats, Idle, Known, Merged, Paced, Pages, Posts, Publish, Resume, Rooms,
-            Saturated, Scale, Silent, Storm,
+            Behind, Elsewhere, Growth, Heartbeats, Idle, Known, Merged, Paced, Pages, Posts, Proxied, Publish, Resume,
+            Rooms, Saturated, Scale, Silent, Storm, Waiting,
         };
         match self {
             Page::Performance => &[
@@ -120,6 +128,7 @@ impl Page {
                 Growth, Behind,
             ],
             Page::Comparison => &[Paced, Saturated, Rooms, Posts, Idle, Silent, Storm, Resume],
+            Page::Proxies => &[Proxied, Waiting],
         }
     }
 
@@ -128,15 +137,24 @@ impl Page {
         match self {
             Page::Performance => &[Kind::Floor, Kind::Ours, Kind::Nchan, Kind::Node],
             Page::Comparison => &KINDS[..KINDS.len() - 1],
+            Page::Proxies => &[Kind::Ours],
         }
     }
 
-    /// Returns the server with which the others are compared.
-    fn reference(self) -> Kind {
+    /// Returns the subject with which the others are compared.
+    fn reference(self) -> &'static str {
         match self {
-            Page::Performance => Kind::Floor,
-            Page::Comparison => Kind::Ours,
+            Page::Performance => Kind::Floor.name(),
+            Page::Comparison => Kind::Ours.name(),
+            Page::Proxies => proxied::DIRECT,
         }
+    }
+
+    /// Returns what the page would compare too if it were installed here.
+    fn missing(self) -> Vec<&'static str> {
+        let kinds = self.kinds().iter().filter(|kind| kind.missing().is_some()).map(|kind| kind.name());
+        let proxies = PROXY_KINDS.iter().filter(|kind| self == Page::Proxies && !kind.is_installed());
+        kinds.chain(proxies.map(|kind| kind.name())).collect()
     }
 }
 
@@ -165,6 +183,8 @@ impl Workload {
             }
             Workload::Growth => "Growth: readers of one room, 20,000 deliveries a second",
             Workload::Behind => "Growth: 5,000 readers reconnect at once, 1, 10 and 100 messages behind",
+            Workload::Proxied => "Deliveries: 800 readers of one room at two nodes, 10 messages a second",
+            Workload::Waiting => "Idle readers: 4,000 of one room at two nodes, in silence and with a heartbeat",
         }
     }
 
@@ -188,6 +208,8 @@ impl Workload {
             Workload::Scale => workloads::scale(size),
             Workload::Growth => workloads::growth(kind, size),
             Workload::Behind => recovery::behind(size),
+            Workload::Proxied => Ok(proxied::deliveries(size)),
+            Workload::Waiting => Ok(proxied::waiting(size)),
         }
     }
 
@@ -243,7 +265,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let kinds = available_kinds(arguments.page);
     let chosen = |workload: &Workload| arguments.only.is_empty() || arguments.only.contains(workload);
     let workloads: Vec<Workload> = arguments.page.workloads().iter().copied().filter(chosen).collect();
-    let reference = arguments.page.reference().name();
+    let reference = arguments.page.reference();
     let mut series: Vec<Series> = workloads
         .iter()
         .map(|workload| Series { title: workload.title(), reference, rounds: Vec::new() })
@@ -265,7 +287,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     }
     // What another hub loses or refuses is a result; what tiny-chat or the floor does is a fault.
     let is_judged = |subject: &&str| {
-        arguments.page == Page::Performance || subject.starts_with(Kind::Ours.name()) || *subject == Kind::Floor.name()
+        arguments.page != Page::Comparison || subject.starts_with(Kind::Ours.name()) || *subject == Kind::Floor.name()
     };
     let is_void = |series: &Series| {
         let mut subjects = series.subjects().into_iter().filter(is_judged);

@@ -55,8 +55,7 @@ impl Report<'_> {
             format!("{} rounds", self.rounds)
         };
         let mut text = format!("{}, {rounds}.", page::machine());
-        let missing = self.page.kinds().iter().filter(|kind| kind.missing().is_some());
-        let missing: Vec<&str> = missing.map(|kind| kind.name()).collect();
+        let missing = self.page.missing();
         if !missing.is_empty() {
             text += &format!(" Not measured, since not installed here: {}.", missing.join(", "));
         }
@@ -87,6 +86,7 @@ impl Report<'_> {
         let panels: &[Plotted] = match self.page {
             Page::Performance => &PERFORMANCE_PLOT,
             Page::Comparison => &COMPARISON_PLOT,
+            Page::Proxies => return Ok(()),
         };
         let panels: Vec<Panel> = panels.iter().filter_map(|panel| self.panel(*panel)).collect();
         if self.page == Page::Comparison {

@@ -15,6 +15,7 @@ use crate::{
         process::own_cpu_time,
         server::{Server, ServerOptions},
     },
+    proxy::Proxy,
     publisher::{Backpressure, Channel, Plan, PublishRate, Request, Sent, Until},
     readers::{Readers, StreamRequest},
     table::{self, Measure, Trial},
@@ -60,6 +61,8 @@ pub fn channel_per_room(rooms: usize) -> Vec<Channel> {
 /// A server with its readers and the channels to publish to.
 pub struct Setup {
     pub server: Server,
+    /// Where all readers connect, if not to the nodes.
+    pub proxy: Option<Proxy>,
     pub readers: Readers,
     pub channels: Vec<Channel>,
     pub connections: usize,
@@ -85,6 +88,7 @@ impl Setup {
         server.create_rooms(channels.iter().map(|channel| &*channel.room))?;
         Ok(Self {
             server,
+            proxy: None,
             readers: Readers::new(kind)?,
             channels,
             connections,
@@ -94,9 +98,10 @@ impl Setup {
         })
     }
 
-    /// Adds readers of a room, or of rooms separated by commas, at one node.
+    /// Adds readers of a room, or of rooms separated by commas, at one node or at the proxy.
     pub fn add_readers(&mut self, count: usize, node: usize, group: usize, rooms: &str) {
-        let (kind, address) = (self.server.kind, self.server.address(node));
+        let kind = self.server.kind;
+        let address = self.proxy.as_ref().map_or_else(|| self.server.address(node), |proxy| proxy.address);
         self.readers.add(count, group, StreamRequest::new(kind, address, rooms, &Position::default()));
     }
 

@@ -1,4 +1,4 @@
-//! Measurements as tables: the median of the rounds, the spread, and the median ratio to the floor of the same round.
+//! Measurements as tables: the median of the rounds, the spread, and the median ratio to the reference of the same round.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ pub struct Measure {
     order: u8,
     pub name: &'static str,
     decimals: usize,
-    /// Whether the ratio to the floor is printed.
+    /// Whether the ratio to the reference is printed.
     compared: bool,
 }
 
@@ -49,6 +49,14 @@ pub const RESPONSE_P99: Measure = measure(26, "p99, ms", 2, false);
 pub const LIVE_ONLY: Measure = measure(27, "CPU before, % of a core", 2, false);
 pub const WITH_KNOWN: Measure = measure(28, "CPU after, % of a core", 2, false);
 pub const GROWN: Measure = measure(29, "more memory, MiB", 1, false);
+pub const OF_NODES: Measure = measure(30, "of the nodes, µs", 2, false);
+pub const OF_PROXY: Measure = measure(31, "of the proxy, µs", 2, false);
+pub const PROXY_MEMORY: Measure = measure(32, "memory of the proxy per reader, KiB", 1, false);
+pub const NODE_MEMORY: Measure = measure(33, "of the nodes, KiB", 1, false);
+pub const PROXY_SILENT: Measure = measure(34, "CPU of the proxy in silence, % of a core", 2, false);
+pub const NODE_SILENT: Measure = measure(35, "of the nodes, %", 2, false);
+pub const PROXY_HEARTBEAT: Measure = measure(36, "CPU of the proxy per heartbeat, µs", 2, false);
+pub const NODE_HEARTBEAT: Measure = measure(37, "of the nodes, µs", 2, false);
 pub const REDIS_CPU: Measure = measure(98, "of Redis, µs", 2, false);
 pub const GENERATOR: Measure = measure(99, "readers' and publishers' CPU, %", 0, false);
 

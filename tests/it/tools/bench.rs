@@ -138,6 +138,28 @@ fn quick_comparison_writes_its_page_and_plots() {
     }
 }
 
+/// Proxies that are not installed are left out.
+#[test]
+fn quick_benchmark_of_proxies_writes_into_its_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = folder.path().join("operations.md");
+    std::fs::copy(root().join("docs/operations.md"), &page).expect("a copy of the page");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "--locked", "--quiet", "--bench", "fanout", "--", "--quick", "--page", "proxies"]);
+    let output = cargo.arg("--write").arg(&page).current_dir(root()).output().expect("cargo");
+    let (tables, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && !tables.contains("VOID"), "{tables}\n{log}");
+    let text = std::fs::read_to_string(&page).expect("the page");
+    for part in ["### Deliveries", "### Idle readers", "| direct ", "SMALL SIZES", "## Redis"] {
+        assert!(text.contains(part), "no {part:?} in\n{text}\n{log}");
+    }
+    for proxy in ["nginx", "HAProxy", "Caddy"] {
+        let rows = tables.matches(&format!("| {proxy} ")).count();
+        let is_missing = tables.lines().any(|line| line.contains("not installed here") && line.contains(proxy));
+        assert!(rows == 2 || is_missing, "{rows} rows of {proxy} in\n{tables}\n{log}");
+    }
+}
+
 #[test]
 fn quick_benchmark_of_clusters_fills_every_row() {
     let mut cargo = Command::new(env!("CARGO"));
