@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::TcpStream as StdStream;
 use std::rc::Rc;
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::permits::ConnectionPermit;
@@ -11,6 +12,10 @@ use super::permits::ConnectionPermit;
 /// The connection of a request, for its handler.
 #[derive(Clone)]
 pub struct Connection(Rc<Shared>);
+
+/// The kernel's receive buffer of a stream, which Linux doubles for its own structures. Its own default is 128 KiB, and a
+/// client that keeps sending could fill that, even if the node is too busy to discard what it sends.
+const STREAM_RECEIVE_BUFFER_BYTES: usize = 4 << 10;
 
 /// The state of a connection that its handlers take part in.
 pub struct Shared {
@@ -48,10 +53,12 @@ impl Connection {
         Self(shared)
     }
 
-    /// Takes the socket, not registered with a reactor, and the permit for it. No other answer is owed on it.
+    /// Takes the socket, not registered with a reactor, and the permit for it. No other answer is owed on it, and the
+    /// client has nothing more to send.
     pub fn take(&self) -> Option<(StdStream, ConnectionPermit)> {
         let (socket, mut permit) = self.0.socket.take()?;
         permit.keep();
+        let _ = SockRef::from(&socket).set_recv_buffer_size(STREAM_RECEIVE_BUFFER_BYTES);
         Some((socket.into_std().ok()?, permit))
     }
 
