@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::hubs::page::with_commas;
+use crate::hubs::page::{aligned_table, with_commas};
 
 /// A quantity that is measured, and how it is formatted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -225,18 +225,4 @@ impl Series {
             _ => cell,
         }
     }
-}
-
-fn aligned_table(rows: &[Vec<String>]) -> String {
-    let columns = rows.first().map(Vec::len).unwrap_or_default();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        format!("| {} |\n", cells.join(" | "))
-    };
-    let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-    let mut lines: Vec<String> = rows.iter().map(line).collect();
-    lines.insert(1, line(&rule));
-    lines.concat()
 }

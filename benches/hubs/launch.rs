@@ -5,7 +5,7 @@ use std::{env, fs, net::SocketAddr, path::Path, process::Command};
 use crate::hubs::{
     kind::{Kind, nchan, node_modules, on_path},
     mercure,
-    process::{Failure, Program, ends_with_us, free_address},
+    process::{Failure, Program, ends_with_us},
     server::{Node, ServerOptions},
 };
 
@@ -17,9 +17,14 @@ pub enum Limits {
     Default,
 }
 
-/// Starts a node, which keeps its files in a folder.
-pub fn node(kind: Kind, redis: &str, folder: &Path, options: ServerOptions) -> Result<Node, Failure> {
-    let address = free_address()?;
+/// Starts a node on an address. It keeps its files in a folder, and finds there those of the node before it.
+pub fn node(
+    kind: Kind,
+    address: SocketAddr,
+    redis: &str,
+    folder: &Path,
+    options: ServerOptions,
+) -> Result<Node, Failure> {
     let mut command = match kind {
         Kind::Floor => {
             let mut command = ends_with_us(env::current_exe()?, "KILL");

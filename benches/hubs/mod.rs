@@ -6,7 +6,7 @@
 //! - `server`: a running server: its nodes and their Redis; `launch`, `mercure`: the commands and configurations of its nodes
 //! - `dialect`: its requests as bytes, and which answers acknowledge a post
 //! - `stream`: its streams as events; `position`: what a client keeps to resume
-//! - `observer`: a client that reads one stream
+//! - `observer`: a client that reads one stream; `response`: responses to posts
 //! - `process`, `redis_server`: child processes
 //! - `page`: the pages with the results
 
@@ -21,6 +21,7 @@ pub mod page;
 pub mod position;
 pub mod process;
 pub mod redis_server;
+pub mod response;
 pub mod server;
 pub mod stream;
 

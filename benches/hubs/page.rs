@@ -41,3 +41,18 @@ pub fn with_commas(value: f64, decimals: usize) -> String {
     }
     text + &fraction
 }
+
+/// Returns a table in Markdown, aligned so that it can be read in a terminal. The first row is its head.
+pub fn aligned_table(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map(Vec::len).unwrap_or_default();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+    let mut lines: Vec<String> = rows.iter().map(line).collect();
+    lines.insert(1, line(&rule));
+    lines.concat()
+}

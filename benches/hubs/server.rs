@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use crate::hubs::{
     dialect,
     kind::Kind,
     launch::{self, Limits},
-    process::{Failure, Program},
+    process::{Failure, Program, free_address},
     redis_server::Redis,
 };
 
@@ -51,7 +52,8 @@ pub struct Server {
     pub kind: Kind,
     pub redis: Option<Redis>,
     pub nodes: Vec<Node>,
-    _directory: TempDir,
+    options: ServerOptions,
+    directory: TempDir,
 }
 
 impl Server {
@@ -61,15 +63,30 @@ impl Server {
         let url = redis.as_ref().map(Redis::url).unwrap_or_default();
         let nodes = (0..options.nodes.min(kind.max_nodes()))
             .map(|number| {
-                let folder = directory.path().join(format!("node-{number}"));
+                let folder = node_folder(&directory, number);
                 fs::create_dir(&folder)?;
-                launch::node(kind, &url, &folder, options)
+                launch::node(kind, free_address()?, &url, &folder, options)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        if let (Kind::Nchan, Some(redis)) = (kind, &redis) {
-            redis.wait_for_nchan(nodes.len())?;
+        let server = Self { kind, redis, nodes, options, directory };
+        server.wait_until_subscribed()?;
+        Ok(server)
+    }
+
+    /// Starts a node that has ended, on its address and with its files.
+    pub fn restart_node(&mut self, number: usize) -> Result<(), Failure> {
+        let url = self.redis.as_ref().map(Redis::url).unwrap_or_default();
+        let (address, folder) = (self.nodes[number].address, node_folder(&self.directory, number));
+        self.nodes[number] = launch::node(self.kind, address, &url, &folder, self.options)?;
+        self.wait_until_subscribed()
+    }
+
+    /// Waits until all nodes of nchan subscribe to Redis.
+    fn wait_until_subscribed(&self) -> Result<(), Failure> {
+        match (self.kind, &self.redis) {
+            (Kind::Nchan, Some(redis)) => redis.wait_for_nchan(self.nodes.len()),
+            _ => Ok(()),
         }
-        Ok(Self { kind, redis, nodes, _directory: directory })
     }
 
     /// Creates rooms, where a server wants that before they are read.
@@ -131,4 +148,8 @@ impl Server {
     pub fn memory_kib(&self) -> u64 {
         self.nodes.iter().map(|node| node.program.memory_kib()).sum()
     }
+}
+
+fn node_folder(directory: &TempDir, number: usize) -> PathBuf {
+    directory.path().join(format!("node-{number}"))
 }
