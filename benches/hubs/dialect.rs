@@ -97,6 +97,11 @@ pub fn opening(kind: Kind) -> &'static [u8] {
     }
 }
 
+/// Returns true if the server says with an event that a stream is live. Others are live with the head of the response.
+pub fn says_live(kind: Kind) -> bool {
+    matches!(kind, Kind::Ours | Kind::Centrifugo | Kind::SocketIo | Kind::DurableStreams)
+}
+
 /// Returns what a reader has to send after it has received these bytes, if anything: its `hello` after the greeting,
 /// and then the answer to each ping.
 pub fn reply<'a>(kind: Kind, hello: &'a [u8], bytes: &[u8], is_live: bool) -> Option<&'a [u8]> {
@@ -115,6 +120,11 @@ pub fn creation(kind: Kind, room: &str) -> Option<Vec<u8>> {
     (kind == Kind::DurableStreams).then(|| format!("PUT /{room} HTTP/1.1\r\n{head}\r\n\r\n").into_bytes())
 }
 
+/// Returns true if a post with a key counts once, however often it is repeated.
+pub fn has_keys(kind: Kind) -> bool {
+    matches!(kind, Kind::Ours | Kind::Centrifugo | Kind::DurableStreams)
+}
+
 /// Adds the request of a post to `outbox`.
 pub fn encode_post(kind: Kind, outbox: &mut Vec<u8>, post: Post) {
     let (path, body) = (post_path(kind, post.room), post_body(kind, post));
@@ -127,6 +137,10 @@ pub fn encode_post(kind: Kind, outbox: &mut Vec<u8>, post: Post) {
     let _ = write!(head, "Content-Type: {form}\r\nContent-Length: {}\r\n", body.len());
     if kind == Kind::Mercure {
         let _ = write!(head, "Authorization: Bearer {}\r\n", mercure::token());
+    }
+    if let (Kind::DurableStreams, Some(key)) = (kind, post.key) {
+        // A producer counts its posts, from 0. This one has one post.
+        let _ = write!(head, "Producer-Id: {key}\r\nProducer-Epoch: 0\r\nProducer-Seq: 0\r\n");
     }
     if let Some(client) = post.client {
         let [_, b, c, d] = client.to_be_bytes();

@@ -5,7 +5,7 @@
 //! - `kind`: which servers there are, and what each of them needs here
 //! - `server`: a running server: its nodes and their Redis; `launch`, `mercure`: the commands and configurations of its nodes
 //! - `dialect`: its requests as bytes, and which answers acknowledge a post
-//! - `stream`: its streams as events; `position`: what a client keeps to resume
+//! - `stream`: its streams as events; `position`: what a client keeps to resume; `reconnect`: when it comes back
 //! - `observer`: a client that reads one stream; `response`: responses to posts
 //! - `process`, `redis_server`: child processes
 //! - `page`: the pages with the results
@@ -20,6 +20,7 @@ pub mod observer;
 pub mod page;
 pub mod position;
 pub mod process;
+pub mod reconnect;
 pub mod redis_server;
 pub mod response;
 pub mod server;

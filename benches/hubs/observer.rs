@@ -40,12 +40,10 @@ impl Observer {
         let hello = dialect::hello(kind, &position);
         let (decoder, events) = (StreamDecoder::default(), VecDeque::new());
         let mut observer = Self { position, kind, stream, decoder, hello, is_live: false, events };
-        // A server without an event of its own for that is live with its head.
-        let says_so = matches!(kind, Kind::Ours | Kind::Centrifugo | Kind::SocketIo | Kind::DurableStreams);
         let end = Instant::now() + limit;
         while !observer.is_live {
             observer.receive(end)?;
-            observer.is_live |= !says_so && observer.decoder.status() == Some(200);
+            observer.is_live |= !dialect::says_live(kind) && observer.decoder.status() == Some(200);
         }
         Ok(observer)
     }

@@ -1,9 +1,12 @@
-//! The benchmarks: the clients of `benches/fanout` must detect every fault, and short runs must end successfully. What
-//! they measure is not checked.
+//! The benchmarks: the clients of `benches/fanout` and `benches/faults` must detect every fault, and short runs must end
+//! successfully. What they measure is not checked.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use crate::support::repository::root;
+
+#[path = "../../../benches/faults/audit.rs"]
+mod audit;
 
 #[path = "../../../benches/fanout/received.rs"]
 mod received;
@@ -11,6 +14,7 @@ mod received;
 #[path = "../../../benches/hubs/stream.rs"]
 mod stream;
 
+use audit::{Findings, Interruption, Posted, Received, audit};
 use received::{Faults, Mark, ReceivedNumbers, WARM_UP_MARK, format_mark, parse_marks};
 use stream::{StreamDecoder, StreamEvent};
 
@@ -35,6 +39,47 @@ fn row_is_valid_only_if_every_number_arrived_once_in_order() {
     assert_eq!(faults_in(&[1, 3, 2, 2, 4]).verdict().as_deref(), Some("1 lost, 1 doubled, 1 reordered"));
     let ended = Faults { cut: 2, refused: 1, ..Faults::default() };
     assert_eq!(ended.verdict().as_deref(), Some("2 cut off, 1 refused"));
+}
+
+/// Audits a reader that received these numbers, each at its second, where 1 to 5 were posted and acknowledged at theirs;
+/// those in `unknown` were not acknowledged.
+fn audit_of(numbers: &[(u32, u64)], unknown: &[u32], present_from: u64) -> Findings {
+    let second = Duration::from_secs;
+    let acknowledged = |number: u32| (!unknown.contains(&number)).then(|| second(number.into()));
+    let posted: Vec<Posted> = (1..=5).map(|number| Posted { number, acknowledged: acknowledged(number) }).collect();
+    let received: Vec<Received> = numbers.iter().map(|&(number, at)| Received { number, at: second(at) }).collect();
+    audit(&posted, &received, second(present_from))
+}
+
+#[test]
+fn audit_of_a_fault_finds_what_is_lost_twice_or_out_of_order() {
+    let counts = |findings: Findings| (findings.expected, findings.lost, findings.twice, findings.out_of_order);
+    let of = |numbers: &[u32], unknown: &[u32]| {
+        let numbers: Vec<(u32, u64)> = numbers.iter().map(|number| (*number, 9)).collect();
+        counts(audit_of(&numbers, unknown, 0))
+    };
+    assert_eq!(of(&[1, 2, 3, 4, 5], &[]), (5, 0, 0, 0));
+    assert_eq!(of(&[1, 2, 4, 5], &[]), (5, 1, 0, 0));
+    assert_eq!(of(&[], &[]), (5, 5, 0, 0));
+    assert_eq!(of(&[1, 2, 3, 3, 4, 5, 1], &[]), (5, 0, 2, 0));
+    assert_eq!(of(&[1, 3, 4, 2, 5], &[]), (5, 0, 0, 1));
+    // A message without an acknowledgement may be missing or late, but not be there twice.
+    assert_eq!(of(&[1, 2, 4, 5], &[3]), (4, 0, 0, 0));
+    assert_eq!(of(&[1, 2, 4, 5, 3], &[3]), (4, 0, 0, 0));
+    assert_eq!(of(&[1, 2, 3, 3, 4, 5], &[3]), (4, 0, 1, 0));
+}
+
+#[test]
+fn interruption_of_a_reader_ends_with_a_message_as_new() {
+    let of = |numbers: &[(u32, u64)], present_from| audit_of(numbers, &[], present_from).interruption;
+    let seconds = |seconds| Interruption::For(Duration::from_secs(seconds));
+    assert_eq!(of(&[(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)], 0), seconds(0));
+    assert_eq!(of(&[(1, 1), (2, 7), (3, 7), (4, 7), (5, 7)], 0), seconds(5));
+    // What is lost for good is no reason to wait once something later is there.
+    assert_eq!(of(&[(1, 1), (4, 6), (5, 6)], 0), seconds(4));
+    assert_eq!(of(&[(1, 1), (2, 7), (3, 7), (4, 7), (5, 7)], 6), seconds(1));
+    assert_eq!(of(&[(1, 1), (2, 2)], 0), Interruption::ForGood);
+    assert!(Interruption::ForGood > seconds(1000));
 }
 
 #[test]
@@ -158,6 +203,18 @@ fn quick_benchmark_of_proxies_writes_into_its_page() {
         let is_missing = tables.lines().any(|line| line.contains("not installed here") && line.contains(proxy));
         assert!(rows == 2 || is_missing, "{rows} rows of {proxy} in\n{tables}\n{log}");
     }
+}
+
+/// Fails if a reader of tiny-chat loses a message, or has one twice or out of order, when a node, Redis or its network
+/// fails.
+#[test]
+fn quick_faults_leave_no_flaw_in_any_row() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "--locked", "--quiet", "--bench", "faults", "--", "--quick"]);
+    let output = cargo.current_dir(root()).output().expect("cargo");
+    let (tables, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{tables}\n{log}");
+    assert_eq!(tables.matches("| tiny-chat | 0 of ").count(), 3, "{tables}\n{log}");
 }
 
 #[test]
