@@ -3,6 +3,7 @@
 //! A room is the tail of its log as frames, shared by all its subscribers. A subscriber is a connection and a
 //! position among the frames of its source, without a queue of its own. Below, each module uses only those above it.
 //!
+//! - `weak_table.rs`: values that are held elsewhere, by key
 //! - `read_budget.rs`, `log_reader.rs`: how much is read at once for single clients; reads of the logs, in pages
 //! - `room/buffer.rs`: a ring of frames
 //! - `room/node_buffers.rs`: all such rings of the node, which share its memory
@@ -37,7 +38,8 @@
 //! - `catch_ups.rs`: what the subscribers of a worker share while they catch up
 //! - `changes.rs`: wakes the fan-outs of a source
 //! - `placement.rs`: which worker writes to a subscriber
-//! - `node.rs`: the rooms by name
+//! - `room_table.rs`: the rooms by name
+//! - `node.rs`: enters rooms, looks after them, and drops them
 //! - `listener.rs`: passes the announcements of the bus on to the rooms, and says what they have
 //! - `worker.rs`: the subscribers of one thread
 
@@ -56,8 +58,10 @@ mod read_budget;
 mod retry;
 mod room;
 mod room_activity;
+mod room_table;
 mod source;
 mod subscriber;
+mod weak_table;
 mod worker;
 
 pub use context::Pace;

@@ -11,6 +11,7 @@
 //! - [`sse`]: what is written to streams: events, and their encodings
 //! - [`metrics`]: what a node counts; every module may use it
 //! - [`backoff`]: the pauses between attempts that may fail
+//! - [`shrink`]: gives back memory that collections no longer need
 //! - [`log_queue`]: where the lines of the log wait to be written
 //! - [`supervise`]: what keeps a panic from ending more than one task
 //! - [`bus`]: the message store, in this process or in Redis: the logs of the rooms, presence, and usage by address
@@ -34,6 +35,7 @@ pub mod sse;
 pub mod backoff;
 pub mod log_queue;
 pub mod metrics;
+pub mod shrink;
 pub mod supervise;
 
 pub mod apps;

@@ -20,6 +20,7 @@ use super::limits::Charge;
 use super::log::{Bus, Entry, KEY_TTL_MS, Listener, LogPage, PageLimit, Receipt, Retention, Span, unix_ms};
 use crate::chat::{Draft, EDIT, Id, Mark, MessageText, RoomName};
 use crate::metrics::Metrics;
+use crate::shrink::Shrink;
 use crate::supervise::catch_now;
 use room_log::{ENTRY_OVERHEAD_BYTES, RoomLog, size};
 pub use salt::MemorySalt;
@@ -278,6 +279,8 @@ impl Logs {
         for (_, log) in self.by_room.extract_if(|_, log| log.expires <= now) {
             self.bytes -= log.size();
         }
+        self.keys.shrink_if_sparse();
+        self.by_room.shrink_if_sparse();
     }
 }
 

@@ -1,6 +1,5 @@
 //! The hub of a node: its rooms by name.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -19,6 +18,7 @@ use super::room::processes::Processes;
 use super::room::shared_presence;
 use super::room::{Room, RoomGuard};
 use super::room_activity::RoomActivity;
+use super::room_table::RoomTable;
 use super::source::Source;
 use super::source::by_names::MergedByNames;
 use crate::bus::{Bus, ChangeError, Charge, Deletion, PublishError, Receipt, Stores, Unavailable};
@@ -32,8 +32,8 @@ const UNUSED_ROOM_TTL: Duration = Duration::from_secs(3);
 /// How often the rooms on the agenda are checked for outages, presence changes and disuse.
 const TICK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How often all rooms are checked.
-const CHECK_ALL_INTERVAL: Duration = Duration::from_secs(60);
+/// How many ticks it takes to check all rooms, a slice of them at each: a minute.
+const ROOM_SLICES: usize = 240;
 
 /// The rooms of one node.
 pub struct Hub {
@@ -41,7 +41,7 @@ pub struct Hub {
     bus: Arc<dyn Bus>,
     streams: Arc<StreamContext>,
     room_context: Arc<RoomContext>,
-    rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
+    rooms: RoomTable,
     merged: Mutex<MergedByNames>,
     /// When the store last responded; `None` while all of it can be reached.
     disconnected_since: Mutex<Option<Instant>>,
@@ -67,7 +67,7 @@ impl Hub {
             bus: stores.bus.clone(),
             streams: Arc::new(StreamContext { node: node.into(), pace, metrics, started: Instant::now() }),
             room_context: Arc::new(room_context),
-            rooms: Mutex::default(),
+            rooms: RoomTable::new(ROOM_SLICES),
             merged: Mutex::default(),
             disconnected_since: Mutex::default(),
             unchecked_since: Mutex::default(),
@@ -234,15 +234,17 @@ impl Hub {
 
     async fn tick_regularly(hub: Weak<Hub>) {
         let mut ticks = tokio::time::interval(TICK_INTERVAL);
-        let mut check_all_at = Instant::now();
-        loop {
+        // A panic may have ended a tick that had rooms left to look at.
+        let mut has_to_check_all = true;
+        for slice in (0..ROOM_SLICES).cycle() {
             ticks.tick().await;
             let (Some(hub), now) = (hub.upgrade(), Instant::now()) else {
                 return;
             };
-            if check_all_at <= now || hub.processes().must_repeat(now) {
-                hub.put_all_on_agenda();
-                check_all_at = now + CHECK_ALL_INTERVAL;
+            if std::mem::take(&mut has_to_check_all) || hub.processes().must_repeat(now) {
+                hub.put_on_agenda(&hub.all_rooms());
+            } else {
+                hub.put_on_agenda(&hub.rooms.slice(slice));
             }
             hub.tick(now);
             hub.on_ticks_running();
@@ -275,7 +277,7 @@ impl Hub {
                 room.tick(now);
             }
         }
-        if self.processes().is_listing_due(now, !self.rooms.lock().is_empty()) {
+        if self.processes().is_listing_due(now, self.metrics().rooms.get() > 0) {
             tokio::spawn(self.clone().list_process());
         }
         self.metrics().buffered_bytes.set(self.room_context.buffers.bytes() as i64);
@@ -291,12 +293,12 @@ impl Hub {
             self.all_rooms().iter().for_each(|room| room.presence().announce_again());
         }
         if listing.others_changed {
-            self.put_all_on_agenda();
+            self.put_on_agenda(&self.all_rooms());
         }
     }
 
-    fn put_all_on_agenda(&self) {
-        self.all_rooms().iter().for_each(|room| self.room_context.agenda.add(room.name()));
+    fn put_on_agenda(&self, rooms: &[Arc<Room>]) {
+        rooms.iter().for_each(|room| self.room_context.agenda.add(room.name()));
     }
 
     /// Returns what a subscriber of these rooms reads, and keeps the rooms in memory while it is held.
@@ -310,38 +312,30 @@ impl Hub {
 
     /// Enters a room. If it is not in memory, creates it and listens to its announcements.
     fn enter_room(&self, name: &RoomName) -> RoomGuard {
-        let mut rooms = self.rooms.lock();
-        if let Some(room) = rooms.get(name) {
-            return room.clone().enter();
+        let create = || Room::new(self.room_context.clone(), name.clone(), self.is_live());
+        let (room, is_new) = self.rooms.enter(name, create);
+        if is_new {
+            self.metrics().rooms.inc();
+            self.bus.listen(name);
         }
-        let room = Room::new(self.room_context.clone(), name.clone(), self.is_live());
-        rooms.insert(name.clone(), room.clone());
-        self.metrics().rooms.set(rooms.len() as i64);
-        let guard = room.enter();
-        drop(rooms);
-        self.bus.listen(name);
-        guard
+        room
     }
 
     /// Removes a room if there was no subscriber since then.
     fn remove_if_unused(&self, room: &Room, since: Instant) -> bool {
-        let mut rooms = self.rooms.lock();
-        let is_unused = room.is_unused_since(since);
-        if is_unused {
-            rooms.remove(room.name());
-            self.metrics().rooms.set(rooms.len() as i64);
-            // Under the lock, so that a subscriber that enters the room next listens after this.
+        self.rooms.remove_if_unused(room, since, || {
+            self.metrics().rooms.dec();
+            // Before a subscriber that enters the room next listens to it.
             self.bus.unlisten(room.name());
-        }
-        is_unused
+        })
     }
 
     pub(super) fn room(&self, name: &str) -> Option<Arc<Room>> {
-        self.rooms.lock().get(name).cloned()
+        self.rooms.get(name)
     }
 
     pub(super) fn all_rooms(&self) -> Vec<Arc<Room>> {
-        self.rooms.lock().values().cloned().collect()
+        self.rooms.all()
     }
 
     // What the workers need.
@@ -362,3 +356,6 @@ impl Hub {
         self.bus.prepare_thread();
     }
 }
+
+#[cfg(test)]
+mod tests;

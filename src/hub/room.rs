@@ -13,8 +13,8 @@ mod recent_ids;
 mod resume_burst;
 pub mod shared_presence;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -30,7 +30,7 @@ use crate::supervise::{catch, supervise};
 use buffer::MAX_BUFFER_BYTES;
 use context::RoomContext;
 use log_tail::{AnnouncementOutcome, LogTail};
-use node_buffers::BufferOwner;
+use node_buffers::{BufferEntry, BufferOwner};
 use recent_ids::SharedRecentIds;
 use resume_burst::ResumeBurst;
 use shared_presence::SharedPresence;
@@ -59,6 +59,7 @@ pub struct Room {
     presence: Arc<SharedPresence>,
     guards: AtomicUsize,
     last_guard_dropped: Mutex<Instant>,
+    _buffer_entry: BufferEntry,
 }
 
 impl Room {
@@ -67,7 +68,7 @@ impl Room {
         let now = Instant::now();
         // Its log is not in sync yet.
         context.agenda.add(&name);
-        let room = Arc::new(Self {
+        Arc::new_cyclic(|room: &Weak<Self>| Self {
             log: Mutex::new(LogTail::new(live, context.buffers.counter())),
             changed: Changes::default(),
             subscriptions: AtomicU64::new(0),
@@ -80,11 +81,9 @@ impl Room {
             presence: Arc::new(SharedPresence::new(name.clone(), context.clone())),
             guards: AtomicUsize::new(0),
             last_guard_dropped: Mutex::new(now),
+            _buffer_entry: context.buffers.add(room.clone()),
             context,
-        });
-        let owner: Arc<dyn BufferOwner> = room.clone();
-        room.context.buffers.add(Arc::downgrade(&owner));
-        room
+        })
     }
 
     /// Returns the room's name.

@@ -25,6 +25,7 @@ use super::subscriber::start::{Start, SubscribeRequest};
 use super::subscriber::stream_writer::StreamWriter;
 use crate::chat::Rooms;
 use crate::metrics::Metrics;
+use crate::shrink::Shrink;
 use crate::sse::{BackoffReason, Form};
 use crate::supervise::{catch, supervise};
 
@@ -146,7 +147,9 @@ impl Worker {
         // After a panic all its streams end, since half a frame may have been written, and their clients resume.
         let _ = catch(&**self.metrics(), "fanout", fanout.run()).await;
         // The next subscriber starts a new fan-out. None is lost: there was no await since the queue was empty.
-        self.fanouts.borrow_mut().remove(&key);
+        let mut fanouts = self.fanouts.borrow_mut();
+        fanouts.remove(&key);
+        fanouts.shrink_if_sparse();
     }
 }
 

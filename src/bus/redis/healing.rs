@@ -47,6 +47,9 @@ const ROOMS_AT_ONCE: usize = 16;
 const ATTEMPTS: u32 = 5;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often what was acknowledged long ago is forgotten, even if nothing is posted.
+const FORGET_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How often the log says at most how much was restored.
 const LOG_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -180,6 +183,13 @@ impl Healer {
             }
         }
         None
+    }
+
+    async fn forget_acknowledged(&self) {
+        loop {
+            sleep(FORGET_INTERVAL).await;
+            self.journal.forget_old();
+        }
     }
 
     /// Says now and then how much was restored.
@@ -352,7 +362,7 @@ impl Healer {
 pub fn start(healer: Arc<Healer>, listener: Weak<dyn Listener>, metrics: Arc<Metrics>) {
     if healer.listener.set(listener).is_ok() {
         let run = async move || {
-            tokio::join!(healer.heal_servers(), healer.say_what_was_restored());
+            tokio::join!(healer.heal_servers(), healer.say_what_was_restored(), healer.forget_acknowledged());
         };
         tokio::spawn(supervise(metrics, "healing", run, || {}));
     }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use crate::bus::log::Entry;
 use crate::chat::{Id, RoomName};
+use crate::shrink::Shrink;
 
 /// For how long an entry is kept: longer than Redis takes to come back, or Sentinels to promote a replica.
 const KEPT_FOR: Duration = Duration::from_secs(10);
@@ -54,8 +55,15 @@ impl Journal {
         entries.forget_replaced(room, &acknowledged.entry);
         entries.bytes += acknowledged.size();
         entries.order.push_back(room.clone());
-        entries.by_room.entry(room.clone()).or_default().push_back(acknowledged);
+        // Most rooms have no other one within that time.
+        let of_room = entries.by_room.entry(room.clone()).or_insert_with(|| VecDeque::with_capacity(1));
+        of_room.push_back(acknowledged);
         entries.forget_old();
+    }
+
+    /// Forgets what is kept for long enough.
+    pub fn forget_old(&self) {
+        self.0.lock().forget_old();
     }
 
     /// Returns the rooms with entries.
@@ -109,7 +117,7 @@ impl Entries {
             let oldest = self.by_room.get(room).and_then(VecDeque::front);
             let is_kept = oldest.is_some_and(|oldest| oldest.at.elapsed() < KEPT_FOR);
             if is_kept && self.bytes <= MAX_BYTES {
-                return;
+                break;
             }
             if let Some(of_room) = self.by_room.get_mut(room) {
                 self.bytes -= of_room.pop_front().map_or(0, |oldest| oldest.size());
@@ -119,6 +127,8 @@ impl Entries {
             }
             self.order.pop_front();
         }
+        self.by_room.shrink_if_sparse();
+        self.order.shrink_if_sparse();
     }
 }
 
@@ -151,6 +161,21 @@ mod tests {
         assert_eq!(journal.last_known(&lobby, None, now), Some(Id { ms: 1, n: 20 }));
         assert_eq!(journal.rooms(), [lobby]);
         assert!(journal.0.lock().bytes <= MAX_BYTES);
+    }
+
+    #[test]
+    fn rooms_without_new_posts_are_forgotten() {
+        let journal = Journal::default();
+        for number in 0..1000 {
+            journal.add(&RoomName::parse(&format!("room-{number}")).unwrap(), entry(1, 10), None);
+        }
+        let long_ago = Instant::now() - KEPT_FOR;
+        for of_room in journal.0.lock().by_room.values_mut() {
+            of_room[0].at = long_ago;
+        }
+        journal.forget_old();
+        let entries = journal.0.lock();
+        assert_eq!((entries.bytes, entries.by_room.capacity(), entries.order.capacity()), (0, 0, 0));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The frame buffers of a node. When they take too many bytes together, those that were read least recently give up
 //! their oldest frames: the memory belongs to the rooms in use.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
+
+use crate::hub::weak_table::{WeakEntry, WeakTable};
 
 /// The most bytes of all buffers of a node together, not counting the newest frame of each.
 const MAX_NODE_BYTES: usize = 256 << 20;
@@ -23,12 +25,26 @@ pub trait BufferOwner: Send + Sync {
 pub struct NodeBuffers {
     max_bytes: usize,
     bytes: Arc<AtomicUsize>,
-    owners: Mutex<Vec<Weak<dyn BufferOwner>>>,
+    /// The owners by the order in which they were added.
+    owners: WeakTable<u64, dyn BufferOwner>,
+    /// How many were added so far.
+    added: AtomicU64,
+    /// Held by the thread that evicts frames.
+    reclaiming: Mutex<()>,
 }
+
+/// The entry of an owner among the buffers of its node. It belongs to the owner.
+pub type BufferEntry = WeakEntry<u64, dyn BufferOwner>;
 
 impl Default for NodeBuffers {
     fn default() -> Self {
-        Self { max_bytes: MAX_NODE_BYTES, bytes: Arc::default(), owners: Mutex::default() }
+        Self {
+            max_bytes: MAX_NODE_BYTES,
+            bytes: Arc::default(),
+            owners: WeakTable::default(),
+            added: AtomicU64::new(0),
+            reclaiming: Mutex::default(),
+        }
     }
 }
 
@@ -43,13 +59,15 @@ impl NodeBuffers {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Returns the number of owners.
+    #[cfg(test)]
+    pub fn owners(&self) -> usize {
+        self.owners.len()
+    }
+
     /// Adds the owner of a buffer that counts its bytes here.
-    pub fn add(&self, owner: Weak<dyn BufferOwner>) {
-        let mut owners = self.owners.lock();
-        if owners.len() == owners.capacity() {
-            owners.retain(|owner| owner.strong_count() > 0);
-        }
-        owners.push(owner);
+    pub fn add(&self, owner: Weak<dyn BufferOwner>) -> BufferEntry {
+        self.owners.insert(self.added.fetch_add(1, Ordering::Relaxed), owner)
     }
 
     /// Evicts frames if the buffers take too many bytes, and then a few more, so that it is not due with each frame. The
@@ -58,9 +76,11 @@ impl NodeBuffers {
         if self.bytes() <= self.max_bytes {
             return;
         }
-        // If it is locked, another thread reclaims, or a room is added: the next frame brings it about.
-        let Some(owners) = self.owners.try_lock() else { return };
-        let owners = owners.iter().filter_map(Weak::upgrade);
+        // If it is locked, another thread does it.
+        let Some(_reclaiming) = self.reclaiming.try_lock() else {
+            return;
+        };
+        let owners = self.owners.values().into_iter();
         let mut by_last_read: Vec<_> = owners.map(|owner| (owner.last_read(), owner)).collect();
         by_last_read.sort_by_key(|(last_read, _)| *last_read);
         let is_needed = || self.bytes() > self.max_bytes - self.max_bytes / 16;
@@ -76,39 +96,42 @@ mod tests {
     use crate::hub::room::buffer::{Frame, FrameBuffer};
     use crate::sse::Event;
 
-    struct Owner(Mutex<FrameBuffer>);
+    struct Owner {
+        buffer: Mutex<FrameBuffer>,
+        _entry: BufferEntry,
+    }
 
     impl BufferOwner for Owner {
         fn last_read(&self) -> Instant {
-            self.0.lock().last_read()
+            self.buffer.lock().last_read()
         }
 
         fn evict_while(&self, is_needed: &dyn Fn() -> bool) {
-            let mut buffer = self.0.lock();
+            let mut buffer = self.buffer.lock();
             while is_needed() && buffer.pop_oldest().is_some() {}
         }
     }
 
     impl Owner {
         fn new(buffers: &NodeBuffers) -> Arc<Self> {
-            let owner = Arc::new(Self(Mutex::new(FrameBuffer::new(true, buffers.counter()))));
-            let as_owner: Arc<dyn BufferOwner> = owner.clone();
-            buffers.add(Arc::downgrade(&as_owner));
-            owner
+            Arc::new_cyclic(|owner: &Weak<Self>| Self {
+                buffer: Mutex::new(FrameBuffer::new(true, buffers.counter())),
+                _entry: buffers.add(owner.clone()),
+            })
         }
 
         fn push(&self, buffers: &NodeBuffers) {
-            self.0.lock().push(Frame::ephemeral(Event::foreign(&[0; 1000], 1)));
+            self.buffer.lock().push(Frame::ephemeral(Event::foreign(&[0; 1000], 1)));
             buffers.reclaim();
         }
 
         fn read(&self) {
-            let buffer = self.0.lock();
+            let buffer = self.buffer.lock();
             assert!(buffer.frames_from(buffer.start(), usize::MAX).is_some());
         }
 
         fn frames(&self) -> u64 {
-            let buffer = self.0.lock();
+            let buffer = self.buffer.lock();
             buffer.end() - buffer.start()
         }
     }

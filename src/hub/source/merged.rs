@@ -19,7 +19,8 @@ use crate::hub::room::RoomGuard;
 use crate::hub::room::buffer::{Frame, FrameBuffer, Position};
 use crate::hub::room::context::RoomContext;
 use crate::hub::room::log_tail::LogTail;
-use crate::hub::room::node_buffers::BufferOwner;
+use crate::hub::room::node_buffers::{BufferEntry, BufferOwner};
+use crate::hub::weak_table::{WeakEntry, WeakTable};
 use crate::supervise::supervise;
 
 /// The most missed frames that are looked up at once for one subscriber.
@@ -37,6 +38,8 @@ pub struct MergedRooms {
     context: Arc<RoomContext>,
     /// One task per room, which ends with this value.
     _tasks: JoinSet<()>,
+    _buffer_entry: BufferEntry,
+    _entry: WeakEntry<Rooms, MergedRooms>,
 }
 
 /// What was merged so far.
@@ -62,15 +65,20 @@ struct MergeProgress {
 type MissedFrames = (Vec<Missed>, bool);
 
 impl MergedRooms {
-    /// Begins to merge the frames of some rooms.
-    pub fn new(names: Rooms, rooms: Vec<RoomGuard>, context: Arc<RoomContext>) -> Arc<Self> {
+    /// Begins to merge the frames of some rooms, and adds them to a table.
+    pub fn new(
+        names: Rooms,
+        rooms: Vec<RoomGuard>,
+        context: Arc<RoomContext>,
+        table: &WeakTable<Rooms, Self>,
+    ) -> Arc<Self> {
         let live = rooms.iter().all(|room| room.log().buffer().live);
         let frames = MergedFrames {
             buffer: FrameBuffer::new(live, context.buffers.counter()),
             cursor: Cursor::zero(rooms.len()),
             progress: vec![MergeProgress { next: None, live, in_sync: false, failing: false }; rooms.len()],
         };
-        let merged = Arc::new_cyclic(|merged: &Weak<Self>| {
+        Arc::new_cyclic(|merged: &Weak<Self>| {
             let merge = |(index, room): (usize, &RoomGuard)| {
                 let (changes, failing) = (room.changes(), merged.clone());
                 let merged = merged.clone();
@@ -84,12 +92,17 @@ impl MergedRooms {
                 supervise(context.metrics.clone(), "merging", run, on_panic)
             };
             let tasks = rooms.iter().enumerate().map(merge).collect();
-            let (frames, changed) = (Mutex::new(frames), Changes::default());
-            Self { names, rooms, frames, changed, context, _tasks: tasks }
-        });
-        let owner: Arc<dyn BufferOwner> = merged.clone();
-        merged.context.buffers.add(Arc::downgrade(&owner));
-        merged
+            Self {
+                rooms,
+                frames: Mutex::new(frames),
+                changed: Changes::default(),
+                _tasks: tasks,
+                _buffer_entry: context.buffers.add(merged.clone()),
+                _entry: table.insert(names.clone(), merged.clone()),
+                names,
+                context,
+            }
+        })
     }
 
     /// Returns the names of the rooms, in the order of the ids in a cursor.

@@ -1,7 +1,7 @@
 //! Merged rooms in the order of one URL. The frames are those of the set of rooms, whatever their order; only the ids in
 //! their cursors are put in order.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
@@ -10,6 +10,7 @@ use super::merged::MergedRooms;
 use crate::chat::{Cursor, Rooms};
 use crate::hub::room::RoomGuard;
 use crate::hub::room::buffer::Frame;
+use crate::hub::weak_table::{WeakEntry, WeakTable};
 use crate::sse::Form;
 
 /// Merged rooms in the order of one URL.
@@ -18,6 +19,7 @@ pub struct OrderedRooms {
     rooms: Vec<RoomGuard>,
     merged: Arc<MergedRooms>,
     order: Order,
+    _entry: WeakEntry<Rooms, OrderedRooms>,
 }
 
 /// The order of the ids in a cursor, compared with that of the merged rooms.
@@ -27,11 +29,22 @@ pub struct Order {
 }
 
 impl OrderedRooms {
-    /// Puts merged rooms in the order of these names. `rooms` are in this order already.
-    pub fn new(names: Rooms, rooms: Vec<RoomGuard>, merged: Arc<MergedRooms>) -> Self {
+    /// Puts merged rooms in the order of these names, and adds them to a table. `rooms` are in this order already.
+    pub fn new(
+        names: Rooms,
+        rooms: Vec<RoomGuard>,
+        merged: Arc<MergedRooms>,
+        table: &WeakTable<Rooms, Self>,
+    ) -> Arc<Self> {
         let index = |name| merged.names().iter().position(|other| other == name);
         let order = Order { merged_indexes: names.iter().filter_map(index).collect() };
-        Self { names, rooms, merged, order }
+        Arc::new_cyclic(|ordered: &Weak<Self>| Self {
+            rooms,
+            merged,
+            order,
+            _entry: table.insert(names.clone(), ordered.clone()),
+            names,
+        })
     }
 
     /// Returns the names of the rooms, in the order of the ids in a cursor.

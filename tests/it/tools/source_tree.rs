@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Modules that every other may use, and that use only the lowest layer.
-const LEAVES: [&str; 2] = ["backoff", "metrics"];
+const LEAVES: [&str; 3] = ["backoff", "metrics", "shrink"];
 
 const MAX_FILE_LINES: usize = 400;
 

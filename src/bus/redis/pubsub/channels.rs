@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::shrink::Shrink;
+
 /// The channels by name. Each connection has a generation, so that a late push from an old one is ignored.
 #[derive(Default)]
 pub struct Channels {
@@ -172,6 +174,8 @@ impl Channels {
                 _ => {}
             }
         }
+        self.by_name.shrink_if_sparse();
+        self.unconfirmed.shrink_if_sparse();
         changes
     }
 
@@ -225,6 +229,19 @@ mod tests {
         assert_eq!(channels.take_changes(), Changes { unwanted: vec![], wanted: wanted(&["a"]) });
         channels.release("a");
         assert_eq!(channels.take_changes(), Changes { unwanted: vec!["a".into()], wanted: vec![] });
+    }
+
+    #[test]
+    fn channels_that_were_released_leave_no_memory_behind() {
+        let mut channels = Channels::default();
+        let names: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+        names.iter().for_each(|name| channels.want(name, false));
+        channels.take_changes();
+        assert!(names.iter().all(|name| channels.confirm(name)));
+        names.iter().for_each(|name| channels.release(name));
+        assert_eq!(channels.take_changes().unwanted.len(), 1000);
+        let Channels { by_name, changed, unconfirmed, .. } = channels;
+        assert_eq!((by_name.capacity(), changed.capacity(), unconfirmed.capacity()), (0, 0, 0));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::channels::Channels;
 use crate::bus::redis::keys::slot_of;
 use crate::bus::redis::masters::Masters;
 use crate::bus::redis::url::Address;
+use crate::shrink::Shrink;
 
 /// The wanted channels, and the servers that announce them.
 #[derive(Default)]
@@ -59,6 +60,7 @@ impl Subscriptions {
     /// Notes that a room is no longer wanted.
     pub fn release(&mut self, channel: &str) {
         self.heard.remove(channel);
+        self.heard.shrink_if_sparse();
         for server in self.by_server.values_mut() {
             if server.channels.is_confirmed(channel).is_some() {
                 server.channels.release(channel);

@@ -1,0 +1,70 @@
+use super::*;
+use crate::bus::{Listener, Retention};
+
+/// A node on which nothing runs by itself: the runtime of a test runs other tasks only while the test waits.
+struct Node {
+    hub: Arc<Hub>,
+    _listener: Arc<dyn Listener>,
+    _stores: Stores,
+}
+
+impl Node {
+    fn new() -> Self {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let retention = Retention { messages: 100, seconds: 60 };
+        let stores = Stores::open(None, "chat", "node", retention, false, metrics.clone()).unwrap();
+        let hub = Hub::new(&stores, "node", Pace { heartbeat: Duration::from_secs(15), max_age: None }, metrics);
+        let listener: Arc<dyn Listener> = hub.clone();
+        stores.bus.attach(Arc::downgrade(&listener));
+        Self { hub, _listener: listener, _stores: stores }
+    }
+
+    /// Enters a room of its own for each number, as subscribers do, and waits until all are in sync with their logs.
+    async fn enter_many(&self, count: usize) -> Vec<Source> {
+        let names = (0..count).map(|number| Rooms::from_path(&format!("room-{number}")).unwrap());
+        let sources: Vec<Source> = names.map(|names| self.hub.enter(&names)).collect();
+        for room in sources.iter().flat_map(Source::rooms) {
+            room.in_sync_since(room.reads_started()).await;
+        }
+        sources
+    }
+}
+
+#[tokio::test]
+async fn rooms_that_are_gone_are_forgotten() {
+    let node = Node::new();
+    let hub = &node.hub;
+    let live = node.enter_many(1).await;
+    let merged = hub.enter(&Rooms::from_path("b,a").unwrap());
+    let visited = node.enter_many(1000).await;
+    assert_eq!(hub.all_rooms().len(), 1002);
+    drop((visited, merged));
+    // Tasks that read for them end.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    hub.tick(Instant::now());
+    assert_eq!(hub.all_rooms().len(), 1002, "a page that is loaded again finds its room");
+    hub.tick(Instant::now() + UNUSED_ROOM_TTL);
+    assert_eq!(hub.all_rooms().len(), 1);
+    assert_eq!(hub.metrics().rooms.get(), 1);
+    assert_eq!(hub.room_context.buffers.owners(), 1);
+    assert!(hub.merged.lock().is_empty());
+    assert!(hub.room_context.agenda.take().is_empty());
+    drop(live);
+}
+
+#[tokio::test]
+async fn all_rooms_are_checked_within_a_minute_a_few_at_each_tick() {
+    let node = Node::new();
+    let hub = &node.hub;
+    let rooms = node.enter_many(10 * ROOM_SLICES).await;
+    hub.room_context.agenda.take();
+    let mut checked = 0;
+    for slice in 0..ROOM_SLICES {
+        hub.put_on_agenda(&hub.rooms.slice(slice));
+        let now = hub.room_context.agenda.take().len();
+        assert!(now < 40, "{now} at once");
+        checked += now;
+    }
+    assert_eq!(checked, rooms.len());
+    assert_eq!(TICK_INTERVAL * ROOM_SLICES as u32, Duration::from_secs(60));
+}
