@@ -15,23 +15,31 @@
 local log, runs, edits, span, id = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local max_entries, max_bytes, wanted = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 
--- Entries that are read first, to learn how large they are: what exceeds the limits is copied in vain.
-local FIRST_CHUNK = 4
+-- The most entries that are read first, before it is known how large they are: what exceeds the limits is copied in vain.
+local FIRST_CHUNK = 64
 
 local nothing_deleted = runs and 0 or ''
-if redis.call('EXISTS', log) == 0 then return { '', '0-0', 0, {}, nothing_deleted } end
-
-local first, last = '', '0-0'
-local info = redis.call('XINFO', 'STREAM', log)
-for i = 1, #info, 2 do
-  if info[i] == 'last-generated-id' then last = info[i + 1] end
-  if info[i] == 'first-entry' and info[i + 1] then first = info[i + 1][1] end
+local info = redis.pcall('XINFO', 'STREAM', log)
+if info.err then
+  if redis.call('EXISTS', log) == 0 then return { '', '0-0', 0, {}, nothing_deleted } end
+  return info
 end
 
 local function bytes_of(fields)
   local sum = 0
   for i = 1, #fields do sum = sum + #fields[i] end
   return sum
+end
+
+-- The largest of the oldest and the newest entry, which come with the state of the log: others may be as large.
+local first, last, sample_bytes = '', '0-0', 1
+for i = 1, #info, 2 do
+  local name, value = info[i], info[i + 1]
+  if name == 'last-generated-id' then last = value end
+  if name == 'first-entry' and value then first = value[1] end
+  if (name == 'first-entry' or name == 'last-entry') and value then
+    sample_bytes = math.max(sample_bytes, bytes_of(value[2]))
+  end
 end
 
 -- Replaces the data of an entry by its length, or by nothing.
@@ -43,11 +51,22 @@ local function without_data(entry, with_size)
   return entry
 end
 
-local has_edits = edits and redis.call('EXISTS', edits) == 1
+-- An edit is told by an entry after the message: who reads from the end on finds it first.
+local may_have_edits = edits and span ~= 'newest' and redis.call('EXISTS', edits) == 1
+
+local function field_of(entry, name)
+  local fields = entry[2]
+  for i = 1, #fields, 2 do
+    if fields[i] == name then return fields[i + 1] end
+  end
+end
 
 -- Replaces the data of messages that were edited by those that they have now.
 local function apply_edits(entries)
-  if not has_edits or #entries == 0 then return end
+  if edits and span == 'newest' then
+    for _, entry in ipairs(entries) do may_have_edits = may_have_edits or field_of(entry, 'type') == 'edit' end
+  end
+  if not may_have_edits or #entries == 0 then return end
   local ids = {}
   for i, entry in ipairs(entries) do ids[i] = entry[1] end
   local messages = redis.pcall('HMGET', edits, unpack(ids))
@@ -63,7 +82,8 @@ end
 
 -- Reads chunk by chunk in one direction, from a bound on, until a limit is reached.
 local function read(command, bound, limit)
-  local entries, bytes, count = {}, 0, math.min(FIRST_CHUNK, max_entries + 1)
+  local entries, bytes = {}, 0
+  local count = math.min(FIRST_CHUNK, max_entries + 1, math.ceil(max_bytes / sample_bytes) + 1)
   while true do
     local chunk = redis.call(command, log, bound, limit, 'COUNT', count)
     apply_edits(chunk)
@@ -81,13 +101,6 @@ local function read(command, bound, limit)
   end
 end
 
--- Returns the id that the log had generated before an entry, if the entry states it.
-local function prev_of(entry)
-  for i = 1, #entry[2], 2 do
-    if entry[2][i] == 'prev' then return entry[2][i + 1] end
-  end
-end
-
 local entries, more, only_deleted = {}, 0, nothing_deleted
 if span == 'newest' or span == 'before' then
   local bound = span == 'newest' and '+' or '(' .. id
@@ -102,7 +115,7 @@ else
   if span == 'from' then
     local anchor = redis.call('XREVRANGE', log, id, '-', 'COUNT', 1)[1]
     local before = last
-    if entries[1] then before = prev_of(entries[1]) end
+    if entries[1] then before = field_of(entries[1], 'prev') end -- if the entry states it
     local is_continuous = before == id or anchor and anchor[1] == id
     if before and not is_continuous then
       only_deleted = runs and (is_deleted(runs, id, before) and 1 or 0) or before

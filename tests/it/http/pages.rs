@@ -8,7 +8,7 @@ use reqwest::Url;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::support::{Answer, Bus, Node, get_raw, on_every_bus};
+use crate::support::{Answer, Bus, Node, Redis, get_raw, on_every_bus};
 
 on_every_bus!(page_holds_the_latest_50_messages_and_their_cursor);
 
@@ -222,6 +222,38 @@ async fn only_embedded_files_are_served() {
         let answer = get_raw(&node, path).await;
         assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer}");
     }
+}
+
+/// A script, which reads the state of the log and its newest entries, and the question whether the server is a master.
+#[tokio::test]
+async fn loading_a_page_costs_four_redis_commands() {
+    const LOADS: u64 = 200;
+    const COMMANDS: [&str; 9] = [
+        "evalsha",
+        "xinfo|stream",
+        "xinfo",
+        "xrevrange",
+        "xrange",
+        "exists",
+        "hmget",
+        "zrangebyscore",
+        "hello",
+    ];
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let mut newest = Vec::new();
+    for room in 0..10 {
+        newest.extend(node.fill(&format!("room-{room}"), 60).await.pop());
+    }
+    let before = redis.count_calls(&COMMANDS).await;
+    for number in 0..LOADS {
+        let room = number % 10;
+        let page = node.page(&format!("/room-{room}")).await.html(200);
+        assert_eq!(values(&page, "data-id").last(), newest.get(room as usize));
+    }
+    let calls = redis.count_calls(&COMMANDS).await - before;
+    // The node checks its connections each second.
+    assert!(calls < LOADS * 9 / 2, "{calls} commands for {LOADS} pages");
 }
 
 /// Browsers install a page whose manifest has a name, a start and an icon of 144 pixels at least.

@@ -205,9 +205,9 @@ async fn streams_are_counted_once_after_a_pause_of_redis() {
     redis.pause();
     let _during = open_stream(&nodes[0], "192.0.2.1").await.expect("a permit that the node grants on its own");
     redis.unpause();
-    let before = count_script_calls(&redis).await;
+    let before = redis.count_calls(&["evalsha"]).await;
     // The one that waited in the pause, and the next ones of the node, which has no other reason to call.
-    eventually("further reports", async || (count_script_calls(&redis).await >= before + 3).then_some(())).await;
+    eventually("further reports", async || (redis.count_calls(&["evalsha"]).await >= before + 3).then_some(())).await;
     let open: HashMap<String, usize> = redis.cmd(&["HGETALL", "chat:streams:{limits}:192.0.2.1"]).await;
     assert_eq!(open.values().sum::<usize>(), 3, "{open:?}");
     let _fourth = open_stream(&nodes[1], "192.0.2.1").await.expect("the fourth of four");
@@ -245,24 +245,17 @@ async fn clock_moving_back_refuses_no_longer_than_one_burst() {
     refused.problem(429);
 }
 
-/// Returns how many script calls Redis has executed.
-async fn count_script_calls(redis: &Redis) -> u64 {
-    let stats: String = redis.cmd(&["INFO", "commandstats"]).await;
-    let count = |line: &str| line.split("calls=").nth(1)?.split(',').next()?.parse::<u64>().ok();
-    stats.lines().filter(|line| line.starts_with("cmdstat_evalsha:")).filter_map(count).sum()
-}
-
 /// One script takes the token and stores the message.
 #[tokio::test]
 async fn limited_posts_cost_one_redis_call_each() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[TRUST_LOOPBACK, ("RATE_LIMIT", "1"), ("RATE_BURST", "1")]).await;
     post_from(&node, "192.0.2.255").await.expect(200);
-    let before = count_script_calls(&redis).await;
+    let before = redis.count_calls(&["evalsha"]).await;
     for number in 0..50 {
         post_from(&node, &format!("198.51.100.{number}")).await.expect(200);
     }
-    let calls = count_script_calls(&redis).await - before;
+    let calls = redis.count_calls(&["evalsha"]).await - before;
     assert!(calls < 75, "{calls} calls for 50 posts");
     let buckets: Vec<String> = redis.cmd(&["KEYS", "chat:rate:*"]).await;
     assert!(!buckets.is_empty(), "no post was counted");
@@ -285,12 +278,12 @@ async fn simultaneous_streams_are_counted_in_few_redis_calls() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[TRUST_LOOPBACK]).await;
     let _warm = open_stream(&node, "192.0.2.255").await;
-    let before = count_script_calls(&redis).await;
+    let before = redis.count_calls(&["evalsha"]).await;
     let addresses: Vec<String> =
         (0..400).map(|number| format!("198.51.{}.{}", 100 + number / 200, number % 200)).collect();
     let streams = join_all(addresses.iter().map(|address| open_stream(&node, address))).await;
     assert!(streams.iter().all(Option::is_some));
-    let calls = count_script_calls(&redis).await - before;
+    let calls = redis.count_calls(&["evalsha"]).await - before;
     assert!(calls < 200, "{calls} calls for 400 streams of 400 addresses");
 }
 

@@ -121,6 +121,16 @@ impl Redis {
         assert!(self.wait_until_started().await, "redis does not restart:\n{}", self.server.output());
     }
 
+    /// Returns how often Redis has run these commands, also in scripts.
+    pub async fn count_calls(&self, commands: &[&str]) -> u64 {
+        let stats: String = self.cmd(&["INFO", "commandstats"]).await;
+        let calls = |line: &str| {
+            let (command, stats) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            commands.contains(&command).then(|| stats.split(',').next()?.parse::<u64>().ok())?
+        };
+        stats.lines().filter_map(calls).sum()
+    }
+
     /// Sends one command on a connection of its own.
     pub async fn cmd<T: FromRedisValue>(&self, words: &[impl ToRedisArgs]) -> T {
         self.try_cmd(words).await.expect("redis answers")
