@@ -16,7 +16,11 @@ on_every_bus!(streams_messages_and_latency_are_summed_up);
 async fn streams_messages_and_latency_are_summed_up(bus: Bus) {
     let node = bus.node(&[ADMIN, ("NODE", "chat-1")]).await;
     let empty = data(&node, "range=1h").await;
-    assert_eq!((&empty["nodes"], &empty["current"]["streams"]), (&json!([]), &Value::Null), "nothing is known yet");
+    // A summary is written every 10 s by the clock, perhaps since the start.
+    if empty["nodes"] == json!([]) {
+        assert_eq!(empty["current"]["streams"], Value::Null, "nothing is known yet");
+    }
+    assert_eq!(sum(&empty, "messages"), 0.0);
     let mut events = Stream::open(&node, "/dashboard/events", &[AUTHORIZATION]).await;
     let _streams = (Stream::live(&node, "lobby").await, Stream::live(&node, "lobby").await);
     node.fill("lobby", 5).await;
