@@ -35,13 +35,16 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
-    thread,
     time::Duration,
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use hubs::kind::{KINDS, Kind};
+use hubs::{
+    exit_after,
+    kind::{KINDS, Kind},
+    print_progress,
+};
 use proxy::PROXY_KINDS;
 use setup::Size;
 use table::{Series, Trial};
@@ -248,11 +251,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints progress to standard error; standard output is for the tables.
-fn print_progress(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
 /// Runs the workloads and prints the tables. Returns true if no trial is void.
 fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let open_files = rlimit::increase_nofile_limit(u64::MAX)?;
@@ -261,7 +259,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
         max_readers: usize::try_from(open_files.saturating_sub(OTHER_OPEN_FILES))?,
     };
     let rounds = if arguments.quick { 1 } else { arguments.rounds };
-    exit_after(Duration::from_secs(if arguments.quick { 240 } else { 600 * rounds as u64 }));
+    exit_after("fanout", Duration::from_secs(if arguments.quick { 240 } else { 600 * rounds as u64 }));
     let kinds = available_kinds(arguments.page);
     let chosen = |workload: &Workload| arguments.only.is_empty() || arguments.only.contains(workload);
     let workloads: Vec<Workload> = arguments.page.workloads().iter().copied().filter(chosen).collect();
@@ -330,13 +328,4 @@ fn available_kinds(page: Page) -> Vec<Kind> {
         print_progress(&format!("not measured: {}: {}", kind.name(), kind.missing().unwrap_or_default()));
     }
     available
-}
-
-/// Exits after `time` at the latest, even if a server hangs; the child processes end with this one.
-fn exit_after(time: Duration) {
-    thread::spawn(move || {
-        thread::sleep(time);
-        print_progress("fanout: not done in time, exiting");
-        std::process::exit(1);
-    });
 }

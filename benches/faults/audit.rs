@@ -10,7 +10,7 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Posted {
     pub number: u32,
-    /// When it was acknowledged, from the start of the trial on. Without that nobody knows whether it was stored.
+    /// When it was acknowledged, since the start of the trial; `None` if its outcome is unknown.
     pub acknowledged: Option<Duration>,
 }
 

@@ -27,7 +27,6 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
-    thread,
     time::Duration,
 };
 
@@ -35,7 +34,11 @@ use clap::Parser;
 use tokio::runtime::Runtime;
 
 use fault::{FAULTS, Fault, QUICK_FAULTS, Times};
-use hubs::kind::{KINDS, Kind};
+use hubs::{
+    exit_after,
+    kind::{KINDS, Kind},
+    print_progress,
+};
 use report::Row;
 
 /// An error that ends a trial.
@@ -83,11 +86,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints progress to standard error; standard output is for the tables.
-fn print_progress(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
 /// Runs the trials and prints the tables. Returns true if no row of tiny-chat has a flaw.
 async fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let kinds = chosen_kinds(arguments);
@@ -99,7 +97,7 @@ async fn run(arguments: &Arguments) -> Result<bool, Failure> {
     };
     let times = if arguments.quick { Times::QUICK } else { Times::FULL };
     let trials = u32::try_from(arguments.rounds * kinds.len() * faults.len())?;
-    exit_after(TRIAL_LIMIT * trials);
+    exit_after("faults", TRIAL_LIMIT * trials);
     let mut rows: Vec<Row> = Vec::new();
     for number in 1..=arguments.rounds {
         for fault in &faults {
@@ -154,13 +152,4 @@ fn chosen_kinds(arguments: &Arguments) -> Vec<Kind> {
 /// Returns the name of a room, which is a topic or a channel to others.
 fn room_name(number: usize) -> String {
     format!("room-{number}")
-}
-
-/// Exits after `time` at the latest, even if a server hangs; the child processes end with this one.
-fn exit_after(time: Duration) {
-    thread::spawn(move || {
-        thread::sleep(time);
-        print_progress("faults: not done in time, exiting");
-        std::process::exit(1);
-    });
 }

@@ -54,7 +54,7 @@ pub struct Outcome {
     /// Streams that a status ended for good.
     pub ended: Vec<u16>,
     pub posts: usize,
-    /// Posts of which nobody knows whether they were stored.
+    /// Posts whose outcome is unknown.
     pub unknown: usize,
     pub longest_post: Duration,
 }

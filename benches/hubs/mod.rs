@@ -26,5 +26,25 @@ pub mod response;
 pub mod server;
 pub mod stream;
 
+use std::{
+    io::{self, Write},
+    thread,
+    time::Duration,
+};
+
 /// An error that ends a trial.
 pub type Failure = process::Failure;
+
+/// Prints progress to standard error; standard output is for the tables.
+pub fn print_progress(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Exits after `time` at the latest, even if a server hangs; the child processes end with this one.
+pub fn exit_after(benchmark: &'static str, time: Duration) {
+    thread::spawn(move || {
+        thread::sleep(time);
+        print_progress(&format!("{benchmark}: not done in time, exiting"));
+        std::process::exit(1);
+    });
+}
