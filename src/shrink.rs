@@ -36,8 +36,8 @@ impl<T> Shrink for VecDeque<T> {
     }
 }
 
-/// Returns the capacity that a sparse collection should have. It can double before it grows again.
-fn smaller_capacity(len: usize, capacity: usize) -> Option<usize> {
+/// Returns the capacity that a sparse collection should have, for those that [`Shrink`] cannot serve. It can double before it grows again.
+pub fn smaller_capacity(len: usize, capacity: usize) -> Option<usize> {
     (capacity > MIN_CAPACITY && len < capacity / 4).then_some(2 * len)
 }
 

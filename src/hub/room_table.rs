@@ -1,38 +1,37 @@
 //! The rooms of a node by name, in slices of about the same size, so that all of them can be looked at a few at a time.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
+use hashbrown::HashTable;
 use parking_lot::Mutex;
 
 use super::room::{Room, RoomGuard};
 use crate::chat::RoomName;
-use crate::shrink::Shrink;
+use crate::shrink::smaller_capacity;
 
-type Slice = Mutex<HashMap<RoomName, Arc<Room>>>;
-
-/// The rooms of a node.
+/// The rooms of a node. A name is hashed once, for its slice and its place there.
 pub struct RoomTable {
-    slices: Box<[Slice]>,
+    slices: Box<[Mutex<HashTable<Arc<Room>>>]>,
     hasher: RandomState,
 }
 
 impl RoomTable {
     /// Creates a table without rooms that has this many slices.
     pub fn new(slices: usize) -> Self {
-        Self { slices: (0..slices).map(|_| Slice::default()).collect(), hasher: RandomState::new() }
+        Self { slices: (0..slices).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
     }
 
     /// Returns a room.
     pub fn get(&self, name: &str) -> Option<Arc<Room>> {
-        self.slice_of(name).lock().get(name).cloned()
+        let hash = self.hash(name);
+        self.slice_of(hash).lock().find(hash, |room| room.name().as_str() == name).cloned()
     }
 
     /// Returns the rooms of a slice.
     pub fn slice(&self, index: usize) -> Vec<Arc<Room>> {
-        self.slices[index].lock().values().cloned().collect()
+        self.slices[index].lock().iter().cloned().collect()
     }
 
     /// Returns all rooms.
@@ -42,28 +41,41 @@ impl RoomTable {
 
     /// Enters a room. If there is none of this name, creates it, and returns true.
     pub fn enter(&self, name: &RoomName, create: impl FnOnce() -> Arc<Room>) -> (RoomGuard, bool) {
-        let mut slice = self.slice_of(name.as_str()).lock();
-        if let Some(room) = slice.get(name) {
+        let hash = self.hash(name.as_str());
+        let mut slice = self.slice_of(hash).lock();
+        if let Some(room) = slice.find(hash, |room| room.name() == name) {
             return (room.clone().enter(), false);
         }
         let room = create();
-        slice.insert(name.clone(), room.clone());
+        slice.insert_unique(hash, room.clone(), |room| self.hash(room.name().as_str()));
         (room.enter(), true)
     }
 
     /// Removes a room if it was not in use since then, and returns true. No room of its name can be entered before
     /// `on_removed` has returned.
     pub fn remove_if_unused(&self, room: &Room, since: Instant, on_removed: impl FnOnce()) -> bool {
-        let mut slice = self.slice_of(room.name().as_str()).lock();
-        if !room.is_unused_since(since) || slice.remove(room.name()).is_none() {
+        let hash = self.hash(room.name().as_str());
+        let mut slice = self.slice_of(hash).lock();
+        if !room.is_unused_since(since) {
             return false;
         }
-        slice.shrink_if_sparse();
+        let Ok(entry) = slice.find_entry(hash, |other| other.name() == room.name()) else {
+            return false;
+        };
+        entry.remove();
+        if let Some(capacity) = smaller_capacity(slice.len(), slice.capacity()) {
+            slice.shrink_to(capacity, |room| self.hash(room.name().as_str()));
+        }
         on_removed();
         true
     }
 
-    fn slice_of(&self, name: &str) -> &Slice {
-        &self.slices[self.hasher.hash_one(name) as usize % self.slices.len()]
+    fn hash(&self, name: &str) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
+    fn slice_of(&self, hash: u64) -> &Mutex<HashTable<Arc<Room>>> {
+        let upper = hash >> 32; // the lower half is for the place in the slice
+        &self.slices[upper as usize % self.slices.len()]
     }
 }
