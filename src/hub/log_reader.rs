@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
 use super::read_budget::{AnswerPermit, MAX_PAGE_BYTES, PagePermit, ReadBudget};
 use crate::bus::{Bus, LogPage, PageLimit, Span, Unavailable};
 use crate::chat::{Id, RoomName};
@@ -24,17 +27,29 @@ const SIZES_PAGE: PageLimit = PageLimit { entries: 1000, bytes: 2 << 20 };
 /// What is compared at once of the entries that were announced to a room.
 const ANNOUNCED_PAGE: PageLimit = PageLimit { entries: 100, bytes: 256 << 10 };
 
+/// The comparisons with announced entries that run at once: of 1,000 rooms, hundreds are due in the same tick.
+const COMPARISON_TURNS: usize = 2;
+
+/// How long a comparison waits for its turn. After that the room is due again.
+const COMPARISON_WAIT: Duration = Duration::from_secs(5);
+
 /// The reads of a node, and how many there are at once.
 pub struct LogReader {
     bus: Arc<dyn Bus>,
     metrics: Arc<Metrics>,
     budget: ReadBudget,
+    comparison_turns: Semaphore,
 }
 
 impl LogReader {
     /// Creates the reader of a node.
     pub fn new(bus: Arc<dyn Bus>, metrics: Arc<Metrics>) -> Self {
-        Self { bus, metrics, budget: ReadBudget::new() }
+        Self {
+            bus,
+            metrics,
+            budget: ReadBudget::new(),
+            comparison_turns: Semaphore::new(COMPARISON_TURNS),
+        }
     }
 
     fn count(&self, purpose: &str) {
@@ -79,6 +94,17 @@ impl LogReader {
             }
             _ => LogPage { more: false, ..page },
         })
+    }
+
+    /// Compares announced entries with a log when it is this room's turn, so that live messages do not wait for the
+    /// comparisons of many rooms.
+    ///
+    /// # Errors
+    /// If the comparison fails, or takes too long to get its turn.
+    pub async fn in_turn(&self, comparison: impl Future<Output = Result<(), Unavailable>>) -> Result<(), Unavailable> {
+        let turn = timeout(COMPARISON_WAIT, self.comparison_turns.acquire()).await;
+        let _turn = turn.ok().and_then(Result::ok).ok_or(Unavailable)?;
+        comparison.await
     }
 
     /// Reads what a room has to compare with announced entries, from an id on, that id included.
@@ -131,5 +157,29 @@ impl LogReader {
         let _permit = self.budget.answer_page().await?;
         self.count("history");
         self.bus.read_sizes(room, span, limit).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::bus::{Retention, Stores};
+
+    #[tokio::test]
+    async fn few_comparisons_run_at_once() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let retention = Retention { messages: 100, seconds: 60 };
+        let stores = Stores::open(None, "chat", "node", retention, false, metrics.clone()).unwrap();
+        let reader = LogReader::new(stores.bus.clone(), metrics);
+        let mut running: Vec<_> = (0..COMPARISON_TURNS).map(|_| Box::pin(reader.in_turn(pending()))).collect();
+        assert!(running.iter_mut().all(|comparison| comparison.now_or_never().is_none()));
+        let mut next = Box::pin(reader.in_turn(ready(Ok(()))));
+        assert!((&mut next).now_or_never().is_none());
+        running.pop();
+        assert_eq!(next.await, Ok(()));
     }
 }

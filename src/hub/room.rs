@@ -50,8 +50,7 @@ pub struct Room {
     subscription: AtomicU64,
     /// The number of reads of the log that were started, and so the number of the latest one.
     reads_started: AtomicU64,
-    /// The number of the latest read that succeeded. The task that holds the lock reads; the others wait for it and
-    /// share the result.
+    /// The number of the latest read that succeeded. The task that holds the lock reads, and the others share the result.
     last_read: tokio::sync::Mutex<u64>,
     resume_burst: Mutex<ResumeBurst>,
     /// Empty until a subscriber asks for more messages than are in memory.
@@ -219,7 +218,9 @@ impl Room {
     fn check_frames_if_due(self: &Arc<Self>, now: Instant) {
         if self.log().take_due_comparison(now) {
             let room = self.clone();
-            tokio::spawn(async move { catch(&*room.context.metrics, "room", room.compare_announced()).await });
+            tokio::spawn(async move {
+                catch(&*room.context.metrics, "room", room.logs().in_turn(room.compare_announced())).await
+            });
         }
         if self.resume_burst.lock().take_due_check(now) {
             let room = self.clone();
