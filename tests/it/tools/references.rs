@@ -28,7 +28,7 @@ fn texts() -> Vec<File> {
     let is_text = |path: &str| {
         let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
         ["rs", "js", "md", "lua", "html", "css", "toml", "conf", "cfg", "yml", "service"].contains(&extension)
-            || ["scripts/", ".ci/", "Caddyfile", "Dockerfile", "Procfile", "deploy/"]
+            || ["scripts/", ".ci/", ".github/", "Caddyfile", "Dockerfile", "Procfile", "deploy/"]
                 .iter()
                 .any(|place| path.starts_with(place))
     };
@@ -51,10 +51,10 @@ fn prose(file: &File) -> String {
     file.text.lines().filter(is_comment).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the words of a text that look like the path of a file.
+/// Returns the words of a text that look like the path of a file, and are not the address of one elsewhere.
 fn paths_in(text: &str) -> impl Iterator<Item = &str> {
     let is_path = |c: char| c.is_alphanumeric() || "_-./".contains(c);
-    let words = text.split(move |c: char| !is_path(c));
+    let words = text.split(move |c: char| !is_path(c)).filter(|word| !word.starts_with("//"));
     let words = words.map(|word| word.trim_end_matches('.').trim_start_matches("../").trim_start_matches(['.', '/']));
     words.filter(|word| {
         word.rsplit_once('.').is_some_and(|(name, extension)| {
