@@ -1,7 +1,7 @@
 //! The API of EventSource HQ (contract § 10).
 
 mod absent;
-mod app;
+pub mod app;
 mod calls;
 mod events;
 mod limits;

@@ -4,6 +4,7 @@ mod cluster;
 mod databases;
 mod diagnosis;
 mod entries;
+mod first_release;
 mod foreign_publishes;
 mod healing;
 mod load;
