@@ -1,4 +1,5 @@
-//! The doctor, the demo, the benchmarks, the fuzz targets, clients of others, the features, and the repository itself.
+//! The doctor, the demo, the benchmarks, the fuzz targets, clients of others, the features, the workflows, and the repository
+//! itself.
 
 mod bench;
 pub mod clients;
@@ -14,3 +15,4 @@ mod planted;
 mod readme;
 mod references;
 mod source_tree;
+mod workflows;
