@@ -3,8 +3,9 @@
 
 mod arguments;
 mod groups;
+mod listen;
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::IpAddr;
 
 use clap::{Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net};
@@ -15,6 +16,7 @@ use crate::chat::RoomName;
 
 pub use arguments::parse;
 pub use groups::{KeyOptions, RedisOptions};
+pub use listen::ListenOptions;
 
 /// The longest name of a node that is accepted.
 const MAX_NODE_NAME_CHARS: usize = 64;
@@ -22,13 +24,9 @@ const MAX_NODE_NAME_CHARS: usize = 64;
 /// The options of a node.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
-    /// Address to listen on; port 0 picks a free one [default: 127.0.0.1:8080, or 0.0.0.0:PORT if only PORT is set]
-    #[arg(long, env = "BIND", value_name = "BIND", value_parser = parse_address)]
-    pub bind: Option<SocketAddr>,
-
-    /// Port to listen on, at all addresses of the host, if BIND is not set
-    #[arg(long, env = "PORT", value_name = "PORT")]
-    pub port: Option<u16>,
+    /// Where the node listens.
+    #[command(flatten)]
+    pub listen: ListenOptions,
 
     /// Where the Redis is.
     #[command(flatten)]
@@ -143,15 +141,6 @@ pub enum Switch {
 pub struct List<T>(pub Vec<T>);
 
 impl Config {
-    /// Returns the address to listen on.
-    pub fn address(&self) -> SocketAddr {
-        match (self.bind, self.port) {
-            (Some(bind), _) => bind,
-            (None, Some(port)) => SocketAddr::from(([0, 0, 0, 0], port)),
-            (None, None) => SocketAddr::from(([127, 0, 0, 1], 8080)),
-        }
-    }
-
     /// Returns the name of this node.
     pub fn node(&self) -> String {
         let host = || gethostname::gethostname().to_string_lossy().into_owned();
@@ -193,12 +182,6 @@ fn parse_origins(text: &str) -> Result<List<String>, String> {
             Err(format!("{item:?} is not an origin; write it as https://app.example, with the port if it has one"))
         }
     })
-}
-
-/// Parses an address, or resolves a name to its first address.
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let mut addresses = text.to_socket_addrs().map_err(|error| format!("{error}; write it as 127.0.0.1:8080"))?;
-    addresses.next().ok_or_else(|| "this name has no address".to_owned())
 }
 
 fn parse_room(text: &str) -> Result<RoomName, String> {

@@ -17,12 +17,13 @@
 //! - [`bus`]: the message store, in this process or in Redis: the logs of the rooms, presence, and usage by address
 //! - [`apps`]: the apps that send events: their keys, and the rooms of their channels
 //! - [`hub`]: the rooms of this node and their subscribers
-//! - [`config`]: the options; only [`server`], [`keys`] and `main` use it
+//! - [`config`]: the options; only [`server`], [`keys`], [`health`] and `main` use it
 //! - [`limits`]: limits per client address, counted over all nodes
 //! - [`summary`]: what this process did, written for the dashboard, and reports of all processes
 //! - [`web`]: HTTP: the route table, and one file for each endpoint
 //! - [`server`]: a node, from binding its address to draining its streams
 //! - [`keys`]: the commands for keys of apps
+//! - [`health`]: the command for health checks
 //! - `doctor`: examines a public address from outside, for what is between clients and a node
 //! - `client`: a client of event streams, and the commands `listen` and `send`
 //! - `http_client`: requests, for these two
@@ -46,6 +47,7 @@ pub mod limits;
 pub mod summary;
 pub mod web;
 
+pub mod health;
 pub mod keys;
 pub mod server;
 

@@ -12,6 +12,7 @@ use tiny_chat::client::{listen, send};
 use tiny_chat::config::{self, Config, LogFormat};
 #[cfg(feature = "doctor")]
 use tiny_chat::doctor;
+use tiny_chat::health;
 use tiny_chat::keys;
 use tiny_chat::log_queue::LogQueue;
 use tiny_chat::metrics::Metrics;
@@ -61,6 +62,11 @@ enum Command {
     #[cfg(feature = "client")]
     Send(send::Options),
 
+    /// Asks the node of this machine whether it is ready, for health checks that have no other program, as in the image
+    ///
+    /// Prints one line. Exit code 0: it is ready, 1: it is not, or does not answer, 2: usage.
+    Health(health::Options),
+
     /// Makes keys for apps that send events, and removes what they have left behind
     Keys(keys::Options),
 }
@@ -77,6 +83,7 @@ fn main() -> ExitCode {
         Some(Command::Listen(options)) => listen::run(&options),
         #[cfg(feature = "client")]
         Some(Command::Send(options)) => send::run(&options),
+        Some(Command::Health(options)) => health::run(&options),
         Some(Command::Keys(options)) => keys::run(&options),
     }
 }

@@ -71,8 +71,8 @@ impl Server {
         let max_streams = max_streams_that_fit(config.max_streams);
         let admin_password = AdminPassword::new(config.admin_password.as_deref());
         let admin_password = admin_password.map_err(|error| invalid(format!("ADMIN_PASSWORD: {error}")))?;
-        let listener = listener::listen(config.address())
-            .map_err(|error| io::Error::new(error.kind(), format!("BIND {}: {error}", config.address())))?;
+        let listener = listener::listen(config.listen.address())
+            .map_err(|error| io::Error::new(error.kind(), format!("BIND {}: {error}", config.listen.address())))?;
         let retention = retention(config);
         let stores = open_stores(config, retention.clone(), metrics.clone()).map_err(invalid)?;
         let hub = start_hub(config, &stores, metrics.clone());

@@ -2,6 +2,7 @@
 
 mod compose_files;
 mod config;
+mod health_command;
 mod image;
 mod logs;
 mod lost_logs;
