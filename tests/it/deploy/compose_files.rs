@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::support::{Node, Process, Program, Redis, Stream, eventually, free_port};
 
 const SENTINEL: &str = include_str!("../../../deploy/compose-sentinel.yml");
+const PUBLISHED: &str = include_str!("../../../deploy/compose.yml");
 const CLUSTER: &str = include_str!("../../../deploy/compose-cluster.yml");
 
 /// Returns the text of a service, or of another block at the left or one level in.
@@ -105,6 +106,44 @@ async fn compose_file_with_sentinel_survives_its_master() {
     assert_eq!(stream.next_message().await.id, after);
     let master = ask(sentinel_ports[0], &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "chat"]).await;
     assert_eq!(master.expect("a master")[1], second.to_string());
+}
+
+/// Returns the words of a line of shell, of which some are quoted.
+fn words(line: &str) -> Vec<&str> {
+    let parts = line.split('"').enumerate();
+    parts
+        .flat_map(|(number, part)| if number % 2 == 1 { vec![part] } else { part.split_whitespace().collect() })
+        .collect()
+}
+
+#[tokio::test]
+async fn compose_file_with_the_published_image_keeps_messages() {
+    let (chat, redis) = (block(PUBLISHED, "  chat:"), block(PUBLISHED, "  redis:"));
+    assert!(
+        chat.contains("image: ghcr.io/tiny-chat/tiny-chat:${TAG:-1}") && !PUBLISHED.contains("build:"),
+        "{chat}"
+    );
+    assert!(chat.contains("ports: [\"${PORT:-8080}:8080\"]"), "{chat}");
+    let command = redis
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("command: redis-server "))
+        .expect("a command");
+    let command = command.replace("${REDIS_MEMORY:-1gb}", "1gb");
+    let server = Redis::of(Program::Redis, &words(&command)).await;
+    let environment = chat.lines().skip_while(|line| line.trim() != "environment:").skip(1);
+    let environment = environment.take_while(|line| line.starts_with("      "));
+    let environment = environment.map(|line| line.trim().split_once(": ").expect("a variable"));
+    let value = |value: &str| match value.split_once(" #").map_or(value, |(value, _)| value) {
+        default if default.ends_with(":-}") => String::new(),
+        value => value.replace("redis://redis:6379", &server.url()),
+    };
+    let environment: Vec<(&str, String)> = environment.map(|(name, text)| (name, value(text))).collect();
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert!(environment.iter().any(|(name, _)| *name == "REDIS_URL"), "{environment:?}");
+    let node = Node::start(&environment).await;
+    let id = node.post("lobby", "mason", "hi").await;
+    drop(node);
+    assert_eq!(Node::start(&environment).await.newest("lobby").await["id"], *id);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
-//! Replays the build stage of the Dockerfile with only the files that .dockerignore lets through, until cargo would
-//! compile the first crate: manifest, targets and lock file are read. Needs no Docker.
+//! Replays the stages of the Dockerfile without Docker. The first one, with only the files that .dockerignore lets through,
+//! until cargo would compile the first crate: manifest, targets and lock file are read. The second one with the program of
+//! the tests, which then runs among its files alone, as the first process. `scripts/image-test` builds and runs the image.
 
 use std::{
     fs,
@@ -8,10 +9,17 @@ use std::{
     process::{Command, Output},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, geteuid},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::repository::{paths, root, text};
+use crate::support::{
+    BINARY, Node, free_port,
+    repository::{paths, root, text},
+};
 
 /// Stands in for cargo in a RUN step: succeeds if cargo gets as far as compiling the first crate.
 const CARGO: &str = r#"cargo() {
@@ -29,15 +37,25 @@ exit 1
 /// An instruction of the Dockerfile, such as `COPY` and `src src`.
 type Instruction = (String, String);
 
-/// The instructions of the Dockerfile's first stage, without comments and with continued lines joined.
-fn build_stage(dockerfile: &str) -> Vec<Instruction> {
+/// The instructions of the Dockerfile's stages, without comments and with continued lines joined.
+fn stages(dockerfile: &str) -> Vec<Vec<Instruction>> {
     let lines = dockerfile.lines().filter(|line| !line.trim_start().starts_with('#'));
     let joined = lines.collect::<Vec<_>>().join("\n").replace("\\\n", " ");
-    let split = joined.lines().filter_map(|line| line.trim().split_once(' '));
-    let mut instructions = split.map(|(name, rest)| (name.to_owned(), rest.trim().to_owned())).collect::<Vec<_>>();
-    let next_stage = instructions.iter().skip(1).position(|(name, _)| name == "FROM");
-    instructions.truncate(next_stage.map_or(instructions.len(), |position| position + 1));
-    instructions
+    let mut stages: Vec<Vec<Instruction>> = Vec::new();
+    for (name, rest) in joined.lines().filter_map(|line| line.trim().split_once(' ')) {
+        if name == "FROM" {
+            stages.push(Vec::new());
+        }
+        let stage = stages.last_mut().expect("FROM is the first instruction");
+        stage.push((name.to_owned(), rest.trim().to_owned()));
+    }
+    stages
+}
+
+/// Returns what follows an instruction of a stage.
+fn argument<'a>(stage: &'a [Instruction], instruction: &str) -> &'a str {
+    let found = stage.iter().find(|(name, _)| name == instruction);
+    found.map(|(_, rest)| rest.as_str()).unwrap_or_else(|| panic!("no {instruction}"))
 }
 
 /// Returns true if the build context contains `path`: as in Docker, the last line that matches decides.
@@ -110,11 +128,11 @@ fn sources_of_the_program(image: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn cargo_reads_the_manifest_in_each_build_step_of_the_image() {
-    let (stage, ignore) = (build_stage(&text("Dockerfile")), text(".dockerignore"));
+    let (stages, ignore) = (stages(&text("Dockerfile")), text(".dockerignore"));
     let image = TempDir::new().expect("a directory");
     let (_guard, rustc_wrapper) = executable(RUSTC_WRAPPER);
     let mut builds = 0;
-    for (name, arguments) in &stage {
+    for (name, arguments) in &stages[0] {
         match name.as_str() {
             "FROM" | "WORKDIR" => {}
             "COPY" => copy(arguments, &ignore, image.path()),
@@ -132,6 +150,82 @@ fn cargo_reads_the_manifest_in_each_build_step_of_the_image() {
     for source in sources {
         assert!(source.is_file(), "the image has no {}", source.display());
     }
+}
+
+/// Makes the files of the image, as its second stage does, with the program of the tests.
+fn files_of_the_image() -> TempDir {
+    let image = TempDir::new().expect("a directory");
+    // The image is for every user.
+    fs::set_permissions(image.path(), fs::Permissions::from_mode(0o755)).expect("a directory for all");
+    let stages = stages(&text("Dockerfile"));
+    let command = argument(&stages[1], "RUN").replace("target/release/tiny-chat", BINARY);
+    let command = command.replace("/image", &image.path().display().to_string());
+    let output = Command::new("sh").args(["-c", &format!("set -e; {command}")]).output().expect("sh");
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    image
+}
+
+#[test]
+fn image_has_no_shell_and_is_for_an_unprivileged_user() {
+    let stages = stages(&text("Dockerfile"));
+    let last = stages.last().expect("a stage");
+    assert_eq!(argument(last, "FROM"), "scratch");
+    assert_eq!(argument(last, "COPY"), "--from=files /image /");
+    assert_eq!(argument(last, "USER"), "10001:10001");
+    // As arrays: there is no shell that could read another form.
+    assert_eq!(argument(last, "ENTRYPOINT"), "[\"tiny-chat\"]");
+    assert!(argument(last, "HEALTHCHECK").ends_with(" CMD [\"tiny-chat\", \"health\"]"));
+    assert!(!last.iter().any(|(name, _)| name == "RUN"));
+    let image = files_of_the_image();
+    let all = paths(image.path()).into_iter();
+    let mut files: Vec<String> =
+        all.map(|path| path.strip_prefix(image.path()).expect("below").display().to_string()).collect();
+    files.retain(|path| !path.contains("lib"));
+    files.sort();
+    let expected = ["etc/nsswitch.conf", "etc/passwd", "etc/ssl/certs/ca-certificates.crt", "usr/local/bin/tiny-chat"];
+    assert_eq!(files, expected, "beside libraries");
+}
+
+/// With its own files alone, as its user, and as process 1, to which a signal without a handler would do nothing.
+#[tokio::test]
+async fn image_has_all_that_its_program_loads() {
+    if !geteuid().is_root() {
+        eprintln!("NOT TESTED: the files of the image. Only root may change to another root.");
+        return;
+    }
+    let image = files_of_the_image();
+    let enter = |program: &str| {
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+    };
+    let chroot = |command: &mut Command, arguments: &[&str]| {
+        command.args(["--userspec=10001:10001".as_ref(), image.path().as_os_str()]);
+        command.arg("/usr/local/bin/tiny-chat").args(arguments);
+    };
+    let bind = format!("127.0.0.1:{}", free_port());
+    let mut first = enter("unshare");
+    first
+        .args(["--pid", "--fork", "--kill-child=KILL", "chroot"])
+        .env("BIND", &bind)
+        .env("DRAIN_GRACE", "0");
+    first.env("DRAIN", "1");
+    chroot(&mut first, &[]);
+    let mut node = Node::start_command(&mut first).await;
+    node.ready().await;
+    node.page("/everyone").await.html(200);
+    let health = || {
+        let mut command = enter("chroot");
+        chroot(&mut command, &["health"]);
+        command.env("BIND", &bind).output().expect("chroot")
+    };
+    let healthy = health();
+    assert!(healthy.status.success(), "{healthy:?}");
+    let unshare = node.pid();
+    let children = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).expect("its children");
+    kill(Pid::from_raw(children.trim().parse().expect("one child")), Signal::SIGTERM).expect("a process");
+    assert_eq!(node.exit().await.code(), Some(0), "SIGTERM is a stop, and not a kill");
+    assert_eq!(health().status.code(), Some(1));
 }
 
 #[test]
