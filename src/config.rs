@@ -1,9 +1,11 @@
-//! The options of a node. Each is a flag and an environment variable; an invalid value ends the start with a message
-//! that names it. The doc comments of the fields are the text of `--help`.
+//! The options of a node. Each is a flag and an environment variable, and one that is a secret, whose value is hidden, can
+//! be in a file as well; an invalid value ends the start with a message that names it. The doc comments of the fields are
+//! the text of `--help`.
 
 mod arguments;
 mod groups;
 mod listen;
+mod secret_files;
 
 use std::net::IpAddr;
 
@@ -14,7 +16,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::chat::RoomName;
 
-pub use arguments::parse;
+pub use arguments::{Parsed, parse};
 pub use groups::{KeyOptions, RedisOptions};
 pub use listen::ListenOptions;
 

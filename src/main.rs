@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use prometheus::IntCounter;
 #[cfg(feature = "client")]
 use tiny_chat::client::{listen, send};
-use tiny_chat::config::{self, Config, LogFormat};
+use tiny_chat::config::{self, Config, LogFormat, Parsed};
 #[cfg(feature = "doctor")]
 use tiny_chat::doctor;
 use tiny_chat::health;
@@ -72,23 +72,24 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli: Cli = config::parse();
-    match cli.command {
-        None => run(&cli.config),
+    let parsed: Parsed<Cli> = config::parse();
+    match &parsed.options.command {
+        None => run(&parsed),
         #[cfg(feature = "doctor")]
         Some(Command::Doctor(options)) => {
-            actix_rt::System::new().block_on(async move { doctor::examine(&options).await.code().into() })
+            actix_rt::System::new().block_on(async move { doctor::examine(options).await.code().into() })
         }
         #[cfg(feature = "client")]
-        Some(Command::Listen(options)) => listen::run(&options),
+        Some(Command::Listen(options)) => listen::run(options),
         #[cfg(feature = "client")]
-        Some(Command::Send(options)) => send::run(&options),
-        Some(Command::Health(options)) => health::run(&options),
-        Some(Command::Keys(options)) => keys::run(&options),
+        Some(Command::Send(options)) => send::run(options),
+        Some(Command::Health(options)) => health::run(options),
+        Some(Command::Keys(options)) => keys::run(options),
     }
 }
 
-fn run(config: &Config) -> ExitCode {
+fn run(parsed: &Parsed<Cli>) -> ExitCode {
+    let config = &parsed.options.config;
     match start_log(config).and_then(|(log, metrics)| {
         let _flushed = log.flush_on_drop();
         actix_rt::System::new().block_on(serve(config, metrics, log))
@@ -96,7 +97,7 @@ fn run(config: &Config) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Where that fails, the exit code has to do.
-            let _ = log_to_stderr(&error, config.log_format);
+            let _ = log_to_stderr(&parsed.with_file(&error.to_string()), config.log_format);
             ExitCode::FAILURE
         }
     }
@@ -166,7 +167,7 @@ fn start_log(config: &Config) -> io::Result<(LogQueue, Arc<Metrics>)> {
 }
 
 /// Writes the error that ends the node to standard error, whatever `LOG` filters out: a start must not fail in silence.
-fn log_to_stderr(error: &io::Error, format: LogFormat) -> io::Result<()> {
+fn log_to_stderr(error: &str, format: LogFormat) -> io::Result<()> {
     let queue = LogQueue::start(io::stderr(), IntCounter::new("dropped", "lines").map_err(io::Error::other)?)?;
     let _flushed = queue.flush_on_drop();
     let log = tracing_subscriber::fmt()

@@ -13,6 +13,7 @@ mod rolling_restart;
 mod shutdown;
 mod supervision;
 
+mod secret_files;
 use crate::support::Node;
 
 /// The nginx configuration that the repository ships.
