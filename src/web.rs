@@ -3,6 +3,7 @@
 //! - Endpoints: `pages`, `publish`, `subscribe`, `history`, `presence`, `assets`, `health`; of the rooms API `rooms_api`,
 //!   `users`, `tutorial`; behind the operator's password (`admin`, `admin_password`, `basic_auth`) `dashboard`.
 //!   `deletion` and `own_messages` change what is in a log.
+//!   `openapi` describes all of them from what stands beside each handler, with what is in `documented`.
 //!   `eshq` is the API of EventSource HQ, for apps and their sockets, and `eshq_scripts` what pages load.
 //! - Reading a request: `path`, `query`, `body`, `client`, `negotiation`, `origin` with
 //!   `refused_origins`.
@@ -23,6 +24,7 @@ mod compression;
 mod connection;
 mod dashboard;
 mod deletion;
+mod documented;
 mod error;
 mod eshq;
 mod eshq_scripts;
@@ -34,6 +36,7 @@ mod held_body;
 mod history;
 mod negotiation;
 mod newest_messages;
+mod openapi;
 mod origin;
 mod own_messages;
 mod page_lines;
@@ -79,6 +82,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
         .service(resource("/readyz", "GET, HEAD").route(get().to(health::readyz)))
         .service(resource("/metrics", "GET, HEAD").route(get().to(health::metrics)))
         .service(resource("/robots.txt", "GET, HEAD").route(get().to(health::robots)))
+        .service(resource("/openapi.json", "GET, HEAD").route(get().to(openapi::document)))
         .service(resource("/dashboard", "GET, HEAD").route(get().to(dashboard::page)))
         .service(resource("/dashboard/data", "GET, HEAD").route(get().to(dashboard::data)))
         .service(resource("/dashboard/events", "GET, HEAD").route(get().to(dashboard::events)))

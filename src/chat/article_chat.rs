@@ -4,6 +4,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
+use utoipa::ToSchema;
 
 use super::id::{Id, parse_canonical};
 use super::message::Message;
@@ -16,16 +17,17 @@ const CREATED_AT: &[BorrowedFormatItem] =
 const LATEST_CREATED_AT: &str = "9999-12-31T23:59:59.999Z";
 
 /// A message as the chat article's pages read it. Its texts are not escaped for HTML.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ArticleChat {
     message: String,
     user_id: UserId,
+    #[schema(format = DateTime)]
     created_at: String,
 }
 
 /// The sender of a chat. The article's page compares it with its own id by `===`, which distinguishes numbers and texts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 enum UserId {
     /// A decimal number without a sign and without leading zeros, which JavaScript represents exactly.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+use utoipa::ToSchema;
 
 use super::mark::Secret;
 
@@ -32,7 +33,7 @@ pub struct Fields {
 }
 
 /// A message as it is stored and streamed, with `sender` and `message` escaped for HTML.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Message {
     /// The name of the sender, escaped.
     pub sender: String,

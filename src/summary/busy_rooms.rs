@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::chat::RoomName;
 use crate::hub::RoomActivity;
@@ -12,7 +13,7 @@ use crate::hub::RoomActivity;
 const MAX_ROOMS: usize = 20;
 
 /// A room and what went on there in the time of a sample.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BusyRoom {
     /// The room's name.
     pub room: String,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::busy_rooms::BusyRoom;
 use super::state::State;
@@ -30,7 +31,7 @@ pub struct ReportQuery {
 type Values = BTreeMap<&'static str, Option<f64>>;
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     range: &'static str,
@@ -43,13 +44,13 @@ pub struct Report {
     /// The values of each slot; `null` where nothing was written.
     series: BTreeMap<&'static str, Vec<Option<f64>>>,
     /// What goes on now.
-    current: Values,
+    current: BTreeMap<&'static str, Option<f64>>,
     nodes: Vec<NodeReport>,
     keys: Vec<KeyReport>,
     rooms: Vec<BusyRoom>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct NodeReport {
     process: String,
@@ -61,14 +62,14 @@ struct NodeReport {
     started: Option<u64>,
     version: String,
     leaving: bool,
-    current: Values,
+    current: BTreeMap<&'static str, Option<f64>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct KeyReport {
     /// Empty for those beyond the most used.
     key: String,
-    current: Values,
+    current: BTreeMap<&'static str, Option<f64>>,
     /// What it used over the range.
     events: u64,
     deliveries: u64,

@@ -12,6 +12,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest, Sha256};
 
 use super::compression::{self, Effort};
+use super::documented::NotFound;
 use super::error::Problem;
 use super::negotiation::content_coding;
 
@@ -51,6 +52,14 @@ pub(super) fn folder() -> String {
 
 /// Handles `GET /assets/{version}/{file}`, where a file may be in a folder. Under another version this version's file is served,
 /// since nodes of two versions run side by side during a deployment.
+#[utoipa::path(
+    get, path = "/assets/{version}/{file}", operation_id = "getAsset", tag = "pages", summary = "A file of the pages",
+    params(
+        ("version" = String, Path, description = "The hash of a version; under that of another one, this version's file is not cached"),
+        ("file" = String, Path, description = "Its name, which may have slashes", example = "page.css"),
+    ),
+    responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>), NotFound),
+)]
 pub(super) async fn file(req: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
     let (version, name) = path.into_inner();
     let asset = named(&name)?;

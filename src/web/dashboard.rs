@@ -7,6 +7,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::admin::require_admin;
+use super::documented::{PasswordProblems, RoomPath, StoreProblems, StreamEvent, StreamParameters, StreamProblems};
 use super::error::Problem;
 use super::state::AppState;
 use super::subscribe::{self, StreamRequest};
@@ -15,15 +16,30 @@ use crate::bus::{Ring, unix_ms};
 use crate::chat::RoomName;
 use crate::hub::{PresenceRequest, Start, Worker};
 use crate::sse::{Syntax, Text};
-use crate::summary::{self, ReportQuery};
+use crate::summary::{self, Report, ReportQuery};
 
 /// Handles `GET /dashboard`: the page.
+#[utoipa::path(
+    get, path = "/dashboard", operation_id = "getDashboard", tag = "dashboard", summary = "The page",
+    responses((status = 200, description = "The page", body = String, content_type = "text/html"), PasswordProblems),
+    security(("operator" = [])),
+)]
 pub(super) async fn page(req: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     require_admin(&req, &state)?;
     Ok(pages::dashboard(state.hub.node()))
 }
 
 /// Handles `GET /dashboard/data`: what is plotted, for a range, a process and a key.
+#[utoipa::path(
+    get, path = "/dashboard/data", operation_id = "getDashboardData", tag = "dashboard", summary = "The numbers that it shows",
+    params(
+        ("range" = Option<String>, Query, pattern = "^(10m|1h|1d|7d)?$", description = "`10m`, `1h`, `1d` or `7d`"),
+        ("node" = Option<String>, Query, description = "Of this process; without it of all together"),
+        ("key" = Option<String>, Query, description = "Of this key; without it of the nodes"),
+    ),
+    responses((status = 200, description = "The report", body = Report), PasswordProblems, StoreProblems),
+    security(("operator" = [])),
+)]
 pub(super) async fn data(req: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     require_admin(&req, &state)?;
     let text = |name: &str| query::first(&req, &[name]).filter(|value| !value.is_empty());
@@ -36,6 +52,15 @@ pub(super) async fn data(req: HttpRequest, state: web::Data<AppState>) -> Result
 }
 
 /// Handles `GET /dashboard/events`: a stream with an untyped event whenever a node has written a summary.
+#[utoipa::path(
+    get, path = "/dashboard/events", operation_id = "getDashboardEvents", tag = "dashboard", summary = "A stream with an event whenever there are new numbers",
+    params(StreamParameters),
+    responses(
+        (status = 200, description = "The stream", body = StreamEvent, content_type = "text/event-stream"),
+        PasswordProblems, StreamProblems,
+    ),
+    security(("operator" = [])),
+)]
 pub(super) async fn events(
     req: HttpRequest,
     state: web::Data<AppState>,
@@ -47,6 +72,15 @@ pub(super) async fn events(
 }
 
 /// Handles `GET /dashboard/wire/{room}`: the stream of any room, private ones as well.
+#[utoipa::path(
+    get, path = "/dashboard/wire/{room}", operation_id = "watchRoom", tag = "dashboard", summary = "The stream of any room, private ones as well",
+    params(RoomPath, StreamParameters),
+    responses(
+        (status = 200, description = "The stream", body = StreamEvent, content_type = "text/event-stream"),
+        PasswordProblems, StreamProblems,
+    ),
+    security(("operator" = [])),
+)]
 pub(super) async fn wire(
     req: HttpRequest,
     state: web::Data<AppState>,

@@ -10,6 +10,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::admin::require_admin;
 use super::basic_auth::is_basic;
 use super::client::Client;
+use super::documented::{
+    BodyProblems, ChannelParameter, DeletionProblems, EntryId, MessageChange, MessagePath, RoomPath, RoomProblems,
+    StoreProblems,
+};
 use super::error::Problem;
 use super::eshq::app_of_basic;
 use super::own_messages;
@@ -34,11 +38,34 @@ pub(super) fn is_enabled(state: &AppState) -> bool {
 }
 
 /// Handles `DELETE /history/{room}`: deletes everything.
+#[utoipa::path(
+    delete, path = "/history/{room}", operation_id = "emptyRoom", tag = "messages", summary = "Deletes all that a room has",
+    params(RoomPath, ChannelParameter),
+    responses(
+        (status = 200, description = "It is deleted", body = EntryId),
+        RoomProblems, DeletionProblems, StoreProblems,
+    ),
+    security(("operator" = []), ("app" = [])),
+)]
 pub(super) async fn all(req: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     delete(&req, &state, Ok(Deletion::All)).await
 }
 
 /// Handles `DELETE /history/{room}/{id}`: deletes one message or event.
+#[utoipa::path(
+    delete, path = "/history/{room}/{id}", operation_id = "deleteMessage", tag = "messages",
+    summary = "Deletes a message: its sender with the secret, the operator and apps with HTTP Basic",
+    params(MessagePath, ChannelParameter),
+    request_body(content(
+        (MessageChange = "application/json"), (MessageChange = "application/x-www-form-urlencoded"),
+        (MessageChange = "multipart/form-data"),
+    )),
+    responses(
+        (status = 200, description = "It is deleted", body = EntryId),
+        RoomProblems, BodyProblems, StoreProblems,
+    ),
+    security((), ("operator" = []), ("app" = [])),
+)]
 pub(super) async fn one(
     req: HttpRequest,
     path: web::Path<(String, String)>,

@@ -9,6 +9,7 @@ use std::fmt;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::bus::{ChangeError, PublishError, Unavailable};
 use crate::chat::{Fields, InvalidField, RoomName, RoomNameError, RoomsError};
@@ -30,6 +31,18 @@ pub struct Problem {
     challenge: Option<&'static str>,
     /// The submitted message and the path of its room, so that a page can offer to send it again.
     pub(super) submitted: Option<Box<(Fields, String)>>,
+}
+
+/// A problem as JSON (RFC 9457 § 3.1).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemDetails<'a> {
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    status: u16,
+    /// An explanation for people.
+    detail: &'a str,
 }
 
 impl Problem {
@@ -146,14 +159,7 @@ impl Problem {
 
     /// Returns the response as `application/problem+json` (RFC 9457 § 3).
     pub(super) fn json_response(&self) -> HttpResponse {
-        #[derive(Serialize)]
-        struct Json<'a> {
-            r#type: &'static str,
-            title: &'static str,
-            status: u16,
-            detail: &'a str,
-        }
-        let json = Json {
+        let json = ProblemDetails {
             r#type: "about:blank",
             title: self.title(),
             status: self.status.as_u16(),

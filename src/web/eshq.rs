@@ -19,10 +19,31 @@ use actix_web::http::Method;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
 
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+
 use super::error::Problem;
 use super::origin;
 use super::state::AppState;
 pub(super) use credentials::app_of_basic;
+
+/// The endpoints, for the OpenAPI document.
+#[derive(OpenApi)]
+#[openapi(paths(
+    socket::create,
+    event::send,
+    event::send_to_socket,
+    eventsource::stream,
+    users::list,
+    about::status,
+    about::broker,
+))]
+struct Endpoints;
+
+/// Describes the endpoints for the OpenAPI document.
+pub(super) fn describe() -> Document {
+    Endpoints::openapi()
+}
 
 /// Registers the routes. While there were never keys each address is what it would be without them.
 pub(super) fn routes(config: &mut web::ServiceConfig) {

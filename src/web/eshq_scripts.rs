@@ -3,6 +3,7 @@
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::documented::NotFound;
 use super::error::Problem;
 use super::eshq::{get, resource};
 use super::{assets, origin};
@@ -22,7 +23,15 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// Handles `GET /es.js`.
-async fn library(req: HttpRequest) -> Result<HttpResponse, Problem> {
+#[utoipa::path(
+    get, path = "/es.js", operation_id = "getLibrary", tag = "apps", summary = "The library of EventSource HQ",
+    responses(
+        (status = 200, description = "The script", body = String, content_type = "text/javascript"),
+        (status = 304, description = "The client has it"),
+        NotFound,
+    ),
+)]
+pub(super) async fn library(req: HttpRequest) -> Result<HttpResponse, Problem> {
     origin::allow_all(&req);
     let mut response = assets::script(&req, "eshq/es.js")?;
     response
@@ -32,7 +41,11 @@ async fn library(req: HttpRequest) -> Result<HttpResponse, Problem> {
 }
 
 /// Handles `GET /iframe`.
-async fn frame() -> HttpResponse {
+#[utoipa::path(
+    get, path = "/iframe", operation_id = "getFrame", tag = "apps", summary = "The frame in which the original library reads a stream",
+    responses((status = 200, description = "The page", body = String, content_type = "text/html"), NotFound),
+)]
+pub(super) async fn frame() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-cache"))
@@ -41,6 +54,14 @@ async fn frame() -> HttpResponse {
 }
 
 /// Handles `GET /iframe.js`.
-async fn frame_script(req: HttpRequest) -> Result<HttpResponse, Problem> {
+#[utoipa::path(
+    get, path = "/iframe.js", operation_id = "getFrameScript", tag = "apps", summary = "The script of the frame",
+    responses(
+        (status = 200, description = "The script", body = String, content_type = "text/javascript"),
+        (status = 304, description = "The client has it"),
+        NotFound,
+    ),
+)]
+pub(super) async fn frame_script(req: HttpRequest) -> Result<HttpResponse, Problem> {
     assets::script(&req, "eshq/iframe.js")
 }

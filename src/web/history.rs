@@ -11,7 +11,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::documented::{HistoryParameters, MessagePath, RoomPath, RoomProblems, StoreProblems, TextParameter};
 use super::error::Problem;
 use super::held_body::{held_bytes, held_stream};
 use super::newest_messages::{MAX_MESSAGE_BYTES, MAX_READ, message_of};
@@ -32,7 +34,7 @@ const PAGE_BYTES: usize = 64 << 10;
 const PAGE_ATTEMPTS: usize = 3;
 
 /// A part of a room's history.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct History {
     /// Oldest first.
     messages: Vec<Item>,
@@ -43,7 +45,7 @@ struct History {
 }
 
 /// An entry of the history.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum Item {
     Message {
@@ -111,6 +113,18 @@ impl Filter {
 
 /// Handles `GET /history/{room}`: returns the newest messages, the newest before an id, or the
 /// oldest after one.
+#[utoipa::path(
+    get, path = "/history/{room}", operation_id = "getHistory", tag = "messages", summary = "Messages of a room, oldest first",
+    params(
+        RoomPath,
+        ("limit" = Option<u8>, Query, minimum = 1, maximum = 200, description = "How many, 50 without it"),
+        ("before" = Option<String>, Query, description = "The newest ones before this id", example = "1361572294000-42"),
+        ("after" = Option<String>, Query, description = "The oldest ones after this id; one of `before`, `after` and `at`"),
+        ("at" = Option<String>, Query, description = "The oldest ones from this time on", example = "2026-11-25T14:00"),
+        HistoryParameters, TextParameter,
+    ),
+    responses((status = 200, description = "A part of the history", body = History), RoomProblems, StoreProblems),
+)]
 pub(super) async fn list(
     req: HttpRequest,
     room: RoomName,
@@ -270,6 +284,11 @@ impl Pages {
 }
 
 /// Handles `GET /history/{room}/{id}`: returns one message, or event, and the node that stored it.
+#[utoipa::path(
+    get, path = "/history/{room}/{id}", operation_id = "getMessage", tag = "messages", summary = "One message, and the node that stored it",
+    params(MessagePath, HistoryParameters, TextParameter),
+    responses((status = 200, description = "The message", body = Item), RoomProblems, StoreProblems),
+)]
 pub(super) async fn one(
     req: HttpRequest,
     room: RoomName,

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::body;
 use super::client::Client;
+use super::documented::{BodyProblems, EntryId, MessageChange, MessagePath, RoomProblems, StoreProblems};
 use super::error::Problem;
 use super::path;
 use super::publish::{check_rate, mark_of};
@@ -24,6 +25,18 @@ struct ChangeRequest {
 }
 
 /// Handles `PATCH /history/{room}/{id}`: gives a message another text.
+#[utoipa::path(
+    patch, path = "/history/{room}/{id}", operation_id = "editMessage", tag = "messages", summary = "Gives one's own message another text",
+    params(MessagePath),
+    request_body(content(
+        (MessageChange = "application/json"), (MessageChange = "application/x-www-form-urlencoded"),
+        (MessageChange = "multipart/form-data"),
+    )),
+    responses(
+        (status = 200, description = "It is edited", body = EntryId),
+        RoomProblems, BodyProblems, StoreProblems,
+    ),
+)]
 pub(super) async fn edit(
     req: HttpRequest,
     path: web::Path<(String, String)>,

@@ -11,6 +11,7 @@ pub(super) use problem::problem_page;
 use rendering::render;
 
 use super::assets;
+use super::documented::{RoomPath, RoomProblems};
 use super::newest_messages::NewestMessages;
 use super::page_lines::{PageLine, page_lines};
 use super::state::AppState;
@@ -55,11 +56,20 @@ struct RoomLink {
 }
 
 /// Handles `GET /`: the page of the first configured room.
+#[utoipa::path(
+    get, path = "/", operation_id = "getFrontPage", tag = "pages", summary = "The page of the first configured room",
+    responses((status = 200, description = "The page", body = String, content_type = "text/html")),
+)]
 pub(super) async fn front(state: web::Data<AppState>) -> HttpResponse {
     room(&state, &state.rooms[0]).await
 }
 
 /// Handles `/{room}/`: redirects to the path without the slash.
+#[utoipa::path(
+    get, path = "/{room}/", operation_id = "redirectToPage", tag = "pages", summary = "The address of a page with a slash too many",
+    params(RoomPath),
+    responses((status = 308, description = "To the address without it"), RoomProblems),
+)]
 pub(super) async fn redirect_without_slash(req: HttpRequest, room: RoomName) -> HttpResponse {
     let query = req.uri().query().map_or(String::new(), |query| format!("?{query}"));
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, room.path() + &query)).finish()

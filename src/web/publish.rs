@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::body;
 use super::client::Client;
+use super::documented::{BodyProblems, KeyHeader, NewMessage, RoomPath, RoomProblems, StoreProblems};
 use super::error::Problem;
 use super::negotiation::prefers_html;
 use super::state::AppState;
@@ -16,6 +18,19 @@ use crate::chat::{Draft, Fields, InvalidField, Mark, RoomName, Secret};
 
 /// Handles `POST /{room}`: stores a message and returns its id, or redirects a form that was sent
 /// without JavaScript to the room's page.
+#[utoipa::path(
+    post, path = "/{room}", operation_id = "publish", tag = "messages", summary = "Publishes a message",
+    params(RoomPath, KeyHeader),
+    request_body(content(
+        (NewMessage = "application/json"), (NewMessage = "application/x-www-form-urlencoded"),
+        (NewMessage = "multipart/form-data"),
+    )),
+    responses(
+        (status = 200, description = "The message is stored", body = Stored),
+        (status = 303, description = "It is stored, and came from a form without JavaScript: to the page"),
+        RoomProblems, BodyProblems, StoreProblems,
+    ),
+)]
 pub(super) async fn publish(
     req: HttpRequest,
     room: RoomName,
@@ -34,9 +49,12 @@ pub(super) async fn publish(
 }
 
 /// The response to a message that is stored.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Stored {
+    /// The id of the message.
+    #[schema(example = "1361572294000-42")]
     id: String,
+    /// Whether it was stored before, with the same key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     duplicate: bool,
     /// The mark of the secret that came with the message.

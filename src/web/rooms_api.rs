@@ -8,6 +8,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::body;
 use super::client::Client;
+use super::documented::{
+    BodyProblems, KeyHeader, NewChat, RoomPath, RoomProblems, StoreProblems, StreamEvent, StreamParameters,
+    StreamProblems,
+};
 use super::error::Problem;
 use super::held_body::held_bytes;
 use super::newest_messages::{MAX_MESSAGE_BYTES, MAX_READ, NewestMessages};
@@ -25,6 +29,14 @@ const MAX_CHATS: usize = 20;
 const MAX_ANSWER_BYTES: usize = MAX_CHATS * MAX_MESSAGE_BYTES;
 
 /// Handles `GET /rooms/{room}/events`: opens the room's stream.
+#[utoipa::path(
+    get, path = "/rooms/{room}/events", operation_id = "getChatStream", tag = "rooms API", summary = "The stream of a room, with chats as events",
+    params(RoomPath, StreamParameters),
+    responses(
+        (status = 200, description = "The stream", body = StreamEvent, content_type = "text/event-stream"),
+        RoomProblems, StreamProblems,
+    ),
+)]
 pub(super) async fn events(
     req: HttpRequest,
     room: RoomName,
@@ -35,6 +47,18 @@ pub(super) async fn events(
 }
 
 /// Handles `POST /rooms/{room}/chats`: stores a message.
+#[utoipa::path(
+    post, path = "/rooms/{room}/chats", operation_id = "publishChat", tag = "rooms API", summary = "Publishes a chat",
+    params(RoomPath, KeyHeader),
+    request_body(content(
+        (NewChat = "application/json"), (NewChat = "application/x-www-form-urlencoded"),
+        (NewChat = "multipart/form-data"),
+    )),
+    responses(
+        (status = 200, description = "The chat is stored: `OK`", body = String, content_type = "text/plain"),
+        RoomProblems, BodyProblems, StoreProblems,
+    ),
+)]
 pub(super) async fn post(
     req: HttpRequest,
     room: RoomName,
@@ -55,6 +79,11 @@ pub(super) async fn post(
 }
 
 /// Handles `GET /rooms/{room}/chats`: returns the newest messages, newest first.
+#[utoipa::path(
+    get, path = "/rooms/{room}/chats", operation_id = "getChats", tag = "rooms API", summary = "The newest chats, newest first",
+    params(RoomPath),
+    responses((status = 200, description = "At most 20", body = [ArticleChat]), RoomProblems, StoreProblems),
+)]
 pub(super) async fn list(room: RoomName, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let logs = state.hub.logs();
     let permit = logs.answer_permit(MAX_ANSWER_BYTES).await?;

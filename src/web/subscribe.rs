@@ -12,6 +12,9 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 
 use super::client::Client;
 use super::connection::Connection;
+use super::documented::{
+    FormParameters, RoomPath, RoomProblems, StreamEvent, StreamParameters, StreamProblems, TextParameter,
+};
 use super::error::Problem;
 use super::negotiation::{StreamType, prefers_event_stream, stream_type};
 use super::state::AppState;
@@ -27,6 +30,19 @@ const MAX_REPLAY_MESSAGES: usize = 1000;
 const MAX_CURSOR_CHARS: usize = 1024;
 
 /// Handles `GET /subscribe/{room}`, or a comma-separated list of rooms.
+#[utoipa::path(
+    get, path = "/subscribe/{rooms}", operation_id = "subscribe", tag = "streams", summary = "The stream of a room, or of several rooms",
+    params(
+        ("rooms" = String, Path, description = "One to 16 rooms, separated by commas", example = "everyone"),
+        StreamParameters, TextParameter, FormParameters,
+    ),
+    responses(
+        (status = 200, description = "A stream that never ends by itself, in the form that `Accept` prefers", content(
+            (StreamEvent = "text/event-stream"), (String = "text/plain"), (String = "application/x-ndjson"),
+        )),
+        RoomProblems, StreamProblems,
+    ),
+)]
 pub(super) async fn subscribe(
     req: HttpRequest,
     rooms: Rooms,
@@ -45,6 +61,16 @@ pub(super) async fn subscribe(
 }
 
 /// Handles `GET /{room}`: the page of a room, or its stream if the client prefers that.
+#[utoipa::path(
+    get, path = "/{room}", operation_id = "getRoom", tag = "pages", summary = "The page of a room, or its stream",
+    params(RoomPath, StreamParameters, TextParameter),
+    responses(
+        (status = 200, description = "The page with the newest messages, or the stream for a client that prefers one", content(
+            (String = "text/html"), (StreamEvent = "text/event-stream"),
+        )),
+        RoomProblems, StreamProblems,
+    ),
+)]
 pub(super) async fn room(
     req: HttpRequest,
     room: RoomName,

@@ -1,6 +1,7 @@
 //! The doctor, the demo, the benchmarks, the fuzz targets, clients of others, the features, the workflows, and the repository
 //! itself.
 
+mod api_document;
 mod bench;
 pub mod clients;
 mod demo;
@@ -14,5 +15,6 @@ mod million;
 mod planted;
 mod readme;
 mod references;
+mod schemathesis;
 mod source_tree;
 mod workflows;

@@ -13,12 +13,20 @@ use super::socket::LivingSocket;
 use crate::chat::{Draft, EventType, InvalidEvent, InvalidField, RoomName};
 use crate::metrics::AppUsage;
 use crate::web::client::Client;
+use crate::web::documented::{AppCall, CallBodyProblems, CallRefusals, KeyHeader, SenderRefusals, SocketEvent};
 use crate::web::error::Problem;
 use crate::web::origin;
 use crate::web::publish::{check_rate, idempotency_key};
 use crate::web::state::AppState;
 
 /// Handles `POST /event`: stores an event of an app.
+#[utoipa::path(
+    post, path = "/event", operation_id = "sendEvent", tag = "apps", summary = "Sends an event to a channel",
+    params(KeyHeader),
+    request_body(content((AppCall = "application/x-www-form-urlencoded"), (AppCall = "multipart/form-data"))),
+    responses((status = 200, description = "The event is stored: `{}`", body = Object), CallRefusals, CallBodyProblems),
+    security((), ("app" = [])),
+)]
 pub async fn send(
     req: HttpRequest,
     payload: web::Payload,
@@ -37,6 +45,15 @@ pub async fn send(
 }
 
 /// Handles `POST /socket/{socket}`: stores an event in the channel of a socket.
+#[utoipa::path(
+    post, path = "/socket/{socket}", operation_id = "sendToSocket", tag = "apps", summary = "Sends an event to the channel of a socket",
+    params(("socket" = String, Path, description = "The id of the socket"), KeyHeader),
+    request_body(content((SocketEvent = "application/x-www-form-urlencoded"), (SocketEvent = "multipart/form-data"))),
+    responses(
+        (status = 200, description = "The event is stored: `Ok`", body = String, content_type = "text/plain"),
+        SenderRefusals, CallBodyProblems,
+    ),
+)]
 pub async fn send_to_socket(
     req: HttpRequest,
     id: web::Path<String>,

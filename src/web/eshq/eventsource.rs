@@ -13,12 +13,24 @@ use crate::bus::{SOCKET_MAX_AGE, Socket, unix_ms};
 use crate::chat::{Name, Rooms};
 use crate::hub::{Pass, PresenceRequest, PresentAs, Start, Worker};
 use crate::sse::{BackoffReason, Syntax};
+use crate::web::documented::{SocketRefusals, StreamEvent};
 use crate::web::error::Problem;
 use crate::web::state::AppState;
 use crate::web::subscribe::{self, StreamRequest};
 use crate::web::{origin, query};
 
 /// Handles `GET /eventsource`: opens the stream of a socket.
+#[utoipa::path(
+    get, path = "/eventsource", operation_id = "getSocketStream", tag = "apps", summary = "The stream of a socket",
+    params(
+        ("socket" = String, Query, description = "The id of the socket"),
+        ("last-event-id" = Option<String>, Query, description = "The cursor after which the stream continues, unless the header `Last-Event-ID` has one"),
+    ),
+    responses(
+        (status = 200, description = "The stream", body = StreamEvent, content_type = "text/event-stream"),
+        SocketRefusals,
+    ),
+)]
 pub async fn stream(
     req: HttpRequest,
     state: web::Data<AppState>,

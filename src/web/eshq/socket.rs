@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::call::{self, Call};
 use super::fields::CallFields;
@@ -11,10 +12,17 @@ use super::refusal::{Refusal, json};
 use crate::apps::App;
 use crate::bus::{Socket, SocketId, unix_ms};
 use crate::chat::{Name, RoomName};
+use crate::web::documented::{AppCall, CallBodyProblems, CallRefusals};
 use crate::web::error::Problem;
 use crate::web::state::AppState;
 
 /// Handles `POST /socket`: returns the id of a new socket of a channel.
+#[utoipa::path(
+    post, path = "/socket", operation_id = "createSocket", tag = "apps", summary = "Gives a reader a pass to the stream of a channel",
+    request_body(content((AppCall = "application/x-www-form-urlencoded"), (AppCall = "multipart/form-data"))),
+    responses((status = 200, description = "The socket", body = Made), CallRefusals, CallBodyProblems),
+    security((), ("app" = [])),
+)]
 pub async fn create(
     req: HttpRequest,
     payload: web::Payload,
@@ -22,6 +30,17 @@ pub async fn create(
 ) -> Result<HttpResponse, Problem> {
     let fields = CallFields::read(&req, payload);
     call::handle(&req, &state, fields, async |call| make_socket(call, &state).await).await
+}
+
+/// A new socket.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Socket)]
+struct Made<'a> {
+    /// Its id, which lets a reader in.
+    socket: String,
+    channel: &'a str,
+    /// Under what its reader is present.
+    presence_id: Option<&'a str>,
 }
 
 async fn make_socket(mut call: Call, state: &AppState) -> Result<HttpResponse, Refusal> {
@@ -36,12 +55,6 @@ async fn make_socket(mut call: Call, state: &AppState) -> Result<HttpResponse, R
         (SocketId::random(), Socket { key: call.app.key().clone(), channel, presence_id, made: unix_ms() });
     state.sockets.create(id, &socket).await?;
     call.usage.sockets.inc();
-    #[derive(Serialize)]
-    struct Made<'a> {
-        socket: String,
-        channel: &'a str,
-        presence_id: Option<&'a str>,
-    }
     let made = Made {
         socket: id.to_string(),
         channel: &socket.channel,

@@ -6,10 +6,22 @@ use percent_encoding::percent_decode_str;
 use super::call::{self, Call};
 use super::fields::CallFields;
 use super::refusal::{Refusal, json};
+use crate::web::documented::CallRefusals;
 use crate::web::error::Problem;
 use crate::web::state::AppState;
 
 /// Handles `GET /channel/{channel}/users`: returns the distinct presence ids, sorted.
+#[utoipa::path(
+    get, path = "/channel/{channel}/users", operation_id = "getChannelUsers", tag = "apps", summary = "Who is present in a channel",
+    params(
+        ("channel" = String, Path, description = "The channel", example = "news"),
+        ("key" = Option<String>, Query, description = "The key of the app"),
+        ("timestamp" = Option<String>, Query, description = "Unix seconds"),
+        ("token" = Option<String>, Query, description = "The SHA-1 of `key:secret:timestamp`, in lower-case hex"),
+    ),
+    responses((status = 200, description = "The presence ids, sorted", body = [String]), CallRefusals),
+    security((), ("app" = [])),
+)]
 pub async fn list(req: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let list = async |call: Call| {
         let room = call::room(&call.app, &channel(&req)?)?;

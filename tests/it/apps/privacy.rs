@@ -38,6 +38,7 @@ const ROUTES: &[(&str, Decision)] = &[
     ("/readyz", NamesNoRoom),
     ("/metrics", NamesNoRoom),
     ("/robots.txt", NamesNoRoom),
+    ("/openapi.json", NamesNoRoom),
     ("/assets/{version}/{file:.+}", NamesNoRoom),
     ("/dashboard", OfOperator),
     ("/dashboard/data", OfOperator),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::bus::PresenceEntry;
 use crate::chat::Name;
@@ -26,7 +27,7 @@ pub enum PresentAs {
 }
 
 /// The subscribers of a room, as clients see them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PresenceSnapshot {
     /// The number of subscribers, with or without a name.
     pub count: usize,
