@@ -9,16 +9,18 @@ use serde_json::{Value, json};
 
 use crate::{
     eshq::app::App,
-    support::{Block, Node, Redis, Stream},
+    support::{Block, Gap, Node, Redis, Stream, key},
 };
 
 const STORED: &str = include_str!("first-release.jsonl");
 const SENT: &str = include_str!("first-release.sse");
 
-/// The ids of the room: of its first message, of one that was edited, and of one that was deleted.
+/// Ids of the room: of its first message, of one that was edited, of one that was deleted, and the last two.
 const FIRST: &str = "1795768943505-1";
 const EDITED: &str = "1795768943532-2";
 const DELETED: &str = "1795768943551-3";
+const BEFORE_LAST: &str = "1795768943600-6";
+const LAST: &str = "1795768943615-7";
 
 /// With which the message of `EDITED` was posted.
 const SECRET: &str = "5ec2e700000000000000000000000000";
@@ -87,6 +89,19 @@ async fn every_cursor_of_the_first_release_continues() {
     }
 }
 
+/// What an entry states as its predecessor decides whether something is missing before it.
+#[tokio::test]
+async fn predecessors_of_the_first_release_are_believed() {
+    let redis = start_redis().await;
+    let _: u64 = redis.cmd(&["XTRIM", &key("everyone"), "MAXLEN", "1"]).await;
+    let node = start_node(&redis).await;
+    let mut stream = Stream::resume(&node, "everyone", BEFORE_LAST).await;
+    assert_eq!(stream.next_ids(1).await, [LAST]);
+    let of_another_log = BEFORE_LAST.replace("600-", "599-");
+    let mut stream = Stream::resume(&node, "everyone", &of_another_log).await;
+    assert_eq!(Gap::next(&mut stream).await.asked, of_another_log);
+}
+
 #[tokio::test]
 async fn messages_of_the_first_release_are_read_and_owned() {
     let redis = start_redis().await;
@@ -96,7 +111,7 @@ async fn messages_of_the_first_release_are_read_and_owned() {
         json!({ "id": EDITED, "sender": "ada", "message": "first, and better", "key": "7f3c", "edited": true,
                 "mark": "766cfa14c7dc547c5fc7cedc099062e8" }),
         json!({ "id": "1795768943569-4", "sender": "grace", "message": "two\nlines, ünd “Unicode” 🎉" }),
-        json!({ "id": "1795768943615-7", "sender": "Anonymous", "message": "no name" }),
+        json!({ "id": LAST, "sender": "Anonymous", "message": "no name" }),
     ];
     let stored = node.stored("everyone").await;
     assert_eq!(stored.len(), expected.len());
