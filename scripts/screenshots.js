@@ -2,56 +2,20 @@
 // package, and fonts that look good: those in docs/ are taken with Inter and Noto Color Emoji (FONTCONFIG_FILE may name
 // a configuration that has them).
 
-import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+
+import { Browser, end, freePort, isReady, perform, run, scratch, until } from './browser.js';
 
 const DESKTOP = { width: 1200, height: 750, mobile: false };
 const PHONE = { width: 390, height: 844, mobile: true };
 const MINUTE = 60_000;
-const MOUSE = 'blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4';
 const VARIANTS = ['light', 'dark', 'phone', 'phone-dark'];
 
 const target = process.argv[2];
 const folder = target ?? 'docs';
 /** Whether to take every state in every size and colour scheme. */
 const every = target !== undefined;
-const scratch = mkdtempSync(join(tmpdir(), 'tiny-chat-pictures-'));
-const children = [];
-let browser;
-
-/** Starts a program that `clean` ends. Its output is collected in `output`; `gone` resolves when it has exited. */
-function run(program, args, env = {}) {
-  const child = spawn(program, args, { cwd: scratch, env: { ...process.env, HOME: scratch, TMPDIR: scratch, ...env } });
-  children.push(child);
-  child.output = '';
-  for (const pipe of [child.stdout, child.stderr]) pipe.on('data', (data) => (child.output += data));
-  child.on('error', (error) => (child.output += error));
-  child.gone = new Promise((resolve) => child.on('close', resolve));
-  return child;
-}
-
-const end = (child, signal = 'SIGTERM') => (child.kill(signal), child.gone);
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function until(what, ask) {
-  for (const late = Date.now() + 30_000; Date.now() < late; await pause(50)) {
-    const answer = await ask();
-    if (answer) return answer;
-  }
-  throw new Error(`${what} did not come\n${children.map(({ output }) => output).join('\n')}`);
-}
-
-const freePort = () =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
 
 class Server {
   static async start() {
@@ -74,7 +38,7 @@ class Server {
       RATE_LIMIT: '0',
       HEARTBEAT: '5',
     });
-    await until('the server', () => fetch(`${this.url}/readyz`).then(({ ok }) => ok, () => false));
+    await until('the server', () => isReady(this.url));
   }
 
   down() {
@@ -104,79 +68,8 @@ class Server {
   }
 }
 
-class Browser {
-  static async start() {
-    const browser = new Browser();
-    const port = await freePort();
-    run('chromedriver', [`--port=${port}`]);
-    browser.driver = `http://127.0.0.1:${port}`;
-    await until('chromedriver', () => fetch(`${browser.driver}/status`).then(({ ok }) => ok, () => false));
-    const flags = ['headless=new', 'no-sandbox', 'disable-gpu', 'no-first-run', 'disable-background-networking', 'hide-scrollbars', MOUSE];
-    const args = [...flags.map((flag) => `--${flag}`), `--user-data-dir=${join(scratch, 'profile')}`];
-    const capabilities = { alwaysMatch: { browserName: 'chrome', 'goog:chromeOptions': { args } } };
-    const { sessionId, capabilities: given } = await browser.ask('POST', '/session', { capabilities });
-    Object.assign(browser, { session: `/session/${sessionId}`, pid: given['goog:processID'] });
-    return browser;
-  }
-
-  async ask(method, path, body) {
-    const answer = await fetch(this.driver + path, { method, body: body && JSON.stringify(body) });
-    const { value } = await answer.json();
-    if (!answer.ok) throw new Error(`${path}: ${value.message}`);
-    return value;
-  }
-
-  open(url) {
-    return this.ask('POST', `${this.session}/url`, { url });
-  }
-
-  js(script, ...args) {
-    return this.ask('POST', `${this.session}/execute/sync`, { script, args });
-  }
-
-  devtools(cmd, params) {
-    return this.ask('POST', `${this.session}/goog/cdp/execute`, { cmd, params });
-  }
-
-  until(script, ...args) {
-    return until(script, () => this.js(`return ${script}`, ...args));
-  }
-
-  state(name) {
-    return this.until('document.querySelector(".status").dataset.state === arguments[0]', name);
-  }
-
-  async loaded() {
-    await this.state('live');
-    await this.until('document.styleSheets.length > 1');
-  }
-
-  /** Sets the value of a field as typing does. */
-  write(selector, text) {
-    return this.js(
-      `const box = document.querySelector(arguments[0]);
-      box.value = arguments[1];
-      box.dispatchEvent(new Event('input'));`,
-      selector,
-      text,
-    );
-  }
-
-  async say(sender, text) {
-    await this.write('#sender', sender);
-    await this.write('#message', text);
-    await this.js('document.querySelector(".composer").requestSubmit()');
-  }
-
-  shows(text) {
-    return this.until('[...document.querySelectorAll(".message[data-id] .text")].at(-1)?.textContent.includes(arguments[0])', text);
-  }
-
-  /** Ends the session: killing chromedriver alone would leave the browser running. */
-  close() {
-    return this.ask('DELETE', this.session).catch(() => process.kill(this.pid, 'SIGKILL'));
-  }
-
+/** A browser whose page is photographed in several sizes and colour schemes. */
+class Photographed extends Browser {
   async emulate(kind) {
     const phone = kind.startsWith('phone');
     const features = [
@@ -218,7 +111,7 @@ async function takeScreenshots(signal) {
   for (const [index, [sender, text]] of TALK.entries()) await server.store('everyone', 28 - 2 * index, sender, text);
   await server.store('random', 300, 'mason', 'Somebody left the oven on.');
 
-  browser = await Browser.start();
+  const browser = await Photographed.start();
   await browser.emulate('light'); // pages are opened in this size
   for (const name of ['mason', 'grace']) await server.subscribe('everyone', name, signal);
   await browser.open(`${server.url}/random`);
@@ -294,21 +187,5 @@ async function takeScreenshots(signal) {
   }
 }
 
-const aborting = new AbortController();
-let cleaning;
-function clean() {
-  cleaning ??= (async () => {
-    aborting.abort();
-    await browser?.close();
-    await Promise.all(children.map((child) => child.exitCode === null && child.signalCode === null && end(child)));
-    rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
-  })();
-  return cleaning;
-}
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => clean().then(() => process.exit(1)));
 mkdirSync(folder, { recursive: true });
-try {
-  await takeScreenshots(aborting.signal);
-} finally {
-  await clean();
-}
+await perform(takeScreenshots);

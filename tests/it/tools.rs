@@ -13,6 +13,7 @@ mod guarantees;
 mod instructions;
 mod million;
 mod planted;
+mod promises;
 mod readme;
 mod references;
 mod schemathesis;

@@ -11,10 +11,12 @@ use crate::support::{BINARY, Browser, Node, WebServer, eventually, repository::t
 /// The address that README.md uses.
 const ADDRESS: &str = "localhost:8080";
 
-/// Returns the lines with curl, as they stand in README.md.
+/// Returns the lines with curl that talk to a server, as they stand in README.md.
 fn shell_lines(readme: &str) -> Vec<&str> {
     let indented = readme.lines().filter_map(|line| line.strip_prefix("    "));
-    indented.filter(|line| line.starts_with("curl ") || line.starts_with("id=")).collect()
+    indented
+        .filter(|line| (line.starts_with("curl ") || line.starts_with("id=")) && line.contains(ADDRESS))
+        .collect()
 }
 
 /// Returns the page.
