@@ -2,14 +2,18 @@
 
 mod compose_files;
 mod config;
+mod crate_file;
+mod debian;
 mod health_command;
 mod image;
+mod install_script;
 mod logs;
 mod lost_logs;
 mod platforms;
 mod proxied_restart;
 mod proxy_configs;
 mod rolling_restart;
+mod sbom;
 mod shutdown;
 mod supervision;
 

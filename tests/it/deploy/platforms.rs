@@ -55,13 +55,17 @@ fn app_json_sets_only_existing_options() {
 
 #[test]
 fn systemd_unit_is_valid() {
-    let unit = text("deploy/tiny-chat.service");
-    for option in ["REDIS_URL", "TRUSTED_PROXIES", "BIND"] {
-        assert!(unit.contains(option) && help().contains(option), "{option}");
+    let (unit, options) = (text("deploy/tiny-chat.service"), text("deploy/tiny-chat.env"));
+    let named = options.lines().filter_map(|line| Some(line.strip_prefix('#')?.split_once('=')?.0));
+    let named: Vec<&str> = named.filter(|name| !name.contains(' ')).collect();
+    assert!(named.contains(&"REDIS_URL") && named.contains(&"TRUSTED_PROXIES"), "{named:?}");
+    for option in named {
+        let is_option = ['=', ']'].iter().any(|end| help().contains(&format!("[env: {option}{end}")));
+        assert!(is_option, "{option} is not an option");
     }
     let directory = tempfile::TempDir::new().expect("a directory");
     let path = directory.path().join("tiny-chat.service");
-    fs::write(&path, unit.replace("/usr/local/bin/tiny-chat\n", &format!("{BINARY}\n"))).expect("a file");
+    fs::write(&path, unit.replace("ExecStart=tiny-chat\n", &format!("ExecStart={BINARY}\n"))).expect("a file");
     match Command::new("systemd-analyze").arg("verify").arg(&path).output() {
         Ok(output) => assert!(output.status.success() && output.stderr.is_empty(), "{output:?}"),
         Err(_) => eprintln!("systemd-analyze is not installed: the unit was not verified"),
@@ -87,6 +91,7 @@ fn nodes_have_time_to_drain_before_they_are_killed() {
         ("deploy/tiny-chat.service", "TimeoutStopSec="),
         ("docker-compose.yml", "stop_grace_period: "),
         ("docker-compose.yml", "docker stop --time "),
+        ("deploy/compose.yml", "stop_grace_period: "),
         ("deploy/compose-sentinel.yml", "stop_grace_period: "),
         ("deploy/compose-cluster.yml", "stop_grace_period: "),
         ("scripts/compose-test", "docker stop --time "),
