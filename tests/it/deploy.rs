@@ -14,10 +14,10 @@ mod proxied_restart;
 mod proxy_configs;
 mod rolling_restart;
 mod sbom;
+mod secret_files;
 mod shutdown;
 mod supervision;
 
-mod secret_files;
 use crate::support::Node;
 
 /// The nginx configuration that the repository ships.
