@@ -9,6 +9,7 @@ mod image;
 mod install_script;
 mod logs;
 mod lost_logs;
+mod monitoring;
 mod platforms;
 mod proxied_restart;
 mod proxy_configs;
