@@ -1,12 +1,14 @@
 //! Options, proxies in front of nodes, platforms and images that start them, restarts, shutdown, and logs.
 
 mod compose_files;
+mod compose_proxies;
 mod config;
 mod crate_file;
 mod debian;
 mod health_command;
 mod image;
 mod install_script;
+mod kubernetes;
 mod logs;
 mod lost_logs;
 mod monitoring;

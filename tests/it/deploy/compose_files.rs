@@ -14,7 +14,7 @@ const PUBLISHED: &str = include_str!("../../../deploy/compose.yml");
 const CLUSTER: &str = include_str!("../../../deploy/compose-cluster.yml");
 
 /// Returns the text of a service, or of another block at the left or one level in.
-fn block<'a>(file: &'a str, name: &str) -> &'a str {
+pub fn block<'a>(file: &'a str, name: &str) -> &'a str {
     let (_, rest) = file.split_once(&format!("\n{name}")).expect("a block");
     let indent = name.len() - name.trim_start().len();
     let is_next = |line: &str| !line.trim().is_empty() && line.len() - line.trim_start().len() <= indent;
@@ -31,7 +31,7 @@ fn indented_text(block: &str, first: &str) -> String {
 }
 
 /// Returns the script of a command of the form `sh -c SCRIPT`.
-fn script(block: &str) -> String {
+pub fn script(block: &str) -> String {
     let script = block.lines().skip_while(|line| line.trim() != "- -c").nth(1).expect("a script");
     script.trim().trim_start_matches("- ").replace("$$", "$")
 }

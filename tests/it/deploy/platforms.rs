@@ -5,10 +5,13 @@ use std::{fs, process::Command};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::{BINARY, Node, Redis, free_port, repository::text};
+use crate::support::{
+    BINARY, Node, Redis, free_port,
+    repository::{root, text},
+};
 
 /// Returns the output of `--help`, which lists every option.
-fn help() -> String {
+pub fn help() -> String {
     let output = Command::new(BINARY).arg("--help").output().expect("the program");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
@@ -53,6 +56,20 @@ fn app_json_sets_only_existing_options() {
     }
 }
 
+/// The button in README.md deploys this repository as app.json says.
+#[test]
+fn deploy_button_leads_to_app_json() {
+    let app: Value = serde_json::from_str(&text("app.json")).expect("JSON");
+    let repository = app["repository"].as_str().expect("a repository");
+    assert!(text("README.md").contains(&format!("https://www.heroku.com/deploy?template={repository})")));
+    let logo = app["logo"].as_str().and_then(|logo| logo.split_once("/main/")).expect("a file of the repository").1;
+    assert!(root().join(logo).exists(), "{logo}");
+    let cargo = text("Cargo.toml");
+    if let Some(line) = cargo.lines().find(|line| line.starts_with("repository = ")) {
+        assert_eq!(line, format!("repository = \"{repository}\""));
+    }
+}
+
 #[test]
 fn systemd_unit_is_valid() {
     let (unit, options) = (text("deploy/tiny-chat.service"), text("deploy/tiny-chat.env"));
@@ -73,7 +90,7 @@ fn systemd_unit_is_valid() {
 }
 
 /// Returns the seconds that follow a word in a file.
-fn seconds_after(text: &str, word: &str) -> u64 {
+pub fn seconds_after(text: &str, word: &str) -> u64 {
     let (_, rest) = text.split_once(word).unwrap_or_else(|| panic!("no {word}"));
     rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("seconds")
 }
@@ -94,6 +111,8 @@ fn nodes_have_time_to_drain_before_they_are_killed() {
         ("deploy/compose.yml", "stop_grace_period: "),
         ("deploy/compose-sentinel.yml", "stop_grace_period: "),
         ("deploy/compose-cluster.yml", "stop_grace_period: "),
+        ("deploy/compose-proxies.yml", "stop_grace_period: "),
+        ("deploy/kubernetes.yaml", "terminationGracePeriodSeconds: "),
         ("scripts/compose-test", "docker stop --time "),
         ("docs/operations.md", "terminationGracePeriodSeconds: "),
     ] {
@@ -101,7 +120,7 @@ fn nodes_have_time_to_drain_before_they_are_killed() {
         assert!(limit > drain, "{word} of {file} is {limit} s, a drain takes {drain} s");
     }
     let kubernetes = text("docs/operations.md");
-    let (_, row) = kubernetes.split_once("| a Kubernetes service | `").expect("a row");
+    let (_, row) = kubernetes.split_once("| a Kubernetes service (`deploy/kubernetes.yaml`) | `").expect("a row");
     let limit = seconds_after(&kubernetes, "terminationGracePeriodSeconds: ");
     assert!(limit > seconds_after(row, "") + default("DRAIN"), "{limit} s are too short");
 }

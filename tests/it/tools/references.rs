@@ -8,7 +8,8 @@ use crate::support::repository::{File, files, paths, read, root, text};
 const EXTENSIONS: [&str; 11] = ["rs", "js", "md", "lua", "html", "css", "toml", "conf", "cfg", "service", "svg"];
 
 /// Names that are written but are not files of this repository: files of other projects and of users, and patterns.
-const FOREIGN: [&str; 10] = [
+const FOREIGN: [&str; 11] = [
+    "deploy/button.svg",
     "sw.js",
     "index.html",
     "redis.conf",
