@@ -34,6 +34,9 @@ mod tools; // the doctor, the demo, the fault test, the benchmark, the fuzz targ
 // the clients that come with it
 mod client; // the commands listen and send, and the bot of the examples
 
+// what people learn from
+mod recipes; // the examples, each with its packages
+
 // what people see
 mod browser; // the page, in Chromium
 mod eshq_browser; // pages of other sites with the library of EventSource HQ, old and new
