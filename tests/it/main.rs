@@ -35,6 +35,7 @@ mod tools; // the doctor, the demo, the fault test, the benchmark, the fuzz targ
 mod client; // the commands listen and send, and the bot of the examples
 
 // what people learn from
+mod documents; // the book, its links, and the commands of all documents
 mod recipes; // the examples, each with its packages
 
 // what people see
