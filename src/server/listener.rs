@@ -6,7 +6,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::{Domain, SockFilter, SockRef, Socket, Type};
+#[cfg(target_os = "linux")]
+use socket2::SockFilter;
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::time::sleep;
 
 /// Connections that the kernel queues until they are accepted. After a restart all clients reconnect
@@ -34,7 +36,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn close(listener: &TcpListener, stop_accepting: impl Future<Output = ()>) {
     // The kernel resets what is in the backlog of a socket that is closed, perhaps with a post that no proxy repeats. So
     // new handshakes are held back first: a client repeats its SYN after a second, and is refused then.
-    let filtered = SockRef::from(listener).attach_filter(&without_syn());
+    let filtered = hold_back_handshakes(listener);
     let deadline = Instant::now() + BACKLOG_TIMEOUT;
     sleep(SETTLING_TIME).await;
     while has_backlog(listener) && Instant::now() < deadline {
@@ -58,8 +60,21 @@ fn has_backlog(listener: &TcpListener) -> bool {
     poll(&mut listeners, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
+/// Lets the kernel drop the first packet of each handshake.
+#[cfg(target_os = "linux")]
+fn hold_back_handshakes(listener: &TcpListener) -> io::Result<()> {
+    SockRef::from(listener).attach_filter(&without_syn())
+}
+
+/// Other systems have no such filter.
+#[cfg(not(target_os = "linux"))]
+fn hold_back_handshakes(_: &TcpListener) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Returns a packet filter, in the instructions of classic BPF, that drops the first packet of each handshake (RFC 9293
 /// § 3.1: byte 13 of the header has the flags) and passes all others on.
+#[cfg(target_os = "linux")]
 fn without_syn() -> [SockFilter; 5] {
     const LOAD_BYTE: u16 = 0x30; // BPF_LD | BPF_B | BPF_ABS
     const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K

@@ -171,7 +171,7 @@ impl ConnectionIo {
             if !is_begun {
                 let response = raw_response::encode(Problem::new(status, detail).json_response());
                 // As far as the socket takes it. Straight to the kernel: the reactor may not know yet that it is writable.
-                let _ = rustix::net::send(socket, &response, SendFlags::NOSIGNAL);
+                let _ = rustix::net::send(socket, &response, SendFlags::empty());
             }
             let _ = SockRef::from(socket).shutdown(Shutdown::Write);
             while matches!(socket.try_read(&mut [0; DISCARD_BYTES]), Ok(DISCARD_BYTES)) {}

@@ -20,6 +20,7 @@ use super::client::{is_trusted, limit_address};
 use super::connection::{ConnectionIo, ConnectionLimiter};
 
 /// How long written bytes may stay unacknowledged before the kernel closes a connection.
+#[cfg(target_os = "linux")]
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The kernel's send buffer per connection. A larger one would only hide that a client is slow.
@@ -93,6 +94,7 @@ fn accept(socket: TcpStream, limiter: &Arc<ConnectionLimiter>, trusted_proxies: 
     let permit = permit.ok_or_else(|| io::Error::other("too many connections"))?;
     socket.set_nodelay(true)?;
     let options = SockRef::from(&socket);
+    #[cfg(target_os = "linux")]
     let _ = options.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
     let _ = options.set_send_buffer_size(SEND_BUFFER_BYTES);
     Ok((ConnectionIo::new(socket, permit), Protocol::Http1, peer))

@@ -14,6 +14,7 @@ pub use address::Address;
 use parse::{Several, master_name, not_understood, one, several};
 
 /// How long the kernel retransmits to a server that does not acknowledge before it closes the connection.
+#[cfg(target_os = "linux")]
 const REDIS_TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The ports of servers and of Sentinels, unless the URL names others.
@@ -135,7 +136,9 @@ impl Target {
 
 impl Access {
     fn new(info: ConnectionInfo, tls: TlsFiles, is_user_optional: bool) -> Result<Self, String> {
-        let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(REDIS_TCP_USER_TIMEOUT);
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        #[cfg(target_os = "linux")] // no other system that we support has it
+        let tcp = tcp.set_user_timeout(REDIS_TCP_USER_TIMEOUT);
         let settings = as_we_speak(info.redis_settings().clone());
         let (template, identity) = tls.apply(info.set_tcp_settings(tcp).set_redis_settings(settings))?;
         let settings = template.redis_settings();
