@@ -82,7 +82,6 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
         .service(resource("/readyz", "GET, HEAD").route(get().to(health::readyz)))
         .service(resource("/metrics", "GET, HEAD").route(get().to(health::metrics)))
         .service(resource("/robots.txt", "GET, HEAD").route(get().to(health::robots)))
-        .service(resource("/openapi.json", "GET, HEAD").route(get().to(openapi::document)))
         .service(resource("/dashboard", "GET, HEAD").route(get().to(dashboard::page)))
         .service(resource("/dashboard/data", "GET, HEAD").route(get().to(dashboard::data)))
         .service(resource("/dashboard/events", "GET, HEAD").route(get().to(dashboard::events)))
@@ -101,6 +100,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
                 .route(web::delete().to(deletion::one)),
         )
         .service(resource("/presence/{room}", "GET, HEAD").route(get().to(presence::list)))
+        .service(resource("/openapi.json", "GET, HEAD").route(get().to(openapi::document)))
         .service(room_resource()) // names that cannot be those of rooms
         .service(web::resource("/{room}/").to(pages::redirect_without_slash))
         .default_service(web::to(unknown_path));
