@@ -122,6 +122,19 @@ fn workflow_scripts_take_values_from_the_environment() {
     }
 }
 
+#[test]
+fn programs_that_workflows_run_exist() {
+    let workflows = workflows();
+    let mut called = BTreeSet::new();
+    for (name, script) in scripts(&workflows) {
+        for word in script.split_whitespace().filter(|word| word.starts_with("scripts/") || word.starts_with(".ci/")) {
+            assert!(root().join(word).is_file(), "{name} runs {word}");
+            called.insert(word);
+        }
+    }
+    assert!(called.contains("scripts/package") && called.contains(".ci/run"), "{called:?}");
+}
+
 /// GitHub shows no form that it cannot read, and says nothing.
 #[test]
 fn issue_forms_are_well_formed() {
