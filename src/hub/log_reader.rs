@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
-use super::read_budget::{AnswerPermit, MAX_PAGE_BYTES, PagePermit, ReadBudget};
+use super::read_budget::{AnswerPermit, MAX_PAGE_BYTES, PagePermit, ReadBudget, permit_within};
 use crate::bus::{Bus, LogPage, PageLimit, Span, Unavailable};
 use crate::chat::{Id, RoomName};
 use crate::metrics::Metrics;
@@ -102,8 +101,7 @@ impl LogReader {
     /// # Errors
     /// If the comparison fails, or takes too long to get its turn.
     pub async fn in_turn(&self, comparison: impl Future<Output = Result<(), Unavailable>>) -> Result<(), Unavailable> {
-        let turn = timeout(COMPARISON_WAIT, self.comparison_turns.acquire()).await;
-        let _turn = turn.ok().and_then(Result::ok).ok_or(Unavailable)?;
+        let _turn = permit_within(COMPARISON_WAIT, self.comparison_turns.acquire()).await?;
         comparison.await
     }
 

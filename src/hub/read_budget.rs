@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::bus::Unavailable;
@@ -66,8 +66,7 @@ impl ReadBudget {
     /// # Errors
     /// If that takes too long.
     pub async fn answer_page(&self) -> Result<PagePermit, Unavailable> {
-        let permit = timeout(ANSWER_WAIT, self.answer_pages.clone().acquire_owned()).await;
-        let permit = permit.ok().and_then(Result::ok).ok_or(Unavailable)?;
+        let permit = permit_within(ANSWER_WAIT, self.answer_pages.clone().acquire_owned()).await?;
         Ok(PagePermit { _permit: permit })
     }
 
@@ -77,8 +76,7 @@ impl ReadBudget {
     /// If that takes too long, because clients do not read their answers.
     pub async fn answer(&self, bytes: usize) -> Result<AnswerPermit, Unavailable> {
         let permits = bytes.div_ceil(PERMIT_BYTES) as u32;
-        let permit = timeout(ANSWER_WAIT, self.answers.clone().acquire_many_owned(permits)).await;
-        permit.ok().and_then(Result::ok).map(AnswerPermit).ok_or(Unavailable)
+        permit_within(ANSWER_WAIT, self.answers.clone().acquire_many_owned(permits)).await.map(AnswerPermit)
     }
 }
 
@@ -88,6 +86,17 @@ impl AnswerPermit {
         let surplus = self.0.num_permits().saturating_sub(bytes.div_ceil(PERMIT_BYTES));
         drop(self.0.split(surplus));
     }
+}
+
+/// Waits for a permit.
+///
+/// # Errors
+/// If that takes longer than `wait`.
+pub async fn permit_within<P>(
+    wait: Duration,
+    permit: impl Future<Output = Result<P, AcquireError>>,
+) -> Result<P, Unavailable> {
+    timeout(wait, permit).await.ok().and_then(Result::ok).ok_or(Unavailable)
 }
 
 #[cfg(test)]
