@@ -1,11 +1,11 @@
 //! The example for Kubernetes: valid where its schemas are installed, and true to what a node takes and serves.
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 use super::platforms::{help, seconds_after};
 use crate::support::{
     Node,
-    repository::{root, text},
+    repository::{in_target, root, text},
 };
 
 const FILE: &str = "deploy/kubernetes.yaml";
@@ -24,7 +24,7 @@ fn variable<'a>(file: &'a str, name: &str) -> &'a str {
 
 #[test]
 fn kubernetes_example_is_valid() {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("python").join("bin/kubernetes-validate");
+    let path = in_target("python").join("bin/kubernetes-validate");
     if !path.exists() {
         eprintln!("kubernetes-validate is not installed: the example was not checked against the schemas");
         return;

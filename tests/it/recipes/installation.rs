@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{process::Command, sync::Mutex};
 
-use crate::support::repository::root;
+use crate::support::repository::{in_target, root};
 
 /// What a folder has that is not part of the recipe.
 const INSTALLED: [&str; 3] = ["node_modules", ".venv", ".installed"];
@@ -17,7 +17,7 @@ const INSTALLED: [&str; 3] = ["node_modules", ".venv", ".installed"];
 pub async fn install(name: &str, lines: &[String]) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
     let _guard = ONE_AT_A_TIME.lock().await;
-    let recipes = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("recipes");
+    let recipes = in_target("recipes");
     let folder = recipes.join(name);
     copy(&root().join("examples").join(name), &folder);
     fs::copy(root().join("examples/serve.mjs"), recipes.join("serve.mjs")).expect("a copy");

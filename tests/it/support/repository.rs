@@ -31,6 +31,11 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Returns the folder of this name in the target folder: scripts/test and some tests install there what others use.
+pub fn in_target(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name(name)
+}
+
 /// Reads the files of a folder with this extension, in subfolders as well.
 pub fn files(folder: &str, extension: &str) -> Vec<File> {
     let mut files: Vec<File> = paths(&root().join(folder))

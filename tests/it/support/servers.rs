@@ -1,7 +1,9 @@
 //! The programs that can be a Redis here. Debian has one; the others come from packages of PyPI, which scripts/test
 //! unpacks.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use super::repository::in_target;
 
 /// A program that speaks the protocol of Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ impl Program {
             Program::Redis8 => "redis-server-8",
             Program::Valkey => "valkey-server",
         };
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("servers").join(name);
+        let path = in_target("servers").join(name);
         assert!(path.exists(), "{} is missing: scripts/test installs it", path.display());
         path
     }

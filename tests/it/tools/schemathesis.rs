@@ -1,9 +1,12 @@
 //! Schemathesis (PyPI) reads `/openapi.json` of a node and makes requests of it, good and bad ones: no answer may be a 5xx,
 //! or one that is not described there.
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
-use crate::support::{Node, repository::root};
+use crate::support::{
+    Node,
+    repository::{in_target, root},
+};
 
 /// What every answer is checked for. Which values are good and bad is left out: a name or an id that breaks its rule is 404
 /// in one place and a gap in another, and the tests of those places say which.
@@ -13,8 +16,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 /// Runs Schemathesis, where it is installed, against a node that has everything: keys, a password, a message. It has one
 /// worker, since Hypothesis is not safe to be used by several threads.
 async fn assert_answers_as_described(examples: u32, phases: &str) {
-    let python = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("python");
-    let program = python.join("bin/schemathesis");
+    let program = in_target("python").join("bin/schemathesis");
     if !program.exists() {
         eprintln!("schemathesis is not installed: the answers were not checked");
         return;

@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 use super::catalogue::{Client, Runtime};
-use crate::support::repository::{root, text};
+use crate::support::repository::{in_target, root, text};
 
 /// What could be installed, by runtime, or why it could not.
 pub struct Installation(BTreeMap<Runtime, Result<(), String>>);
@@ -48,7 +48,7 @@ impl Installation {
 
 /// Returns the folder that the packages of a registry are installed into.
 pub fn folder(registry: &str) -> PathBuf {
-    root().join("target/clients").join(registry)
+    in_target("clients").join(registry)
 }
 
 /// Returns the version of a client: that of its package in the lock file, or what the program says.
