@@ -93,7 +93,7 @@ async fn compose_file_puts_three_nodes_behind_caddy() {
     assert_balances(&caddy, nodes).await;
 }
 
-/// The nodes believe the proxy about client addresses, and nobody else.
+/// The nodes take the addresses of clients from the proxy alone.
 #[test]
 fn compose_file_trusts_its_proxy_alone() {
     let trusted = FILE.lines().find_map(|line| line.trim().strip_prefix("TRUSTED_PROXIES: ")).expect("an address");

@@ -53,9 +53,9 @@ async fn health_finds_the_node_at_bind_or_port() {
 
 #[tokio::test]
 async fn health_is_1_where_no_node_is_ready() {
-    let nobody = format!("127.0.0.1:{}", free_port());
-    let (code, output) = health(&[("BIND", &nobody)], &[]).await;
-    assert!(code == 1 && output.starts_with(&format!("{nobody}: Connection refused")), "{code} {output}");
+    let closed = format!("127.0.0.1:{}", free_port());
+    let (code, output) = health(&[("BIND", &closed)], &[]).await;
+    assert!(code == 1 && output.starts_with(&format!("{closed}: Connection refused")), "{code} {output}");
     let node = Node::launch(&[("REDIS_URL", &format!("redis://127.0.0.1:{}", free_port()))]).await;
     let bind = node.address().to_string();
     let expected = format!("{bind}: 503 The message store has not been reached since this node started.");
@@ -88,7 +88,7 @@ async fn health_ends_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn health_refuses_a_port_that_nobody_can_know() {
+async fn health_refuses_port_0() {
     for (environment, word) in [
         ([("BIND", "127.0.0.1:0")], "Port 0"),
         ([("PORT", "0")], "Port 0"),
