@@ -149,8 +149,8 @@ impl Load {
         self.shared.all_have_newer_than(self.shared.clock.at(time))
     }
 
-    /// Ends the posting, posts one last message to each room, and waits until every reader has received it. Returns
-    /// false if that took until the deadline. To be called once, when everything is healed.
+    /// Ends the posting, posts one last message to each room once every reader will receive it, and waits until they
+    /// have. Returns false if that took until the deadline. To be called once, when everything is healed.
     pub async fn all_caught_up(&mut self, deadline: Instant) -> bool {
         self.set_phase(Phase::Closing);
         let ended = async {
@@ -158,7 +158,10 @@ impl Load {
                 self.written.extend(written);
             }
         };
-        if timeout_at(deadline, ended).await.is_err() {
+        // A stream that begins live after the last messages would never have them.
+        let (mut resumable, readers) = (self.shared.resumable.subscribe(), self.readers.len());
+        let ready = async { tokio::join!(ended, resumable.wait_for(|number| *number == readers)) };
+        if timeout_at(deadline, ready).await.is_err() {
             return false;
         }
         let first = self.shared.next_number();
@@ -171,7 +174,7 @@ impl Load {
         }
         self.written.push(last.written);
         self.set_phase(Phase::Finishing(first));
-        let (mut caught_up, readers) = (self.shared.caught_up.subscribe(), self.readers.len());
+        let mut caught_up = self.shared.caught_up.subscribe();
         let all = caught_up.wait_for(|number| *number >= readers);
         let is_complete = timeout_at(deadline, all).await.is_ok_and(|waited| waited.is_ok());
         self.caught_up_at = Some(self.shared.clock.now());

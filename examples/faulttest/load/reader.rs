@@ -53,6 +53,7 @@ pub struct Reader {
     retry: Duration,
     /// Streams that are not read any more, and not closed.
     vanished: VecDeque<Connection>,
+    is_resumable: bool,
     has_caught_up: bool,
 }
 
@@ -86,6 +87,7 @@ impl Reader {
             oldest: None,
             retry: Duration::from_secs(2),
             vanished: VecDeque::new(),
+            is_resumable: false,
             has_caught_up: false,
         }
     }
@@ -96,12 +98,8 @@ impl Reader {
         while self.phase() != Phase::Over {
             let end = self.session(&mut recorder).await;
             let pause = self.pause_after(end);
-            if end == End::Left && self.begins_anew() {
-                if self.random.random_bool(FORGETS_CURSOR) {
-                    self.oldest.clone_from(&recorder.cursor);
-                }
-                let next = self.recorder(self.oldest.clone().filter(|_| self.kind == Kind::Old));
-                self.chains.push(Chain { reads_to_end: false, ..std::mem::replace(&mut recorder, next).chain });
+            if end == End::Left && self.wants_to_begin_anew() {
+                self.begin_anew(&mut recorder);
             }
             let (mut orders, is_choice) = (self.orders.clone(), end == End::Left);
             let ends = |phase| phase == Phase::Over || (is_choice && phase != Phase::Running);
@@ -120,13 +118,35 @@ impl Reader {
         Recorder::new(self.kind, &self.rooms, self.rooms.iter().map(name).collect(), cursor)
     }
 
-    fn begins_anew(&mut self) -> bool {
+    fn wants_to_begin_anew(&mut self) -> bool {
         let share = match self.kind {
             Kind::Old => 1.0,
             Kind::Hopping => BEGINS_ANEW,
             Kind::Staying | Kind::Several | Kind::Slow => 0.0,
         };
-        self.phase() == Phase::Running && self.random.random_bool(share)
+        self.random.random_bool(share)
+    }
+
+    /// Begins a new chain, unless the load is closing: the last messages are posted once all readers are resumable, so
+    /// this one says that it is not before it looks at the phase.
+    fn begin_anew(&mut self, recorder: &mut Recorder) {
+        self.note_resumable(false);
+        if self.phase() == Phase::Running {
+            if self.random.random_bool(FORGETS_CURSOR) {
+                self.oldest.clone_from(&recorder.cursor);
+            }
+            let next = self.recorder(self.oldest.clone().filter(|_| self.kind == Kind::Old));
+            self.chains.push(Chain { reads_to_end: false, ..std::mem::replace(recorder, next).chain });
+        }
+        self.note_resumable(recorder.cursor.is_some());
+    }
+
+    fn note_resumable(&mut self, is_resumable: bool) {
+        match (std::mem::replace(&mut self.is_resumable, is_resumable), is_resumable) {
+            (false, true) => self.shared.resumable.send_modify(|readers| *readers += 1),
+            (true, false) => self.shared.resumable.send_modify(|readers| *readers -= 1),
+            _ => {}
+        }
     }
 
     /// Returns how long the reader is away after a session.
@@ -282,6 +302,7 @@ impl Reader {
         if self.oldest.is_none() {
             self.oldest.clone_from(&recorder.cursor);
         }
+        self.note_resumable(recorder.cursor.is_some());
     }
 
     /// Reports once that the reader has the last message of each of its rooms.

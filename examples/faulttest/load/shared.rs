@@ -19,6 +19,8 @@ pub struct Shared {
     pub counters: Counters,
     /// For each staying reader in a busy room, when the newest message that it has was posted.
     pub newest: Vec<AtomicU32>,
+    /// How many readers have a cursor, so that they get whatever is posted from now on.
+    pub resumable: watch::Sender<usize>,
     /// How many readers have the last message of each of their rooms.
     pub caught_up: watch::Sender<usize>,
 }
@@ -65,6 +67,7 @@ impl Shared {
             next_message: AtomicU32::new(0),
             counters: Counters::default(),
             newest: (0..staying).map(|_| AtomicU32::new(0)).collect(),
+            resumable: watch::Sender::new(0),
             caught_up: watch::Sender::new(0),
         }
     }
