@@ -32,7 +32,7 @@ use crate::bus::{Entry, LogPage, PageLimit, Unavailable};
 use crate::chat::{Cursor, Id};
 use crate::sse::{Event, Syntax};
 use end_reason::EndReason;
-use start::{Start, StartPlan, plan};
+use start::{PresenceRequest, Start, StartPlan, plan};
 use stream_writer::StreamWriter;
 
 /// The most frames that a subscriber may lag behind once it was live.
@@ -81,7 +81,6 @@ impl Subscriber {
         context: Arc<StreamContext>,
         catch_ups: Rc<CatchUps>,
         source: Source,
-        presence: Box<[PresenceGuard]>,
         writer: StreamWriter,
         permit: Box<dyn Send>,
     ) -> Self {
@@ -96,7 +95,7 @@ impl Subscriber {
             catch_ups,
             _gauge: StreamGauge::new(&context.metrics, writer.pass.as_deref().map(|pass| &pass.usage)),
             _permit: permit,
-            _presence: presence,
+            _presence: Box::default(),
             writer,
             context,
         }
@@ -111,7 +110,7 @@ impl Subscriber {
 
     /// Sends the opening, gaps and replays with which the stream begins. The opening is sent within [`OUTAGE_GRACE`]: if
     /// a log cannot be read by then, the status is not live, and a cursor that only the log can tell follows later.
-    pub async fn start(&mut self, start: &Start) -> Result<(), EndReason> {
+    pub async fn start(&mut self, start: &Start, presence: &PresenceRequest) -> Result<(), EndReason> {
         let source = self.source.clone();
         let grace = if source.with_buffer(|buffer| buffer.live) {
             OUTAGE_GRACE
@@ -119,7 +118,10 @@ impl Subscriber {
             Duration::ZERO
         };
         let mut planning = pin!(plan(&source, start));
-        if let Ok(plan) = timeout(grace, &mut planning).await {
+        let planned = timeout(grace, &mut planning).await;
+        // Not earlier: what is told of its joining then comes after the place where it begins.
+        self._presence = presence.join(self.source.rooms());
+        if let Ok(plan) = planned {
             self.send_opening(plan.opening_cursor().as_ref(), true).await?;
             return self.follow(plan).await;
         }

@@ -21,7 +21,7 @@ use super::source::Source;
 use super::subscriber::Subscriber;
 use super::subscriber::connection::Connection;
 use super::subscriber::end_reason::EndReason;
-use super::subscriber::start::{Start, SubscribeRequest};
+use super::subscriber::start::{PresenceRequest, Start, SubscribeRequest};
 use super::subscriber::stream_writer::StreamWriter;
 use crate::chat::Rooms;
 use crate::metrics::Metrics;
@@ -94,16 +94,15 @@ impl Worker {
         let Ok(socket) = TcpStream::from_std(request.socket) else {
             return;
         };
-        let presence = request.presence.join(source.rooms());
         let context = self.hub.stream_context().clone();
-        let SubscribeRequest { start, form, pass, head, permit, .. } = request;
+        let SubscribeRequest { start, presence, form, pass, head, permit, .. } = request;
         let writer = StreamWriter::new(context.clone(), form, start.known_cursor(), pass, socket, head);
-        let subscriber = Subscriber::new(context, self.catch_ups.clone(), source, presence, writer, permit);
-        self.catch_up(subscriber, Some(start));
+        let subscriber = Subscriber::new(context, self.catch_ups.clone(), source, writer, permit);
+        self.catch_up(subscriber, Some((start, presence)));
     }
 
     /// Lets a subscriber start or catch up in a task of its own. Then it joins the fan-out of its source.
-    fn catch_up(self: &Rc<Self>, mut subscriber: Subscriber, start: Option<Start>) {
+    fn catch_up(self: &Rc<Self>, mut subscriber: Subscriber, start: Option<(Start, PresenceRequest)>) {
         let worker = self.clone();
         let catch_up = async move {
             let (drain, expires_at) = (worker.hub.drain_signal().clone(), subscriber.writer.expires_at);
@@ -153,9 +152,9 @@ impl Worker {
     }
 }
 
-async fn until_live(subscriber: &mut Subscriber, start: Option<Start>) -> Result<(), EndReason> {
-    if let Some(start) = start {
-        subscriber.start(&start).await?;
+async fn until_live(subscriber: &mut Subscriber, start: Option<(Start, PresenceRequest)>) -> Result<(), EndReason> {
+    if let Some((start, presence)) = start {
+        subscriber.start(&start, &presence).await?;
     }
     subscriber.catch_up().await
 }

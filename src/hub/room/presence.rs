@@ -194,13 +194,14 @@ impl Presence {
         })
     }
 
-    /// Returns the events for the current subscribers. While the store is disconnected, remote entries do not expire.
+    /// Returns the events for the current subscribers: none before the entries of other processes are known, since those
+    /// would join then. While the store is disconnected, remote entries do not expire.
     pub fn take_events(&self, now: Instant, is_connected: bool) -> Vec<Event> {
         let mut state = self.state.lock();
         if is_connected {
             state.expire_remote(now, &self.processes);
         }
-        if state.synced || !is_connected { state.take_events(now) } else { Vec::new() }
+        if state.synced { state.take_events(now) } else { Vec::new() }
     }
 
     /// Returns true if there may be an announcement or an event to come, or a remote entry that expires by itself.

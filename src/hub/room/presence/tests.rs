@@ -45,7 +45,9 @@ fn events(presence: &Presence, now: Instant) -> Vec<String> {
 fn there_is_no_event_before_remote_entries_are_known() {
     let (presence, now) = (presence(), Instant::now());
     join(&presence, "ada");
-    assert_eq!(events(&presence, now), [""; 0]);
+    for is_connected in [true, false] {
+        assert_eq!(presence.take_events(now, is_connected), []);
+    }
     presence.on_reply(Some(vec![(remote(1, 2, &["mason"]), 9 * SECOND)]));
     assert_eq!(
         events(&presence, now),
