@@ -48,6 +48,8 @@ pub struct Metrics {
     registry: Registry,
     /// Open streams.
     pub streams: IntGauge,
+    /// Open streams that have become live.
+    pub streams_live: IntGauge,
     /// Rooms in memory.
     pub rooms: IntGauge,
     /// Bytes of encoded frames in memory.
@@ -101,6 +103,7 @@ impl Metrics {
         register(r, build_info()?)?;
         Ok(Self {
             streams: gauge(r, "tiny_chat_streams_open", "Open streams.")?,
+            streams_live: gauge(r, "tiny_chat_streams_live", "Open streams that have become live.")?,
             rooms: gauge(r, "tiny_chat_rooms", "Rooms in memory.")?,
             buffered_bytes: gauge(r, "tiny_chat_buffered_bytes", "Bytes of encoded frames in memory.")?,
             published: counter(r, "tiny_chat_messages_published_total", "Messages stored through this node.")?,

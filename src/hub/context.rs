@@ -72,19 +72,37 @@ impl StreamContext {
     }
 }
 
-/// Counts an open stream until it is dropped: of the node, and of the app that lets the client have it.
-pub struct StreamGauge(IntGauge, Option<IntGauge>);
+/// Counts an open stream until it is dropped: of the node, of the app that lets the client have it, and as one that has
+/// become live.
+pub struct StreamGauge {
+    open: IntGauge,
+    of_app: Option<IntGauge>,
+    live: Option<IntGauge>,
+}
 
 impl StreamGauge {
     /// Counts one more open stream.
     pub fn new(metrics: &Metrics, app: Option<&AppUsage>) -> Self {
-        let gauge = Self(metrics.streams.clone(), app.map(|app| app.streams.clone()));
+        let gauge = Self { open: metrics.streams.clone(), of_app: app.map(|app| app.streams.clone()), live: None };
         gauge.all().for_each(IntGauge::inc);
         gauge
     }
 
+    /// Counts the stream as live, from the first call on.
+    pub fn set_live(&mut self, metrics: &Metrics) {
+        if self.live.is_none() {
+            metrics.streams_live.inc();
+            self.live = Some(metrics.streams_live.clone());
+        }
+    }
+
+    /// Returns whether the stream was ever live.
+    pub fn was_live(&self) -> bool {
+        self.live.is_some()
+    }
+
     fn all(&self) -> impl Iterator<Item = &IntGauge> {
-        [&self.0].into_iter().chain(&self.1)
+        [&self.open].into_iter().chain(&self.of_app).chain(&self.live)
     }
 }
 

@@ -63,14 +63,13 @@ pub struct Subscriber {
     pub position: Position,
     /// The position from which on ephemeral frames are sent as well.
     live_from: Position,
-    /// Whether the subscriber was ever live. Its lag is limited only from then on.
-    was_live: bool,
     /// Whether the client waits for a ping, which shows that its stream works. An entry that comes first does so, too.
     owes_ping: bool,
     /// The bytes of the next page that is read for the subscriber.
     page_bytes: usize,
     catch_ups: Rc<CatchUps>,
-    _gauge: StreamGauge,
+    /// Knows whether the subscriber was ever live. Its lag is limited only from then on.
+    gauge: StreamGauge,
     _permit: Box<dyn Send>,
     _presence: Box<[PresenceGuard]>,
 }
@@ -89,11 +88,10 @@ impl Subscriber {
             source,
             position: 0,
             live_from: 0,
-            was_live: false,
             owes_ping: writer.form.syntax == Syntax::Socket,
             page_bytes: MIN_PAGE_BYTES,
             catch_ups,
-            _gauge: StreamGauge::new(&context.metrics, writer.pass.as_deref().map(|pass| &pass.usage)),
+            gauge: StreamGauge::new(&context.metrics, writer.pass.as_deref().map(|pass| &pass.usage)),
             _permit: permit,
             _presence: Box::default(),
             writer,
@@ -170,7 +168,9 @@ impl Subscriber {
             let turn = catch_ups.turns.acquire().await;
             let batch = catch_ups.batch(&self.source, self.position, self.live_from, self.writer.form);
             match batch.as_deref() {
-                None if self.was_live && is_too_slow(&self.source, self.position) => return Err(EndReason::Slow),
+                None if self.gauge.was_live() && is_too_slow(&self.source, self.position) => {
+                    return Err(EndReason::Slow);
+                }
                 None => {
                     drop(turn);
                     self.look_up().await?;
@@ -192,7 +192,7 @@ impl Subscriber {
                     self.flush().await?;
                 }
                 Some(_) => {
-                    self.was_live = true;
+                    self.gauge.set_live(&self.context.metrics);
                     return Ok(());
                 }
             }
@@ -361,7 +361,7 @@ impl Subscriber {
     }
 
     async fn flush(&mut self) -> Result<(), EndReason> {
-        let is_too_slow = || self.was_live && is_too_slow(&self.source, self.position);
+        let is_too_slow = || self.gauge.was_live() && is_too_slow(&self.source, self.position);
         self.writer.flush(is_too_slow).await
     }
 

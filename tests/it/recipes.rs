@@ -92,14 +92,14 @@ impl Chat {
         &self.nodes[0]
     }
 
-    /// Waits until so many streams are open at all nodes.
-    pub async fn wait_for_open_streams(&self, count: usize) {
-        eventually(&format!("{count} open streams"), async || {
-            let mut open = 0.0;
+    /// Waits until so many streams are live at all nodes.
+    pub async fn wait_for_live_streams(&self, count: usize) {
+        eventually(&format!("{count} live streams"), async || {
+            let mut live = 0.0;
             for node in &self.nodes {
-                open += node.open_streams().await;
+                live += node.live_streams().await;
             }
-            (open as usize == count).then_some(())
+            (live as usize == count).then_some(())
         })
         .await;
     }

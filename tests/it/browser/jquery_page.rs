@@ -24,7 +24,7 @@ async fn page_of_2013_misses_nothing_while_its_node_is_killed() {
     let site = Site::start(vec![("/", page), ("/jquery.js", jquery)], node.address()).await;
     let browser = Browser::start().await;
     browser.open(&site.url("/")).await;
-    node.wait_for_open_streams(1).await;
+    node.wait_for_live_streams(1).await;
 
     let write = async |text: &str| {
         browser.type_into("form .message", text).await;

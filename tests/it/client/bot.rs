@@ -26,7 +26,7 @@ async fn bot_of_the_examples_answers_a_question_once() {
         Running::spawn(command.args([node.url("").as_str(), "lobby"]))
     };
     let _two_of_them = [start(), start()];
-    node.wait_for_open_streams(2).await;
+    node.wait_for_live_streams(2).await;
     for text in ["hi", "!time", "!time please"] {
         node.post("lobby", "mason", text).await;
     }

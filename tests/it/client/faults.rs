@@ -95,7 +95,7 @@ async fn node_without_redis_that_starts_anew_is_a_gap() {
     let bind = format!("127.0.0.1:{}", free_port());
     let mut node = Node::start(&[("BIND", &bind)]).await;
     let mut listening = Running::start(&node.url("/"), &["listen", "lobby", "--retry", "0.1"]);
-    node.wait_for_open_streams(1).await;
+    node.wait_for_live_streams(1).await;
     node.post("lobby", "mason", "before").await;
     assert!(listening.line().await.ends_with("before"));
     node.kill();

@@ -11,10 +11,9 @@ on_every_bus!(messages_are_lines_and_named_events_only_on_request, history_since
 
 async fn messages_are_lines_and_named_events_only_on_request(bus: Bus) {
     let node = bus.node(&[("HEARTBEAT", "1")]).await;
-    // An open stream may not be live yet: then the message is history to it.
-    let mut messages = Running::start(&node.url("/"), &["listen", "lobby", "--history", "1"]);
+    let mut messages = Running::start(&node.url("/"), &["listen", "lobby"]);
     let mut beats = Running::start(&node.url(""), &["listen", "lobby", "--event", "status", "--event", "heartbeat"]);
-    node.wait_for_open_streams(2).await;
+    node.wait_for_live_streams(2).await;
     node.post("lobby", "mason", "hi").await;
     let line = messages.line().await;
     assert!(line.len() == 15 && line.ends_with(" mason: hi"), "{line}");
@@ -65,7 +64,7 @@ async fn gaps_are_told_on_standard_error_unless_in_json() {
 async fn closed_output_ends_it_before_the_next_message() {
     let node = Node::start(&[]).await;
     let mut listening = Running::start(&node.url("/"), &["listen", "lobby"]);
-    node.wait_for_open_streams(1).await;
+    node.wait_for_live_streams(1).await;
     node.post("lobby", "mason", "hi").await;
     listening.line().await;
     assert_eq!(listening.close_stdout().exit_code().await, 0);

@@ -18,7 +18,7 @@ async fn control_characters_are_never_printed_as_they_are() {
     let node = Node::on(&redis, &[]).await;
     let mut text = Running::start(&node.url("/"), &["listen", "lobby", "--event", "message", "--event", "note\u{1b}"]);
     let mut json = Running::start(&node.url("/"), &["listen", "lobby", "--json"]);
-    node.wait_for_open_streams(2).await;
+    node.wait_for_live_streams(2).await;
     node.post("lobby", "mason", HOSTILE).await;
     let (mut lines, mut objects) = (vec![text.line().await, text.line().await], vec![json.line().await]);
     redis.publish("lobby", format!("bare {HOSTILE}")).await;

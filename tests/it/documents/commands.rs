@@ -209,7 +209,7 @@ async fn loop_in_a_shell_of_the_clients_page_resumes() {
     let mut node = Node::on(&redis, &settings).await;
     let shell = Process::spawn(Command::new("bash").args(["-c", &script]));
     let printed = async |text: &str| eventually(text, async || shell.line_with(text)).await;
-    node.wait_for_open_streams(1).await;
+    node.wait_for_live_streams(1).await;
     node.post("everyone", "mason", "first").await;
     printed("first").await;
     node.kill();

@@ -99,6 +99,22 @@ async fn refused_posts_are_counted_by_reason_and_not_timed() {
     assert_eq!(node.metric("tiny_chat_publish_seconds_count").await, Some(stored as f64));
 }
 
+/// A stream whose log cannot be read is open, but not live.
+#[tokio::test]
+async fn streams_are_counted_as_live_once_they_have_caught_up() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[("HEARTBEAT", "1")]).await;
+    let id = node.post("lobby", "mason", "hi").await;
+    redis.pause();
+    let mut stream = Stream::open(&node, "/subscribe/lobby", &[("Last-Event-ID", &id)]).await;
+    assert!(!stream.first().await.is_live());
+    assert_eq!((node.open_streams().await, node.live_streams().await), (1.0, 0.0));
+    redis.unpause();
+    node.wait_for_live_streams(1).await;
+    drop(stream);
+    node.wait_for_live_streams(0).await;
+}
+
 #[tokio::test]
 async fn metrics_report_the_version_and_process_usage() {
     let node = Node::start(&[]).await;

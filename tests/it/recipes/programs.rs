@@ -54,7 +54,7 @@ async fn bots_in_node_answer_each_question_once() {
     chat.kill_a_node_with_streams().await;
     chat.node().post("everyone", "mason", "!time").await;
     eventually("a second answer", async || (answers(&chat).await == 2).then_some(())).await;
-    chat.wait_for_open_streams(2).await;
+    chat.wait_for_live_streams(2).await;
     // Both bots are back. What they would say twice they have said before the answer to this.
     chat.node().post("everyone", "mason", "!time").await;
     eventually("a third answer", async || (answers(&chat).await == 3).then_some(())).await;
@@ -79,7 +79,7 @@ async fn pager_reports_what_came_while_it_was_down() {
     fs::write(&program, script).expect("a program");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a program");
     let mut pager = start_pager(&recipe, &folder, &chat.url());
-    chat.wait_for_open_streams(1).await;
+    chat.wait_for_live_streams(1).await;
     let place = async || fs::read_to_string(folder.path().join("state")).ok();
     eventually("a place to continue from", place).await;
 

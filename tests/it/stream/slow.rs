@@ -57,7 +57,7 @@ async fn memory_stays_flat_with_stalled_subscribers() {
     flood(&node, &mut quick, 1500).await;
     let before = node.peak_memory();
     let _stalled = stalled_many(&node, "/subscribe/lobby", 50).await;
-    node.wait_for_open_streams(51).await;
+    node.wait_for_live_streams(51).await;
     flood(&node, &mut quick, 5000).await;
     let growth = node.peak_memory() - before;
     assert!(growth < 12 * MIB, "{growth} bytes more for 50 stalled subscribers");
@@ -74,7 +74,7 @@ async fn subscriber_taking_no_byte_for_30_seconds_is_ended() {
     let node = Node::start(&[]).await;
     let mut quick = Stream::live(&node, "lobby").await;
     let _stalled = stalled(&node, "/subscribe/lobby").await;
-    node.wait_for_open_streams(2).await;
+    node.wait_for_live_streams(2).await;
     let stalled = Instant::now();
     flood(&node, &mut quick, 200).await;
     let mut quick = quick.with_presence();

@@ -193,7 +193,18 @@ impl Node {
         self.metric("tiny_chat_streams_open").await.expect("a number")
     }
 
-    /// Waits until so many streams are open.
+    /// Returns the number of open streams that have become live.
+    pub async fn live_streams(&self) -> f64 {
+        self.metric("tiny_chat_streams_live").await.expect("a number")
+    }
+
+    /// Waits until so many streams are live: each receives what is posted from then on.
+    pub async fn wait_for_live_streams(&self, count: usize) {
+        eventually(&format!("{count} live streams"), async || (self.live_streams().await == count as f64).then_some(()))
+            .await
+    }
+
+    /// Waits until so many streams are open. They may not be live yet.
     pub async fn wait_for_open_streams(&self, count: usize) {
         eventually(&format!("{count} open streams"), async || {
             (self.metric("tiny_chat_streams_open").await == Some(count as f64)).then_some(())

@@ -171,14 +171,14 @@ async fn without_redis(clients: &[Client]) -> Vec<Outcome> {
     audience.outcomes(publisher, RETURN).await
 }
 
-/// Waits until so many streams are open at these nodes, for a while only: a client may be one that cannot stay.
+/// Waits until so many streams are live at these nodes, for a while only: a client may be one that cannot stay.
 async fn opened(nodes: &[&Node], count: usize) {
     soon(START, async || {
-        let mut open = 0.0;
+        let mut live = 0.0;
         for node in nodes {
-            open += node.open_streams().await;
+            live += node.live_streams().await;
         }
-        open >= count as f64
+        live >= count as f64
     })
     .await;
 }
