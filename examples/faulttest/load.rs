@@ -150,35 +150,32 @@ impl Load {
     }
 
     /// Ends the posting, posts one last message to each room once every reader will receive it, and waits until they
-    /// have. Returns false if that took until the deadline. To be called once, when everything is healed.
-    pub async fn all_caught_up(&mut self, deadline: Instant) -> bool {
+    /// have. To be called once, when everything is healed.
+    ///
+    /// # Errors
+    /// What is missing at the deadline.
+    pub async fn all_caught_up(&mut self, deadline: Instant) -> Result<(), Failure> {
         self.set_phase(Phase::Closing);
         let ended = async {
             while let Some(written) = self.writers.join_next().await {
                 self.written.extend(written);
             }
         };
+        timeout_at(deadline, ended).await.map_err(|_| "not all posts were answered")?;
+        let readers = self.readers.len();
         // A stream that begins live after the last messages would never have them.
-        let (mut resumable, readers) = (self.shared.resumable.subscribe(), self.readers.len());
-        let ready = async { tokio::join!(ended, resumable.wait_for(|number| *number == readers)) };
-        if timeout_at(deadline, ready).await.is_err() {
-            return false;
-        }
+        wait_for(readers, &self.shared.resumable, "have a cursor", deadline).await?;
         let first = self.shared.next_number();
         let mut random = StdRng::seed_from_u64(self.options.seed);
         let mut last = Writer::new(&self.shared, self.orders.subscribe(), fork(&mut random), 0);
         for room in 0..self.shared.rooms.len() {
-            if timeout_at(deadline, last.post(room)).await.is_err() {
-                return false;
-            }
+            timeout_at(deadline, last.post(room)).await.map_err(|_| "not all of the last posts were answered")?;
         }
         self.written.push(last.written);
         self.set_phase(Phase::Finishing(first));
-        let mut caught_up = self.shared.caught_up.subscribe();
-        let all = caught_up.wait_for(|number| *number >= readers);
-        let is_complete = timeout_at(deadline, all).await.is_ok_and(|waited| waited.is_ok());
+        let caught_up = wait_for(readers, &self.shared.caught_up, "have caught up", deadline).await;
         self.caught_up_at = Some(self.shared.clock.now());
-        is_complete
+        caught_up
     }
 
     /// Ends all clients, and returns what they did and saw.
@@ -231,6 +228,18 @@ impl Monitor {
 }
 
 /// Returns a generator for one client, so that what it does depends on the seed alone.
+/// Waits until all readers are counted.
+async fn wait_for(readers: usize, count: &watch::Sender<usize>, what: &str, deadline: Instant) -> Result<(), Failure> {
+    let mut changes = count.subscribe();
+    let all = timeout_at(deadline, changes.wait_for(|number| *number == readers)).await.is_ok();
+    let counted = *count.borrow();
+    if all {
+        Ok(())
+    } else {
+        Err(format!("{counted} of {readers} readers {what}").into())
+    }
+}
+
 fn fork(random: &mut StdRng) -> StdRng {
     StdRng::seed_from_u64(random.random())
 }

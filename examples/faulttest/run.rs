@@ -291,8 +291,8 @@ impl Run {
     /// Waits until everything was read, and returns what the clients saw and what the logs have.
     async fn end(self, retention: usize) -> Result<(History, FinalLogs), Failure> {
         let Stage { world, mut load, .. } = self.stage;
-        if !load.all_caught_up(Instant::now() + END_LIMIT).await {
-            print("  not all readers have caught up\n");
+        if let Err(missing) = load.all_caught_up(Instant::now() + END_LIMIT).await {
+            print(&format!("  at the end {missing}\n"));
         }
         let logs = load.final_logs(retention).await?;
         let history = load.finish().await?;

@@ -54,6 +54,8 @@ pub struct Reader {
     /// Streams that are not read any more, and not closed.
     vanished: VecDeque<Connection>,
     is_resumable: bool,
+    /// Whether it was told of a gap at the end, which may have been over the last message of a room.
+    has_gap_at_end: bool,
     has_caught_up: bool,
 }
 
@@ -88,6 +90,7 @@ impl Reader {
             retry: Duration::from_secs(2),
             vanished: VecDeque::new(),
             is_resumable: false,
+            has_gap_at_end: false,
             has_caught_up: false,
         }
     }
@@ -297,6 +300,10 @@ impl Reader {
         }
         if effect.is_gap {
             add(&self.shared.counters.gaps);
+            self.has_gap_at_end |= self.phase() != Phase::Running;
+        }
+        if block.event == "heartbeat" && self.has_gap_at_end && matches!(self.phase(), Phase::Finishing(_)) {
+            self.caught_up(); // what follows the gap has come: a heartbeat waits for it
         }
         stream.is_sent_away |= effect.is_sent_away;
         if self.oldest.is_none() {
@@ -308,10 +315,14 @@ impl Reader {
     /// Reports once that the reader has the last message of each of its rooms.
     fn note_end(&mut self, recorder: &Recorder) {
         if let Phase::Finishing(first) = self.phase()
-            && !self.has_caught_up
             && recorder.newest.iter().all(|newest| newest.is_some_and(|newest| newest >= first))
         {
-            self.has_caught_up = true;
+            self.caught_up();
+        }
+    }
+
+    fn caught_up(&mut self) {
+        if !std::mem::replace(&mut self.has_caught_up, true) {
             self.shared.caught_up.send_modify(|readers| *readers += 1);
         }
     }
