@@ -18,6 +18,7 @@ async fn lost_connections_lose_and_double_nothing(bus: Bus) {
     let arguments = ["listen", "lobby", "--json", "--since", "0-0", "--retry", "0.1", "--inactivity", "2"];
     let mut listening = Running::start(&proxy.url("/"), &arguments);
     let mut sending = Running::start(&node.url("/"), &["send", "lobby", "--lines"]);
+    node.wait_for_live_streams(1).await;
     for (times, fail) in [(1, Proxy::cut as fn(&Proxy)), (2, Proxy::unavailable), (3, Proxy::silence)] {
         for is_failing in [false, true] {
             if is_failing {
@@ -50,6 +51,8 @@ async fn kill_9_drain_and_redis_away_lose_and_double_nothing() {
     let mut listening = Running::start(&chat, &["listen", "lobby", "--json", "--since", "0-0", "--retry", "0.1"]);
     let mut sending = Running::start(&chat, &["send", "lobby", "--lines"]);
     say(&mut sending, "1").await;
+    // A program that connects only after the kill has lost no connection.
+    let mut received = vec![text_of(&listening.json().await)];
     node.kill();
     sending.write("2\n").await;
     node = Node::on(&redis, &environment).await;
@@ -67,7 +70,6 @@ async fn kill_9_drain_and_redis_away_lose_and_double_nothing() {
     sending.write("6\n").await;
     redis.restart().await;
     sending.line().await;
-    let mut received = Vec::new();
     while received.len() < 6 {
         received.push(text_of(&listening.json().await));
     }
