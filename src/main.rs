@@ -89,6 +89,7 @@ fn main() -> ExitCode {
 }
 
 fn run(parsed: &Parsed<Cli>) -> ExitCode {
+    use_small_pages();
     let config = &parsed.options.config;
     match start_log(config).and_then(|(log, metrics)| {
         let _flushed = log.flush_on_drop();
@@ -101,6 +102,13 @@ fn run(parsed: &Parsed<Cli>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Keeps the kernel from backing the heap with huge pages, of which much stays empty: with them a node takes twice as much
+/// memory.
+fn use_small_pages() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true); // not in a kernel before 3.15
 }
 
 async fn serve(config: &Config, metrics: Arc<Metrics>, log: LogQueue) -> io::Result<()> {

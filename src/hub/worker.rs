@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, sleep_until};
@@ -136,7 +137,14 @@ impl Worker {
         queue.push(subscriber);
     }
 
-    async fn run_fanout(self: Rc<Self>, source: Source, form: Form, pass: Option<Arc<Pass>>, queue: Rc<JoinQueue>) {
+    /// Runs the fan-out of a source until it has no subscribers.
+    fn run_fanout(
+        self: Rc<Self>,
+        source: Source,
+        form: Form,
+        pass: Option<Arc<Pass>>,
+        queue: Rc<JoinQueue>,
+    ) -> impl Future<Output = ()> {
         let key = (source.names().clone(), form, pass.as_ref().map(|pass| pass.key.clone()));
         let worker = self.clone();
         let on_lagging = move |subscriber| worker.catch_up(subscriber, None);
@@ -144,11 +152,14 @@ impl Worker {
         let stats = self.catch_ups.stats(self.metrics(), pass.as_deref());
         let fanout = Fanout::new(context, drain, source, form, stats, queue, on_lagging);
         // After a panic all its streams end, since half a frame may have been written, and their clients resume.
-        let _ = catch(&**self.metrics(), "fanout", fanout.run()).await;
-        // The next subscriber starts a new fan-out. None is lost: there was no await since the queue was empty.
-        let mut fanouts = self.fanouts.borrow_mut();
-        fanouts.remove(&key);
-        fanouts.shrink_if_sparse();
+        let run = catch(self.metrics().clone(), "fanout", fanout.run());
+        // An `async` block would keep what it awaits twice.
+        run.map(move |_| {
+            // The next subscriber starts a new fan-out. None is lost: there was no await since the queue was empty.
+            let mut fanouts = self.fanouts.borrow_mut();
+            fanouts.remove(&key);
+            fanouts.shrink_if_sparse();
+        })
     }
 }
 

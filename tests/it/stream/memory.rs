@@ -1,7 +1,7 @@
 //! Reading a log of 24 MB: nothing is missing, and clients that do not read cost the node little and the others nothing
 //! (contract § 5).
 
-use std::time::Instant;
+use std::{fs, time::Instant};
 
 use super::{MIB, NO_STREAM_LIMIT, PROMPT};
 use crate::support::{Node, Proxy, Redis, Stream, eventually, key, stalled_many, within};
@@ -86,4 +86,12 @@ async fn room_with_a_large_log_opens_over_a_slow_link() {
     assert_eq!(stream.next_ids(200).await, all[800..]);
     let live = node.post("large", "mason", "live").await;
     assert_eq!(stream.next_message().await.id, live);
+}
+
+/// Huge pages stay empty for the most part. `THP_enabled` is in the status of a process since Linux 5.0.
+#[tokio::test]
+async fn memory_is_not_taken_in_huge_pages() {
+    let node = Node::start(&[]).await;
+    let status = fs::read_to_string(format!("/proc/{}/status", node.pid())).expect("its status");
+    assert!(status.contains("\nTHP_enabled:\t0\n"), "{status}");
 }
