@@ -169,11 +169,8 @@ struct ReadConnections {
     connector: Arc<Connector>,
 }
 
-impl Manager for ReadConnections {
-    type Type = PooledConnection;
-    type Error = Failure;
-
-    async fn create(&self) -> Result<PooledConnection, Failure> {
+impl ReadConnections {
+    async fn establish(&self) -> Result<PooledConnection, Failure> {
         let epoch = self.connector.epoch();
         match self.connector.attempt_for_pool().await {
             Ok(connection) => Ok(PooledConnection { connection, epoch }),
@@ -182,6 +179,16 @@ impl Manager for ReadConnections {
                 Err(failure)
             }
         }
+    }
+}
+
+impl Manager for ReadConnections {
+    type Type = PooledConnection;
+    type Error = Failure;
+
+    async fn create(&self) -> Result<PooledConnection, Failure> {
+        // Boxed: otherwise each read that waits for a connection holds 12 KB, in case it has to establish one.
+        Box::pin(self.establish()).await
     }
 
     /// Costs no round trip: a read that finds its connection closed is repeated on a new one.
