@@ -227,7 +227,6 @@ impl Monitor {
     }
 }
 
-/// Returns a generator for one client, so that what it does depends on the seed alone.
 /// Waits until all readers are counted.
 async fn wait_for(readers: usize, count: &watch::Sender<usize>, what: &str, deadline: Instant) -> Result<(), Failure> {
     let mut changes = count.subscribe();
@@ -240,6 +239,7 @@ async fn wait_for(readers: usize, count: &watch::Sender<usize>, what: &str, dead
     }
 }
 
+/// Returns a generator for one client, so that what it does depends on the seed alone.
 fn fork(random: &mut StdRng) -> StdRng {
     StdRng::seed_from_u64(random.random())
 }

@@ -53,6 +53,7 @@ pub struct Reader {
     retry: Duration,
     /// Streams that are not read any more, and not closed.
     vanished: VecDeque<Connection>,
+    /// Whether it has a cursor.
     is_resumable: bool,
     /// Whether it was told of a gap at the end, which may have been over the last message of a room.
     has_gap_at_end: bool,
