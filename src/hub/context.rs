@@ -75,40 +75,45 @@ impl StreamContext {
 /// Counts an open stream until it is dropped: of the node, of the app that lets the client have it, and as one that has
 /// become live.
 pub struct StreamGauge {
-    open: IntGauge,
-    of_app: Option<IntGauge>,
-    live: Option<IntGauge>,
+    _open: Counted,
+    _of_app: Option<Counted>,
+    live: Option<Counted>,
 }
 
 impl StreamGauge {
     /// Counts one more open stream.
     pub fn new(metrics: &Metrics, app: Option<&AppUsage>) -> Self {
-        let gauge = Self { open: metrics.streams.clone(), of_app: app.map(|app| app.streams.clone()), live: None };
-        gauge.all().for_each(IntGauge::inc);
-        gauge
+        Self {
+            _open: Counted::in_gauge(&metrics.streams),
+            _of_app: app.map(|app| Counted::in_gauge(&app.streams)),
+            live: None,
+        }
     }
 
     /// Counts the stream as live, from the first call on.
     pub fn set_live(&mut self, metrics: &Metrics) {
-        if self.live.is_none() {
-            metrics.streams_live.inc();
-            self.live = Some(metrics.streams_live.clone());
-        }
+        self.live.get_or_insert_with(|| Counted::in_gauge(&metrics.streams_live));
     }
 
     /// Returns whether the stream was ever live.
     pub fn was_live(&self) -> bool {
         self.live.is_some()
     }
+}
 
-    fn all(&self) -> impl Iterator<Item = &IntGauge> {
-        [&self.open].into_iter().chain(&self.of_app).chain(&self.live)
+/// One in a gauge, until it is dropped.
+struct Counted(IntGauge);
+
+impl Counted {
+    fn in_gauge(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
     }
 }
 
-impl Drop for StreamGauge {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.all().for_each(IntGauge::dec);
+        self.0.dec();
     }
 }
 
