@@ -9,7 +9,7 @@ use std::{path::PathBuf, process::Command};
 
 use tokio::net::TcpStream;
 
-use crate::support::{LoadBalancer, Node, Process, Redis, eventually, free_port, repository::text};
+use crate::support::{LoadBalancer, Node, Process, Redis, eventually, free_port, live_streams_of, repository::text};
 
 /// A recipe whose packages are installed.
 pub struct Recipe {
@@ -94,14 +94,8 @@ impl Chat {
 
     /// Waits until so many streams are live at all nodes.
     pub async fn wait_for_live_streams(&self, count: usize) {
-        eventually(&format!("{count} live streams"), async || {
-            let mut live = 0.0;
-            for node in &self.nodes {
-                live += node.live_streams().await;
-            }
-            (live as usize == count).then_some(())
-        })
-        .await;
+        let are_live = async || (live_streams_of(&self.nodes).await as usize == count).then_some(());
+        eventually(&format!("{count} live streams"), are_live).await;
     }
 
     /// Kills a node that has a stream.

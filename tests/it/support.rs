@@ -48,7 +48,7 @@ pub use http::{Answer, Head, get_raw, post_until_rate_limited, send_raw};
 pub use lines::{LineStream, json};
 pub use load_balancer::LoadBalancer;
 pub use merged::{IdsByRoom, MergedStream, RoomGap, count_ids, ids_after, room_of};
-pub use node::{BINARY, BROWSER, Exited, Node};
+pub use node::{BINARY, BROWSER, Exited, Node, live_streams_of};
 pub use process::Process;
 pub use proxy::Proxy;
 pub use redis::{Redis, key};

@@ -200,16 +200,17 @@ impl Node {
 
     /// Waits until so many streams are live: each receives what is posted from then on.
     pub async fn wait_for_live_streams(&self, count: usize) {
-        eventually(&format!("{count} live streams"), async || (self.live_streams().await == count as f64).then_some(()))
-            .await
+        self.wait_for_metric("tiny_chat_streams_live", count).await;
     }
 
     /// Waits until so many streams are open. They may not be live yet.
     pub async fn wait_for_open_streams(&self, count: usize) {
-        eventually(&format!("{count} open streams"), async || {
-            (self.metric("tiny_chat_streams_open").await == Some(count as f64)).then_some(())
-        })
-        .await
+        self.wait_for_metric("tiny_chat_streams_open", count).await;
+    }
+
+    async fn wait_for_metric(&self, name: &str, value: usize) {
+        let has_value = async || (self.metric(name).await == Some(value as f64)).then_some(());
+        eventually(&format!("{value} as {name}"), has_value).await;
     }
 
     /// Waits until `/readyz` is 200.
@@ -290,4 +291,13 @@ fn command(program: &str, environment: &[(&str, &str)]) -> Command {
 fn address_in(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("http://")?;
     rest.split('/').next()?.replace("0.0.0.0", "127.0.0.1").parse().ok()
+}
+
+/// Returns the number of live streams of these nodes together.
+pub async fn live_streams_of(nodes: impl IntoIterator<Item = &Node>) -> f64 {
+    let mut live = 0.0;
+    for node in nodes {
+        live += node.live_streams().await;
+    }
+    live
 }

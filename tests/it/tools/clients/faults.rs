@@ -9,7 +9,9 @@ use tokio::{
 };
 
 use super::{audience::Audience, catalogue::Client, outcome::Outcome, publisher::Publisher};
-use crate::support::{BINARY, LoadBalancer, Node, Proxy, Redis, free_port, load_per_core, stalled_many};
+use crate::support::{
+    BINARY, LoadBalancer, Node, Proxy, Redis, free_port, live_streams_of, load_per_core, stalled_many,
+};
 
 /// How long clients get to open their streams, before something happens to them.
 const START: Duration = Duration::from_secs(15);
@@ -65,7 +67,7 @@ async fn killed(clients: &[Client]) -> Vec<Outcome> {
     let environment = [("BIND", bind.as_str()), UNLIMITED];
     let mut node = Node::on(&redis, &environment).await;
     let mut audience = Audience::start(clients, |_| node.url(PATH)).await;
-    opened(&[&node], clients.len()).await;
+    live(&[&node], clients.len()).await;
     node.kill();
     let publisher = Publisher::start(other.url("/lobby"));
     publisher.more(8).await;
@@ -95,7 +97,7 @@ pub async fn rolling_deploys(clients: &[Client], programs: &[&Path]) -> Vec<Outc
     let mut nodes = [start(programs[0], &binds[0]).await, start(programs[0], &binds[1]).await];
     let load_balancer = LoadBalancer::start(nodes.iter().map(Node::address).collect()).await;
     let mut audience = Audience::start(clients, |_| load_balancer.url(PATH)).await;
-    opened(&[&nodes[0], &nodes[1]], clients.len()).await;
+    live(&[&nodes[0], &nodes[1]], clients.len()).await;
     let publisher = Publisher::start(load_balancer.url("/lobby"));
     audience.catch_up(&publisher, START).await;
     for program in &programs[1..] {
@@ -125,7 +127,7 @@ async fn full(clients: &[Client]) -> Vec<Outcome> {
         proxies.push(Proxy::to(node.address()).await);
     }
     let mut audience = Audience::start(clients, |at| proxies[at].url(PATH)).await;
-    opened(&[&node], clients.len()).await;
+    live(&[&node], clients.len()).await;
     let publisher = Publisher::start(node.url("/lobby"));
     publisher.more(8).await;
     audience.catch_up(&publisher, START).await;
@@ -156,7 +158,7 @@ async fn without_redis(clients: &[Client]) -> Vec<Outcome> {
     let node = Node::on(&redis, &[UNLIMITED]).await;
     let proxy = Proxy::to(node.address()).await;
     let mut audience = Audience::start(clients, |_| proxy.url(PATH)).await;
-    opened(&[&node], clients.len()).await;
+    live(&[&node], clients.len()).await;
     let publisher = Publisher::start(node.url("/lobby"));
     publisher.more(8).await;
     audience.catch_up(&publisher, START).await;
@@ -172,15 +174,8 @@ async fn without_redis(clients: &[Client]) -> Vec<Outcome> {
 }
 
 /// Waits until so many streams are live at these nodes, for a while only: a client may be one that cannot stay.
-async fn opened(nodes: &[&Node], count: usize) {
-    soon(START, async || {
-        let mut live = 0.0;
-        for node in nodes {
-            live += node.live_streams().await;
-        }
-        live >= count as f64
-    })
-    .await;
+async fn live(nodes: &[&Node], count: usize) {
+    soon(START, async || live_streams_of(nodes.iter().copied()).await >= count as f64).await;
 }
 
 /// Waits until something has happened, but not longer than this, or a few times longer on a busy machine: a client that
