@@ -3,6 +3,8 @@
 //! A room is the tail of its log as frames, shared by all its subscribers. A subscriber is a connection and a
 //! position among the frames of its source, without a queue of its own. Below, each module uses only those above it.
 //!
+//! - `ready_queue.rs`: the fan-outs of a worker that have something to do
+//! - `changes.rs`: signals that to the fan-outs of a source that has new frames
 //! - `weak_table.rs`: values that are held elsewhere, by key
 //! - `read_budget.rs`, `log_reader.rs`: how much is read at once for single clients; reads of the logs, in pages
 //! - `room/buffer.rs`: a ring of frames
@@ -34,14 +36,14 @@
 //!   allowed (`pass.rs`).
 //! - `subscriber/start.rs`: where a stream begins; `subscriber/connection.rs`: its socket;
 //!   `subscriber/stream_writer.rs`: what is written to it; `subscriber/end_reason.rs`: why it ends
-//! - `fanout.rs`, `fanout/group.rs`: writes new frames to the live subscribers of a source on one worker
+//! - `fanout.rs`, `fanout/group.rs`: writes new frames to the live subscribers of a source on one worker;
+//!   `fanout/table.rs`: the fan-outs of a worker
 //! - `catch_ups.rs`: what the subscribers of a worker share while they catch up
-//! - `changes.rs`: wakes the fan-outs of a source
 //! - `placement.rs`: which worker writes to a subscriber
 //! - `room_table.rs`: the rooms by name
 //! - `node.rs`: enters rooms, looks after them, and drops them
 //! - `listener.rs`: passes the announcements of the bus on to the rooms, and says what they have
-//! - `worker.rs`: the subscribers of one thread
+//! - `worker.rs`: the subscribers of one thread, and the turns of its fan-outs
 
 mod batch;
 mod catch_ups;
@@ -55,6 +57,7 @@ mod node;
 mod pass;
 mod placement;
 mod read_budget;
+mod ready_queue;
 mod retry;
 mod room;
 mod room_activity;

@@ -26,6 +26,7 @@ pub const TASKS: &[&str] = &[
     "announcements",
     "connection",
     "fanout",
+    "fanouts",
     "handoffs",
     "healing",
     "keys",

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{sleep, sleep_until};
 
-use super::changes::{ChangeReceiver, Changes};
+use super::changes::Changes;
 use super::context::OUTAGE_GRACE;
 use super::log_reader::LogReader;
 use crate::bus::{Entry, LogPage, Unavailable};
@@ -100,9 +100,9 @@ impl Room {
         self.log.lock()
     }
 
-    /// Returns a receiver that is notified when there may be new frames or a new status.
-    pub fn changes(&self) -> ChangeReceiver {
-        self.changed.receiver()
+    /// Returns what notifies when there may be new frames or a new status.
+    pub fn changes(&self) -> &Changes {
+        &self.changed
     }
 
     fn notify_changed(&self) {
@@ -182,7 +182,7 @@ impl Room {
 
     /// Waits until the frames are in sync and a read that started after that many others has succeeded.
     pub async fn in_sync_since(&self, reads_started: u64) {
-        let mut changes = self.changes();
+        let mut changes = self.changed.receiver();
         loop {
             while !self.log().is_in_sync() {
                 changes.changed().await;

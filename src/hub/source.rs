@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::changes::ChangeReceiver;
+use super::changes::Changes;
 use super::room::buffer::{FrameBuffer, Position};
 use super::room::{Room, RoomGuard};
 use crate::chat::{Cursor, Rooms};
@@ -57,8 +57,8 @@ impl Source {
         }
     }
 
-    /// Returns a receiver that is notified when there may be new frames or a new status.
-    pub fn changes(&self) -> ChangeReceiver {
+    /// Returns what notifies when there may be new frames or a new status.
+    pub fn changes(&self) -> &Changes {
         match self {
             Source::Room(room) => room.changes(),
             Source::Merged(merged) => merged.merged().changes(),

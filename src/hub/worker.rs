@@ -1,7 +1,6 @@
 //! The part of the hub that belongs to one thread: the subscribers whose sockets are on its reactor.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,35 +8,32 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::net::TcpStream;
-use tokio::task::spawn_local;
-use tokio::time::{sleep, sleep_until};
+use tokio::task::{spawn_local, yield_now};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::catch_ups::CatchUps;
-use super::fanout::{Fanout, JoinQueue};
+use super::drain::DRAIN_STEP;
+use super::fanout::Surroundings;
+use super::fanout::group::SUBSCRIBERS_PER_YIELD;
+use super::fanout::table::FanoutTable;
 use super::node::Hub;
 use super::pass::Pass;
 use super::placement::Handoff;
 use super::retry;
-use super::source::Source;
 use super::subscriber::Subscriber;
 use super::subscriber::connection::Connection;
 use super::subscriber::end_reason::EndReason;
 use super::subscriber::start::{PresenceRequest, Start, SubscribeRequest};
 use super::subscriber::stream_writer::StreamWriter;
-use crate::chat::Rooms;
 use crate::metrics::Metrics;
-use crate::shrink::Shrink;
-use crate::sse::{BackoffReason, Form};
+use crate::sse::BackoffReason;
 use crate::supervise::{catch, supervise};
-
-/// What the subscribers of a fan-out have in common: rooms, form and, if they have passes, the key of their app.
-type FanoutKey = (Rooms, Form, Option<Arc<str>>);
 
 /// The subscribers of one thread. It never leaves that thread.
 pub struct Worker {
     hub: Arc<Hub>,
     catch_ups: Rc<CatchUps>,
-    fanouts: RefCell<HashMap<FanoutKey, Rc<JoinQueue>>>,
+    fanouts: RefCell<FanoutTable>,
 }
 
 impl Worker {
@@ -54,6 +50,10 @@ impl Worker {
             }
         };
         spawn_local(supervise(worker.metrics().clone(), "handoffs", receive, || {}));
+        let (server, failing) = (worker.clone(), worker.clone());
+        let serve = async move || server.run_fanouts().await;
+        let on_panic = move || failing.fanouts.borrow().signal_all();
+        spawn_local(supervise(worker.metrics().clone(), "fanouts", serve, on_panic));
         worker
     }
 
@@ -125,41 +125,78 @@ impl Worker {
     }
 
     fn join_fanout(self: &Rc<Self>, subscriber: Subscriber) {
-        let (source, form, pass) =
-            (subscriber.source().clone(), subscriber.writer.form, subscriber.writer.pass.clone());
-        let mut fanouts = self.fanouts.borrow_mut();
-        let app = pass.as_ref().map(|pass| pass.key.clone());
-        let queue = fanouts.entry((source.names().clone(), form, app)).or_insert_with(|| {
-            let queue = Rc::new(JoinQueue::default());
-            spawn_local(self.clone().run_fanout(source, form, pass, queue.clone()));
-            queue
-        });
-        queue.push(subscriber);
+        let context = self.hub.stream_context();
+        let pass = subscriber.writer.pass.clone();
+        let stats = || self.catch_ups.stats(&context.metrics, pass.as_deref());
+        let tick_at = Instant::now() + context.pace.heartbeat;
+        self.fanouts.borrow_mut().join(subscriber, stats, tick_at);
     }
 
-    /// Runs the fan-out of a source until it has no subscribers.
-    fn run_fanout(
-        self: Rc<Self>,
-        source: Source,
-        form: Form,
-        pass: Option<Arc<Pass>>,
-        queue: Rc<JoinQueue>,
-    ) -> impl Future<Output = ()> {
-        let key = (source.names().clone(), form, pass.as_ref().map(|pass| pass.key.clone()));
+    /// Serves the fan-outs that have something to do.
+    async fn run_fanouts(self: &Rc<Self>) {
+        let queue = self.fanouts.borrow().queue().clone();
+        let mut drain = self.hub.drain_signal().changes();
+        let mut drain_steps = None;
+        loop {
+            if drain.borrow_and_update().is_some() {
+                drain_steps.get_or_insert_with(draw_steps);
+            }
+            let next_tick = self.fanouts.borrow().next_tick();
+            let (ready, now) = tokio::select! {
+                ready = queue.take() => (ready, None),
+                () = sleep_until_some(next_tick) => {
+                    let now = Instant::now();
+                    (self.fanouts.borrow_mut().due(now), Some(now))
+                }
+                () = tick_of(&mut drain_steps) => (self.fanouts.borrow().all(), Some(Instant::now())),
+                _ = drain.changed() => continue,
+            };
+            let mut served = 0;
+            for number in ready {
+                served += self.serve(number, now);
+                if served >= SUBSCRIBERS_PER_YIELD {
+                    served = 0;
+                    yield_now().await;
+                }
+            }
+        }
+    }
+
+    /// Gives a fan-out its turn, and returns how many subscribers it has. With a time, something may be due.
+    fn serve(self: &Rc<Self>, number: u32, now: Option<Instant>) -> usize {
+        let taken = self.fanouts.borrow_mut().take(number, now);
+        let Some((fanout, turn)) = taken else {
+            return 0;
+        };
+        let (worker, subscribers) = (self.clone(), fanout.len());
+        let mut serving = Box::pin(async move {
+            // After a panic all its streams end, since half a frame may have been written, and their clients resume.
+            let served = catch(&**worker.metrics(), "fanout", fanout.serve(turn, &worker.surroundings())).await;
+            match served.flatten() {
+                Some(fanout) => worker.fanouts.borrow_mut().put_back(fanout),
+                None => worker.end_fanout(number),
+            }
+        });
+        // A small one is done at once, and needs no task.
+        if serving.as_mut().now_or_never().is_none() {
+            spawn_local(serving);
+        }
+        subscribers
+    }
+
+    fn surroundings(self: &Rc<Self>) -> Surroundings<impl Fn(Subscriber)> {
         let worker = self.clone();
-        let on_lagging = move |subscriber| worker.catch_up(subscriber, None);
-        let (context, drain) = (self.hub.stream_context().clone(), self.hub.drain_signal().clone());
-        let stats = self.catch_ups.stats(self.metrics(), pass.as_deref());
-        let fanout = Fanout::new(context, drain, source, form, stats, queue, on_lagging);
-        // After a panic all its streams end, since half a frame may have been written, and their clients resume.
-        let run = catch(self.metrics().clone(), "fanout", fanout.run());
-        // An `async` block would keep what it awaits twice.
-        run.map(move |_| {
-            // The next subscriber starts a new fan-out. None is lost: there was no await since the queue was empty.
-            let mut fanouts = self.fanouts.borrow_mut();
-            fanouts.remove(&key);
-            fanouts.shrink_if_sparse();
-        })
+        Surroundings {
+            context: self.hub.stream_context().clone(),
+            drain: self.hub.drain_signal().clone(),
+            on_lagging: move |subscriber| worker.catch_up(subscriber, None),
+        }
+    }
+
+    /// Removes a fan-out without subscribers. Those that were about to join it start another one.
+    fn end_fanout(self: &Rc<Self>, number: u32) {
+        let joining = self.fanouts.borrow_mut().remove(number);
+        joining.into_iter().for_each(|subscriber| self.join_fanout(subscriber));
     }
 }
 
@@ -180,6 +217,20 @@ async fn pass_over(pass: Option<Arc<Pass>>) {
 async fn sleep_until_some(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
+}
+
+/// Returns when fan-outs draw which subscribers leave, once the drain has started.
+fn draw_steps() -> Interval {
+    let mut steps = interval(DRAIN_STEP);
+    steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    steps
+}
+
+async fn tick_of(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
         None => pending().await,
     }
 }

@@ -14,8 +14,8 @@ use crate::hub::subscriber::Subscriber;
 use crate::hub::subscriber::end_reason::EndReason;
 use crate::sse::Form;
 
-/// Subscribers that are served before the task yields, so that the worker handles requests as well.
-const SUBSCRIBERS_PER_YIELD: usize = 48;
+/// Subscribers that are served before a task yields, so that the worker handles requests as well.
+pub const SUBSCRIBERS_PER_YIELD: usize = 48;
 
 /// Subscribers that are written to between two readings of the clock: about 0.05 ms.
 const SUBSCRIBERS_PER_CLOCK_READING: usize = 16;
@@ -55,6 +55,11 @@ impl Group {
     /// Returns the status that was sent last.
     pub fn last_status(&self) -> bool {
         self.last_status
+    }
+
+    /// Returns the number of subscribers.
+    pub fn len(&self) -> usize {
+        self.subscribers.len()
     }
 
     /// Returns true if all subscribers have left.

@@ -80,7 +80,7 @@ impl MergedRooms {
         };
         Arc::new_cyclic(|merged: &Weak<Self>| {
             let merge = |(index, room): (usize, &RoomGuard)| {
-                let (changes, failing) = (room.changes(), merged.clone());
+                let (changes, failing) = (room.changes().receiver(), merged.clone());
                 let merged = merged.clone();
                 // A clone has seen what this receiver has: nothing. So a second run begins by merging.
                 let run = async move || merge_changes(&merged, index, changes.clone()).await;
@@ -110,9 +110,9 @@ impl MergedRooms {
         &self.names
     }
 
-    /// Returns a receiver that is notified when there may be new frames or a new status.
-    pub fn changes(&self) -> ChangeReceiver {
-        self.changed.receiver()
+    /// Returns what notifies when there may be new frames or a new status.
+    pub fn changes(&self) -> &Changes {
+        &self.changed
     }
 
     /// Locks the merged frames. The guard must not be held across an await. A room's log may be locked under it, never

@@ -224,6 +224,18 @@ async fn panic_of_a_fanout_ends_its_streams_which_resume() {
 }
 
 #[tokio::test]
+async fn panic_where_fanouts_take_turns_delays_messages() {
+    let faulty = Faulty::start("fanouts").await;
+    let mut stream = Stream::live(&faulty.node, "lobby").await;
+    faulty.begin();
+    let missed = faulty.node.fill("lobby", 3).await;
+    faulty.panicked(2).await;
+    faulty.end();
+    assert_eq!(stream.next_ids(3).await, missed);
+    faulty.works(&mut stream).await;
+}
+
+#[tokio::test]
 async fn panic_where_subscribers_are_handed_over_delays_them() {
     let faulty = Faulty::start("handoffs").await;
     let mut stream = Stream::live(&faulty.node, "lobby").await;

@@ -1,0 +1,114 @@
+//! The fan-outs of one worker, by their numbers.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Fanout, Turn};
+use crate::hub::batch::DeliveryStats;
+use crate::hub::ready_queue::{ReadyQueue, Signal};
+use crate::hub::subscriber::Subscriber;
+use crate::shrink::Shrink;
+
+/// The fan-outs of one worker.
+#[derive(Default)]
+pub struct FanoutTable {
+    queue: Arc<ReadyQueue>,
+    fanouts: HashMap<u32, Entry>,
+    /// The subscribers that are about to join a fan-out.
+    joining: HashMap<u32, Vec<Subscriber>>,
+    next_number: u32,
+    /// When something may be due at the earliest.
+    next_tick: Option<Instant>,
+}
+
+/// A fan-out between its turns, and when its next tick is. `None` while it is being served.
+type Entry = Option<(Instant, Box<Fanout>)>;
+
+impl FanoutTable {
+    /// Returns which fan-outs have something to do.
+    pub fn queue(&self) -> &Arc<ReadyQueue> {
+        &self.queue
+    }
+
+    /// Returns when something may be due at the earliest; `None` if there is no fan-out.
+    pub fn next_tick(&self) -> Option<Instant> {
+        self.next_tick
+    }
+
+    /// Has a subscriber join the fan-out of its source. If there is none yet, `stats` counts its deliveries, and its first
+    /// tick is at `tick_at` or earlier.
+    pub fn join(&mut self, subscriber: Subscriber, stats: impl FnOnce() -> Rc<DeliveryStats>, tick_at: Instant) {
+        let (source, form) = (subscriber.source(), subscriber.writer.form);
+        let app = subscriber.writer.pass.as_ref().map(|pass| &pass.key);
+        let found = source.changes().find_fanout(|signal| signal.is_of(&self.queue, form, app));
+        let signal = found.unwrap_or_else(|| {
+            let signal = Signal::new(self.queue.clone(), self.next_number, form, app.cloned());
+            self.next_number = self.next_number.wrapping_add(1);
+            let fanout = Fanout::new(source.clone(), signal.clone(), stats(), tick_at);
+            self.fanouts.insert(signal.number, Some((tick_at, Box::new(fanout))));
+            signal
+        });
+        self.joining.entry(signal.number).or_default().push(subscriber);
+        signal.on_change();
+    }
+
+    /// Takes a fan-out that has something to do, to be served. With a time, something may be due.
+    pub fn take(&mut self, number: u32, now: Option<Instant>) -> Option<(Box<Fanout>, Turn)> {
+        let entry = self.fanouts.get_mut(&number)?;
+        let signalled = entry.as_ref()?.1.signal().take();
+        if signalled.is_none() && now.is_none() {
+            return None;
+        }
+        let (_, fanout) = entry.take()?;
+        let joining = self.joining.remove(&number).unwrap_or_default();
+        self.joining.shrink_if_sparse();
+        Some((fanout, Turn { joining, has_input: signalled.unwrap_or_default(), now }))
+    }
+
+    /// Takes a fan-out back that was served. What was signalled meanwhile gets another turn.
+    pub fn put_back(&mut self, fanout: Box<Fanout>) {
+        let tick_at = fanout.tick_at();
+        if self.next_tick.is_none_or(|next| tick_at < next) {
+            self.next_tick = Some(tick_at);
+            self.queue.interrupt();
+        }
+        fanout.signal().repeat();
+        self.fanouts.insert(fanout.signal().number, Some((tick_at, fanout)));
+    }
+
+    /// Removes a fan-out that has ended, and returns the subscribers that were about to join it.
+    pub fn remove(&mut self, number: u32) -> Vec<Subscriber> {
+        self.fanouts.remove(&number);
+        self.fanouts.shrink_if_sparse();
+        self.joining.remove(&number).unwrap_or_default()
+    }
+
+    /// Returns the fan-outs for which something may be due. Those that are being served come later.
+    pub fn due(&mut self, now: Instant) -> Vec<u32> {
+        let (mut due, mut next) = (Vec::new(), None::<Instant>);
+        for (number, entry) in &self.fanouts {
+            match entry {
+                Some((tick_at, _)) if *tick_at <= now => due.push(*number),
+                Some((tick_at, _)) => next = Some(next.map_or(*tick_at, |next| next.min(*tick_at))),
+                None => {}
+            }
+        }
+        self.next_tick = next;
+        due
+    }
+
+    /// Returns all fan-outs.
+    pub fn all(&self) -> Vec<u32> {
+        self.fanouts.keys().copied().collect()
+    }
+
+    /// Gives all fan-outs a turn, since some of those that were taken from the queue may not have been served.
+    pub fn signal_all(&self) {
+        for (_, fanout) in self.fanouts.values().flatten() {
+            fanout.signal().on_change();
+            fanout.signal().repeat();
+        }
+    }
+}
