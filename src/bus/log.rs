@@ -85,6 +85,9 @@ pub trait Listener: Send + Sync {
     fn on_subscribed(&self, room: &str);
     /// An entry was appended to the room's log.
     fn on_entry(&self, room: &str, entry: Entry);
+    /// This process has appended an entry to the room's log, and knows its predecessor. Its announcement may come before
+    /// that, or later.
+    fn on_stored(&self, room: &str, entry: &Entry);
     /// Another program published on the room's channel.
     fn on_foreign(&self, room: &str, payload: &[u8]);
     /// A process announced its subscribers in the room.

@@ -288,11 +288,13 @@ impl Redis {
         }
     }
 
-    /// Notes an entry that is acknowledged, in case that Redis loses it.
+    /// Passes on an entry that is acknowledged, and notes it in case that Redis loses it.
     fn note_acknowledged(&self, room: &RoomName, id: Id, prev: &str, kind: &str, data: String, key: Option<&str>) {
+        let node = Some(self.node.clone());
+        let entry = Entry { id, prev: prev.parse().ok(), kind: kind.into(), data, node };
+        self.pubsub.tell_stored(room, &entry);
         if let Some(healer) = &self.healer {
-            let node = Some(self.node.clone());
-            healer.note_acknowledged(room, Entry { id, prev: prev.parse().ok(), kind: kind.into(), data, node }, key);
+            healer.note_acknowledged(room, entry, key);
         }
     }
 

@@ -24,6 +24,12 @@ impl Listener for Hub {
         }
     }
 
+    fn on_stored(&self, room: &str, entry: &Entry) {
+        if let Some(room) = self.room(room) {
+            room.on_stored(entry);
+        }
+    }
+
     fn on_foreign(&self, room: &str, payload: &[u8]) {
         let Some(room) = self.room(room) else { return };
         let event = Event::foreign(payload, unix_ms());

@@ -12,8 +12,9 @@ pub mod processes;
 mod recent_ids;
 mod resume_burst;
 pub mod shared_presence;
+mod usage;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,7 @@ use node_buffers::{BufferEntry, BufferOwner};
 use recent_ids::SharedRecentIds;
 use resume_burst::ResumeBurst;
 use shared_presence::SharedPresence;
+use usage::Usage;
 
 /// The pause before a failed read of a room's log is repeated.
 const ROOM_READ_RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -56,8 +58,7 @@ pub struct Room {
     /// Empty until a subscriber asks for more messages than are in memory.
     recent_ids: SharedRecentIds,
     presence: Arc<SharedPresence>,
-    guards: AtomicUsize,
-    last_guard_dropped: Mutex<Instant>,
+    usage: Usage,
     _buffer_entry: BufferEntry,
 }
 
@@ -78,8 +79,7 @@ impl Room {
             recent_ids: SharedRecentIds::default(),
             names: name.clone().into(),
             presence: Arc::new(SharedPresence::new(name.clone(), context.clone())),
-            guards: AtomicUsize::new(0),
-            last_guard_dropped: Mutex::new(now),
+            usage: Usage::new(now),
             _buffer_entry: context.buffers.add(room.clone()),
             context,
         })
@@ -147,6 +147,13 @@ impl Room {
         }
     }
 
+    /// Takes an entry that this node has stored itself.
+    pub fn on_stored(&self, entry: &Entry) {
+        if self.log().on_stored(entry) {
+            self.notify_changed();
+        }
+    }
+
     /// Appends an ephemeral frame.
     pub fn push_ephemeral(&self, event: Event) {
         self.log().push_ephemeral(event);
@@ -162,7 +169,7 @@ impl Room {
             self.push_ephemeral(event);
         }
         self.check_frames_if_due(now);
-        let is_quiet = self.guards() > 0 && self.log().is_verified() && !self.resume_burst.lock().needs_check();
+        let is_quiet = self.usage.guards() > 0 && self.log().is_verified() && !self.resume_burst.lock().needs_check();
         if !is_quiet || self.presence.needs_tick() {
             self.context.agenda.add(self.name());
         }
@@ -341,22 +348,15 @@ impl Room {
         &self.context
     }
 
-    // Lifetime.
-
     /// Returns a guard that keeps the room in memory.
     pub fn enter(self: Arc<Self>) -> RoomGuard {
-        self.guards.fetch_add(1, Ordering::SeqCst);
+        self.usage.add_guard();
         RoomGuard(self)
     }
 
-    /// Returns the number of guards. A subscriber holds one, and a second one during its handoff to a worker.
-    pub fn guards(&self) -> usize {
-        self.guards.load(Ordering::SeqCst)
-    }
-
-    /// Returns true if there has been no guard since `limit`.
-    pub fn is_unused_since(&self, limit: Instant) -> bool {
-        self.guards() == 0 && *self.last_guard_dropped.lock() <= limit
+    /// Returns whether the room is in use.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
     }
 }
 
@@ -389,8 +389,7 @@ impl std::ops::Deref for RoomGuard {
 
 impl Drop for RoomGuard {
     fn drop(&mut self) {
-        *self.0.last_guard_dropped.lock() = Instant::now();
-        if self.0.guards.fetch_sub(1, Ordering::SeqCst) == 1 {
+        if self.0.usage.drop_guard() {
             self.0.context.agenda.add(self.0.name());
         }
     }

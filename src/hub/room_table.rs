@@ -56,7 +56,7 @@ impl RoomTable {
     pub fn remove_if_unused(&self, room: &Room, since: Instant, on_removed: impl FnOnce()) -> bool {
         let hash = self.hash(room.name().as_str());
         let mut slice = self.slice_of(hash).lock();
-        if !room.is_unused_since(since) {
+        if !room.usage().is_unused_since(since) {
             return false;
         }
         let Ok(entry) = slice.find_entry(hash, |other| other.name() == room.name()) else {

@@ -52,7 +52,7 @@ impl Source {
     /// their handoff, once by their own.
     pub fn subscribers(&self) -> usize {
         match self {
-            Source::Room(room) => room.guards(),
+            Source::Room(room) => room.usage().guards(),
             Source::Merged(merged) => Arc::strong_count(merged),
         }
     }

@@ -23,7 +23,8 @@ use super::masters::Masters;
 use super::read_pool::ReadPools;
 use super::topology::Topology;
 use super::url::Address;
-use crate::bus::log::Listener;
+use crate::bus::log::{Entry, Listener};
+use crate::chat::RoomName;
 use crate::metrics::Metrics;
 use crate::supervise::supervise;
 use shared::Shared;
@@ -79,6 +80,11 @@ impl PubSub {
     /// Returns true if Redis was reached at least once.
     pub fn was_reached(&self) -> bool {
         self.0.was_reached.load(Ordering::Relaxed)
+    }
+
+    /// Tells the listener of an entry that this process has stored: it need not wait for the announcement.
+    pub fn tell_stored(&self, room: &RoomName, entry: &Entry) {
+        self.0.notify(|listener| listener.on_stored(room.as_str(), entry));
     }
 
     /// Subscribes to a channel. `on_subscribed` is called when its announcements begin to arrive.

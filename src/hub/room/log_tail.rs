@@ -1,6 +1,8 @@
 //! The tail of a room's log in memory, with the ephemeral frames between its entries. It does no I/O: the room reads
 //! the log.
 
+mod sync_state;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
@@ -10,9 +12,7 @@ use super::gap::continue_after;
 use crate::bus::{Entry, LogPage};
 use crate::chat::Id;
 use crate::sse::{Event, GapReason};
-
-/// Announcements that are kept while the log is being read. If more arrive, the log is read once more.
-const MAX_PENDING_ANNOUNCEMENTS: usize = 1000;
+use sync_state::SyncState;
 
 /// How often announced entries are compared with the log. They do not state their predecessors, so that a log which was
 /// replaced by hand, by one of equal length, is not noticed when they arrive.
@@ -32,27 +32,6 @@ pub enum AnnouncementOutcome {
 /// A page that was read before the latest announcements, so that it cannot show a gap for the current subscribers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StalePage;
-
-/// Whether the frames are known to be the tail of the log.
-#[derive(Debug)]
-enum SyncState {
-    /// The log was read to its end after announcements began to arrive.
-    InSync,
-    /// The log has to be read.
-    CatchingUp {
-        since: Instant,
-        /// Announcements that arrived since the latest read of the log began.
-        pending: Vec<Entry>,
-        /// Whether more of them arrived than are kept.
-        overflowed: bool,
-    },
-}
-
-impl SyncState {
-    fn catching_up(since: Instant, pending: Vec<Entry>) -> Self {
-        SyncState::CatchingUp { since, pending, overflowed: false }
-    }
-}
 
 /// The newest entries of a room's log as frames.
 #[derive(Debug)]
@@ -154,14 +133,9 @@ impl LogTail {
     /// Appends an announced entry if it directly follows the last one. While catching up, keeps it until the log was
     /// read.
     pub fn on_announcement(&mut self, entry: Entry) -> AnnouncementOutcome {
-        if let SyncState::CatchingUp { pending, overflowed, .. } = &mut self.sync {
-            if pending.len() < MAX_PENDING_ANNOUNCEMENTS {
-                pending.push(entry);
-            } else {
-                *overflowed = true;
-            }
+        let Some(entry) = self.sync.keep(entry) else {
             return AnnouncementOutcome::Ignored;
-        }
+        };
         if self.last.is_some_and(|last| entry.directly_follows(last)) {
             if entry.prev.is_some() && self.verified == self.last {
                 self.verified = Some(entry.id);
@@ -174,6 +148,23 @@ impl LogTail {
         }
         self.sync = SyncState::catching_up(Instant::now(), vec![entry]);
         AnnouncementOutcome::OutOfOrder
+    }
+
+    /// Takes an entry that this node has stored itself, of which it knows the predecessor: appends it if it directly follows
+    /// the last one. Its announcement may have come before, or comes later. Returns true if it was appended.
+    pub fn on_stored(&mut self, entry: &Entry) -> bool {
+        let Some(prev) = entry.prev.filter(|_| self.is_in_sync()) else {
+            return false;
+        };
+        let follows = self.last == Some(prev);
+        let is_verified = self.verified == Some(prev) && (follows || self.is_known(entry.id));
+        if follows {
+            self.append(entry.clone());
+        }
+        if is_verified {
+            self.verified = Some(entry.id);
+        }
+        follows
     }
 
     /// Appends an ephemeral frame: no id, never replayed.

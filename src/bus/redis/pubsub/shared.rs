@@ -43,7 +43,8 @@ impl Shared {
         self.listener.get().is_some_and(|listener| listener.strong_count() > 0)
     }
 
-    fn notify(&self, event: impl FnOnce(&dyn Listener)) {
+    /// Tells the listener, if there is one.
+    pub fn notify(&self, event: impl FnOnce(&dyn Listener)) {
         if let Some(listener) = self.listener.get().and_then(Weak::upgrade) {
             event(&*listener);
         }

@@ -1,5 +1,6 @@
 use std::sync::atomic::Ordering;
 
+use super::sync_state::MAX_PENDING_ANNOUNCEMENTS;
 use super::*;
 use crate::sse::GapReason;
 
@@ -242,6 +243,36 @@ fn an_announcement_that_states_its_predecessor_has_to_follow_it() {
 }
 
 /// It has grown to the same number, so that the next announcement seems to follow.
+#[test]
+fn an_entry_of_this_node_is_verified_before_or_after_its_announcement() {
+    let of_this_node = |n| Entry { prev: Some(Id { ms: 10, n: n - 1 }), ..entry(10, n) };
+    let mut log = log_tail(2);
+    assert!(log.on_stored(&of_this_node(3)));
+    assert_eq!(log.on_announcement(entry(10, 3)), AnnouncementOutcome::Ignored);
+    assert_eq!(log.on_announcement(entry(10, 4)), AnnouncementOutcome::Applied);
+    assert_eq!(log.unverified(), Some(Id { ms: 10, n: 3 }));
+    assert!(!log.on_stored(&of_this_node(4)));
+    assert!(log.is_verified());
+    assert_eq!(replayed_after(&log, 10, 1), Some(vec![2, 3, 4]));
+    log.on_announcement(entry(10, 5));
+    assert!(log.on_stored(&of_this_node(6)));
+    assert_eq!(log.unverified(), Some(Id { ms: 10, n: 4 }), "entry 5 was only announced");
+}
+
+#[test]
+fn an_entry_of_this_node_that_does_not_follow_waits_for_the_log() {
+    let mut log = log_tail(2);
+    let later = Entry { prev: Some(Id { ms: 10, n: 3 }), ..entry(10, 4) };
+    let of_another_log = Entry { prev: Some(Id { ms: 9, n: 2 }), ..entry(10, 3) };
+    for entry in [later, of_another_log, entry(10, 3)] {
+        assert!(!log.on_stored(&entry), "{entry:?}");
+        assert!(log.is_verified());
+    }
+    log.start_catching_up(Instant::now());
+    assert!(!log.on_stored(&Entry { prev: Some(Id { ms: 10, n: 2 }), ..entry(10, 3) }));
+    assert_eq!(log.last(), Some(Id { ms: 10, n: 2 }));
+}
+
 #[test]
 fn a_log_replaced_by_one_of_equal_length_is_a_gap() {
     let stating = |ms, n, prev_ms| Entry { prev: Some(Id { ms: prev_ms, n: n - 1 }), ..entry(ms, n) };
