@@ -92,6 +92,11 @@ impl Batch {
         self.frames.is_empty()
     }
 
+    /// Returns true if the batch has frames, and none of them moves a cursor.
+    pub fn is_ephemeral(&self) -> bool {
+        !self.is_empty() && self.cursor().is_none()
+    }
+
     /// Returns the cursor after the batch, if the batch moves it.
     pub fn cursor(&self) -> Option<&Cursor> {
         self.frames.iter().rev().find_map(|frame| frame.cursor.as_ref())

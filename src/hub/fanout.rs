@@ -163,7 +163,16 @@ impl Fanout {
             }
             self.stats.flush();
         }
+        if batch.live.is_some() && batch.is_ephemeral() && self.has_all_subscribers() {
+            self.source.forget_ephemeral(batch.end);
+        }
         batch.live.is_none()
+    }
+
+    /// Returns true if no subscriber of the source is elsewhere: on another worker, in another form, or catching up.
+    fn has_all_subscribers(&self) -> bool {
+        let own_guard = 1;
+        self.source.subscribers() == self.len() + own_guard
     }
 
     /// Looks after the subscribers that have something to do, and after all of them if there was input. Between ticks idle

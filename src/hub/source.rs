@@ -48,8 +48,8 @@ impl Source {
         &self.rooms()[index]
     }
 
-    /// Returns the number of subscribers on this node. Arriving subscribers are counted twice: once by the guard of
-    /// their handoff, once by their own.
+    /// Returns the number of subscribers on this node, and of their fan-outs. Arriving subscribers are counted twice: once
+    /// by the guard of their handoff, once by their own.
     pub fn subscribers(&self) -> usize {
         match self {
             Source::Room(room) => room.usage().guards(),
@@ -70,6 +70,15 @@ impl Source {
         match self {
             Source::Room(room) => function(room.log().buffer()),
             Source::Merged(merged) => function(merged.merged().frames().buffer()),
+        }
+    }
+
+    /// Forgets the frames before this position, which all subscribers have, if they are ephemeral and there are no others: a
+    /// silent room takes no memory for them.
+    pub fn forget_ephemeral(&self, end: Position) {
+        match self {
+            Source::Room(room) => room.log().forget_ephemeral(end),
+            Source::Merged(_) => {}
         }
     }
 

@@ -308,6 +308,21 @@ impl FrameBuffer {
         Some((self.start - 1, frame))
     }
 
+    /// Removes all frames if they are ephemeral and end before this position: all subscribers have them, and no other will
+    /// get them.
+    pub fn forget_ephemeral(&mut self, end: Position) {
+        if self.end() == end && self.frames.iter().all(|frame| !frame.logged && frame.cursor.is_none()) {
+            self.start = end;
+            self.remove_all();
+        }
+    }
+
+    fn remove_all(&mut self) {
+        self.changes += 1;
+        self.frames = VecDeque::new();
+        self.count_removed(self.bytes.get());
+    }
+
     /// Drops from memory what a change removed among the frames before its own, the newest one. Their positions and
     /// cursors stay. `index` is that of the room's ids in cursors, and `room` its name in merged rooms.
     pub fn erase_removed(&mut self, change: Change, index: usize, room: Option<&RoomName>) {
@@ -329,10 +344,8 @@ impl FrameBuffer {
     /// lagging for it.
     pub fn invalidate_positions(&mut self) {
         self.start = self.end() + 1;
-        self.changes += 1;
         self.burst_end = self.start;
-        self.frames.clear();
-        self.count_removed(self.bytes.get());
+        self.remove_all();
     }
 }
 

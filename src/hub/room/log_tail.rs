@@ -172,6 +172,11 @@ impl LogTail {
         self.push(Frame::ephemeral(event));
     }
 
+    /// Forgets ephemeral frames, as [`FrameBuffer::forget_ephemeral`] does.
+    pub fn forget_ephemeral(&mut self, end: Position) {
+        self.buffer.forget_ephemeral(end);
+    }
+
     /// Appends the first page, which holds the newest entries of the log.
     pub fn load(&mut self, page: LogPage) {
         self.first_retained = page.first;

@@ -274,6 +274,22 @@ fn an_entry_of_this_node_that_does_not_follow_waits_for_the_log() {
 }
 
 #[test]
+fn ephemeral_frames_are_forgotten_where_there_are_no_others() {
+    let mut log = log_tail(0);
+    log.push_ephemeral(Event::foreign(b"f", 1));
+    log.forget_ephemeral(0);
+    assert!(log.buffer().frames_from(0, 1).is_some(), "it came after what all subscribers have");
+    log.forget_ephemeral(1);
+    assert!(log.buffer().frames_from(0, 1).is_none(), "a subscriber that has not got it looks its cursor up");
+    assert_eq!(log.position_after(Id { ms: 10, n: 0 }), Some(1));
+    assert_eq!(log.on_announcement(entry(10, 1)), AnnouncementOutcome::Applied);
+    log.push_ephemeral(Event::foreign(b"f", 1));
+    log.forget_ephemeral(3);
+    assert_eq!(replayed_after(&log, 10, 0), Some(vec![1]));
+    assert_eq!((log.buffer().start(), log.buffer().end()), (1, 3));
+}
+
+#[test]
 fn a_log_replaced_by_one_of_equal_length_is_a_gap() {
     let stating = |ms, n, prev_ms| Entry { prev: Some(Id { ms: prev_ms, n: n - 1 }), ..entry(ms, n) };
     let id = |ms, n| Id { ms, n };
