@@ -54,9 +54,9 @@ mod subscribe;
 mod tutorial;
 mod users;
 
-use actix_web::guard::GuardContext;
+use actix_web::guard::{Guard, GuardContext};
 use actix_web::http::Method;
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, Scope, guard, web};
 
 use crate::chat::{RoomName, RoomNameError};
 pub(crate) use admin_password::AdminPassword;
@@ -70,8 +70,11 @@ pub(crate) use state::AppState;
 
 /// Registers all routes, those of the rooms API only if it is wanted.
 pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
-    // First, since most requests are for it, and the pattern of each route is tried in order.
-    config.service(room_resource().guard(guard::fn_guard(is_of_room)));
+    // First, since most requests are for them, and the pattern of each route is tried in order.
+    config
+        .service(of_rooms(guard::Post()).default_service(web::to(publish::publish)))
+        .service(of_rooms(guard::Any(guard::Get()).or(guard::Head())).default_service(web::to(subscribe::room)))
+        .service(resource("/subscribe/{rooms}", "GET, HEAD").route(get().to(subscribe::subscribe)));
     if with_rooms_api {
         config.configure(rooms_api_routes);
     }
@@ -87,7 +90,6 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
         .service(resource("/dashboard/events", "GET, HEAD").route(get().to(dashboard::events)))
         .service(resource("/dashboard/wire/{room}", "GET, HEAD").route(get().to(dashboard::wire)))
         .service(resource("/assets/{version}/{file:.+}", "GET, HEAD").route(get().to(assets::file)))
-        .service(resource("/subscribe/{rooms}", "GET, HEAD").route(get().to(subscribe::subscribe)))
         .service(
             deletable_resource("/history/{room}", "GET, HEAD")
                 .route(get().to(history::list))
@@ -110,6 +112,12 @@ fn room_resource() -> Resource {
     resource("/{room}", "GET, HEAD, POST")
         .route(get().to(subscribe::room))
         .route(web::post().to(publish::publish))
+}
+
+/// Returns a scope of the paths of rooms. It has no pattern: that would be a regular expression, which takes longer than
+/// what a post's handler does before it waits for the store.
+fn of_rooms(method: impl Guard + 'static) -> Scope {
+    web::scope("").guard(method).guard(guard::fn_guard(is_of_room))
 }
 
 /// Returns true if the path is that of a room, and so of no other resource.
