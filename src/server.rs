@@ -61,7 +61,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the address, starts to connect to Redis and spawns the node's background tasks.
+    /// Binds the address and spawns the node's background tasks.
     ///
     /// # Errors
     /// If the address cannot be bound or the Redis URL is invalid. An unreachable Redis is no error.

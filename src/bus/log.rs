@@ -59,7 +59,7 @@ pub trait Bus: Send + Sync {
     /// Unsubscribes from a room's announcements.
     fn unlisten(&self, room: &RoomName);
 
-    /// Sets the listener and begins to connect. Only the first call has an effect.
+    /// Sets the listener. Only the first call has an effect.
     fn attach(&self, listener: Weak<dyn Listener>);
 
     /// Returns true if the store was reached at least once since the start.
@@ -74,7 +74,8 @@ pub trait Bus: Send + Sync {
     /// replaced. Returns true if it does.
     async fn heal(&self, room: &RoomName) -> Result<bool, Unavailable>;
 
-    /// Prepares the calling thread for publishing, so that its first message does not wait for a connection.
+    /// Prepares the calling thread for publishing, so that its first message does not wait for a connection. The first
+    /// thread also receives the announcements.
     fn prepare_thread(&self) {}
 }
 

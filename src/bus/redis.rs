@@ -377,7 +377,7 @@ impl Bus for Redis {
         if let Some(healer) = &self.healer {
             healing::start(healer.clone(), listener.clone(), self.metrics.clone());
         }
-        self.pubsub.start(listener);
+        self.pubsub.attach(listener);
         watch::watch_masters(&self.topology, &self.metrics);
     }
 
@@ -397,6 +397,8 @@ impl Bus for Redis {
     }
 
     fn prepare_thread(&self) {
+        // On a worker's thread: a message that arrives while the worker is awake anyway wakes no other.
+        self.pubsub.start();
         self.connections.connect();
     }
 }

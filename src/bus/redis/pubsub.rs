@@ -54,15 +54,22 @@ impl PubSub {
             listener: OnceLock::new(),
             subscriptions: Mutex::default(),
             vacant: Notify::new(),
+            was_started: AtomicBool::new(false),
             was_reached: AtomicBool::new(false),
             is_complete: AtomicBool::new(true),
         }))
     }
 
-    /// Sets the listener and begins to connect.
-    pub fn start(&self, listener: Weak<dyn Listener>) {
+    /// Sets the listener. It hears nothing before [`start`](Self::start) is called.
+    pub fn attach(&self, listener: Weak<dyn Listener>) {
         if self.0.listener.set(listener).is_ok() {
             self.0.tell_completeness(Instant::now());
+        }
+    }
+
+    /// Begins to connect, on the calling thread, if there is a listener and no other thread has done so.
+    pub fn start(&self) {
+        if self.0.is_listened_to() && !self.0.was_started.swap(true, Ordering::SeqCst) {
             let (shared, failing) = (self.0.clone(), self.0.clone());
             let run = async move || divide(&shared).await;
             // Its connections end with it, and begin anew.

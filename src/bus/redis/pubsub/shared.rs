@@ -32,6 +32,7 @@ pub struct Shared {
     pub subscriptions: Mutex<Subscriptions>,
     /// Notified when a server may need a task that has none.
     pub vacant: Notify,
+    pub was_started: AtomicBool,
     pub was_reached: AtomicBool,
     /// Whether the listener knows that announcements arrive from all servers.
     pub is_complete: AtomicBool,
