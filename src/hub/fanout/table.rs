@@ -62,9 +62,7 @@ impl FanoutTable {
             return None;
         }
         let (_, fanout) = entry.take()?;
-        let joining = self.joining.remove(&number).unwrap_or_default();
-        self.joining.shrink_if_sparse();
-        Some((fanout, Turn { joining, has_input: signalled.unwrap_or_default(), now }))
+        Some((fanout, Turn { joining: self.take_joining(number), has_input: signalled.unwrap_or_default(), now }))
     }
 
     /// Takes a fan-out back that was served. What was signalled meanwhile gets another turn.
@@ -75,14 +73,25 @@ impl FanoutTable {
             self.queue.interrupt();
         }
         fanout.signal().repeat();
-        self.fanouts.insert(fanout.signal().number, Some((tick_at, fanout)));
+        if let Some(entry) = self.fanouts.get_mut(&fanout.signal().number) {
+            *entry = Some((tick_at, fanout));
+        }
     }
 
     /// Removes a fan-out that has ended, and returns the subscribers that were about to join it.
     pub fn remove(&mut self, number: u32) -> Vec<Subscriber> {
         self.fanouts.remove(&number);
         self.fanouts.shrink_if_sparse();
-        self.joining.remove(&number).unwrap_or_default()
+        self.take_joining(number)
+    }
+
+    fn take_joining(&mut self, number: u32) -> Vec<Subscriber> {
+        if self.joining.is_empty() {
+            return Vec::new(); // as in most turns
+        }
+        let joining = self.joining.remove(&number).unwrap_or_default();
+        self.joining.shrink_if_sparse();
+        joining
     }
 
     /// Returns the fan-outs for which something may be due. Those that are being served come later.
