@@ -18,14 +18,14 @@ const INPUT: u8 = 2;
 /// The fan-outs of one worker that have something to do, by their numbers, in the order of their signals.
 #[derive(Debug, Default)]
 pub struct ReadyQueue {
-    numbers: Mutex<Vec<u32>>,
+    numbers: Mutex<Vec<u64>>,
     filled: Notify,
 }
 
 impl ReadyQueue {
     /// Waits until there are fan-outs with something to do, or until [`interrupt`](Self::interrupt) was called, and takes
     /// them all.
-    pub async fn take(&self) -> Vec<u32> {
+    pub async fn take(&self) -> Vec<u64> {
         self.filled.notified().await;
         std::mem::take(&mut self.numbers.lock())
     }
@@ -35,7 +35,7 @@ impl ReadyQueue {
         self.filled.notify_one();
     }
 
-    fn push(&self, number: u32) {
+    fn push(&self, number: u64) {
         let mut numbers = self.numbers.lock();
         numbers.push(number);
         if numbers.len() == 1 {
@@ -52,7 +52,7 @@ impl ReadyQueue {
 pub struct Signal {
     queue: Arc<ReadyQueue>,
     /// The number of the fan-out on its worker.
-    pub number: u32,
+    pub number: u64,
     /// The form of its subscribers' streams.
     pub form: Form,
     /// The key of the app that lets its subscribers have their streams.
@@ -62,7 +62,7 @@ pub struct Signal {
 
 impl Signal {
     /// Creates the signal of a fan-out of the worker with this queue.
-    pub fn new(queue: Arc<ReadyQueue>, number: u32, form: Form, app: Option<Arc<str>>) -> Arc<Self> {
+    pub fn new(queue: Arc<ReadyQueue>, number: u64, form: Form, app: Option<Arc<str>>) -> Arc<Self> {
         Arc::new(Self { queue, number, form, app, reasons: AtomicU8::new(0) })
     }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::pending;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -137,14 +138,18 @@ impl Worker {
         let queue = self.fanouts.borrow().queue().clone();
         let mut drain = self.hub.drain_signal().changes();
         let mut drain_steps = None;
+        let mut tick = pin!(sleep(Duration::ZERO));
         loop {
             if drain.borrow_and_update().is_some() {
                 drain_steps.get_or_insert_with(draw_steps);
             }
             let next_tick = self.fanouts.borrow().next_tick();
+            if let Some(next_tick) = next_tick.filter(|next_tick| tick.deadline() != (*next_tick).into()) {
+                tick.as_mut().reset(next_tick.into());
+            }
             let (ready, now) = tokio::select! {
                 ready = queue.take() => (ready, None),
-                () = sleep_until_some(next_tick) => {
+                () = &mut tick, if next_tick.is_some() => {
                     let now = Instant::now();
                     (self.fanouts.borrow_mut().due(now), Some(now))
                 }
@@ -163,7 +168,7 @@ impl Worker {
     }
 
     /// Gives a fan-out its turn, and returns how many subscribers it has. With a time, something may be due.
-    fn serve(self: &Rc<Self>, number: u32, now: Option<Instant>) -> usize {
+    fn serve(self: &Rc<Self>, number: u64, now: Option<Instant>) -> usize {
         let taken = self.fanouts.borrow_mut().take(number, now);
         let Some((fanout, turn)) = taken else {
             return 0;
@@ -194,7 +199,7 @@ impl Worker {
     }
 
     /// Removes a fan-out without subscribers. Those that were about to join it start another one.
-    fn end_fanout(self: &Rc<Self>, number: u32) {
+    fn end_fanout(self: &Rc<Self>, number: u64) {
         let joining = self.fanouts.borrow_mut().remove(number);
         joining.into_iter().for_each(|subscriber| self.join_fanout(subscriber));
     }

@@ -15,10 +15,10 @@ use crate::shrink::Shrink;
 #[derive(Default)]
 pub struct FanoutTable {
     queue: Arc<ReadyQueue>,
-    fanouts: HashMap<u32, Entry>,
+    fanouts: HashMap<u64, Entry>,
     /// The subscribers that are about to join a fan-out.
-    joining: HashMap<u32, Vec<Subscriber>>,
-    next_number: u32,
+    joining: HashMap<u64, Vec<Subscriber>>,
+    next_number: u64,
     /// When something may be due at the earliest.
     next_tick: Option<Instant>,
 }
@@ -45,7 +45,7 @@ impl FanoutTable {
         let found = source.changes().find_fanout(|signal| signal.is_of(&self.queue, form, app));
         let signal = found.unwrap_or_else(|| {
             let signal = Signal::new(self.queue.clone(), self.next_number, form, app.cloned());
-            self.next_number = self.next_number.wrapping_add(1);
+            self.next_number += 1;
             let fanout = Fanout::new(source.clone(), signal.clone(), stats(), tick_at);
             self.fanouts.insert(signal.number, Some((tick_at, Box::new(fanout))));
             signal
@@ -55,7 +55,7 @@ impl FanoutTable {
     }
 
     /// Takes a fan-out that has something to do, to be served. With a time, something may be due.
-    pub fn take(&mut self, number: u32, now: Option<Instant>) -> Option<(Box<Fanout>, Turn)> {
+    pub fn take(&mut self, number: u64, now: Option<Instant>) -> Option<(Box<Fanout>, Turn)> {
         let entry = self.fanouts.get_mut(&number)?;
         let signalled = entry.as_ref()?.1.signal().take();
         if signalled.is_none() && now.is_none() {
@@ -79,13 +79,13 @@ impl FanoutTable {
     }
 
     /// Removes a fan-out that has ended, and returns the subscribers that were about to join it.
-    pub fn remove(&mut self, number: u32) -> Vec<Subscriber> {
+    pub fn remove(&mut self, number: u64) -> Vec<Subscriber> {
         self.fanouts.remove(&number);
         self.fanouts.shrink_if_sparse();
         self.take_joining(number)
     }
 
-    fn take_joining(&mut self, number: u32) -> Vec<Subscriber> {
+    fn take_joining(&mut self, number: u64) -> Vec<Subscriber> {
         if self.joining.is_empty() {
             return Vec::new(); // as in most turns
         }
@@ -95,7 +95,7 @@ impl FanoutTable {
     }
 
     /// Returns the fan-outs for which something may be due. Those that are being served come later.
-    pub fn due(&mut self, now: Instant) -> Vec<u32> {
+    pub fn due(&mut self, now: Instant) -> Vec<u64> {
         let (mut due, mut next) = (Vec::new(), None::<Instant>);
         for (number, entry) in &self.fanouts {
             match entry {
@@ -109,7 +109,7 @@ impl FanoutTable {
     }
 
     /// Returns all fan-outs.
-    pub fn all(&self) -> Vec<u32> {
+    pub fn all(&self) -> Vec<u64> {
         self.fanouts.keys().copied().collect()
     }
 
