@@ -36,8 +36,8 @@
 //!   allowed (`pass.rs`).
 //! - `subscriber/start.rs`: where a stream begins; `subscriber/connection.rs`: its socket;
 //!   `subscriber/stream_writer.rs`: what is written to it; `subscriber/end_reason.rs`: why it ends
-//! - `fanout.rs`, `fanout/group.rs`: writes new frames to the live subscribers of a source on one worker;
-//!   `fanout/table.rs`: the fan-outs of a worker
+//! - `fanout.rs`, `fanout/group.rs`: writes new frames to the live subscribers of a source on one worker
+//! - `fanout_table.rs`: the fan-outs of a worker
 //! - `catch_ups.rs`: what the subscribers of a worker share while they catch up
 //! - `placement.rs`: which worker writes to a subscriber
 //! - `room_table.rs`: the rooms by name
@@ -51,6 +51,7 @@ mod changes;
 mod context;
 mod drain;
 mod fanout;
+mod fanout_table;
 mod listener;
 mod log_reader;
 mod node;

@@ -290,8 +290,7 @@ impl Redis {
 
     /// Passes on an entry that is acknowledged, and notes it in case that Redis loses it.
     fn note_acknowledged(&self, room: &RoomName, id: Id, prev: &str, kind: &str, data: String, key: Option<&str>) {
-        let node = Some(self.node.clone());
-        let entry = Entry { id, prev: prev.parse().ok(), kind: kind.into(), data, node };
+        let entry = Entry { id, prev: prev.parse().ok(), kind: kind.into(), data, node: Some(self.node.clone()) };
         self.pubsub.tell_stored(room, &entry);
         if let Some(healer) = &self.healer {
             healer.note_acknowledged(room, entry, key);
@@ -305,10 +304,8 @@ impl Redis {
         draft: &Draft,
         charge: Option<&Charge>,
     ) -> Result<publisher::Reply, CallError> {
-        let known = match &self.healer {
-            Some(healer) => healer.last_known(room).map_or(Known::Nothing, Known::Id),
-            None => Known::Healed,
-        };
+        let last_known = |healer: &Arc<Healer>| healer.last_known(room).map_or(Known::Nothing, Known::Id);
+        let known = self.healer.as_ref().map_or(Known::Healed, last_known);
         let reply = self.publisher.publish(room, draft, charge, known).await?;
         if reply.1 != "behind" {
             return Ok(reply);
@@ -397,7 +394,6 @@ impl Bus for Redis {
     }
 
     fn prepare_thread(&self) {
-        // On a worker's thread: a message that arrives while the worker is awake anyway wakes no other.
         self.pubsub.start();
         self.connections.connect();
     }

@@ -82,13 +82,16 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::hub::ready_queue::ReadyQueue;
+    use crate::chat::RoomName;
+    use crate::hub::ready_queue::{FanoutKey, ReadyQueue};
     use crate::sse::Form;
 
     #[test]
     fn fanouts_are_notified_until_they_are_removed() {
         let (changes, queue) = (Changes::default(), Arc::<ReadyQueue>::default());
-        let signals = [1, 2].map(|number| Signal::new(queue.clone(), number, Form::default(), None));
+        let rooms = RoomName::from_path("room").unwrap().into();
+        let key = FanoutKey { rooms, form: Form::default(), app: None };
+        let signals = [1, 2].map(|number| Signal::new(queue.clone(), number, key.clone()));
         signals.iter().for_each(|signal| changes.add_fanout(signal.clone()));
         changes.notify();
         assert_eq!(queue.take().now_or_never(), Some(vec![1, 2]));

@@ -1,7 +1,6 @@
 //! Writes the frames of one source, in one form, to its live subscribers on one worker.
 
 pub mod group;
-pub mod table;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -147,7 +146,7 @@ impl Fanout {
         let Some(from) = self.groups.iter().map(Group::position).min() else {
             return false;
         };
-        let form = self.signal.form;
+        let form = self.signal.key.form;
         let batch = self.source.with_buffer(|buffer| Batch::next(buffer, from, from, form, self.source.order()));
         let Some(batch) = batch else {
             // The position was evicted. Each subscriber there looks its cursor up again.

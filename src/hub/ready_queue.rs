@@ -7,6 +7,7 @@ use std::task::Wake;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::chat::Rooms;
 use crate::sse::Form;
 
 /// There may be new frames, a new status, or subscribers that join.
@@ -53,22 +54,31 @@ pub struct Signal {
     queue: Arc<ReadyQueue>,
     /// The number of the fan-out on its worker.
     pub number: u64,
-    /// The form of its subscribers' streams.
-    pub form: Form,
-    /// The key of the app that lets its subscribers have their streams.
-    app: Option<Arc<str>>,
+    /// What its subscribers have in common.
+    pub key: FanoutKey,
     reasons: AtomicU8,
+}
+
+/// What the subscribers of a fan-out have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FanoutKey {
+    /// The rooms, in the order of their ids in a cursor.
+    pub rooms: Rooms,
+    /// The form of their streams.
+    pub form: Form,
+    /// The key of the app that lets them have their streams; `None` if every client may have them.
+    pub app: Option<Arc<str>>,
 }
 
 impl Signal {
     /// Creates the signal of a fan-out of the worker with this queue.
-    pub fn new(queue: Arc<ReadyQueue>, number: u64, form: Form, app: Option<Arc<str>>) -> Arc<Self> {
-        Arc::new(Self { queue, number, form, app, reasons: AtomicU8::new(0) })
+    pub fn new(queue: Arc<ReadyQueue>, number: u64, key: FanoutKey) -> Arc<Self> {
+        Arc::new(Self { queue, number, key, reasons: AtomicU8::new(0) })
     }
 
-    /// Returns true if the fan-out is of the worker with this queue, and for such streams.
-    pub fn is_of(&self, queue: &Arc<ReadyQueue>, form: Form, app: Option<&Arc<str>>) -> bool {
-        Arc::ptr_eq(&self.queue, queue) && self.form == form && self.app.as_ref() == app
+    /// Returns true if the fan-out is of the worker with this queue, and its subscribers have this in common.
+    pub fn is_of(&self, queue: &Arc<ReadyQueue>, key: &FanoutKey) -> bool {
+        Arc::ptr_eq(&self.queue, queue) && self.key == *key
     }
 
     /// Signals that there may be new frames, a new status, or subscribers that join.
@@ -117,7 +127,9 @@ mod tests {
 
     fn signals() -> (Arc<ReadyQueue>, [Arc<Signal>; 2]) {
         let queue = Arc::<ReadyQueue>::default();
-        let signal = |number| Signal::new(queue.clone(), number, Form::default(), None);
+        let rooms = Rooms::from_path("a,b").unwrap();
+        let key = FanoutKey { rooms, form: Form::default(), app: None };
+        let signal = |number| Signal::new(queue.clone(), number, key.clone());
         let signals = [signal(1), signal(2)];
         (queue, signals)
     }
@@ -136,6 +148,20 @@ mod tests {
         assert_eq!((first.take(), first.take(), second.take()), (Some(true), None, Some(false)));
         first.on_change();
         assert_eq!(queue.take().now_or_never(), Some(vec![1]));
+    }
+
+    #[test]
+    fn a_fanout_is_found_by_what_its_subscribers_have_in_common() {
+        let (queue, [signal, _]) = signals();
+        let key = signal.key.clone();
+        assert!(signal.is_of(&queue, &key) && !signal.is_of(&Arc::default(), &key));
+        let form = Form { is_chunked: !key.form.is_chunked, ..key.form };
+        let others = [
+            FanoutKey { rooms: Rooms::from_path("b,a").unwrap(), ..key.clone() },
+            FanoutKey { form, ..key.clone() },
+            FanoutKey { app: Some("shop".into()), ..key.clone() },
+        ];
+        assert!(others.iter().all(|other| !signal.is_of(&queue, other)));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::catch_ups::CatchUps;
 use super::drain::DRAIN_STEP;
 use super::fanout::Surroundings;
 use super::fanout::group::SUBSCRIBERS_PER_YIELD;
-use super::fanout::table::FanoutTable;
+use super::fanout_table::FanoutTable;
 use super::node::Hub;
 use super::pass::Pass;
 use super::placement::Handoff;

@@ -67,7 +67,8 @@ impl PubSub {
         }
     }
 
-    /// Begins to connect, on the calling thread, if there is a listener and no other thread has done so.
+    /// Begins to connect, on the calling thread, if there is a listener and no other thread has done so. On a worker's thread a
+    /// message for one of its rooms wakes no other.
     pub fn start(&self) {
         if self.0.is_listened_to() && !self.0.was_started.swap(true, Ordering::SeqCst) {
             let (shared, failing) = (self.0.clone(), self.0.clone());

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Fanout, Turn};
-use crate::hub::batch::DeliveryStats;
-use crate::hub::ready_queue::{ReadyQueue, Signal};
-use crate::hub::subscriber::Subscriber;
+use super::batch::DeliveryStats;
+use super::fanout::{Fanout, Turn};
+use super::ready_queue::{FanoutKey, ReadyQueue, Signal};
+use super::subscriber::Subscriber;
 use crate::shrink::Shrink;
 
 /// The fan-outs of one worker.
@@ -40,11 +40,15 @@ impl FanoutTable {
     /// Has a subscriber join the fan-out of its source. If there is none yet, `stats` counts its deliveries, and its first
     /// tick is at `tick_at` or earlier.
     pub fn join(&mut self, subscriber: Subscriber, stats: impl FnOnce() -> Rc<DeliveryStats>, tick_at: Instant) {
-        let (source, form) = (subscriber.source(), subscriber.writer.form);
-        let app = subscriber.writer.pass.as_ref().map(|pass| &pass.key);
-        let found = source.changes().find_fanout(|signal| signal.is_of(&self.queue, form, app));
+        let source = subscriber.source();
+        let key = FanoutKey {
+            rooms: source.names().clone(),
+            form: subscriber.writer.form,
+            app: subscriber.writer.pass.as_ref().map(|pass| pass.key.clone()),
+        };
+        let found = source.changes().find_fanout(|signal| signal.is_of(&self.queue, &key));
         let signal = found.unwrap_or_else(|| {
-            let signal = Signal::new(self.queue.clone(), self.next_number, form, app.cloned());
+            let signal = Signal::new(self.queue.clone(), self.next_number, key);
             self.next_number += 1;
             let fanout = Fanout::new(source.clone(), signal.clone(), stats(), tick_at);
             self.fanouts.insert(signal.number, Some((tick_at, Box::new(fanout))));
