@@ -1,7 +1,7 @@
 //! The tail of a room's log in memory, with the ephemeral frames between its entries. It does no I/O: the room reads
 //! the log.
 
-mod sync_state;
+mod catching_up;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -12,7 +12,7 @@ use super::gap::continue_after;
 use crate::bus::{Entry, LogPage};
 use crate::chat::Id;
 use crate::sse::{Event, GapReason};
-use sync_state::SyncState;
+use catching_up::CatchingUp;
 
 /// How often announced entries are compared with the log. They do not state their predecessors, so that a log which was
 /// replaced by hand, by one of equal length, is not noticed when they arrive.
@@ -51,7 +51,9 @@ pub struct LogTail {
     next_comparison: Instant,
     /// When the read began that last brought the frames in sync, if they ever were.
     read_at: Option<Instant>,
-    sync: SyncState,
+    /// `None` if the frames are in sync: the log was read to its end after announcements began to arrive. A quiet room takes
+    /// no memory for it.
+    catching_up: Option<Box<CatchingUp>>,
 }
 
 impl LogTail {
@@ -67,7 +69,7 @@ impl LogTail {
             verified: None,
             next_comparison: Instant::now(),
             read_at: None,
-            sync: SyncState::catching_up(Instant::now(), Vec::new()),
+            catching_up: Some(CatchingUp::since(Instant::now(), Vec::new())),
         }
     }
 
@@ -100,23 +102,20 @@ impl LogTail {
 
     /// Returns true if the frames are known to be the tail of the log.
     pub fn is_in_sync(&self) -> bool {
-        matches!(self.sync, SyncState::InSync)
+        self.catching_up.is_none()
     }
 
     /// Marks the frames as catching up, because announcements may have been missed since this time.
     pub fn start_catching_up(&mut self, since: Instant) {
-        if self.is_in_sync() {
-            self.sync = SyncState::catching_up(since, Vec::new());
-        }
+        self.catching_up.get_or_insert_with(|| CatchingUp::since(since, Vec::new()));
     }
 
     /// Returns the id to read the log from, that id included, or `None` to read its newest entries. Drops the pending
     /// announcements: the log has them by now, or they do not belong to it, as those of another database of the same
     /// Redis.
     pub fn begin_read(&mut self) -> Option<Id> {
-        if let SyncState::CatchingUp { pending, overflowed, .. } = &mut self.sync {
-            pending.clear();
-            *overflowed = false;
+        if let Some(catching_up) = &mut self.catching_up {
+            catching_up.begin_read();
         }
         self.last
     }
@@ -124,7 +123,7 @@ impl LogTail {
     /// Changes the status to not live if the frames have been catching up since `limit` or longer. Returns true if that
     /// is a change.
     pub fn report_outage(&mut self, limit: Instant) -> bool {
-        let is_lost = matches!(self.sync, SyncState::CatchingUp { since, .. } if since <= limit);
+        let is_lost = self.catching_up.as_ref().is_some_and(|catching_up| catching_up.since <= limit);
         let changed = is_lost && self.buffer.live;
         self.buffer.live &= !is_lost;
         changed
@@ -133,9 +132,10 @@ impl LogTail {
     /// Appends an announced entry if it directly follows the last one. While catching up, keeps it until the log was
     /// read.
     pub fn on_announcement(&mut self, entry: Entry) -> AnnouncementOutcome {
-        let Some(entry) = self.sync.keep(entry) else {
+        if let Some(catching_up) = &mut self.catching_up {
+            catching_up.keep(entry);
             return AnnouncementOutcome::Ignored;
-        };
+        }
         if self.last.is_some_and(|last| entry.directly_follows(last)) {
             if entry.prev.is_some() && self.verified == self.last {
                 self.verified = Some(entry.id);
@@ -146,7 +146,7 @@ impl LogTail {
         if self.is_known(entry.id) {
             return AnnouncementOutcome::Ignored;
         }
-        self.sync = SyncState::catching_up(Instant::now(), vec![entry]);
+        self.catching_up = Some(CatchingUp::since(Instant::now(), vec![entry]));
         AnnouncementOutcome::OutOfOrder
     }
 
@@ -278,10 +278,10 @@ impl LogTail {
     /// the read began. If these do not follow, the log has to be read once more.
     pub fn mark_in_sync(&mut self, read_at: Instant) {
         self.read_at = Some(read_at);
-        let SyncState::CatchingUp { since, pending, overflowed } = std::mem::replace(&mut self.sync, SyncState::InSync)
-        else {
+        let Some(catching_up) = self.catching_up.take() else {
             return;
         };
+        let CatchingUp { since, pending, overflowed } = *catching_up;
         let mut is_incomplete = overflowed;
         for entry in pending {
             if self.last.is_some_and(|last| entry.directly_follows(last)) {

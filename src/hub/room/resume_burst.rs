@@ -7,13 +7,13 @@
 use std::time::{Duration, Instant};
 
 /// The most subscribers that may resume within [`BURST_WINDOW`] without being a burst.
-const MAX_CHECKED_RESUMES: usize = 16;
+const MAX_CHECKED_RESUMES: u32 = 16;
 
 /// The time over which resuming subscribers are counted, and between two checks of the frames during a burst.
 const BURST_WINDOW: Duration = Duration::from_secs(1);
 
 /// How many subscribers within [`BURST_WINDOW`] do not wait for a shared read.
-const UNSHARED_READS: usize = 2;
+const UNSHARED_READS: u32 = 2;
 
 /// The interval between shared reads, so long that subscribers that resume one after the other are never a burst.
 const READ_SHARING_INTERVAL: Duration = Duration::from_millis(80);
@@ -22,7 +22,7 @@ const READ_SHARING_INTERVAL: Duration = Duration::from_millis(80);
 #[derive(Debug)]
 pub struct ResumeBurst {
     window_start: Instant,
-    resumed: usize,
+    resumed: u32,
     /// Whether the previous window was a burst.
     is_continuing: bool,
     /// When the log is read next, or was last read.

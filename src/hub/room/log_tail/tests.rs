@@ -1,6 +1,6 @@
 use std::sync::atomic::Ordering;
 
-use super::sync_state::MAX_PENDING_ANNOUNCEMENTS;
+use super::catching_up::MAX_PENDING_ANNOUNCEMENTS;
 use super::*;
 use crate::sse::GapReason;
 
@@ -244,7 +244,7 @@ fn an_announcement_that_states_its_predecessor_has_to_follow_it() {
 
 /// It has grown to the same number, so that the next announcement seems to follow.
 #[test]
-fn an_entry_of_this_node_is_verified_before_or_after_its_announcement() {
+fn an_entry_of_this_node_is_verified_without_a_comparison() {
     let of_this_node = |n| Entry { prev: Some(Id { ms: 10, n: n - 1 }), ..entry(10, n) };
     let mut log = log_tail(2);
     assert!(log.on_stored(&of_this_node(3)));
