@@ -73,7 +73,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
     // First, since most requests are for them, and the pattern of each route is tried in order.
     config
         .service(of_rooms(guard::Post()).default_service(web::to(publish::publish)))
-        .service(of_rooms(guard::Any(guard::Get()).or(guard::Head())).default_service(web::to(subscribe::room)))
+        .service(of_rooms(get_or_head()).default_service(web::to(subscribe::room)))
         .service(resource("/subscribe/{rooms}", "GET, HEAD").route(get().to(subscribe::subscribe)));
     if with_rooms_api {
         config.configure(rooms_api_routes);
@@ -142,7 +142,11 @@ fn rooms_api_routes(config: &mut web::ServiceConfig) {
 }
 
 fn get() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+    web::route().guard(get_or_head())
+}
+
+fn get_or_head() -> impl Guard {
+    guard::Any(guard::Get()).or(guard::Head())
 }
 
 /// Returns a resource that answers CORS preflights from allowed origins, and any method that has no

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::{WebServer, repository::root};
 
-/// The UID of `nobody`. The tests may run as root, to which file permissions do not apply.
+/// The UID of `nobody`: the tests may run as root, which bypasses file permission checks.
 const NOBODY: u32 = 65_534;
 
 /// A release on a server, and the folder of a user who installs it.
