@@ -52,6 +52,7 @@ where
     <S::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
 {
+    set_options(&listener)?;
     let server = Server::build();
     let shutdown = server.graceful_shutdown_signal();
     let service = move || {
@@ -86,16 +87,41 @@ where
 /// What actix needs to serve a connection; the last is the client's address.
 type Accepted = (ConnectionIo, Protocol, Option<std::net::SocketAddr>);
 
-/// Sets the options of a new client's socket, unless there are too many connections.
+/// Sets the options of all clients' sockets: those that a listening socket has are theirs as well.
+fn set_options(listener: &TcpListener) -> io::Result<()> {
+    let options = SockRef::from(listener);
+    options.set_tcp_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    let _ = options.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
+    let _ = options.set_send_buffer_size(SEND_BUFFER_BYTES);
+    Ok(())
+}
+
+/// Takes the connection of a new client, unless there are too many.
 fn accept(socket: TcpStream, limiter: &Arc<ConnectionLimiter>, trusted_proxies: &[IpNet]) -> io::Result<Accepted> {
     let peer = socket.peer_addr().ok();
     let address = peer.map_or(Ipv6Addr::UNSPECIFIED.into(), |peer| peer.ip().to_canonical());
     let permit = limiter.permit(limit_address(address), is_trusted(&address, trusted_proxies));
     let permit = permit.ok_or_else(|| io::Error::other("too many connections"))?;
-    socket.set_nodelay(true)?;
-    let options = SockRef::from(&socket);
-    #[cfg(target_os = "linux")]
-    let _ = options.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
-    let _ = options.set_send_buffer_size(SEND_BUFFER_BYTES);
     Ok((ConnectionIo::new(socket, permit), Protocol::Http1, peer))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn sockets_of_clients_have_the_options_of_the_listener() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        set_options(&listener).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let options = SockRef::from(&socket);
+        assert!(options.tcp_nodelay().unwrap());
+        assert!(options.send_buffer_size().unwrap() <= 2 * SEND_BUFFER_BYTES, "Linux doubles it");
+        #[cfg(target_os = "linux")]
+        assert_eq!(options.tcp_user_timeout().unwrap(), Some(TCP_USER_TIMEOUT));
+    }
 }
