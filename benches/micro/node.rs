@@ -80,17 +80,19 @@ impl Node {
         let (socket, _) = listener.accept().expect("its other end");
         socket.set_nonblocking(true).and(socket.set_nodelay(true)).expect("a socket");
         let rooms: Rooms = RoomName::parse(ROOM).expect("a room").into();
-        let request = SubscribeRequest {
-            rooms,
-            start,
-            presence: PresenceRequest::default(),
-            form: Form::default(),
-            pass: None,
-            socket,
-            head: Bytes::new(),
-            permit: Box::new(()),
+        let subscribe = async {
+            self.worker.subscribe(SubscribeRequest {
+                rooms,
+                start,
+                presence: PresenceRequest::default(),
+                form: Form::default(),
+                pass: None,
+                socket: tokio::net::TcpStream::from_std(socket).expect("a stream"),
+                head: Bytes::new(),
+                permit: Box::new(()),
+            });
         };
-        self.tasks.block_on(&self.runtime, async { self.worker.subscribe(request) });
+        self.tasks.block_on(&self.runtime, subscribe);
         reader.set_nonblocking(true).expect("a socket");
         // Waits without polling, so that what is counted does not depend on how long it takes.
         let read = async {

@@ -28,24 +28,25 @@ pub struct Handoff {
 pub struct Placement(Mutex<Vec<UnboundedSender<Handoff>>>);
 
 impl Placement {
-    /// Adds a worker, and returns the subscribers that are handed to it.
-    pub fn add_worker(&self) -> UnboundedReceiver<Handoff> {
+    /// Adds a worker, and returns both ends of the channel over which subscribers are handed to it.
+    pub fn add_worker(&self) -> (UnboundedSender<Handoff>, UnboundedReceiver<Handoff>) {
         let (sender, handoffs) = unbounded_channel();
         let mut workers = self.0.lock();
         workers.retain(|worker| !worker.is_closed());
-        workers.push(sender);
-        handoffs
+        workers.push(sender.clone());
+        (sender, handoffs)
     }
 
-    /// Hands a subscriber to the worker of its source, or returns it if the source has many subscribers.
-    pub fn hand_off(&self, handoff: Handoff) -> Option<Handoff> {
+    /// Hands a subscriber to the worker of its source. Returns it if that is the calling one, to which `own` leads, or if the
+    /// source has many subscribers.
+    pub fn hand_off(&self, handoff: Handoff, own: &UnboundedSender<Handoff>) -> Option<Handoff> {
         if handoff.source.subscribers() > MAX_SUBSCRIBERS_ON_ONE_WORKER {
             return Some(handoff);
         }
         let workers = self.0.lock();
         match workers.get(worker_index(&handoff.source, workers.len())) {
-            Some(worker) => worker.send(handoff).err().map(|unsent| unsent.0),
-            None => Some(handoff),
+            Some(worker) if !worker.same_channel(own) => worker.send(handoff).err().map(|unsent| unsent.0),
+            _ => Some(handoff),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::pending;
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, sleep_until};
 
@@ -33,6 +35,8 @@ use crate::supervise::{catch, supervise};
 /// The subscribers of one thread. It never leaves that thread.
 pub struct Worker {
     hub: Arc<Hub>,
+    /// Leads to this worker.
+    handoffs: UnboundedSender<Handoff>,
     catch_ups: Rc<CatchUps>,
     fanouts: RefCell<FanoutTable>,
 }
@@ -40,14 +44,17 @@ pub struct Worker {
 impl Worker {
     /// Creates the worker of the calling thread, and begins to take the subscribers that are placed on it.
     pub fn new(hub: Arc<Hub>) -> Rc<Self> {
-        let mut handoffs = hub.placement().add_worker();
+        let (sender, mut handoffs) = hub.placement().add_worker();
         hub.prepare_thread();
         let catch_ups = Rc::new(CatchUps::new(&hub.stream_context().metrics));
-        let worker = Rc::new(Self { hub, catch_ups, fanouts: RefCell::default() });
+        let worker = Rc::new(Self { hub, handoffs: sender, catch_ups, fanouts: RefCell::default() });
         let receiver = worker.clone();
         let receive = async move || {
-            while let Some(handoff) = handoffs.recv().await {
-                receiver.accept(handoff);
+            while let Some(mut handoff) = handoffs.recv().await {
+                if let Ok(socket) = register_here(handoff.request.socket) {
+                    handoff.request.socket = socket;
+                    receiver.accept(handoff);
+                }
             }
         };
         spawn_local(supervise(worker.metrics().clone(), "handoffs", receive, || {}));
@@ -65,7 +72,7 @@ impl Worker {
     /// Serves a subscribe request until its stream ends, on this worker or on the one where it is placed.
     pub fn subscribe(self: &Rc<Self>, request: SubscribeRequest) {
         let source = self.hub.enter(&request.rooms);
-        if let Some(handoff) = self.hub.placement().hand_off(Handoff { request, source }) {
+        if let Some(handoff) = self.hub.placement().hand_off(Handoff { request, source }, &self.handoffs) {
             self.accept(handoff);
         }
     }
@@ -76,9 +83,6 @@ impl Worker {
         let drain = self.hub.drain_signal().clone();
         let SubscribeRequest { start, form, socket, head, permit, .. } = request;
         let refuse = async move {
-            let Ok(socket) = TcpStream::from_std(socket) else {
-                return;
-            };
             let connection = Connection::new(socket, head);
             tokio::select! {
                 () = connection.closed() => return,
@@ -93,11 +97,8 @@ impl Worker {
     }
 
     fn accept(self: &Rc<Self>, Handoff { request, source }: Handoff) {
-        let Ok(socket) = TcpStream::from_std(request.socket) else {
-            return;
-        };
         let context = self.hub.stream_context().clone();
-        let SubscribeRequest { start, presence, form, pass, head, permit, .. } = request;
+        let SubscribeRequest { start, presence, form, pass, socket, head, permit, .. } = request;
         let writer = StreamWriter::new(context.clone(), form, start.known_cursor(), pass, socket, head);
         let subscriber = Subscriber::new(context, self.catch_ups.clone(), source, writer, permit);
         self.catch_up(subscriber, Some((start, presence)));
@@ -203,6 +204,11 @@ impl Worker {
         let joining = self.fanouts.borrow_mut().remove(number);
         joining.into_iter().for_each(|subscriber| self.join_fanout(subscriber));
     }
+}
+
+/// Registers a socket with the reactor of the calling thread, in place of that of another.
+fn register_here(socket: TcpStream) -> io::Result<TcpStream> {
+    TcpStream::from_std(socket.into_std()?)
 }
 
 async fn until_live(subscriber: &mut Subscriber, start: Option<(Start, PresenceRequest)>) -> Result<(), EndReason> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use crate::chat::{Cursor, Id, RoomName, Rooms};
@@ -34,8 +35,9 @@ pub struct SubscribeRequest {
     pub form: Form,
     /// What lets the client have it; `None` if every client may have it.
     pub pass: Option<Arc<Pass>>,
-    /// The client's connection, to which nothing else writes any more.
-    pub socket: std::net::TcpStream,
+    /// The client's connection, to which nothing else writes any more. It is registered with the reactor of the thread that
+    /// took the request.
+    pub socket: TcpStream,
     /// The head of the response, which is written before the first frame.
     pub head: Bytes,
     /// Held for as long as the stream is open.

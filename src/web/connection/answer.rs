@@ -1,7 +1,6 @@
 //! What a connection and the handlers of its requests share: the socket, and how far the current answer has come.
 
 use std::cell::{Cell, RefCell};
-use std::net::TcpStream as StdStream;
 use std::rc::Rc;
 
 use socket2::SockRef;
@@ -53,13 +52,12 @@ impl Connection {
         Self(shared)
     }
 
-    /// Takes the socket, not registered with a reactor, and the permit for it. No other answer is owed on it, and the
-    /// client has nothing more to send.
-    pub fn take(&self) -> Option<(StdStream, ConnectionPermit)> {
+    /// Takes the socket and the permit for it. No other answer is owed on it, and the client has nothing more to send.
+    pub fn take(&self) -> Option<(TcpStream, ConnectionPermit)> {
         let (socket, mut permit) = self.0.socket.take()?;
         permit.keep();
         let _ = SockRef::from(&socket).set_recv_buffer_size(STREAM_RECEIVE_BUFFER_BYTES);
-        Some((socket.into_std().ok()?, permit))
+        Some((socket, permit))
     }
 
     /// Notes that the handler of a request is called.
