@@ -43,6 +43,7 @@
 //! - `room_table.rs`: the rooms by name
 //! - `node.rs`: enters rooms, looks after them, and drops them
 //! - `listener.rs`: passes the announcements of the bus on to the rooms, and says what they have
+//! - `test_node.rs`: a node for unit tests
 //! - `worker.rs`: the subscribers of one thread, and the turns of its fan-outs
 
 mod batch;
@@ -65,6 +66,8 @@ mod room_activity;
 mod room_table;
 mod source;
 mod subscriber;
+#[cfg(test)]
+mod test_node;
 mod weak_table;
 mod worker;
 

@@ -4,8 +4,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use tokio::sync::Semaphore;
-
 use super::batch::{Batch, DeliveryStats};
 use super::pass::Pass;
 use super::room::buffer::{BufferVersion, FrameBuffer, Position};
@@ -15,13 +13,8 @@ use crate::chat::Rooms;
 use crate::metrics::Metrics;
 use crate::sse::Form;
 
-/// Subscribers of one worker that may be writing what they have missed. Each writes what its socket takes at once.
-const CATCH_UP_TURNS: usize = 4;
-
 /// What the subscribers of one worker share.
 pub struct CatchUps {
-    /// Lets a few subscribers at a time write what they have missed, so that they do not delay live messages and requests.
-    pub turns: Semaphore,
     stats: Rc<DeliveryStats>,
     last_batch: RefCell<Option<(BatchKey, Rc<Batch>)>>,
 }
@@ -39,11 +32,7 @@ struct BatchKey {
 impl CatchUps {
     /// Creates what the subscribers of one worker share.
     pub fn new(metrics: &Metrics) -> Self {
-        Self {
-            turns: Semaphore::new(CATCH_UP_TURNS),
-            stats: Rc::new(DeliveryStats::new(metrics, None)),
-            last_batch: RefCell::default(),
-        }
+        Self { stats: Rc::new(DeliveryStats::new(metrics, None)), last_batch: RefCell::default() }
     }
 
     /// Returns what counts deliveries of this worker: those for an app separately.
@@ -75,6 +64,12 @@ impl CatchUps {
             *last_batch = Some((key, batch.clone()));
         }
         Some(batch)
+    }
+
+    /// Returns by how many the last batch is held.
+    #[cfg(test)]
+    pub fn last_batch_holders(&self) -> usize {
+        self.last_batch.borrow().as_ref().map_or(0, |(_, batch)| Rc::strong_count(batch))
     }
 }
 

@@ -125,3 +125,35 @@ impl FanoutTable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::hub::catch_ups::CatchUps;
+    use crate::hub::test_node::Node;
+    use crate::metrics::Metrics;
+
+    #[tokio::test]
+    async fn what_was_taken_and_not_served_gets_a_turn_again() {
+        let (node, metrics) = (Node::new(), Metrics::new().unwrap());
+        let catch_ups = Rc::new(CatchUps::new(&metrics));
+        let mut table = FanoutTable::default();
+        let mut clients = Vec::new();
+        for source in node.enter_many(3).await {
+            let (subscriber, client) = node.subscriber(source, catch_ups.clone()).await;
+            clients.push(client);
+            table.join(subscriber, || catch_ups.stats(&metrics, None), Instant::now() + Duration::from_secs(9));
+        }
+        let queue = table.queue().clone();
+        assert_eq!(queue.take().now_or_never().as_deref(), Some(&[0, 1, 2][..]));
+        assert!(table.take(0, None).is_some(), "it is being served");
+        // Here the task of the worker panics.
+        table.signal_all();
+        assert_eq!(queue.take().now_or_never().map(|taken| taken.len()), Some(2));
+        assert!((1..3).all(|number| table.take(number, None).is_some_and(|(_, turn)| turn.joining.len() == 1)));
+    }
+}

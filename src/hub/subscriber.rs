@@ -120,11 +120,12 @@ impl Subscriber {
         // Not earlier: what is told of its joining then comes after the place where it begins.
         self._presence = presence.join(self.source.rooms());
         if let Ok(plan) = planned {
-            self.send_opening(plan.opening_cursor().as_ref(), true).await?;
+            self.writer.queue_opening(plan.opening_cursor().as_ref(), true);
             return self.follow(plan).await;
         }
         let known = start.known_cursor();
-        self.send_opening(known.as_ref(), false).await?;
+        self.writer.queue_opening(known.as_ref(), false);
+        self.flush().await?;
         let plan = self.writer.wait_for_log(planning).await?;
         if let (None, Some(cursor)) = (known, plan.opening_cursor()) {
             self.writer.queue_late_cursor(&cursor);
@@ -133,12 +134,7 @@ impl Subscriber {
         self.follow(plan).await
     }
 
-    async fn send_opening(&mut self, cursor: Option<&Cursor>, live: bool) -> Result<(), EndReason> {
-        self.writer.queue_opening(cursor, live);
-        self.flush().await
-    }
-
-    /// Sends the gaps of a plan, and continues as it says.
+    /// Continues as a plan says: after its gaps.
     async fn follow(&mut self, plan: StartPlan) -> Result<(), EndReason> {
         self.cursor = plan.cursor();
         // All gaps come before all replays, and only the last one moves the cursor: an id is that of every room, and a
@@ -149,7 +145,6 @@ impl Subscriber {
             let cursor = gaps.peek().is_none().then_some(&self.cursor);
             self.writer.queue(self.encode(index, gap, cursor));
         }
-        self.flush().await?;
         match plan.lookup {
             Some(lookup) => self.apply_lookup(lookup).map(drop),
             None => self.look_up().await,
@@ -159,34 +154,28 @@ impl Subscriber {
     // Catching up.
 
     /// Sends everything up to the end of the source's frames, and the status if it has changed. Nothing but the rest of a
-    /// frame is held while the socket takes nothing: what follows is read again.
+    /// frame is held while the socket takes nothing: what follows is read again. What waits to be sent goes out with it.
     pub async fn catch_up(&mut self) -> Result<(), EndReason> {
         let catch_ups = self.catch_ups.clone();
         let stats = catch_ups.stats(&self.context.metrics, self.writer.pass.as_deref());
-        self.flush().await?;
         loop {
-            let turn = catch_ups.turns.acquire().await;
             let batch = catch_ups.batch(&self.source, self.position, self.live_from, self.writer.form);
             match batch.as_deref() {
                 None if self.gauge.was_live() && is_too_slow(&self.source, self.position) => {
                     return Err(EndReason::Slow);
                 }
-                None => {
-                    drop(turn);
-                    self.look_up().await?;
-                }
-                Some(batch) if batch.end > self.position => {
-                    self.write_batch(batch, &stats)?;
-                    drop((batch, turn));
+                None => self.look_up().await?,
+                Some(newer) if newer.end > self.position => {
+                    self.write_batch(newer, &stats)?;
+                    drop(batch);
                     self.flush().await?;
                     yield_now().await;
                 }
                 Some(Batch { live: Some(live), .. }) if *live != self.writer.last_status => {
-                    drop(turn);
                     self.send_status(*live).await?;
                 }
+                Some(_) if !self.writer.is_flushed() => self.flush().await?,
                 Some(_) if self.owes_ping => {
-                    drop(turn);
                     self.owes_ping = false;
                     self.writer.queue(self.writer.form.heartbeat());
                     self.flush().await?;
@@ -202,13 +191,11 @@ impl Subscriber {
     /// Writes as much of a batch as the socket takes now, and continues after it.
     fn write_batch(&mut self, batch: &Batch, stats: &DeliveryStats) -> Result<(), EndReason> {
         let (from, now) = (self.position, Instant::now());
-        let written = if batch.bytes.is_empty() { 0 } else { self.writer.try_write(&batch.bytes)? };
-        if written > 0 {
-            self.writer.note_write(now);
-            self.owes_ping = false;
-        }
+        let written = self.writer.write_next(&batch.bytes, now)?;
+        self.owes_ping &= written == 0;
         match batch.bytes.len() - written {
             0 => self.advance_to(batch.end, batch.cursor()),
+            _ if !self.writer.is_flushed() => return Ok(()),
             unwritten => self.advance_within(batch, unwritten),
         }
         batch.count(1, from..self.position, self.live_from, now, stats);
@@ -218,18 +205,12 @@ impl Subscriber {
 
     /// Finds the position after the cursor. If the frames do not reach back to it, replays from the log first.
     async fn look_up(&mut self) -> Result<(), EndReason> {
-        let catch_ups = self.catch_ups.clone();
+        self.flush().await?;
         loop {
-            let turn = catch_ups.turns.acquire().await;
             match self.source.look_up(&self.cursor) {
-                Err(NotBuffered(index)) => {
-                    drop(turn);
-                    self.replay_page(index).await?;
-                }
+                Err(NotBuffered(index)) => self.replay_page(index).await?,
                 Ok(lookup) => {
-                    let has_position = self.apply_lookup(lookup)?;
-                    drop(turn);
-                    if has_position {
+                    if self.apply_lookup(lookup)? {
                         return Ok(());
                     }
                     self.flush().await?;
@@ -360,7 +341,8 @@ impl Subscriber {
         self.flush().await
     }
 
-    async fn flush(&mut self) -> Result<(), EndReason> {
+    /// Sends what waits to be sent.
+    pub async fn flush(&mut self) -> Result<(), EndReason> {
         let is_too_slow = || self.gauge.was_live() && is_too_slow(&self.source, self.position);
         self.writer.flush(is_too_slow).await
     }
@@ -396,3 +378,6 @@ fn is_too_slow(source: &Source, position: Position) -> bool {
     let is_lagging = frames > MAX_LAG_FRAMES || bytes > MAX_LAG_BYTES;
     is_lagging && !source.is_node_lag(position)
 }
+
+#[cfg(test)]
+mod tests;

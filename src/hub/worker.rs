@@ -136,7 +136,7 @@ impl Worker {
 
     /// Serves the fan-outs that have something to do.
     async fn run_fanouts(self: &Rc<Self>) {
-        let queue = self.fanouts.borrow().queue().clone();
+        let (queue, surroundings) = (self.fanouts.borrow().queue().clone(), Rc::new(self.surroundings()));
         let mut drain = self.hub.drain_signal().changes();
         let mut drain_steps = None;
         let mut tick = pin!(sleep(Duration::ZERO));
@@ -159,7 +159,7 @@ impl Worker {
             };
             let mut served = 0;
             for number in ready {
-                served += self.serve(number, now);
+                served += self.serve(number, now, &surroundings);
                 if served >= SUBSCRIBERS_PER_YIELD {
                     served = 0;
                     yield_now().await;
@@ -169,15 +169,20 @@ impl Worker {
     }
 
     /// Gives a fan-out its turn, and returns how many subscribers it has. With a time, something may be due.
-    fn serve(self: &Rc<Self>, number: u64, now: Option<Instant>) -> usize {
+    fn serve(
+        self: &Rc<Self>,
+        number: u64,
+        now: Option<Instant>,
+        surroundings: &Rc<Surroundings<impl Fn(Subscriber) + 'static>>,
+    ) -> usize {
         let taken = self.fanouts.borrow_mut().take(number, now);
         let Some((fanout, turn)) = taken else {
             return 0;
         };
-        let (worker, subscribers) = (self.clone(), fanout.len());
+        let (worker, surroundings, subscribers) = (self.clone(), surroundings.clone(), fanout.len());
         let mut serving = Box::pin(async move {
             // After a panic all its streams end, since half a frame may have been written, and their clients resume.
-            let served = catch(&**worker.metrics(), "fanout", fanout.serve(turn, &worker.surroundings())).await;
+            let served = catch(&**worker.metrics(), "fanout", fanout.serve(turn, &surroundings)).await;
             match served.flatten() {
                 Some(fanout) => worker.fanouts.borrow_mut().put_back(fanout),
                 None => worker.end_fanout(number),
@@ -190,7 +195,7 @@ impl Worker {
         subscribers
     }
 
-    fn surroundings(self: &Rc<Self>) -> Surroundings<impl Fn(Subscriber)> {
+    fn surroundings(self: &Rc<Self>) -> Surroundings<impl Fn(Subscriber) + use<>> {
         let worker = self.clone();
         Surroundings {
             context: self.hub.stream_context().clone(),
@@ -212,8 +217,9 @@ fn register_here(socket: TcpStream) -> io::Result<TcpStream> {
 }
 
 async fn until_live(subscriber: &mut Subscriber, start: Option<(Start, PresenceRequest)>) -> Result<(), EndReason> {
-    if let Some((start, presence)) = start {
-        subscriber.start(&start, &presence).await?;
+    match start {
+        Some((start, presence)) => subscriber.start(&start, &presence).await?,
+        None => subscriber.flush().await?, // it lags, since its socket was full
     }
     subscriber.catch_up().await
 }

@@ -1,34 +1,5 @@
 use super::*;
-use crate::bus::{Listener, Retention};
-
-/// A node on which nothing runs by itself: the runtime of a test runs other tasks only while the test waits.
-struct Node {
-    hub: Arc<Hub>,
-    _listener: Arc<dyn Listener>,
-    _stores: Stores,
-}
-
-impl Node {
-    fn new() -> Self {
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let retention = Retention { messages: 100, seconds: 60 };
-        let stores = Stores::open(None, "chat", "node", retention, false, metrics.clone()).unwrap();
-        let hub = Hub::new(&stores, "node", Pace { heartbeat: Duration::from_secs(15), max_age: None }, metrics);
-        let listener: Arc<dyn Listener> = hub.clone();
-        stores.bus.attach(Arc::downgrade(&listener));
-        Self { hub, _listener: listener, _stores: stores }
-    }
-
-    /// Enters a room of its own for each number, as subscribers do, and waits until all are in sync with their logs.
-    async fn enter_many(&self, count: usize) -> Vec<Source> {
-        let names = (0..count).map(|number| Rooms::from_path(&format!("room-{number}")).unwrap());
-        let sources: Vec<Source> = names.map(|names| self.hub.enter(&names)).collect();
-        for room in sources.iter().flat_map(Source::rooms) {
-            room.in_sync_since(room.reads_started()).await;
-        }
-        sources
-    }
-}
+use crate::hub::test_node::Node;
 
 #[tokio::test]
 async fn rooms_that_are_gone_are_forgotten() {

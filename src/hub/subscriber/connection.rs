@@ -44,12 +44,7 @@ impl Connection {
     pub fn try_write(&self, bytes: &[u8]) -> Result<usize, EndReason> {
         // Straight to the kernel: only a full socket has to register with the reactor.
         let written = rustix::net::send(&self.socket, bytes, SendFlags::empty()).map_err(io::Error::from);
-        match written.or_else(|_| self.socket.try_write(bytes)) {
-            Ok(0) => Err(EndReason::Closed),
-            Ok(written) => Ok(written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(_) => Err(EndReason::Closed),
-        }
+        settle(written.or_else(|_| self.socket.try_write(bytes)))
     }
 
     /// Appends bytes to what has to be written.
@@ -85,11 +80,28 @@ impl Connection {
     }
 
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> Result<usize, EndReason> {
-        match self.socket.try_write_vectored(slices) {
-            Ok(written) => Ok(written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(_) => Err(EndReason::Closed),
+        let written = rustix::io::writev(&self.socket, slices).map_err(io::Error::from);
+        settle(written.or_else(|_| self.socket.try_write_vectored(slices)))
+    }
+
+    /// Writes what has to be written, and then as much of these bytes as the socket takes now. Returns how many of them it
+    /// took.
+    pub fn write_next(&mut self, bytes: &[u8], now: Instant) -> Result<usize, EndReason> {
+        let written = self.try_write_vectored(&[IoSlice::new(&self.unsent), IoSlice::new(bytes)])?;
+        Ok(self.note_written(written, now))
+    }
+
+    /// Notes that the socket took so many bytes: first what had to be written, and then others, whose number is returned.
+    fn note_written(&mut self, written: usize, now: Instant) -> usize {
+        if written > 0 {
+            self.last_write = now;
         }
+        let of_unsent = written.min(self.unsent.len());
+        self.unsent.advance(of_unsent);
+        if self.unsent.is_empty() {
+            self.unsent = Bytes::new(); // it would keep the memory of what was written
+        }
+        written - of_unsent
     }
 
     /// Replaces what has to be written, after a batch was written in part.
@@ -103,13 +115,7 @@ impl Connection {
             return Ok(());
         }
         let written = self.try_write(&self.unsent)?;
-        self.unsent.advance(written);
-        if self.unsent.is_empty() {
-            self.unsent = Bytes::new(); // it would keep the memory of what was written
-        }
-        if written > 0 {
-            self.last_write = now;
-        }
+        self.note_written(written, now);
         Ok(())
     }
 
@@ -157,5 +163,56 @@ impl Connection {
             let _ = self.try_write(&[&self.unsent[..], &last_frame].concat());
         }
         let _ = SockRef::from(&self.socket).shutdown(Shutdown::Write);
+    }
+}
+
+/// Takes the result of a write: 0 bytes if the socket is full.
+fn settle(written: io::Result<usize>) -> Result<usize, EndReason> {
+    match written {
+        Ok(written) => Ok(written),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        Err(_) => Err(EndReason::Closed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_is_written_before_what_is_new() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut connection = Connection::new(socket, Bytes::from_static(b"head "));
+        let text: Vec<u8> = (0..2_000_000_u32).flat_map(|number| format!("{number} ").into_bytes()).collect();
+        let mut new = &text[..];
+        loop {
+            let taken = connection.write_next(new, Instant::now()).unwrap();
+            new = &new[taken..];
+            if taken == 0 {
+                break; // the client reads nothing yet
+            }
+        }
+        connection.queue(Bytes::copy_from_slice(&new[..5]));
+        new = &new[5..];
+        assert_eq!(connection.write_next(new, Instant::now()).unwrap(), 0);
+        let reader = std::thread::spawn(move || {
+            let mut received = Vec::new();
+            client.read_to_end(&mut received).unwrap();
+            received
+        });
+        while !new.is_empty() || !connection.is_flushed() {
+            connection.writable().await.unwrap();
+            let taken = connection.write_next(new, Instant::now()).unwrap();
+            new = &new[taken..];
+        }
+        drop(connection);
+        let received = reader.join().unwrap();
+        assert!(received == [b"head ", &text[..]].concat(), "{} of {} bytes", received.len(), text.len() + 5);
     }
 }

@@ -74,6 +74,12 @@ impl StreamWriter {
         self.connection.try_write(bytes)
     }
 
+    /// Writes what has to be written, and then as much of these bytes as the socket takes now. Returns how many of them it
+    /// took.
+    pub fn write_next(&mut self, bytes: &[u8], now: Instant) -> Result<usize, EndReason> {
+        self.connection.write_next(bytes, now)
+    }
+
     /// Replaces what has to be written next, after a batch was written in part.
     pub fn set_unsent(&mut self, unsent: Bytes) {
         self.connection.set_unsent(unsent);
