@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -215,6 +216,28 @@ impl FrameBuffer {
         self.frames.get(position.checked_sub(self.start)? as usize)
     }
 
+    /// Returns the id of the entry at a position of a room's buffer. Other frames have none.
+    pub fn id_at(&self, position: Position) -> Option<Id> {
+        let frame = self.get(position).filter(|frame| frame.logged)?;
+        frame.cursor.as_ref().map(|cursor| cursor.of(0))
+    }
+
+    /// Returns the position of the entry with an id in a part of a room's buffer in which ids ascend.
+    pub fn position_of(&self, id: Id, part: Range<Position>) -> Option<Position> {
+        let Range { mut start, mut end } = part;
+        while start < end {
+            let middle = start + (end - start) / 2;
+            // What has no id is judged by what comes after it.
+            let next = (middle..end).find_map(|position| Some((position, self.id_at(position)?)));
+            match next {
+                Some((position, known)) if known == id => return Some(position),
+                Some((position, known)) if known < id => start = position + 1,
+                _ => end = middle,
+            }
+        }
+        None
+    }
+
     /// Returns the frames from a position on with their positions, up to the one with which they exceed `max_bytes`.
     /// Returns `None` if the position was evicted.
     pub fn frames_from(
@@ -354,3 +377,6 @@ impl Drop for FrameBuffer {
         self.count_removed(self.bytes.get());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,7 +96,8 @@ impl LogTail {
     /// Returns the cursor before the first frame since the last gap that is in memory, if known, and the entries among the
     /// frames from there on with their ids.
     pub fn frames_since_gap(&self) -> (Option<Id>, impl Iterator<Item = (Id, &Frame)>) {
-        let frames = self.epoch().filter_map(|position| Some((self.id_at(position)?, self.buffer.get(position)?)));
+        let frames =
+            self.epoch().filter_map(|position| Some((self.buffer.id_at(position)?, self.buffer.get(position)?)));
         (self.replay_from, frames)
     }
 
@@ -248,7 +249,7 @@ impl LogTail {
         let last = self.last.filter(|_| self.unverified() == Some(after))?;
         self.verified = Some(last);
         let start = self.position_behind(after)?;
-        let mut known = (start..self.buffer.end()).filter_map(|position| self.id_at(position)).peekable();
+        let mut known = (start..self.buffer.end()).filter_map(|position| self.buffer.id_at(position)).peekable();
         let mut before = after;
         for entry in page.entries.iter().filter(|entry| after < entry.id && entry.id <= last) {
             while let Some(id) = known.next_if(|id| *id < entry.id) {
@@ -307,14 +308,14 @@ impl LogTail {
         }
         let after = self.position_behind(id)?;
         let first = self.first_retained?;
-        let next = || (after..self.buffer.end()).find_map(|position| self.id_at(position));
+        let next = || (after..self.buffer.end()).find_map(|position| self.buffer.id_at(position));
         (first <= id || next() == Some(first)).then_some(after)
     }
 
     /// Returns the cursor before the newest `count` messages, if that many are in memory.
     pub fn cursor_before_newest(&self, count: usize) -> Option<Id> {
         let has_event = |position: &Position| self.buffer.get(*position).is_some_and(|frame| frame.event.is_some());
-        let ids = self.epoch().rev().filter(has_event).filter_map(|position| self.id_at(position));
+        let ids = self.epoch().rev().filter(has_event).filter_map(|position| self.buffer.id_at(position));
         let mut retained = ids.take_while(|id| self.first_retained.is_some_and(|first| first <= *id));
         retained.nth(count)
     }
@@ -331,12 +332,7 @@ impl LogTail {
     }
 
     fn is_known(&self, id: Id) -> bool {
-        Some(id) == self.last || self.position_of(id).is_some()
-    }
-
-    fn id_at(&self, position: Position) -> Option<Id> {
-        let frame = self.buffer.get(position).filter(|frame| frame.logged)?;
-        frame.cursor.as_ref().map(|cursor| cursor.of(0))
+        Some(id) == self.last || self.buffer.position_of(id, self.epoch()).is_some()
     }
 
     /// Returns the position behind the frame with this id, or of the oldest frame if the id is the cursor before it.
@@ -344,16 +340,7 @@ impl LogTail {
         if Some(id) == self.replay_from {
             return Some(self.epoch().start);
         }
-        self.position_of(id).map(|position| position + 1)
-    }
-
-    /// Returns the position of the frame with this id. Ephemeral frames have no id to search by, so the search goes
-    /// backwards from the newest frame.
-    fn position_of(&self, id: Id) -> Option<Position> {
-        self.epoch()
-            .rev()
-            .take_while(|position| self.id_at(*position).is_none_or(|known| known >= id))
-            .find(|position| self.id_at(*position) == Some(id))
+        self.buffer.position_of(id, self.epoch()).map(|position| position + 1)
     }
 
     fn append(&mut self, entry: Entry) {
