@@ -72,9 +72,9 @@ pub(crate) use state::AppState;
 pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
     // First, since most requests are for them, and the pattern of each route is tried in order.
     config
-        .service(of_rooms(guard::Post()).default_service(web::to(publish::publish)))
-        .service(of_rooms(get_or_head()).default_service(web::to(subscribe::room)))
-        .service(resource("/subscribe/{rooms}", "GET, HEAD").route(get().to(subscribe::subscribe)));
+        .service(matching(guard::Post(), is_of_room).default_service(web::to(publish::publish)))
+        .service(matching(get_or_head(), is_of_room).default_service(web::to(subscribe::room)))
+        .service(matching(get_or_head(), is_of_stream).default_service(web::to(subscribe::subscribe)));
     if with_rooms_api {
         config.configure(rooms_api_routes);
     }
@@ -104,6 +104,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
         .service(resource("/presence/{room}", "GET, HEAD").route(get().to(presence::list)))
         .service(resource("/openapi.json", "GET, HEAD").route(get().to(openapi::document)))
         .service(room_resource()) // names that cannot be those of rooms
+        .service(resource("/subscribe/{rooms}", "GET, HEAD")) // other methods
         .service(web::resource("/{room}/").to(pages::redirect_without_slash))
         .default_service(web::to(unknown_path));
 }
@@ -114,16 +115,21 @@ fn room_resource() -> Resource {
         .route(web::post().to(publish::publish))
 }
 
-/// Returns a scope of the paths of rooms. It has no pattern: that would be a regular expression, which takes longer than
-/// what a post's handler does before it waits for the store.
-fn of_rooms(method: impl Guard + 'static) -> Scope {
-    web::scope("").guard(method).guard(guard::fn_guard(is_of_room))
+/// Returns a scope of the paths for which `is_one` is true. It has no pattern: that would be a regular expression, which takes
+/// longer than what a post's handler does before it waits for the store.
+fn matching(method: impl Guard + 'static, is_one: fn(&str) -> bool) -> Scope {
+    let guard = move |context: &GuardContext<'_>| is_one(context.head().uri.path());
+    web::scope("").guard(method).guard(guard::fn_guard(guard))
 }
 
 /// Returns true if the path is that of a room, and so of no other resource.
-fn is_of_room(context: &GuardContext<'_>) -> bool {
-    let path = context.head().uri.path();
+fn is_of_room(path: &str) -> bool {
     path.strip_prefix('/').is_some_and(|name| RoomName::from_path(name).is_ok())
+}
+
+/// Returns true if the path is that of the stream of a room, or of several.
+fn is_of_stream(path: &str) -> bool {
+    path.strip_prefix("/subscribe/").is_some_and(|rooms| !rooms.is_empty() && !rooms.contains('/'))
 }
 
 /// Registers the routes of the chat article's API, and those of a tutorial.

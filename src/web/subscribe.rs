@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body;
-use actix_web::http::header::HeaderValue;
-use actix_web::http::{Method, Version, header};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode, Version, header};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::client::Client;
 use super::connection::Connection;
@@ -122,7 +122,11 @@ pub(super) async fn open(
     worker: &Rc<Worker>,
 ) -> Result<HttpResponse, Problem> {
     if req.method() == Method::HEAD {
-        return Ok(stream_response(stream.form(req)).body(body::None::new())); // a stream has no length
+        let mut response = HttpResponse::Ok();
+        for header in stream_headers(stream.form(req)) {
+            response.insert_header(header);
+        }
+        return Ok(response.force_close().body(body::None::new())); // a stream has no length
     }
     if state.hub.is_draining() {
         // The node no longer listens: this connection was kept alive. Closing it without an answer sends the request to
@@ -171,16 +175,16 @@ fn take_connection(
     let form = stream.form(req);
     let StreamRequest { rooms, start, presence, pass, guard, .. } = stream;
     let (socket, connection_permit) = req.conn_data::<Connection>().and_then(Connection::take)?;
-    // Written by the hub: middleware never sees the head of a stream, so it gets its CORS headers here.
-    let mut more = state.origins.cors_headers(req);
     // A chunked stream does not say `close`: Node's fetch would take any end of it for the proper one.
-    let (name, value) = if form.is_chunked {
-        (header::TRANSFER_ENCODING, "chunked")
+    let end = if form.is_chunked {
+        (header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))
     } else {
-        (header::CONNECTION, "close")
+        (header::CONNECTION, HeaderValue::from_static("close"))
     };
-    more.push((name, HeaderValue::from_static(value)));
-    let head = raw_response::encode_head(&stream_response(form).finish(), &more);
+    // Written by the hub: middleware never sees the head of a stream, so it gets its CORS headers here.
+    let (of_form, cors) = (stream_headers(form), state.origins.cors_headers(req));
+    let headers = of_form.iter().chain(&cors).chain([&end]).map(|(name, value)| (name, value));
+    let head = raw_response::encode_head(StatusCode::OK, headers).into();
     let permit = Box::new((permit, connection_permit, guard));
     Some(SubscribeRequest { rooms, start, presence, form, pass, socket, head, permit })
 }
@@ -190,17 +194,15 @@ fn unwritten() -> HttpResponse {
     HttpResponse::Ok().force_close().finish()
 }
 
-/// Returns the status and headers of every stream of this form. A stream is `200` even if it is refused: after any other
-/// status a browser's `EventSource` would never reconnect.
-fn stream_response(form: Form) -> HttpResponseBuilder {
-    let mut response = HttpResponse::Ok();
-    response
-        .content_type(form.syntax.content_type())
-        .insert_header((header::CACHE_CONTROL, "no-cache, no-transform"))
-        .insert_header((header::VARY, "Accept"))
-        .insert_header(("X-Accel-Buffering", "no")) // nginx would buffer the stream
-        .force_close();
-    response
+/// Returns the headers of every stream of this form. A stream is `200` even if it is refused: after any other status a
+/// browser's `EventSource` would never reconnect.
+fn stream_headers(form: Form) -> [(HeaderName, HeaderValue); 4] {
+    [
+        (header::CONTENT_TYPE, HeaderValue::from_static(form.syntax.content_type())),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+        (header::VARY, HeaderValue::from_static("Accept")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")), // nginx would buffer the stream
+    ]
 }
 
 fn count_refusal(state: &AppState, reason: &str, pass: Option<&Pass>) {
@@ -227,8 +229,11 @@ pub(super) fn requested_cursor(req: &HttpRequest, names: &[&str]) -> Option<Stri
     let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     // The header comes first: a browser that reconnects sends it along with the query of its first request.
     let cursor = header.filter(|cursor| !cursor.is_empty()).or_else(|| query::first(req, names));
-    let cursor = cursor.filter(|cursor| !cursor.is_empty());
-    cursor.map(|cursor| cursor.chars().take(MAX_CURSOR_CHARS).collect())
+    let mut cursor = cursor.filter(|cursor| !cursor.is_empty())?;
+    if let Some((end, _)) = cursor.char_indices().nth(MAX_CURSOR_CHARS) {
+        cursor.truncate(end);
+    }
+    Some(cursor)
 }
 
 /// Reads the name under which the subscriber is present (`name`), and in which of its rooms (`in`,
