@@ -1,5 +1,6 @@
 //! The floor: a server that costs hardly more than the kernel. One thread and one epoll; the body of a POST is the
-//! chunk with the frame, and is written to each reader of the room. It has no log and no ids, and checks nothing.
+//! chunk with the frame, and is written to each reader of the room. It checks nothing, and has no log: only the newest
+//! chunks of a room, for readers who come back.
 
 use std::{
     collections::HashMap,
@@ -57,17 +58,48 @@ impl Connection {
     }
 }
 
-/// A request: the path of its room, and the frame to publish.
+/// How much is kept of a room, in bytes. If there is more, all of it is dropped.
+const MAX_PAST_BYTES: usize = 1 << 20;
+
+/// A request: the path of its room, and the id after which the reader continues or the chunk to publish.
 enum Request {
-    Subscribe(String),
+    Subscribe(String, Option<String>),
     Publish(String, Vec<u8>),
+}
+
+#[derive(Default)]
+struct Room {
+    readers: Vec<usize>,
+    /// The newest chunks.
+    past: Vec<u8>,
+    /// The id that was looked up last, and where the chunks after it begin.
+    looked_up: Option<(String, usize)>,
+}
+
+impl Room {
+    fn keep(&mut self, chunk: &[u8]) {
+        if self.past.len() + chunk.len() > MAX_PAST_BYTES {
+            (self.past, self.looked_up) = (Vec::new(), None);
+        }
+        self.past.extend_from_slice(chunk);
+    }
+
+    /// Returns the chunks after the one with an id.
+    fn after(&mut self, id: String) -> &[u8] {
+        if self.looked_up.as_ref().is_none_or(|(known, _)| *known != id) {
+            let found = memchr::memmem::find(&self.past, format!("id: {id}\n").as_bytes());
+            let end = found.and_then(|start| Some(start + memchr::memmem::find(&self.past[start..], b"\n\n\r\n")? + 4));
+            self.looked_up = Some((id, end.unwrap_or(self.past.len())));
+        }
+        self.looked_up.as_ref().map_or(&[], |(_, start)| &self.past[*start..])
+    }
 }
 
 struct Floor {
     poll: Poll,
     listener: TcpListener,
     connections: Vec<Option<Connection>>,
-    rooms: HashMap<String, Vec<usize>>,
+    rooms: HashMap<String, Room>,
 }
 
 /// Serves until the process is killed.
@@ -128,25 +160,32 @@ impl Floor {
         }
         while let Some(request) = self.connections[number].as_mut().and_then(|found| take_request(&mut found.inbox)) {
             match request {
-                Request::Subscribe(room) => self.subscribe(number, room),
+                Request::Subscribe(room, after) => self.subscribe(number, room, after),
                 Request::Publish(room, frame) => self.publish(number, &room, &frame),
             }
         }
     }
 
-    fn subscribe(&mut self, number: usize, room: String) {
+    fn subscribe(&mut self, number: usize, room: String, after: Option<String>) {
+        let room = self.rooms.entry(room).or_default();
         if let Some(connection) = &mut self.connections[number] {
-            connection.write(HEAD);
+            match after {
+                Some(id) => connection.write(&[HEAD, room.after(id)].concat()),
+                None => connection.write(HEAD),
+            }
             connection.inbox = Vec::new();
         }
-        self.rooms.entry(room).or_default().push(number);
+        room.readers.push(number);
     }
 
     fn publish(&mut self, number: usize, room: &str, frame: &[u8]) {
-        for reader in self.rooms.get(room).into_iter().flatten() {
-            if let Some(reader) = &mut self.connections[*reader] {
-                reader.write(frame);
+        if let Some(room) = self.rooms.get_mut(room) {
+            for reader in &room.readers {
+                if let Some(reader) = &mut self.connections[*reader] {
+                    reader.write(frame);
+                }
             }
+            room.keep(frame);
         }
         if let Some(publisher) = &mut self.connections[number] {
             publisher.write(ACCEPTED);
@@ -162,7 +201,8 @@ fn take_request(inbox: &mut Vec<u8>) -> Option<Request> {
     let (method, path) = (words.next()?, words.next()?.to_owned());
     if method == "GET" {
         inbox.drain(..end);
-        return Some(Request::Subscribe(path));
+        let after = head.lines().find_map(|line| line.strip_prefix("Last-Event-ID: "));
+        return Some(Request::Subscribe(path, after.map(str::to_owned)));
     }
     let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?;
     let whole = end + length.trim().parse::<usize>().ok()?;

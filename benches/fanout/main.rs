@@ -224,7 +224,7 @@ impl Workload {
             Workload::Idle | Workload::Silent => true,
             Workload::Growth | Workload::Heartbeats => [Kind::Floor, Kind::Ours].contains(&kind),
             Workload::Storm => kind.max_nodes() > 1 && ![Kind::SocketIo, Kind::Node].contains(&kind),
-            Workload::Resume => ![Kind::Floor, Kind::SocketIo, Kind::Node].contains(&kind),
+            Workload::Resume => ![Kind::SocketIo, Kind::Node].contains(&kind),
             _ => kind == Kind::Ours,
         }
     }

@@ -84,7 +84,7 @@ fn behind_trial(kind: Kind, readers: usize, messages: u32, subject: &str) -> Res
     setup
         .readers
         .read_until("the first reader", STEP_TIMEOUT, |progress| progress.received > messages.into())?;
-    let (before, began) = (setup.server.cpu_time(), setup.readers.progress().received);
+    let (before, began) = (setup.server.exact_cpu_time(), setup.readers.progress().received);
     let started = Instant::now();
     setup
         .readers
@@ -92,7 +92,7 @@ fn behind_trial(kind: Kind, readers: usize, messages: u32, subject: &str) -> Res
     let expected = began + readers as u64 * u64::from(messages);
     setup.readers.read_until("catching up", STEP_TIMEOUT, |progress| progress.received >= expected)?;
     let took = started.elapsed();
-    let cpu = (setup.server.cpu_time() - before).as_secs_f64() * 1e6 / readers as f64;
+    let cpu = setup.server.exact_cpu_time().saturating_sub(before).as_secs_f64() * 1e6 / readers as f64;
     let values = [
         (table::PER_RETURN, cpu),
         (table::PER_MISSED, cpu / f64::from(messages)),
