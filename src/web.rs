@@ -103,8 +103,9 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
         )
         .service(resource("/presence/{room}", "GET, HEAD").route(get().to(presence::list)))
         .service(resource("/openapi.json", "GET, HEAD").route(get().to(openapi::document)))
-        .service(room_resource()) // names that cannot be those of rooms
-        .service(resource("/subscribe/{rooms}", "GET, HEAD")) // other methods
+        // Names that no room can have, other methods, and spellings of these paths that only actix decodes.
+        .service(room_resource())
+        .service(resource("/subscribe/{rooms}", "GET, HEAD").route(get().to(subscribe::subscribe)))
         .service(web::resource("/{room}/").to(pages::redirect_without_slash))
         .default_service(web::to(unknown_path));
 }
