@@ -54,7 +54,8 @@ async fn eight_tabs_share_a_stream(trusted: bool) {
     browser.messages_up_to("from the last tab").await;
     browser.switch_to(&tabs[1]).await;
     browser.messages_up_to("from the last tab").await;
-    assert_eq!(node.open_streams().await, 1.0, "no tab opened a second stream");
+    // On a busy machine the leading tab may just have opened its stream anew; any other tab would keep its own.
+    wait_for_one_stream(&node).await;
     assert_eq!(browser.console().await, [""; 0]);
 }
 
