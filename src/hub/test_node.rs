@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use socket2::SockRef;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::catch_ups::CatchUps;
 use super::context::Pace;
@@ -31,7 +31,7 @@ impl Node {
     /// Creates a node on a store in memory.
     pub fn new() -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let retention = Retention { messages: 100, seconds: 60 };
+        let retention = Retention { messages: 5000, seconds: 60 };
         let stores = Stores::open(None, "chat", "node", retention, false, metrics.clone()).unwrap();
         let hub = Hub::new(&stores, "node", Pace { heartbeat: Duration::from_secs(15), max_age: None }, metrics);
         let listener: Arc<dyn Listener> = hub.clone();
@@ -39,25 +39,39 @@ impl Node {
         Self { hub, _listener: listener, _stores: stores }
     }
 
-    /// Enters a room of its own for each number, as subscribers do, and waits until all are in sync with their logs.
-    pub async fn enter_many(&self, count: usize) -> Vec<Source> {
-        let names = (0..count).map(|number| Rooms::from_path(&format!("room-{number}")).unwrap());
-        let sources: Vec<Source> = names.map(|names| self.hub.enter(&names)).collect();
-        for room in sources.iter().flat_map(Source::rooms) {
+    /// Enters rooms as subscribers do, and waits until they are in sync with their logs.
+    pub async fn enter(&self, rooms: &str) -> Source {
+        let source = self.hub.enter(&Rooms::from_path(rooms).unwrap());
+        for room in source.rooms() {
             room.in_sync_since(room.reads_started()).await;
+        }
+        source
+    }
+
+    /// Enters a room of its own for each number.
+    pub async fn enter_many(&self, count: usize) -> Vec<Source> {
+        let mut sources = Vec::new();
+        for number in 0..count {
+            sources.push(self.enter(&format!("room-{number}")).await);
         }
         sources
     }
 
     /// Returns a new subscriber of a source, whose socket takes little, and the client's end of that.
     pub async fn subscriber(&self, source: Source, catch_ups: Rc<CatchUps>) -> (Subscriber, std::net::TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        SockRef::from(&client).set_recv_buffer_size(4096).unwrap();
-        let (socket, _) = listener.accept().await.unwrap();
-        SockRef::from(&socket).set_send_buffer_size(4096).unwrap();
+        let (socket, client) = small_socket().await;
         let context = self.hub.stream_context().clone();
         let writer = StreamWriter::new(context.clone(), Form::default(), None, None, socket, Bytes::new());
         (Subscriber::new(context, catch_ups, source, writer, Box::new(())), client)
     }
+}
+
+/// Returns a socket that takes little, and the client's end of it.
+pub async fn small_socket() -> (TcpStream, std::net::TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    SockRef::from(&client).set_recv_buffer_size(32 << 10).unwrap();
+    let (socket, _) = listener.accept().await.unwrap();
+    SockRef::from(&socket).set_send_buffer_size(4096).unwrap();
+    (socket, client)
 }

@@ -179,17 +179,12 @@ fn settle(written: io::Result<usize>) -> Result<usize, EndReason> {
 mod tests {
     use std::io::Read;
 
-    use tokio::net::TcpListener;
-
     use super::*;
+    use crate::hub::test_node::small_socket;
 
     #[tokio::test]
     async fn what_waits_is_written_before_what_is_new() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        SockRef::from(&client).set_recv_buffer_size(32 << 10).unwrap();
-        let (socket, _) = listener.accept().await.unwrap();
-        SockRef::from(&socket).set_send_buffer_size(4096).unwrap();
+        let (socket, mut client) = small_socket().await;
         let mut connection = Connection::new(socket, Bytes::from_static(b"head "));
         let text: Vec<u8> = (0..40_000_u32).flat_map(|number| format!("{number} ").into_bytes()).collect();
         let mut new = &text[..];

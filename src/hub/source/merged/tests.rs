@@ -1,45 +1,22 @@
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::*;
-use crate::bus::{Deletion, Entry, Listener, LogPage, Retention, Stores};
+use crate::bus::{Deletion, Entry, LogPage};
 use crate::chat::{Draft, Fields, Id, RoomName};
 use crate::hub::source::Source;
-use crate::hub::{Hub, Pace};
-use crate::metrics::Metrics;
+use crate::hub::test_node::Node;
 
-/// A node on which nothing runs by itself: the runtime of a test runs other tasks only while the test waits.
-struct Node {
-    hub: Arc<Hub>,
-    _listener: Arc<dyn Listener>,
-    _stores: Stores,
+async fn post(node: &Node, room: &str, message: &str) -> Id {
+    let fields = Fields { message: Some(message.into()), ..Fields::default() };
+    let room = RoomName::parse(room).unwrap();
+    node.hub.publish(&room, &Draft::new(&fields).unwrap(), None, Instant::now()).await.unwrap().id
 }
 
-impl Node {
-    fn new() -> Self {
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let retention = Retention { messages: 5000, seconds: 60 };
-        let stores = Stores::open(None, "chat", "node", retention, false, metrics.clone()).unwrap();
-        let hub = Hub::new(&stores, "node", Pace { heartbeat: Duration::from_secs(15), max_age: None }, metrics);
-        let listener: Arc<dyn Listener> = hub.clone();
-        stores.bus.attach(Arc::downgrade(&listener));
-        Self { hub, _listener: listener, _stores: stores }
-    }
-
-    async fn post(&self, room: &str, message: &str) -> Id {
-        let fields = Fields { message: Some(message.into()), ..Fields::default() };
-        let room = RoomName::parse(room).unwrap();
-        self.hub.publish(&room, &Draft::new(&fields).unwrap(), None, Instant::now()).await.unwrap().id
-    }
-
-    /// Returns merged rooms that are in sync and of which nothing was merged yet.
-    async fn merged(&self, rooms: &str) -> Arc<MergedRooms> {
-        let Source::Merged(merged) = self.hub.enter(&Rooms::from_path(rooms).unwrap()) else {
-            panic!("{rooms} is a single room");
-        };
-        for room in merged.rooms() {
-            room.in_sync_since(room.reads_started()).await;
-        }
-        merged.merged().clone()
+/// Returns merged rooms that are in sync and of which nothing was merged yet.
+async fn merged_rooms(node: &Node, rooms: &str) -> Arc<MergedRooms> {
+    match node.enter(rooms).await {
+        Source::Merged(merged) => merged.merged().clone(),
+        Source::Room(_) => panic!("{rooms} is a single room"),
     }
 }
 
@@ -63,11 +40,11 @@ fn count_frames(merged: &MergedRooms, from: Position) -> Option<usize> {
 #[tokio::test]
 async fn a_lookup_has_what_was_missed_in_each_room_until_merged() {
     let node = Node::new();
-    let merged = node.merged("a,b").await;
-    let (a1, b1) = (node.post("a", "1").await, node.post("b", "1").await);
-    let a2 = node.post("a", "2").await;
+    let merged = merged_rooms(&node, "a,b").await;
+    let (a1, b1) = (post(&node, "a", "1").await, post(&node, "b", "1").await);
+    let a2 = post(&node, "a", "2").await;
     assert_eq!(look_up(&merged, &[Id::ZERO, b1]), (vec![format!("{a1},{b1}"), format!("{a2},{b1}")], Some(3)));
-    let b2 = node.post("b", "2").await;
+    let b2 = post(&node, "b", "2").await;
     assert_eq!(look_up(&merged, &[a1, b1]), (vec![format!("{a2},{b1}"), format!("{a2},{b2}")], Some(4)));
     assert_eq!(look_up(&merged, &[a2, b2]), (vec![], Some(4)));
     assert_eq!(count_frames(&merged, 0), Some(4));
@@ -76,10 +53,10 @@ async fn a_lookup_has_what_was_missed_in_each_room_until_merged() {
 #[tokio::test]
 async fn many_missed_frames_come_in_parts_without_a_hole() {
     let node = Node::new();
-    let merged = node.merged("a,b").await;
+    let merged = merged_rooms(&node, "a,b").await;
     for number in 0..MISSED_PER_LOOKUP {
-        node.post(["a", "b"][number % 2], "x").await;
-        node.post("a", "y").await;
+        post(&node, ["a", "b"][number % 2], "x").await;
+        post(&node, "a", "y").await;
     }
     let mut cursor = Cursor::zero(2);
     let mut parts = Vec::new();
@@ -98,12 +75,12 @@ async fn many_missed_frames_come_in_parts_without_a_hole() {
 #[tokio::test]
 async fn merging_that_falls_behind_invalidates_all_positions() {
     let node = Node::new();
-    let merged = node.merged("a,b").await;
+    let merged = merged_rooms(&node, "a,b").await;
     let (_, at) = look_up(&merged, &[Id::ZERO, Id::ZERO]);
     let long = "x".repeat(4000);
     let mut last = Id::ZERO;
     for _ in 0..1200 {
-        last = node.post("a", &long).await;
+        last = post(&node, "a", &long).await;
     }
     assert_eq!(look_up(&merged, &[last, Id::ZERO]).0, [""; 0]);
     assert_eq!(count_frames(&merged, at.unwrap()), None, "earlier positions are invalid");
@@ -114,10 +91,10 @@ async fn merging_that_falls_behind_invalidates_all_positions() {
 #[tokio::test]
 async fn frames_that_arrive_during_a_lookup_are_left_to_merging() {
     let node = Node::new();
-    let merged = node.merged("a,b").await;
-    node.post("a", "1").await;
+    let merged = merged_rooms(&node, "a,b").await;
+    post(&node, "a", "1").await;
     let (next, _) = merged.merge_all();
-    let a2 = node.post("a", "2").await;
+    let a2 = post(&node, "a", "2").await;
     let missed = |cursor: Cursor| merged.missed_frames(&cursor, &next).ok().flatten().map(|(frames, _)| frames.len());
     assert_eq!(missed(Cursor::zero(2)), Some(1), "the second frame is merged later");
     assert_eq!(missed([a2, Id::ZERO].into_iter().collect()), None, "the cursor is after what was merged");
@@ -127,7 +104,7 @@ async fn frames_that_arrive_during_a_lookup_are_left_to_merging() {
 #[tokio::test]
 async fn lag_while_a_room_catches_up_page_by_page_is_the_nodes() {
     let node = Node::new();
-    let merged = node.merged("a,b").await;
+    let merged = merged_rooms(&node, "a,b").await;
     let (_, at) = merged.merge_all();
     assert!(!merged.frames().is_node_lag(at));
     merged.rooms[1].log().start_catching_up(Instant::now());
@@ -151,10 +128,10 @@ async fn lag_while_a_room_catches_up_page_by_page_is_the_nodes() {
 #[tokio::test]
 async fn deleted_entry_is_dropped_from_the_merged_frames() {
     let node = Node::new();
-    let merged = node.merged("a,b").await;
+    let merged = merged_rooms(&node, "a,b").await;
     let (_, at) = merged.merge_all();
-    let [first, second] = [node.post("a", "one").await, node.post("b", "two").await];
-    node.post("a", "three").await;
+    let [first, second] = [post(&node, "a", "one").await, post(&node, "b", "two").await];
+    post(&node, "a", "three").await;
     merged.merge_all();
     let texts = |merged: &MergedRooms| {
         let frames = merged.frames();
