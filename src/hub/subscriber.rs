@@ -134,7 +134,7 @@ impl Subscriber {
         self.follow(plan).await
     }
 
-    /// Continues as a plan says: after its gaps.
+    /// Queues the gaps of a plan, and continues as it says.
     async fn follow(&mut self, plan: StartPlan) -> Result<(), EndReason> {
         self.cursor = plan.cursor();
         // All gaps come before all replays, and only the last one moves the cursor: an id is that of every room, and a

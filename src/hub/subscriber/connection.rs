@@ -63,10 +63,8 @@ impl Connection {
         let mut taken = 0;
         for chunk in frames.chunks(MAX_WRITE_SLICES) {
             let slices: Vec<_> = chunk.iter().map(|frame| IoSlice::new(frame)).collect();
-            let mut written = self.try_write_vectored(&slices)?;
-            if written > 0 {
-                self.last_write = now;
-            }
+            let written = self.try_write_vectored(&slices)?;
+            let mut written = self.note_written(written, now);
             for frame in chunk {
                 taken += 1;
                 if written < frame.len() {
