@@ -83,7 +83,7 @@ fn busy(setup: &mut Setup, time: Duration) -> Result<f64, Failure> {
 /// reader who has left.
 pub fn known_rooms(size: Size) -> Result<Vec<Trial>, Failure> {
     let (live, known) = (size.count(1000), if size.quick { 1000 } else { 100_000 });
-    // Heartbeats would be in one of the two times that are compared: these are over before the first one.
+    // The first heartbeat comes after both measurements: it would be in one of them only.
     let options = ServerOptions { heartbeat: Duration::from_secs(60), ..ServerOptions::default() };
     let mut setup = Setup::with_options(Kind::Ours, options, 16, channel_per_room(live))?;
     add_one_to_each(&mut setup, live);
