@@ -41,6 +41,7 @@
 //! - `catch_ups.rs`: what the subscribers of a worker share while they catch up
 //! - `placement.rs`: which worker writes to a subscriber
 //! - `room_table.rs`: the rooms by name
+//! - `tick_clock.rs`: when the rooms are looked at
 //! - `node.rs`: enters rooms, looks after them, and drops them
 //! - `listener.rs`: passes the announcements of the bus on to the rooms, and says what they have
 //! - `test_node.rs`: a node for unit tests
@@ -68,6 +69,7 @@ mod source;
 mod subscriber;
 #[cfg(test)]
 mod test_node;
+mod tick_clock;
 mod weak_table;
 mod worker;
 

@@ -21,6 +21,7 @@ use super::room_activity::RoomActivity;
 use super::room_table::RoomTable;
 use super::source::Source;
 use super::source::by_names::MergedByNames;
+use super::tick_clock::TickClock;
 use crate::bus::{Bus, ChangeError, Charge, Deletion, PublishError, Receipt, Stores, Unavailable};
 use crate::chat::{Draft, Id, Mark, MessageText, RoomName, Rooms};
 use crate::metrics::Metrics;
@@ -28,9 +29,6 @@ use crate::supervise::{catch, supervise};
 
 /// How long a room without subscribers stays in memory, so that reloading a page does not read its log again.
 const UNUSED_ROOM_TTL: Duration = Duration::from_secs(3);
-
-/// How often the rooms on the agenda are checked for outages, presence changes and disuse.
-const TICK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How many ticks it takes to check all rooms, a slice of them at each: a minute.
 const ROOM_SLICES: usize = 240;
@@ -233,21 +231,23 @@ impl Hub {
     }
 
     async fn tick_regularly(hub: Weak<Hub>) {
-        let mut ticks = tokio::time::interval(TICK_INTERVAL);
+        let mut clock = TickClock::new();
         // A panic may have ended a tick that had rooms left to look at.
         let mut has_to_check_all = true;
-        for slice in (0..ROOM_SLICES).cycle() {
-            ticks.tick().await;
-            let (Some(hub), now) = (hub.upgrade(), Instant::now()) else {
-                return;
-            };
+        while let Some(hub) = hub.upgrade() {
+            let now = Instant::now();
+            let ticks = clock.take(now);
             if std::mem::take(&mut has_to_check_all) || hub.processes().must_repeat(now) {
                 hub.put_on_agenda(&hub.all_rooms());
             } else {
-                hub.put_on_agenda(&hub.rooms.slice(slice));
+                let slices = ticks.rev().take(ROOM_SLICES).map(|tick| tick as usize % ROOM_SLICES);
+                slices.for_each(|slice| hub.put_on_agenda(&hub.rooms.slice(slice)));
             }
             hub.tick(now);
             hub.on_ticks_running();
+            let context = hub.room_context.clone();
+            drop(hub);
+            clock.wait(&context.agenda).await;
         }
     }
 

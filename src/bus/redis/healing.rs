@@ -47,8 +47,8 @@ const ROOMS_AT_ONCE: usize = 16;
 const ATTEMPTS: u32 = 5;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often what was acknowledged long ago is forgotten, even if nothing is posted.
-const FORGET_INTERVAL: Duration = Duration::from_secs(1);
+/// How often what was acknowledged long ago is forgotten if nothing is posted.
+const FORGET_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often the log says at most how much was restored.
 const LOG_INTERVAL: Duration = Duration::from_millis(500);

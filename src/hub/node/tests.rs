@@ -1,5 +1,6 @@
 use super::*;
 use crate::hub::test_node::Node;
+use crate::hub::tick_clock::TICK_INTERVAL;
 
 #[tokio::test]
 async fn rooms_that_are_gone_are_forgotten() {
