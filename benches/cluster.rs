@@ -139,7 +139,7 @@ impl Cluster {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let (mut servers, mut addresses, mut connections) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..masters {
-            let (address, bus) = (free_address()?, free_address()?);
+            let (address, bus) = (free_address(), free_address());
             let mut command = ends_with_us("redis-server", "KILL");
             command.args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]);
             command
@@ -188,7 +188,7 @@ impl Cluster {
         let url = format!("redis-cluster://{}", seeds.join(","));
         let mut nodes = Vec::new();
         for _ in 0..NODES {
-            let address = free_address()?;
+            let address = free_address();
             let mut command = ends_with_us(env!("CARGO_BIN_EXE_tiny-chat"), "TERM");
             command.env_clear().env("REDIS_URL", &url).env("BIND", address.to_string());
             command.env("RATE_LIMIT", "0").env("MAX_STREAMS_PER_ADDRESS", "0").env("LOG", "error");

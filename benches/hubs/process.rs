@@ -1,8 +1,11 @@
 //! Child processes that end with the benchmark, and their CPU time and memory as /proc of Linux has them.
 
+#[path = "../../tests/it/support/ports.rs"]
+mod ports;
+
 use std::{
     fs::{self, File},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -180,13 +183,7 @@ fn status_kib(pid: u32, name: &str) -> u64 {
     line.trim().trim_end_matches("kB").trim().parse().unwrap_or_default()
 }
 
-/// Returns an address with a free port, below the ports that the system assigns by itself.
-pub fn free_address() -> Result<SocketAddr, Failure> {
-    for _ in 0..1000 {
-        let address = SocketAddr::from(([127, 0, 0, 1], rand::random_range(20_000..26_000)));
-        if TcpListener::bind(address).is_ok() {
-            return Ok(address);
-        }
-    }
-    Err("no free port".into())
+/// Returns an address that no other benchmark and no test gets.
+pub fn free_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], ports::free_port()))
 }

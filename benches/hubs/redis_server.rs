@@ -23,7 +23,7 @@ pub struct Redis {
 impl Redis {
     /// Starts a Redis without data. A persistent one writes its log to the disk every second, as chats need it.
     pub fn start(directory: &Path, is_persistent: bool) -> Result<Self, Failure> {
-        let (address, directory) = (free_address()?, directory.to_owned());
+        let (address, directory) = (free_address(), directory.to_owned());
         let program = launch(address, &directory, is_persistent)?;
         Ok(Self { address, program, directory, is_persistent })
     }

@@ -65,7 +65,7 @@ impl Server {
             .map(|number| {
                 let folder = node_folder(&directory, number);
                 fs::create_dir(&folder)?;
-                launch::node(kind, free_address()?, &url, &folder, options)
+                launch::node(kind, free_address(), &url, &folder, options)
             })
             .collect::<Result<Vec<_>, _>>()?;
         let server = Self { kind, redis, nodes, options, directory };

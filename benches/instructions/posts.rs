@@ -40,7 +40,7 @@ impl Posts {
     /// Posts so many messages to a node whose instructions are counted.
     pub fn run_under_valgrind(&self, times: usize, log: &Path) -> Result<(), Failure> {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        let (redis, address) = (Redis::start(directory.path(), false)?, free_address()?);
+        let (redis, address) = (Redis::start(directory.path(), false)?, free_address());
         let mut command = under_valgrind(log, Path::new(env!("CARGO_BIN_EXE_tiny-chat")));
         command
             .env("BIND", address.to_string())

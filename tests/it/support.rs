@@ -12,6 +12,7 @@ mod lines;
 mod load_balancer;
 mod merged;
 mod node;
+mod ports;
 mod process;
 mod proxy;
 mod redis;
@@ -28,10 +29,7 @@ mod web_server;
 
 use std::{
     fs,
-    net::{TcpListener, UdpSocket},
-    ops::Range,
     pin::pin,
-    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
@@ -49,6 +47,7 @@ pub use lines::{LineStream, json};
 pub use load_balancer::LoadBalancer;
 pub use merged::{IdsByRoom, MergedStream, RoomGap, count_ids, ids_after, room_of};
 pub use node::{BINARY, BROWSER, Exited, Node, live_streams_of};
+pub use ports::free_port;
 pub use process::Process;
 pub use proxy::Proxy;
 pub use redis::{Redis, key};
@@ -124,37 +123,4 @@ pub fn halves(id: &str) -> (u64, u64) {
     let (ms, n) = id.split_once('-').unwrap_or_else(|| panic!("{id:?} is not an id"));
     let number = |half: &str| half.parse().unwrap_or_else(|_| panic!("{id:?} is not an id"));
     (number(ms), number(n))
-}
-
-/// Returns a port that no other test gets, in whichever process.
-///
-/// It lies below the ephemeral range, so a server that is killed still finds it free when it is restarted.
-pub fn free_port() -> u16 {
-    static CLAIMED: Mutex<Range<u16>> = Mutex::new(0..0);
-    let mut claimed = CLAIMED.lock().expect("no panic under the lock");
-    loop {
-        match claimed.next() {
-            Some(port) if TcpListener::bind(("0.0.0.0", port)).is_ok() => return port,
-            Some(_) => {}
-            None => *claimed = claim_ports(),
-        }
-    }
-}
-
-/// Claims some ports for this process, by a UDP socket on the first of them that is never closed.
-fn claim_ports() -> Range<u16> {
-    const PORTS: u16 = 64;
-    loop {
-        let first = rand::random_range(12_000 / PORTS..26_000 / PORTS) * PORTS;
-        if let Ok(socket) = UdpSocket::bind(("127.0.0.1", first)) {
-            std::mem::forget(socket);
-            return first..first + PORTS;
-        }
-    }
-}
-
-#[test]
-fn claimed_ports_are_given_out_once() {
-    let firsts: std::collections::HashSet<u16> = (0..30).map(|_| claim_ports().start).collect();
-    assert_eq!(firsts.len(), 30);
 }
