@@ -30,25 +30,26 @@ impl TickClock {
     /// Takes the ticks up to a time, and returns their numbers: several after a pause in which no room was on the agenda.
     pub fn take(&mut self, now: Instant) -> Range<u64> {
         let first = self.next;
-        self.next = self.next.max(self.number_at(now) + 1);
+        self.next = self.next_after(now);
         first..self.next
     }
 
     /// Waits for the next tick.
     pub async fn wait(&self, agenda: &Agenda) {
-        let idle_until = self.time_of(self.next) + (IDLE_INTERVAL - TICK_INTERVAL);
-        if timeout_at(idle_until.into(), agenda.filled()).await.is_ok() {
-            sleep_until(self.next_after(Instant::now()).into()).await;
+        if timeout_at(self.idle_until().into(), agenda.filled()).await.is_ok() {
+            sleep_until(self.time_of(self.next_after(Instant::now())).into()).await;
         }
     }
 
-    /// Returns the time of the next tick, as seen from a time.
-    fn next_after(&self, time: Instant) -> Instant {
-        self.time_of(self.next.max(self.number_at(time) + 1))
+    /// Returns when the pause ends if no room comes onto the agenda.
+    fn idle_until(&self) -> Instant {
+        self.time_of(self.next) + (IDLE_INTERVAL - TICK_INTERVAL)
     }
 
-    fn number_at(&self, time: Instant) -> u64 {
-        (time.saturating_duration_since(self.started).as_nanos() / TICK_INTERVAL.as_nanos()) as u64
+    /// Returns the number of the first tick after a time that was not taken.
+    fn next_after(&self, time: Instant) -> u64 {
+        let passed = time.saturating_duration_since(self.started).as_nanos() / TICK_INTERVAL.as_nanos();
+        self.next.max(passed as u64 + 1)
     }
 
     fn time_of(&self, number: u64) -> Instant {
@@ -74,7 +75,7 @@ mod tests {
     fn ticks_are_at_multiples_of_the_interval() {
         let mut clock = TickClock::new();
         clock.take(clock.started);
-        let after = |time: Duration| clock.next_after(clock.started + time) - clock.started;
+        let after = |time: Duration| clock.time_of(clock.next_after(clock.started + time)) - clock.started;
         assert_eq!(after(Duration::ZERO), TICK_INTERVAL);
         assert_eq!(after(TICK_INTERVAL * 5 / 2), TICK_INTERVAL * 3, "the end of a pause");
         assert_eq!(after(TICK_INTERVAL * 3), TICK_INTERVAL * 4);
@@ -88,7 +89,7 @@ mod tests {
         assert!(clock.take(Instant::now()).end >= 5);
 
         agenda.add(&RoomName::parse("everyone").unwrap());
-        let idle_until = clock.time_of(clock.next) + (IDLE_INTERVAL - TICK_INTERVAL);
+        let idle_until = clock.idle_until();
         tokio::select! {
             biased;
             () = clock.wait(&agenda) => {}
