@@ -27,7 +27,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 const EACH_ROOM_ONCE: PublishRate = PublishRate::PerSecond(2000.0);
 
 /// After this time a node has forgotten rooms without readers, and what it has stored in them.
-const ROOM_GRACE: Duration = Duration::from_secs(12);
+const ROOM_GRACE: Duration = Duration::from_secs(16);
 
 /// 8,000 readers of one room.
 pub fn idle(kind: Kind, size: Size) -> Result<Vec<Trial>, Failure> {
