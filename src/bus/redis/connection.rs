@@ -13,7 +13,7 @@ use redis::{Cmd, FromRedisValue, PushInfo, PushKind, RedisResult, ScriptInvocati
 use thread_local::ThreadLocal;
 use tokio::sync::{Notify, watch};
 use tokio::time::error::Elapsed;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::call_log::CallLog;
 use super::check;
@@ -32,8 +32,9 @@ use crate::supervise::supervise;
 /// below the 2 s that a call of the bus may take.
 const CONNECTION_WAIT: Duration = Duration::from_millis(500);
 
-/// How often a connection is checked to lead to a master that answers.
-pub const VERIFY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a connection is checked to lead to a master that answers, if no reply is late. The connection for
+/// announcements is checked more often, for all of them: they are established anew when it is lost.
+const VERIFY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The connections for commands: a post is published from the thread that took its request.
 pub struct ThreadConnections {
@@ -48,8 +49,16 @@ pub struct ThreadConnections {
 #[derive(Clone)]
 struct KeptConnection {
     current: watch::Receiver<Option<MultiplexedConnection>>,
+    notes: Arc<Notes>,
+}
+
+/// What calls find out about a connection.
+#[derive(Default)]
+struct Notes {
     /// Notified when a reply shows that the connection has to be established and checked anew.
-    unfit: Arc<Notify>,
+    unfit: Notify,
+    /// Notified when no reply has come in time.
+    silent: Notify,
 }
 
 impl ThreadConnections {
@@ -156,8 +165,8 @@ impl KeptConnection {
     /// Connects, and reconnects for as long as the receiver is held and the server is a master.
     fn open(server: Arc<Connector>, topology: Arc<Topology>, metrics: Arc<Metrics>) -> Self {
         let (sender, current) = watch::channel(None);
-        let (sender, unfit) = (Arc::new(sender), Arc::new(Notify::new()));
-        let (lost, noted) = (sender.clone(), unfit.clone());
+        let (sender, notes) = (Arc::new(sender), Arc::new(Notes::default()));
+        let (lost, noted) = (sender.clone(), notes.clone());
         let run = async move || {
             let mut changes = topology.changes();
             tokio::select! {
@@ -167,7 +176,7 @@ impl KeptConnection {
             sender.send_replace(None);
         };
         tokio::spawn(supervise(metrics, "connection", run, move || drop(lost.send_replace(None))));
-        Self { current, unfit }
+        Self { current, notes }
     }
 
     fn has_ended(&self) -> bool {
@@ -181,7 +190,7 @@ impl KeptConnection {
         found.ok()?.ok()?.clone()
     }
 
-    /// Takes a response, and notes if the connection is unfit.
+    /// Takes a response, and notes if the connection is unfit or may be.
     fn settle<T>(&self, response: Result<RedisResult<T>, Elapsed>) -> Result<T, CallError> {
         let error = match response {
             Ok(Ok(value)) => return Ok(value),
@@ -189,7 +198,10 @@ impl KeptConnection {
             Err(_) => CallError::TimedOut,
         };
         if error.needs_new_connection() {
-            self.unfit.notify_one();
+            self.notes.unfit.notify_one();
+        }
+        if matches!(error, CallError::TimedOut) {
+            self.notes.silent.notify_one();
         }
         Err(error)
     }
@@ -199,17 +211,20 @@ fn other_run() -> CallError {
     CallError::Away("the server was restarted, or is another one".into())
 }
 
-async fn keep_open(connector: &Connector, sender: &watch::Sender<Option<MultiplexedConnection>>, unfit: &Notify) {
+async fn keep_open(connector: &Connector, sender: &watch::Sender<Option<MultiplexedConnection>>, notes: &Notes) {
     let mut backoff = reconnect_backoff();
     while !sender.is_closed() {
         let broken = Arc::new(Notify::new());
         let mut connection = connector.connect(&mut backoff, None, notify_when_broken(&broken)).await;
         // What calls have noted since then concerns the connection before.
-        let _ = unfit.notified().now_or_never();
+        let _ = notes.unfit.notified().now_or_never();
+        let mut losses = connector.losses();
         sender.send_replace(Some(connection.clone()));
         tokio::select! {
-            () = unfit.notified() => {}
-            () = until_lost(&mut connection, &broken) => {}
+            () = notes.unfit.notified() => {}
+            () = until_lost(&mut connection, &broken, &notes.silent) => {}
+            // It may lead to another server. Calls that wait for a reply keep it open.
+            _ = losses.changed() => {}
         }
         sender.send_replace(None);
         connector.pause(&mut backoff).await;
@@ -217,9 +232,13 @@ async fn keep_open(connector: &Connector, sender: &watch::Sender<Option<Multiple
 }
 
 /// Returns when the connection no longer leads to a master that answers.
-async fn until_lost(connection: &mut MultiplexedConnection, broken: &Notify) {
-    while matches!(timeout(VERIFY_INTERVAL, check::verify(connection)).await, Ok(Ok(_))) {
-        let _ = timeout(VERIFY_INTERVAL, broken.notified()).await;
+async fn until_lost(connection: &mut MultiplexedConnection, broken: &Notify, silent: &Notify) {
+    while matches!(timeout(RESPONSE_TIMEOUT, check::verify(connection)).await, Ok(Ok(_))) {
+        tokio::select! {
+            () = sleep(VERIFY_INTERVAL) => {}
+            () = broken.notified() => {}
+            () = silent.notified() => {}
+        }
     }
 }
 

@@ -2,14 +2,14 @@
 //! logged with its cause.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::Manager as _;
 use deadpool_redis::Manager;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, RedisResult, cmd};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::check::{self, Check};
@@ -51,7 +51,8 @@ pub struct Connector {
     /// A slot of this server, or -1.
     slot: AtomicI32,
     run: ServerRun,
-    epoch: AtomicU64,
+    /// How often the connection for announcements was lost.
+    losses: watch::Sender<u64>,
     /// Notified when an attempt succeeds.
     reached: Notify,
 }
@@ -72,7 +73,7 @@ impl Connector {
             address,
             slot: AtomicI32::new(-1),
             run: ServerRun::new(runs),
-            epoch: AtomicU64::new(0),
+            losses: watch::Sender::new(0),
             reached: Notify::new(),
         })
     }
@@ -111,14 +112,15 @@ impl Connector {
         &self.log
     }
 
-    /// Returns how often the connection for announcements was lost: an older connection may lead to another server.
-    pub fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Relaxed)
+    /// Returns how often the connection for announcements was lost: an older connection may lead to another server, or to
+    /// none.
+    pub fn losses(&self) -> watch::Receiver<u64> {
+        self.losses.subscribe()
     }
 
     /// Notes and logs that the connection for announcements was lost.
     pub fn lost(&self, failure: &Failure) {
-        self.epoch.fetch_add(1, Ordering::Relaxed);
+        self.losses.send_modify(|losses| *losses += 1);
         self.log.lost(failure);
     }
 

@@ -9,6 +9,7 @@ use deadpool_redis::{Metrics, Runtime, Timeouts};
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, ScriptInvocation, cmd};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::check;
@@ -161,7 +162,8 @@ impl ReadPool {
 /// A connection of the pool.
 struct PooledConnection {
     connection: MultiplexedConnection,
-    epoch: u64,
+    /// Has changed if the connection is from before a loss.
+    losses: watch::Receiver<u64>,
 }
 
 /// Establishes the connections of the pool, and checks them.
@@ -171,9 +173,9 @@ struct ReadConnections {
 
 impl ReadConnections {
     async fn establish(&self) -> Result<PooledConnection, Failure> {
-        let epoch = self.connector.epoch();
+        let losses = self.connector.losses();
         match self.connector.attempt_for_pool().await {
-            Ok(connection) => Ok(PooledConnection { connection, epoch }),
+            Ok(connection) => Ok(PooledConnection { connection, losses }),
             Err(failure) => {
                 self.connector.failed(failure.clone()).await;
                 Err(failure)
@@ -193,7 +195,7 @@ impl Manager for ReadConnections {
 
     /// Costs no round trip: a read that finds its connection closed is repeated on a new one.
     async fn recycle(&self, pooled: &mut PooledConnection, _: &Metrics) -> RecycleResult<Failure> {
-        if pooled.epoch != self.connector.epoch() {
+        if pooled.losses.has_changed().unwrap_or(true) {
             return Err(RecycleError::message("the connection is from before an outage"));
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! Connections to Redis that answer and are of no use: to a demoted master, without announcements, or one way only.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::{post_until_accepted, start_behind};
+use super::{assert_post_unavailable, post_until_accepted, start_behind};
 use crate::support::{Node, Proxy, Redis, Stream, eventually, within};
 
 /// The time within which a node finds a new master that can be reached.
@@ -11,6 +12,9 @@ const MAX_FAILOVER: Duration = Duration::from_secs(5);
 /// The time within which a connection is found to be of no use, and what it missed is read.
 const MAX_DEAF: Duration = Duration::from_secs(10);
 const SLACK: Duration = Duration::from_secs(3);
+
+/// How often a connection for commands is checked if no reply is late.
+const VERIFY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Starts a replica that has caught up with its master.
 async fn start_replica(master: &Redis) -> Redis {
@@ -73,4 +77,40 @@ async fn connection_that_swallows_responses_is_renewed() {
     assert_eq!(within(MAX_DEAF + SLACK, "what was missed", reader.next_ids(3)).await, ids);
     ids.push(post_until_accepted(&here, "commands, too").await);
     assert_eq!(reader.next_message().await.id, ids[3]);
+}
+
+#[tokio::test]
+async fn command_connection_is_checked_when_a_reply_is_missing() {
+    let redis = Redis::start().await;
+    let proxy = Proxy::to(redis.address()).await;
+    let node = start_behind(&proxy).await;
+    let _reader = Stream::live(&node, "lobby").await;
+    let silent = Instant::now();
+    proxy.lose_replies();
+    assert_post_unavailable(&node).await;
+    post_until_accepted(&node, "on a new connection").await;
+    assert!(silent.elapsed() < VERIFY_INTERVAL, "a post was taken after {:?}", silent.elapsed());
+}
+
+#[tokio::test]
+async fn all_connections_are_renewed_after_a_loss() {
+    let redis = Redis::start().await;
+    let proxy = Proxy::to(redis.address()).await;
+    let node = start_behind(&proxy).await;
+    let _reader = Stream::live(&node, "lobby").await;
+    let silent = Instant::now();
+    proxy.lose_responses();
+    let known = client_ids(&redis).await;
+    eventually("new connections alone", async || {
+        let ids = client_ids(&redis).await;
+        ids.is_disjoint(&known).then_some(())
+    })
+    .await;
+    assert!(silent.elapsed() < VERIFY_INTERVAL, "all connections were renewed after {:?}", silent.elapsed());
+}
+
+/// Returns the ids that a server has given its connections.
+async fn client_ids(redis: &Redis) -> HashSet<String> {
+    let clients: String = redis.cmd(&["CLIENT", "LIST"]).await;
+    clients.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }

@@ -85,8 +85,13 @@ enum Loss {
     Nothing,
     /// Messages of Redis' Pub/Sub.
     Announcements,
+    /// All that goes over connections without subscriptions.
+    Replies,
     Everything,
 }
+
+/// The command of Redis, or a part of it.
+const SUBSCRIBE: &[u8] = b"SUBSCRIBE";
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
@@ -144,6 +149,11 @@ impl Proxy {
     /// Loses the announcements of Redis on the connections that there are, and nothing on new ones.
     pub fn lose_announcements(&self) {
         self.lose(Loss::Announcements);
+    }
+
+    /// Loses all that Redis sends on the connections that there are and have no subscriptions, and nothing on others.
+    pub fn lose_replies(&self) {
+        self.lose(Loss::Replies);
     }
 
     /// Loses all that the server sends on the connections that there are, and nothing on new ones.
@@ -255,7 +265,7 @@ async fn forward(
         Mode::Open | Mode::CutAtNextPost => {
             let mut server = TcpStream::connect(route.server).await?;
             let (mut up, mut down) = (vec![0; 65_536], vec![0; 65_536]);
-            let mut responses = resp::Values::default();
+            let (mut responses, mut has_subscribed) = (resp::Values::default(), false);
             loop {
                 tokio::select! {
                     count = client.read(&mut up) => {
@@ -267,6 +277,7 @@ async fn forward(
                         if sent.is_empty() || route.requests.lock().unwrap().fails(sent) {
                             return Ok(None);
                         }
+                        has_subscribed |= sent.windows(SUBSCRIBE.len()).any(|word| word == SUBSCRIBE);
                         server.write_all(sent).await?;
                     }
                     count = server.read(&mut down) => {
@@ -276,9 +287,10 @@ async fn forward(
                         }
                         let loss = *route.loss.borrow();
                         match loss {
+                            Loss::Replies if has_subscribed => client.write_all(sent).await?,
                             Loss::Nothing => client.write_all(sent).await?,
                             Loss::Announcements => client.write_all(&responses.take(sent, false)).await?,
-                            Loss::Everything => {}
+                            Loss::Replies | Loss::Everything => {}
                         }
                     }
                 }

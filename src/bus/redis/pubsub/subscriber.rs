@@ -23,7 +23,6 @@ use super::echo::Echo;
 use super::shared::Shared;
 use crate::backoff::Backoff;
 use crate::bus::redis::check;
-use crate::bus::redis::connection::VERIFY_INTERVAL;
 use crate::bus::redis::connector::{Connector, reconnect_backoff};
 use crate::bus::redis::durability;
 use crate::bus::redis::failure::Failure;
@@ -32,6 +31,9 @@ use crate::supervise::catch_now;
 
 /// Channels per command, or commands at once. The response to more of them would delay announcements.
 const CHANNELS_AT_ONCE: usize = 512;
+
+/// How often the connection is checked to lead to a master that answers, and how long it has for an answer.
+const VERIFY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the connection is tested for announcements. A connection without any is noticed after two tests.
 const ECHO_INTERVAL: Duration = Duration::from_secs(3);
