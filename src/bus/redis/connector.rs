@@ -51,8 +51,8 @@ pub struct Connector {
     /// A slot of this server, or -1.
     slot: AtomicI32,
     run: ServerRun,
-    /// How often the connection for announcements was lost.
-    losses: watch::Sender<u64>,
+    /// Changes when the connection for announcements is lost.
+    losses: watch::Sender<()>,
     /// Notified when an attempt succeeds.
     reached: Notify,
 }
@@ -73,7 +73,7 @@ impl Connector {
             address,
             slot: AtomicI32::new(-1),
             run: ServerRun::new(runs),
-            losses: watch::Sender::new(0),
+            losses: watch::Sender::new(()),
             reached: Notify::new(),
         })
     }
@@ -112,15 +112,15 @@ impl Connector {
         &self.log
     }
 
-    /// Returns how often the connection for announcements was lost: an older connection may lead to another server, or to
-    /// none.
-    pub fn losses(&self) -> watch::Receiver<u64> {
+    /// Returns a receiver that is notified when the connection for announcements is lost: an older connection may lead to
+    /// another server, or to none.
+    pub fn losses(&self) -> watch::Receiver<()> {
         self.losses.subscribe()
     }
 
     /// Notes and logs that the connection for announcements was lost.
     pub fn lost(&self, failure: &Failure) {
-        self.losses.send_modify(|losses| *losses += 1);
+        self.losses.send_replace(());
         self.log.lost(failure);
     }
 

@@ -163,7 +163,7 @@ impl ReadPool {
 struct PooledConnection {
     connection: MultiplexedConnection,
     /// Has changed if the connection is from before a loss.
-    losses: watch::Receiver<u64>,
+    losses: watch::Receiver<()>,
 }
 
 /// Establishes the connections of the pool, and checks them.
