@@ -86,7 +86,7 @@ async fn command_connection_is_checked_when_a_reply_is_missing() {
     let node = start_behind(&proxy).await;
     let _reader = Stream::live(&node, "lobby").await;
     let silent = Instant::now();
-    proxy.lose_replies();
+    proxy.lose_replies_to_commands();
     assert_post_unavailable(&node).await;
     post_until_accepted(&node, "on a new connection").await;
     assert!(silent.elapsed() < VERIFY_INTERVAL, "a post was taken after {:?}", silent.elapsed());

@@ -152,7 +152,7 @@ impl Proxy {
     }
 
     /// Loses all that Redis sends on the connections that there are and have no subscriptions, and nothing on others.
-    pub fn lose_replies(&self) {
+    pub fn lose_replies_to_commands(&self) {
         self.lose(Loss::Replies);
     }
 
@@ -287,10 +287,10 @@ async fn forward(
                         }
                         let loss = *route.loss.borrow();
                         match loss {
-                            Loss::Replies if has_subscribed => client.write_all(sent).await?,
-                            Loss::Nothing => client.write_all(sent).await?,
+                            Loss::Replies if !has_subscribed => {}
+                            Loss::Nothing | Loss::Replies => client.write_all(sent).await?,
                             Loss::Announcements => client.write_all(&responses.take(sent, false)).await?,
-                            Loss::Replies | Loss::Everything => {}
+                            Loss::Everything => {}
                         }
                     }
                 }
