@@ -113,29 +113,32 @@ impl Topology {
     }
 
     fn change(&self, next: impl FnOnce(&Masters) -> Masters) {
-        let has_changed = self.masters.send_if_modified(|known| {
+        self.masters.send_if_modified(|known| {
             let next = next(known);
             let is_new = !known.is_same(&next);
             if is_new {
-                // Before anything connects to it. The first masters have lost nothing that this node knows of.
-                if self.had_masters.swap(true, Ordering::Relaxed) {
-                    let others = next.servers().iter().filter(|server| !known.contains(server.address()));
-                    others.for_each(|server| server.run().on_becoming_master());
-                }
+                self.prepare(known, &next);
                 *known = Arc::new(next);
             }
             is_new
         });
         let masters = self.masters();
-        if has_changed {
-            for server in masters.servers() {
-                server.set_slot(masters.first_slot_of(server.address()));
-            }
-        }
         // What is neither a master nor in use is forgotten, so that names which change do not pile up.
         self.connectors
             .lock()
             .retain(|address, connector| masters.contains(address) || Arc::strong_count(connector) > 1);
+    }
+
+    /// Tells the masters what their connections are checked for, before anything can connect to them.
+    fn prepare(&self, known: &Masters, next: &Masters) {
+        for server in next.servers() {
+            server.set_slot(next.first_slot_of(server.address()));
+        }
+        // The first masters have lost nothing that this node knows of.
+        if self.had_masters.swap(true, Ordering::Relaxed) {
+            let others = next.servers().iter().filter(|server| !known.contains(server.address()));
+            others.for_each(|server| server.run().on_becoming_master());
+        }
     }
 
     /// Returns when a new run of a server was found.
