@@ -99,6 +99,10 @@ pub struct Config {
     #[arg(long, env = "HEAL", value_name = "HEAL", default_value = "on")]
     pub heal: Switch,
 
+    /// Threads that serve clients, 1 to 256 [default: one for every two cores]
+    #[arg(long, env = "WORKERS", value_name = "WORKERS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+
     /// Name of this node [default: the host name]
     #[arg(long, env = "NODE", value_name = "NODE", value_parser = parse_node)]
     pub node: Option<String>,

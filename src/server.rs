@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
@@ -43,6 +44,10 @@ const REQUESTS_SHARE_OF_DRAIN: f64 = 0.25;
 /// are dropped without an answer.
 const PICK_UP_TIME: Duration = Duration::from_millis(500);
 
+/// How many cores there are for each worker if `WORKERS` is not set. The others are left to Redis, a proxy and the kernel:
+/// a worker that is not needed only passes on what another could have done at once.
+const CORES_PER_WORKER: usize = 2;
+
 /// How a node stops.
 #[derive(Clone, Copy, Debug)]
 pub struct Shutdown {
@@ -56,6 +61,7 @@ pub struct Shutdown {
 pub struct Server {
     listener: TcpListener,
     connections: Arc<ConnectionLimiter>,
+    workers: usize,
     state: web::Data<AppState>,
     with_rooms_api: bool,
 }
@@ -105,6 +111,7 @@ impl Server {
         Ok(Self {
             listener,
             connections,
+            workers: config.workers.map_or_else(default_workers, usize::from),
             state: web::Data::new(state),
             with_rooms_api: config.rooms_api == Switch::On,
         })
@@ -137,7 +144,7 @@ impl Server {
         let listener = self.listener.try_clone()?;
         let (state, with_rooms_api) = (self.state, self.with_rooms_api);
         let trusted_proxies = state.trusted_proxies.clone();
-        let server = serve(self.listener, self.connections, trusted_proxies, move || {
+        let server = serve(self.listener, self.workers, self.connections, trusted_proxies, move || {
             let worker = web::Data::new(Worker::new(state.hub.clone()));
             let routes = |app: &mut web::ServiceConfig| routes(app, with_rooms_api);
             App::new().app_data(state.clone()).app_data(worker).wrap(from_fn(finish)).configure(routes)
@@ -215,6 +222,11 @@ fn limit_connections(max_streams_per_address: u32, metrics: &Metrics) -> Arc<Con
     let per_address = (max_streams_per_address > 0)
         .then(|| max_streams_per_address.saturating_add(CONNECTIONS_BESIDE_STREAMS) as usize);
     ConnectionLimiter::new(max, per_address, metrics.connections_refused.clone())
+}
+
+fn default_workers() -> usize {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    (cores / CORES_PER_WORKER).max(1)
 }
 
 /// Raises the limit of open files as far as possible and returns how many of the wanted streams fit into it. 0 stands for

@@ -32,12 +32,13 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The log target under which actix reports each request that it cannot parse, as an error.
 pub const ACTIX_DISPATCHER_TARGET: &str = "actix_http::h1::dispatcher";
 
-/// Serves an app to all clients that connect, on one thread per core.
+/// Serves an app to all clients that connect, on so many threads.
 ///
 /// # Errors
 /// If the listener cannot be used.
 pub(crate) fn serve<I, S, B>(
     listener: TcpListener,
+    workers: usize,
     limiter: Arc<ConnectionLimiter>,
     trusted_proxies: Vec<IpNet>,
     app: impl Fn() -> I + Send + Clone + 'static,
@@ -77,6 +78,7 @@ where
         fn_service(accept).and_then(http)
     };
     let server = server
+        .workers(workers)
         .max_concurrent_connections(usize::MAX) // unlimited here: the limiter decides
         .shutdown_timeout(u64::from(u16::MAX)) // unlimited here: the drain time is the limit
         .disable_signals()

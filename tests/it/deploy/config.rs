@@ -1,6 +1,6 @@
 //! Every option is a flag and an environment variable; a bad value ends the start and is named (contract 8).
 
-use std::{net::TcpListener, process::Command};
+use std::{net::TcpListener, process::Command, thread};
 
 use tokio::net::TcpStream;
 
@@ -38,13 +38,14 @@ const BAD: &[(&str, &[&str])] = &[
     ("ESHQ_SECRET", &["x", "a,b"]),
     ("HEAL", &["x", "yes", "0"]),
     ("ROOMS_API", &["x", "yes", "0"]),
+    ("WORKERS", &["0", "257", "-1", "x"]),
     ("DRAIN_GRACE", &["-1", "x"]),
     ("DRAIN", &["-1", "x"]),
     ("LOG", &["warning", "verbose", "info,verbose", "9", "tiny_chat", "info,tiny_chat=nonsense"]),
     ("LOG_FORMAT", &["xml", "JSON5"]),
 ];
 
-const ALL: [&str; 35] = [
+const ALL: [&str; 36] = [
     "BIND",
     "REDIS_URL",
     "REDIS_CA",
@@ -70,6 +71,7 @@ const ALL: [&str; 35] = [
     "ESHQ_SECRET",
     "HEAL",
     "ROOMS_API",
+    "WORKERS",
     "NODE",
     "DRAIN_GRACE",
     "DRAIN",
@@ -83,7 +85,7 @@ const ALL: [&str; 35] = [
 ];
 
 /// A valid value of each variable in `--help` but those of the files of secrets, which cannot be set beside these.
-const VALID: [(&str, &str); 33] = [
+const VALID: [(&str, &str); 34] = [
     ("BIND", "127.0.0.1:0"),
     ("PORT", "0"),
     ("REDIS_URL", "redis://127.0.0.1:1"),
@@ -112,6 +114,7 @@ const VALID: [(&str, &str); 33] = [
     ("ESHQ_SECRET", "x"),
     ("HEAL", "off"),
     ("ROOMS_API", "off"),
+    ("WORKERS", "3"),
     ("NODE", "chat-1"),
     ("DRAIN", "0"),
     ("LOG", "debug"),
@@ -273,6 +276,17 @@ async fn a_bad_flag_ends_the_start_and_is_named() {
         assert!(said.contains(variable) && !said.contains("UNEXPECTED ARGUMENT"), "{flag}: {:?}", refusal.output);
     }
     assert!(!Node::run_to_exit(&[], &["--no-such-flag"]).await.status.success());
+}
+
+#[tokio::test]
+async fn workers_are_half_as_many_as_cores_unless_set() {
+    let cores = thread::available_parallelism().expect("a number of cores").get();
+    for (value, workers) in [("3", 3), ("1", 1), ("", (cores / 2).max(1))] {
+        let node = Node::start(&[("WORKERS", value)]).await;
+        let told = format!("{workers} workers with WORKERS={value}");
+        eventually(&told, async || (node.workers() == workers).then_some(())).await;
+        node.post("lobby", "mason", "hi").await;
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A panic ends no more than what it happened in: it is counted and logged, the task starts anew, and nothing is lost.
 //! A debug build panics on demand (`src/supervise.rs`).
 
-use std::{fs, thread};
+use std::fs;
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -240,9 +240,6 @@ async fn panic_where_fanouts_take_turns_delays_messages() {
 
 #[tokio::test]
 async fn panic_where_subscribers_are_handed_over_delays_them() {
-    if thread::available_parallelism().is_ok_and(|cores| cores.get() == 1) {
-        return; // there is no other worker
-    }
     let faulty = Faulty::start("handoffs").await;
     let mut stream = Stream::live(&faulty.node, "lobby").await;
     faulty.begin();

@@ -1,7 +1,8 @@
 //! A node: the real binary as a child process, with nothing in its environment but what the test sets.
 
 use std::{
-    fs,
+    fs::{self, DirEntry},
+    io,
     net::SocketAddr,
     path::Path,
     process::{Command, ExitStatus, Stdio},
@@ -20,8 +21,9 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_tiny-chat");
 /// The `Accept` header of a browser that navigates or submits a form.
 pub const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-/// The environment of every node unless the test overrides it: any free port, and no rate limit.
-const DEFAULT_ENVIRONMENT: [(&str, &str); 2] = [("BIND", "127.0.0.1:0"), ("RATE_LIMIT", "0")];
+/// The environment of every node unless the test overrides it: any free port, no rate limit, and two workers, so that
+/// what one of them hands to another is tested on every machine.
+const DEFAULT_ENVIRONMENT: [(&str, &str); 3] = [("BIND", "127.0.0.1:0"), ("RATE_LIMIT", "0"), ("WORKERS", "2")];
 
 pub struct Node {
     process: Process,
@@ -258,6 +260,13 @@ impl Node {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
         let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB");
         kib * 1024
+    }
+
+    /// Returns the number of threads that serve clients.
+    pub fn workers(&self) -> usize {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the node lives");
+        let name = |task: io::Result<DirEntry>| fs::read_to_string(task.ok()?.path().join("comm")).ok();
+        tasks.filter_map(name).filter(|name| name.starts_with("actix-rt")).count()
     }
 
     /// Returns everything logged so far, on stdout and stderr.
