@@ -32,7 +32,7 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The log target under which actix reports each request that it cannot parse, as an error.
 pub const ACTIX_DISPATCHER_TARGET: &str = "actix_http::h1::dispatcher";
 
-/// Serves an app to all clients that connect, on so many threads.
+/// Serves an app to all clients that connect, on `workers` threads.
 ///
 /// # Errors
 /// If the listener cannot be used.
