@@ -18,8 +18,9 @@ pub const DIRECT: &str = "direct";
 /// The silence before a heartbeat, shorter than the default of 15 s so that a trial does not take that long.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long new readers are announced to the others, at full size.
-const PRESENCE_SECONDS: f64 = 1.5;
+/// The pause after which new readers have been announced to all others, at full size: a node announces them once a second,
+/// and so does the other one.
+const PRESENCE_SECONDS: f64 = 2.5;
 
 /// 800 readers of one room, 10 messages a second: a rate at which no proxy needs a whole core.
 pub fn deliveries(size: Size) -> Vec<Trial> {
@@ -27,7 +28,7 @@ pub fn deliveries(size: Size) -> Vec<Trial> {
         let mut setup = start(proxy, ServerOptions::default())?;
         add_readers(&mut setup, size.count(800));
         setup.warm_up()?;
-        setup.readers.read_for(size.time(PRESENCE_SECONDS))?;
+        setup.readers.read_until_silent(size.time(PRESENCE_SECONDS), STEP_TIMEOUT)?;
         let before = CpuTime::of(&setup);
         let run = setup.run(PublishRate::PerSecond(10.0), Until::Over(size.time(4.0)))?;
         let spent = CpuTime::of(&setup).since(before);
@@ -58,7 +59,7 @@ pub fn waiting(size: Size) -> Vec<Trial> {
         let before = memory_kib(&setup);
         add_readers(&mut setup, readers);
         setup.warm_up()?;
-        setup.readers.read_for(size.time(PRESENCE_SECONDS))?;
+        setup.readers.read_until_silent(size.time(PRESENCE_SECONDS), STEP_TIMEOUT)?;
         let after = memory_kib(&setup);
 
         let silence = heartbeat / 3;

@@ -101,6 +101,7 @@ pub struct Progress {
     pub warm: usize,
     pub received: u64,
     pub heartbeats: u64,
+    pub bytes: u64,
     /// Time from publish to receipt, in microseconds.
     pub latency: Histogram<u64>,
 }
@@ -119,7 +120,7 @@ impl Readers {
             pending: 0,
             max_pending: MAX_PENDING_STREAMS,
             default_retry: Duration::ZERO,
-            progress: Progress { live: 0, warm: 0, received: 0, heartbeats: 0, latency },
+            progress: Progress { live: 0, warm: 0, received: 0, heartbeats: 0, bytes: 0, latency },
         })
     }
 
@@ -210,6 +211,17 @@ impl Readers {
         self.read_until("reading", time * 2, |_| Instant::now() >= end)
     }
 
+    /// Reads until nothing has come for `pause`.
+    pub fn read_until_silent(&mut self, pause: Duration, limit: Duration) -> Result<(), Failure> {
+        let (mut bytes, mut since) = (self.progress.bytes, Instant::now());
+        self.read_until("silence", limit, |progress| {
+            if progress.bytes != bytes {
+                (bytes, since) = (progress.bytes, Instant::now());
+            }
+            since.elapsed() >= pause
+        })
+    }
+
     fn connect_due(&mut self) -> Result<(), Failure> {
         let now = Instant::now();
         while self.pending < self.max_pending && self.due.last().is_some_and(|(due, _)| *due <= now) {
@@ -292,6 +304,7 @@ impl Reader {
             let Some(stream) = &mut self.stream else { return };
             match stream.read(buffer) {
                 Ok(length) if length > 0 => {
+                    progress.bytes += length as u64;
                     if let Some(reply) =
                         dialect::reply(kind, &self.request.hello, &buffer[..length], self.state == State::Live)
                     {
