@@ -1,6 +1,6 @@
 //! The commands and configurations with which nodes are started.
 
-use std::{env, fs, net::SocketAddr, path::Path, process::Command};
+use std::{env, fs, net::SocketAddr, path::Path, process::Command, thread};
 
 use crate::hubs::{
     kind::{Kind, nchan, node_modules, on_path},
@@ -105,15 +105,23 @@ fn node_script(script: &str, package: &str, address: SocketAddr, redis: &str) ->
     Ok(command)
 }
 
-/// Returns a configuration of nginx with nchan on Redis, after its manual, with a worker per core. The timeouts for
-/// Redis are shorter than its own, with which a restart of Redis holds posts for 13 s.
+/// Returns how many workers nginx has: `NCHAN_WORKERS`, or one per core as its manual has it.
+pub fn nchan_workers() -> Result<usize, Failure> {
+    match env::var("NCHAN_WORKERS") {
+        Ok(number) => Ok(number.parse().map_err(|_| format!("NCHAN_WORKERS is no number: {number}"))?),
+        Err(_) => Ok(thread::available_parallelism()?.get()),
+    }
+}
+
+/// Returns a configuration of nginx with nchan on Redis, after its manual. The timeouts for Redis are shorter than its
+/// own, with which a restart of Redis holds posts for 13 s.
 fn nginx_config(address: SocketAddr, redis: &str, folder: &Path) -> Result<String, Failure> {
     let module = nchan().ok_or("no nchan")?;
-    let (module, folder) = (module.display(), folder.display());
+    let (module, folder, workers) = (module.display(), folder.display(), nchan_workers()?);
     Ok(format!(
         "load_module {module};
 daemon off;
-worker_processes auto;
+worker_processes {workers};
 worker_rlimit_nofile 20000;
 pid {folder}/nginx.pid;
 events {{ worker_connections 18000; }}

@@ -51,9 +51,9 @@ impl Redis {
         Ok(redis::Client::open(self.url())?.get_connection()?)
     }
 
-    /// Waits until every worker of nginx subscribes here: nchan never delivers to readers that connected before that.
-    pub fn wait_for_nchan(&self, nodes: usize) -> Result<(), Failure> {
-        let (workers, end) = (nodes * thread::available_parallelism()?.get(), Instant::now() + START_TIMEOUT);
+    /// Waits until all workers of nginx subscribe here: nchan never delivers to readers that connected before that.
+    pub fn wait_for_nchan(&self, workers: usize) -> Result<(), Failure> {
+        let end = Instant::now() + START_TIMEOUT;
         let mut connection = self.connect()?;
         while Instant::now() < end {
             let subscribed: Vec<String> =

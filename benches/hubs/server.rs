@@ -84,7 +84,7 @@ impl Server {
     /// Waits until all nodes of nchan subscribe to Redis.
     fn wait_until_subscribed(&self) -> Result<(), Failure> {
         match (self.kind, &self.redis) {
-            (Kind::Nchan, Some(redis)) => redis.wait_for_nchan(self.nodes.len()),
+            (Kind::Nchan, Some(redis)) => redis.wait_for_nchan(self.nodes.len() * launch::nchan_workers()?),
             _ => Ok(()),
         }
     }
