@@ -25,6 +25,7 @@ const MAX_CURSOR_AGE_MS = 3_600_000; // from older ones too much would be replay
 const TAB_TIMEOUT_MS = 180_000; // until a silent tab counts as closed where there are no locks; a hidden one's timers run once a minute
 const LOCK_TIMEOUT_MS = 10_000; // until a silent tab without its lock does
 const CHECK_TABS_MS = 5000;
+const CURSORS_WAIT_MS = 300; // for the cursors of further rooms, so that they need no second stream
 
 /**
  * What every request of a tab says about the tab.
@@ -100,6 +101,8 @@ export class LeaderHub {
   /** @type {Record<string, any>} */
   #tasks = {};
   #subscription = ''; // rooms, presence and name of the stream
+  #lookups = 0; // requests for cursors that are under way
+  #cursorsDue = 0; // until when the stream waits for them
   #stopped = false;
 
   /**
@@ -220,6 +223,12 @@ export class LeaderHub {
     const all = fitting([...wanted], open, this.#name);
     const bare = tabs.filter(({ cursor }) => cursor === '').map(({ room }) => room); // came while the store was lost
     for (const room of all) if (!cursors[room] || bare.includes(room)) this.#findCursor(room, open.includes(room));
+    // Chromium may keep a stream that is closed at once for another 5 s, in which the room counts its reader twice.
+    const wait = this.#lookups && this.#cursorsDue - this.#world.performance.now();
+    if (wait > 0) {
+      this.#schedule('cursors', wait, () => this.#subscribe());
+      return;
+    }
     const known = all.filter((room) => cursors[room]).sort();
     const rooms = known.length ? known : open.slice(0, 1);
     const present = rooms.filter((room) => open.includes(room));
@@ -252,11 +261,15 @@ export class LeaderHub {
     const task = `cursor ${room}`;
     if (this.#tasks[task]) return;
     this.#schedule(task, 5000, () => this.#subscribe());
+    if (!this.#lookups) this.#cursorsDue = this.#world.performance.now() + CURSORS_WAIT_MS;
+    this.#lookups += 1;
     const { messages = [], last } =
       counted && !open
         ? await (await load('lookups')).fetchAllAfter(this.#world, room, counted)
         : await fetchHistory(this.#world, room, { limit: open ? 50 : 1 });
-    if (!last || this.#stopped) return;
+    this.#lookups -= 1;
+    if (this.#stopped) return;
+    if (!last) return this.#subscribe();
     const latest = messages.map((message) => ({ ...message, mine: this.#isOwn(room, message.id, message.mark) }));
     if (counted) for (const message of latest) this.#count(room, message);
     this.#stream.cursors[room] ??= last;

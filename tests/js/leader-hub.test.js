@@ -24,6 +24,27 @@ test('the stream covers open and offered rooms, present in open', async () => {
   assert.equal(source.query.get('name'), 'ada');
 });
 
+test('a first visit opens one stream, for which it waits 300 ms at most', async () => {
+  const delays = { everyone: 100, random: 200, slow: 1000 };
+  server.meets = (url) => {
+    const room = url.split(/[/?]/)[2];
+    return delays[room] && new Promise((done) => setTimeout(done, delays[room]));
+  };
+  const page = await open(new Browser(server), 'garden', { offered: ['everyone', 'random'] });
+  assert.equal(server.opened, 0);
+  await pass(100);
+  assert.deepEqual([server.opened, page.state], [1, 'live']);
+  assert.deepEqual([...server.sources][0].rooms, ['everyone', 'garden', 'random']);
+
+  const other = await open(new Browser(server), 'garden', { offered: ['everyone', 'slow'] });
+  await pass(200);
+  assert.deepEqual([server.opened, other.state], [2, 'live']);
+  assert.deepEqual([...server.sources][1].rooms, ['everyone', 'garden']);
+  await pass(800);
+  assert.equal(server.opened, 3);
+  assert.deepEqual([...server.sources][1].rooms, ['everyone', 'garden', 'slow']);
+});
+
 test('rooms may have the names of Object.prototype’s members', async () => {
   const browser = new Browser(server);
   const page = await open(browser, 'constructor', { offered: ['toString', 'valueOf'] });

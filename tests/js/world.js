@@ -50,6 +50,7 @@ export class Server {
   rooms = new Map();
   keys = new Map();
   sources = new Set();
+  opened = 0; // streams so far
   posts = [];
   requests = [];
   /** Answers a fetch in place of the server, unless it returns undefined: `(url, init) => Response-like | Promise | undefined`. */
@@ -175,6 +176,7 @@ class Source {
     this.rooms = pathname.split('/')[2].split(',').map(decodeURIComponent);
     this.query = searchParams;
     server.sources.add(this);
+    server.opened += 1;
     queueMicrotask(() => (server.up ? this.#open() : this.fail()));
   }
 
