@@ -135,6 +135,7 @@ export class Enhancements {
   /** The connection is back. */
   onLive() {
     this.touch?.onLive();
+    this.#pager?.onLive();
   }
 
   /** Messages are missing, and edits may be. */

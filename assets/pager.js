@@ -16,6 +16,8 @@ import { isAfter, timeOf } from './wire.js';
 const PAGE_SIZE = 100; // messages in a request
 const LATEST_PAGE_SIZE = 50;
 const MAX_PAGE_SIZE = 200;
+const FIRST_PAUSE_MS = 1000; // doubles with each failure
+const LONGEST_PAUSE_MS = 60_000;
 
 /**
  * @typedef {object} PagerHooks
@@ -36,6 +38,8 @@ export class Pager {
   /** @type {'' | 'soon' | 'now'} */
   #counting = ''; // whether what arrives is unread; it is counted a moment later
   #unreadLine;
+  #pause = FIRST_PAUSE_MS; // before older messages that could not be read are asked for again
+  #retry = 0; // its timer, if that is to come
   #goesBack = false; // whether the user was led to the first unread message, and has not returned
 
   /** @param {MessageLog} log @param {PagerHooks} hooks */
@@ -54,6 +58,7 @@ export class Pager {
       this.#showAtStart('Reading older messages…');
       const older = await this.#fetchFrom('before', first.id, limit);
       this.#showAtStart(older ? '' : 'Older messages cannot be read now.');
+      this.#retryLater(!older);
       if (!older) return false;
       this.#hooks.holdStill(() => {
         let below = log.list.firstElementChild;
@@ -70,6 +75,24 @@ export class Pager {
       if (log.reachesStart) this.#showAtStart(sentence);
       return older.length > 0;
     });
+  }
+
+  /** Asks again for older messages where the log's start is near: a log that is not scrolled would never ask again. */
+  #readOlderAgain() {
+    const { scrollTop, clientHeight } = this.#log.scroller;
+    if (scrollTop < clientHeight) this.readOlder();
+  }
+
+  /** @param {boolean} hasFailed */
+  #retryLater(hasFailed) {
+    clearTimeout(this.#retry);
+    this.#retry = hasFailed ? setTimeout(() => this.#readOlderAgain(), this.#pause) : 0;
+    this.#pause = hasFailed ? Math.min(2 * this.#pause, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
+  }
+
+  /** The connection is back. */
+  onLive() {
+    if (this.#retry) this.#readOlderAgain();
   }
 
   /** Reads newer messages. */

@@ -1,6 +1,6 @@
 //! Reading back: older messages, links to a message, and the limit of lines on a page.
 
-use crate::support::{Browser, Node};
+use crate::support::{Browser, Node, Redis};
 
 /// The most lines in the log at any time: 500 messages, and lines for days and gaps.
 const MAX_LINES: u64 = 520;
@@ -54,6 +54,25 @@ async fn scrolling_up_loads_older_messages_without_a_jump() {
     assert_eq!(numbers(lines.into_iter().map(|line| line.text)), (1..=270).collect::<Vec<_>>());
     assert_eq!(browser.run("return document.querySelectorAll('.day').length").await, 1, "the day is named once");
     assert_eq!(browser.console().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn older_messages_are_read_once_the_store_is_back() {
+    let mut redis = Redis::durable().await;
+    let node = Node::start(&[("REDIS_URL", &redis.url())]).await;
+    node.fill("lobby", 70).await;
+    let browser = Browser::in_lobby(&node).await;
+    redis.kill();
+    browser.run("document.querySelector('.messages').scrollTop = 0").await;
+    browser
+        .until("return document.querySelector('.start').textContent.endsWith('cannot be read now.')")
+        .await;
+    redis.restart().await;
+    browser
+        .until("return document.querySelector('.start').textContent === 'This is where the room begins.'")
+        .await;
+    let lines = browser.messages().await;
+    assert_eq!(numbers(lines.into_iter().map(|line| line.text)), (1..=70).collect::<Vec<_>>());
 }
 
 #[tokio::test]
