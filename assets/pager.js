@@ -58,7 +58,7 @@ export class Pager {
       this.#showAtStart('Reading older messages…');
       const older = await this.#fetchFrom('before', first.id, limit);
       this.#showAtStart(older ? '' : 'Older messages cannot be read now.');
-      this.#retryLater(!older);
+      this.#planRetry(!older);
       if (!older) return false;
       this.#hooks.holdStill(() => {
         let below = log.list.firstElementChild;
@@ -83,8 +83,8 @@ export class Pager {
     if (scrollTop < clientHeight) this.readOlder();
   }
 
-  /** @param {boolean} hasFailed */
-  #retryLater(hasFailed) {
+  /** Plans to ask again after a failure, and no more after a success. @param {boolean} hasFailed */
+  #planRetry(hasFailed) {
     clearTimeout(this.#retry);
     this.#retry = hasFailed ? setTimeout(() => this.#readOlderAgain(), this.#pause) : 0;
     this.#pause = hasFailed ? Math.min(2 * this.#pause, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
