@@ -285,6 +285,11 @@ export class MessageLog {
     line.classList.toggle('again', !apart && isContinuation(previous, message));
   }
 
+  /** Whether less than a window's height is above what the user sees. */
+  get isNearStart() {
+    return this.scroller.scrollTop < this.scroller.clientHeight;
+  }
+
   /** Whether the user sees the end. */
   get #inView() {
     return this.following && !document.hidden;
@@ -304,7 +309,7 @@ export class MessageLog {
     this.#top = scrollTop;
     if (below < NEAR_END_PX && this.reachesEnd) this.setFollowing(true);
     else if (up) this.setFollowing(false); // new lines below leave the end, too, but do not scroll up
-    if (up && scrollTop < clientHeight) this.#hooks.pager().then((pager) => pager?.readOlder());
+    if (up && this.isNearStart) this.#hooks.pager().then((pager) => pager?.readOlder());
     if (!this.reachesEnd && below < clientHeight) this.#hooks.pager().then((pager) => pager?.readNewer());
   }
 }

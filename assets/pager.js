@@ -7,6 +7,7 @@ import { element, find } from './dom.js';
 import { fetchHistory } from './history.js';
 import { load } from './load.js';
 import { MAX_LINES } from './log.js';
+import { backoff } from './stream.js';
 import { UnreadLine } from './unread-line.js';
 import { isAfter, timeOf } from './wire.js';
 
@@ -16,8 +17,6 @@ import { isAfter, timeOf } from './wire.js';
 const PAGE_SIZE = 100; // messages in a request
 const LATEST_PAGE_SIZE = 50;
 const MAX_PAGE_SIZE = 200;
-const FIRST_PAUSE_MS = 1000; // doubles with each failure
-const LONGEST_PAUSE_MS = 60_000;
 
 /**
  * @typedef {object} PagerHooks
@@ -38,8 +37,8 @@ export class Pager {
   /** @type {'' | 'soon' | 'now'} */
   #counting = ''; // whether what arrives is unread; it is counted a moment later
   #unreadLine;
-  #pause = FIRST_PAUSE_MS; // before older messages that could not be read are asked for again
-  #retry = 0; // its timer, if that is to come
+  #failures = 0; // in a row, to read older messages
+  #retry = 0; // the timer after which they are asked for again
   #goesBack = false; // whether the user was led to the first unread message, and has not returned
 
   /** @param {MessageLog} log @param {PagerHooks} hooks */
@@ -79,20 +78,19 @@ export class Pager {
 
   /** Asks again for older messages where the log's start is near: a log that is not scrolled would never ask again. */
   #readOlderAgain() {
-    const { scrollTop, clientHeight } = this.#log.scroller;
-    if (scrollTop < clientHeight) this.readOlder();
+    if (this.#log.isNearStart) this.readOlder();
   }
 
   /** Plans to ask again after a failure, and no more after a success. @param {boolean} hasFailed */
   #planRetry(hasFailed) {
     clearTimeout(this.#retry);
-    this.#retry = hasFailed ? setTimeout(() => this.#readOlderAgain(), this.#pause) : 0;
-    this.#pause = hasFailed ? Math.min(2 * this.#pause, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
+    if (hasFailed) this.#retry = setTimeout(() => this.#readOlderAgain(), 1000 * backoff(this.#failures));
+    this.#failures = hasFailed ? this.#failures + 1 : 0;
   }
 
   /** The connection is back. */
   onLive() {
-    if (this.#retry) this.#readOlderAgain();
+    if (this.#failures) this.#readOlderAgain();
   }
 
   /** Reads newer messages. */

@@ -59,7 +59,7 @@ async fn scrolling_up_loads_older_messages_without_a_jump() {
 #[tokio::test]
 async fn older_messages_are_read_once_the_store_is_back() {
     let mut redis = Redis::durable().await;
-    let node = Node::start(&[("REDIS_URL", &redis.url())]).await;
+    let node = Node::on(&redis, &[]).await;
     node.fill("lobby", 70).await;
     let browser = Browser::in_lobby(&node).await;
     redis.kill();
