@@ -42,6 +42,7 @@ struct Refusals {
 }
 
 struct Refusal {
+    /// The calls that have not been accepted since they were refused.
     calls: BTreeSet<&'static str>,
     last: Instant,
 }
@@ -165,15 +166,17 @@ impl Refusals {
         Line::Refused
     }
 
-    /// A refusal of the server is over when each call that it met succeeds, and has not been refused for a while.
+    /// A refusal of the server is over when each call that it met has been accepted since, and none was refused for a
+    /// while. Some calls are rare, like the announcement of presence, so theirs may be accepted at any time before.
     fn on_acceptance(&mut self, call: &'static str, room: Option<&str>, now: Instant) -> Line {
         if let Some(room) = room {
             self.rooms.remove(&(room.to_owned(), call));
         }
         let before = self.server.len();
-        let over = |refusal: &Refusal| now - refusal.last >= OVER_AFTER;
-        self.server
-            .retain(|_, refusal| !(over(refusal) && refusal.calls.remove(call) && refusal.calls.is_empty()));
+        self.server.retain(|_, refusal| {
+            refusal.calls.remove(call);
+            !refusal.calls.is_empty() || now - refusal.last < OVER_AFTER
+        });
         if self.server.len() < before { Line::Accepted } else { Line::None }
     }
 }
@@ -190,13 +193,29 @@ mod tests {
             assert_eq!(refusals.on_server_refusal(call, "OOM", now), Line::None);
         }
         assert_eq!(refusals.on_server_refusal("publish", "MISCONF", now), Line::Refused, "another reason");
-        assert_eq!(refusals.on_acceptance("publish", None, now), Line::None, "it may refuse the next one");
         let later = now + OVER_AFTER;
         assert_eq!(refusals.on_acceptance("read", None, later), Line::None);
         assert_eq!(refusals.on_acceptance("publish", None, later), Line::Accepted, "MISCONF is over, OOM is not");
         assert_eq!(refusals.on_acceptance("announce presence", None, later), Line::Accepted);
         assert_eq!(refusals.on_server_refusal("publish", "OOM", later), Line::Refused, "once more");
         assert_eq!(refusals.on_server_refusal("publish", "OOM", later + FORGET_AFTER), Line::Refused);
+    }
+
+    #[test]
+    fn a_refusal_ends_without_another_call_of_a_rare_kind() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let calls = ["publish", "announce presence"];
+        for call in calls {
+            refusals.on_server_refusal(call, "OOM", now);
+        }
+        for call in calls {
+            assert_eq!(refusals.on_acceptance(call, None, now), Line::None, "it may refuse the next one");
+        }
+        assert_eq!(refusals.on_acceptance("publish", None, now + OVER_AFTER), Line::Accepted);
+        refusals.on_server_refusal("publish", "OOM", now);
+        refusals.on_acceptance("publish", None, now);
+        refusals.on_server_refusal("publish", "OOM", now + OVER_AFTER);
+        assert_eq!(refusals.on_acceptance("read", None, now + OVER_AFTER * 2), Line::None, "refused since");
     }
 
     #[test]

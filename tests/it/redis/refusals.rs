@@ -23,11 +23,12 @@ async fn posts_are_refused_only_while_redis_is_full() {
 async fn refused_calls_are_logged_once_and_not_each_time() {
     let redis = Redis::start().await;
     let node = Node::on(&redis, &[]).await;
-    let _present = Stream::live(&node, "lobby?name=ada").await;
     let refused = async |room: &str| node.publish(room, json!({ "message": "hi" })).await.problem(503);
     let lines = |part: &str| node.log().lines().filter(|line| line.contains(part)).count();
     let limit = async |bytes: &str| redis.cmd::<String>(&["CONFIG", "SET", "maxmemory", bytes]).await;
     limit("1").await;
+    let _present = Stream::live(&node, "lobby?name=ada").await;
+    node.logged("OOM").await; // of presence
     for number in 0..60 {
         refused(&format!("room-{}", number % 30)).await;
     }
@@ -46,7 +47,8 @@ async fn refused_calls_are_logged_once_and_not_each_time() {
         }
     }
     assert_eq!(lines("WRONGTYPE"), 10, "{}", node.log());
-    // Once posts have been taken for a while, the first refusal counts as over.
+    // Once posts have been taken for a while, the first refusal counts as over: no later than presence, which was refused
+    // as well, is announced again.
     eventually("the end of the refusal", async || {
         node.post("lobby", "mason", "there is room").await;
         (lines("Redis accepts calls again") > 0).then_some(())
