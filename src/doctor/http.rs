@@ -58,7 +58,8 @@ impl BufferedResponse {
     }
 }
 
-/// Returns a client without connections: behind a load balancer, each new connection may reach another node.
+/// Returns the client of an examination. It reads the system's certificates, so one for each request would keep the
+/// streams from being recorded meanwhile.
 pub(super) fn new_client() -> Result<Client, String> {
     let user_agent = concat!("tiny-chat-doctor/", env!("CARGO_PKG_VERSION"));
     let client = http_client::builder(user_agent, REQUEST_TIMEOUT).no_proxy();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
-use reqwest::{RequestBuilder, Url};
+use reqwest::{Client, RequestBuilder, Url};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
@@ -25,6 +25,7 @@ const MAX_RETRY_AFTER_SECS: u64 = 5;
 pub(super) struct Target {
     url: Url,
     room: String,
+    client: Client,
 }
 
 /// How a stream request names its cursor.
@@ -42,13 +43,13 @@ impl Target {
     /// Parses the address. Its path is ignored: tiny-chat is served at the root of its host.
     ///
     /// # Errors
-    /// If it is not an `http` or `https` URL.
+    /// If it is not an `http` or `https` URL, or there can be no HTTP client.
     pub(super) fn new(address: &str, room: String) -> Result<Self, String> {
         let url = Url::parse(address).map_err(|error| format!("{address:?} is not a URL: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(format!("{address:?} is not an http or https URL; write it as https://chat.example.org"));
         }
-        Ok(Self { url, room })
+        Ok(Self { url, room, client: new_client()? })
     }
 
     /// Returns the scheme, host and port.
@@ -67,7 +68,7 @@ impl Target {
 
     /// Gets `/healthz` as JSON, with an `X-Forwarded-For` of our own if there is one.
     pub(super) async fn health(&self, forwarded_for: Option<&str>) -> Result<BufferedResponse, String> {
-        let mut request = self.get(&["healthz"])?.header(ACCEPT, "application/json");
+        let mut request = self.get(&["healthz"]).header(ACCEPT, "application/json");
         if let Some(address) = forwarded_for {
             request = request.header("X-Forwarded-For", address);
         }
@@ -77,7 +78,7 @@ impl Target {
     /// Gets the history of the room, or one message of it.
     pub(super) async fn history(&self, id: Option<&str>) -> Result<BufferedResponse, String> {
         let path = ["history", &self.room].into_iter().chain(id).collect::<Vec<_>>();
-        send(self.get(&path)?).await
+        send(self.get(&path)).await
     }
 
     /// Posts a message with an idempotency key. Waits and tries again when the rate limit refuses it.
@@ -95,14 +96,14 @@ impl Target {
 
     async fn post_once(&self, text: &str, key: &str) -> Result<BufferedResponse, String> {
         let message = json!({ "sender": "doctor", "message": text, "key": key });
-        send(new_client()?.post(self.url(&[&self.room])).json(&message)).await
+        send(self.client.post(self.url(&[&self.room])).json(&message)).await
     }
 
     /// Makes a signed call, which stores nothing but a socket without a reader.
     pub(super) async fn signed_call(&self, key: &AppKey) -> Result<BufferedResponse, String> {
         let fields = [&key.signature()[..], &[("channel", self.room.clone())]].concat();
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = new_client()?.post(self.url(&["socket"])).body(body);
+        let request = self.client.post(self.url(&["socket"])).body(body);
         send(request.header(CONTENT_TYPE, "application/x-www-form-urlencoded")).await
     }
 
@@ -116,7 +117,7 @@ impl Target {
         if let StreamCursor::Query(id) = cursor {
             url.query_pairs_mut().append_pair("lastEventId", id);
         }
-        let mut request = new_client()?.get(url).header(ACCEPT, "text/event-stream");
+        let mut request = self.client.get(url).header(ACCEPT, "text/event-stream");
         if let StreamCursor::Header(id) = cursor {
             request = request.header("Last-Event-ID", id);
         }
@@ -128,8 +129,8 @@ impl Target {
         }
     }
 
-    fn get(&self, path: &[&str]) -> Result<RequestBuilder, String> {
-        Ok(new_client()?.get(self.url(path)))
+    fn get(&self, path: &[&str]) -> RequestBuilder {
+        self.client.get(self.url(path))
     }
 
     fn url(&self, path: &[&str]) -> Url {
