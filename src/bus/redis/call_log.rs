@@ -1,6 +1,6 @@
 //! What the log says about calls that fail: each change once, not each call.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ pub struct CallLog {
 #[derive(Default)]
 struct Refusals {
     /// What concerns the whole server, by code.
-    server: BTreeMap<String, Refusal>,
+    server: HashMap<String, Refusal>,
     /// What concerns a room, by room and call.
     rooms: BTreeMap<(String, &'static str), Instant>,
     /// When lines about rooms were logged.
@@ -45,14 +45,6 @@ struct Refusal {
     /// The calls that have not been accepted since they were refused.
     calls: BTreeSet<&'static str>,
     last: Instant,
-}
-
-/// What is logged.
-#[derive(Debug, PartialEq, Eq)]
-enum Line {
-    Refused,
-    Accepted,
-    None,
 }
 
 impl CallLog {
@@ -90,17 +82,17 @@ impl CallLog {
         let now = Instant::now();
         match (hint(code), room) {
             (Some(hint), _) => {
-                if refusals.on_server_refusal(call, code, now) == Line::Refused {
+                if refusals.is_new_for_server(call, code, now) {
                     tracing::warn!(call, code, "Redis refuses calls: {hint}");
                 }
             }
             (None, Some(room)) => {
-                if refusals.on_room_refusal(call, room, now) == Line::Refused {
+                if refusals.is_new_for_room(call, room, now) {
                     tracing::warn!(call, code, room, "Redis refuses calls for this room: its keys hold something else");
                 }
             }
             (None, None) => {
-                if refusals.on_server_refusal(call, code, now) == Line::Refused {
+                if refusals.is_new_for_server(call, code, now) {
                     tracing::warn!(call, code, "Redis refuses calls");
                 }
             }
@@ -109,8 +101,8 @@ impl CallLog {
 
     fn accepted(&self, call: &'static str, room: Option<&str>) {
         let mut refusals = self.refusals.lock();
-        if refusals.on_acceptance(call, room, Instant::now()) == Line::Accepted {
-            tracing::info!(call, "Redis accepts calls again");
+        for code in refusals.ended_by(call, room, Instant::now()) {
+            tracing::info!(code, "Redis accepts calls again");
         }
         self.any.store(!(refusals.server.is_empty() && refusals.rooms.is_empty()), Ordering::Relaxed);
     }
@@ -137,47 +129,42 @@ fn hint(code: &str) -> Option<&'static str> {
 }
 
 impl Refusals {
-    fn on_server_refusal(&mut self, call: &'static str, code: &str, now: Instant) -> Line {
+    /// Notes a refusal of the server. Returns true if it is to be logged.
+    fn is_new_for_server(&mut self, call: &'static str, code: &str, now: Instant) -> bool {
         self.server.retain(|_, refusal| now - refusal.last < FORGET_AFTER);
-        let refusal = Refusal { calls: BTreeSet::from([call]), last: now };
-        match self.server.get_mut(code) {
-            Some(known) => {
-                known.calls.insert(call);
-                known.last = now;
-                Line::None
-            }
-            None => {
-                self.server.insert(code.to_owned(), refusal);
-                Line::Refused
-            }
-        }
+        let is_new = !self.server.contains_key(code);
+        let refusal = self.server.entry(code.to_owned()).or_insert(Refusal { calls: BTreeSet::new(), last: now });
+        refusal.calls.insert(call);
+        refusal.last = now;
+        is_new
     }
 
-    fn on_room_refusal(&mut self, call: &'static str, room: &str, now: Instant) -> Line {
+    /// Notes a refusal that concerns a room. Returns true if it is to be logged.
+    fn is_new_for_room(&mut self, call: &'static str, room: &str, now: Instant) -> bool {
         self.rooms.retain(|_, last| now - *last < FORGET_AFTER);
         self.room_lines.retain(|logged| now - *logged < LINE_WINDOW);
         if self.rooms.len() >= MAX_ROOMS || self.rooms.insert((room.to_owned(), call), now).is_some() {
-            return Line::None;
+            return false;
         }
         if self.room_lines.len() >= MAX_ROOM_LINES {
-            return Line::None;
+            return false;
         }
         self.room_lines.push(now);
-        Line::Refused
+        true
     }
 
-    /// A refusal of the server is over when each call that it met has been accepted since, and none was refused for a
-    /// while. Some calls are rare, like the announcement of presence, so theirs may be accepted at any time before.
-    fn on_acceptance(&mut self, call: &'static str, room: Option<&str>, now: Instant) -> Line {
+    /// Notes an acceptance. Returns the codes of the refusals of the server that are over: each call that they met has been
+    /// accepted since, and none was refused for a while. Some calls are rare, like the announcement of presence, so theirs
+    /// may be accepted at any time before.
+    fn ended_by(&mut self, call: &'static str, room: Option<&str>, now: Instant) -> Vec<String> {
         if let Some(room) = room {
             self.rooms.remove(&(room.to_owned(), call));
         }
-        let before = self.server.len();
-        self.server.retain(|_, refusal| {
+        let ended = self.server.extract_if(|_, refusal| {
             refusal.calls.remove(call);
-            !refusal.calls.is_empty() || now - refusal.last < OVER_AFTER
+            refusal.calls.is_empty() && now - refusal.last >= OVER_AFTER
         });
-        if self.server.len() < before { Line::Accepted } else { Line::None }
+        ended.map(|(code, _)| code).collect()
     }
 }
 
@@ -188,17 +175,17 @@ mod tests {
     #[test]
     fn a_refusal_of_the_server_is_one_line_for_all_calls_and_rooms() {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
-        assert_eq!(refusals.on_server_refusal("publish", "OOM", now), Line::Refused);
+        assert!(refusals.is_new_for_server("publish", "OOM", now));
         for call in ["publish", "announce presence", "publish"] {
-            assert_eq!(refusals.on_server_refusal(call, "OOM", now), Line::None);
+            assert!(!refusals.is_new_for_server(call, "OOM", now));
         }
-        assert_eq!(refusals.on_server_refusal("publish", "MISCONF", now), Line::Refused, "another reason");
+        assert!(refusals.is_new_for_server("publish", "MISCONF", now), "another reason");
         let later = now + OVER_AFTER;
-        assert_eq!(refusals.on_acceptance("read", None, later), Line::None);
-        assert_eq!(refusals.on_acceptance("publish", None, later), Line::Accepted, "MISCONF is over, OOM is not");
-        assert_eq!(refusals.on_acceptance("announce presence", None, later), Line::Accepted);
-        assert_eq!(refusals.on_server_refusal("publish", "OOM", later), Line::Refused, "once more");
-        assert_eq!(refusals.on_server_refusal("publish", "OOM", later + FORGET_AFTER), Line::Refused);
+        assert!(refusals.ended_by("read", None, later).is_empty());
+        assert_eq!(refusals.ended_by("publish", None, later), ["MISCONF"]);
+        assert_eq!(refusals.ended_by("announce presence", None, later), ["OOM"]);
+        assert!(refusals.is_new_for_server("publish", "OOM", later), "once more");
+        assert!(refusals.is_new_for_server("publish", "OOM", later + FORGET_AFTER));
     }
 
     #[test]
@@ -206,29 +193,34 @@ mod tests {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
         let calls = ["publish", "announce presence"];
         for call in calls {
-            refusals.on_server_refusal(call, "OOM", now);
+            refusals.is_new_for_server(call, "OOM", now);
         }
         for call in calls {
-            assert_eq!(refusals.on_acceptance(call, None, now), Line::None, "it may refuse the next one");
+            assert!(refusals.ended_by(call, None, now).is_empty(), "it may refuse the next one");
         }
-        assert_eq!(refusals.on_acceptance("publish", None, now + OVER_AFTER), Line::Accepted);
-        refusals.on_server_refusal("publish", "OOM", now);
-        refusals.on_acceptance("publish", None, now);
-        refusals.on_server_refusal("publish", "OOM", now + OVER_AFTER);
-        assert_eq!(refusals.on_acceptance("read", None, now + OVER_AFTER * 2), Line::None, "refused since");
+        assert_eq!(refusals.ended_by("publish", None, now + OVER_AFTER), ["OOM"]);
+    }
+
+    #[test]
+    fn a_call_that_is_refused_again_has_to_be_accepted_again() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        refusals.is_new_for_server("publish", "OOM", now);
+        assert!(refusals.ended_by("publish", None, now).is_empty());
+        assert!(!refusals.is_new_for_server("publish", "OOM", now), "the same refusal");
+        assert!(refusals.ended_by("read", None, now + OVER_AFTER).is_empty(), "posts are refused");
+        assert_eq!(refusals.ended_by("publish", None, now + OVER_AFTER), ["OOM"]);
     }
 
     #[test]
     fn refusals_of_rooms_are_logged_once_each_and_ten_a_minute() {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
         let lines = |refusals: &mut Refusals, at| {
-            let rooms = (0..80).map(|room| refusals.on_room_refusal("publish", &room.to_string(), at));
-            rooms.filter(|line| *line == Line::Refused).count()
+            (0..80).filter(|room: &usize| refusals.is_new_for_room("publish", &room.to_string(), at)).count()
         };
         assert_eq!(lines(&mut refusals, now), 10);
         assert_eq!(lines(&mut refusals, now), 0);
         assert_eq!(lines(&mut refusals, now + LINE_WINDOW), 10);
-        refusals.on_acceptance("publish", Some("7"), now + LINE_WINDOW);
-        assert_eq!(refusals.on_room_refusal("publish", "7", now + LINE_WINDOW * 2), Line::Refused);
+        refusals.ended_by("publish", Some("7"), now + LINE_WINDOW);
+        assert!(refusals.is_new_for_room("publish", "7", now + LINE_WINDOW * 2));
     }
 }
