@@ -205,10 +205,7 @@ impl Block<'_> {
 
     /// Returns the data, with the name of the room as its last member if that has to be named.
     pub(super) fn data(&self, text: Text) -> Cow<'_, str> {
-        let data = match text {
-            Text::Escaped => Cow::Borrowed(&*self.event.data),
-            Text::Plain => self.event.plain_data(),
-        };
+        let data = self.event.data(text);
         match self.room {
             Some(room) => with_room(data, room),
             None => data,
@@ -217,6 +214,14 @@ impl Block<'_> {
 }
 
 impl Event {
+    /// Returns the data with its names and texts in this form.
+    pub fn data(&self, text: Text) -> Cow<'_, str> {
+        match text {
+            Text::Escaped => Cow::Borrowed(&self.data),
+            Text::Plain => self.plain_data(),
+        }
+    }
+
     /// Returns the data with names and texts as they were posted.
     fn plain_data(&self) -> Cow<'_, str> {
         let plain = match self.kind {

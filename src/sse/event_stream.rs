@@ -39,15 +39,19 @@ pub fn push_heartbeat(out: &mut String, block: &Block<'_>) {
     }
 }
 
-/// Appends one `data:` line for each line of the text, and the blank line that ends the block. CR, LF and CRLF all end a
-/// line for the client's parser, so each of them ends one here.
-fn push_data(out: &mut String, text: &str) {
-    let text = if text.contains('\r') {
+/// Returns the text with LF at the end of each line but the last. CR, LF and CRLF all end a line for a client's parser, so
+/// each of them ends one in every form of a stream.
+pub fn lines_joined(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') {
         Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
     } else {
         Cow::Borrowed(text)
-    };
-    for line in text.split('\n') {
+    }
+}
+
+/// Appends one `data:` line for each line of the text, and the blank line that ends the block.
+fn push_data(out: &mut String, text: &str) {
+    for line in lines_joined(text).split('\n') {
         out.push_str("data: ");
         out.push_str(line);
         out.push('\n');

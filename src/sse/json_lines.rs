@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::event::{Block, Text};
+use super::event_stream::lines_joined;
 use crate::chat::to_visible_json;
 
-/// A line; its data is the text of the event as it came.
+/// A line; its data is what a parser of the event stream makes of it.
 #[derive(Serialize)]
 struct Line<'a> {
     id: Option<String>,
@@ -17,10 +18,11 @@ struct Line<'a> {
 
 /// Appends a block as one line.
 pub fn push_line(out: &mut String, block: &Block<'_>, text: Text) {
+    let data = block.data(text);
     let line = Line {
         id: block.cursor.map(ToString::to_string),
         event: block.event.kind.name().unwrap_or("message"),
-        data: &block.data(text),
+        data: &lines_joined(&data),
         retry: block.retry_ms,
     };
     out.push_str(&to_visible_json(&line).unwrap_or_default());
@@ -46,6 +48,9 @@ mod tests {
             line(&Block { cursor: Some(&id.into()), ..Block::of(&event) }),
             "{\"id\":\"3-4\",\"event\":\"message\",\"data\":\"a\\n\\u009b\"}\n"
         );
+        let event = Event::entry(id, "t", "a\rb\r\nc".to_owned());
+        let joined = "{\"id\":null,\"event\":\"t\",\"data\":\"a\\nb\\nc\"}\n";
+        assert_eq!(line(&Block::of(&event)), joined);
         let backoff = Event::backoff(BackoffReason::Slow, 1000);
         assert_eq!(
             line(&Block { retry_ms: Some(1000), ..Block::of(&backoff) }),

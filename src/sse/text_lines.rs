@@ -7,6 +7,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::event::{Block, Event, Kind};
+use super::event_stream::lines_joined;
 use crate::chat::{EDIT, Message, TimeZone, push_text_line, visible_line};
 
 /// Appends a block, or nothing if it is not for people.
@@ -42,18 +43,24 @@ fn push_comment(out: &mut String, text: &str) {
     let _ = writeln!(out, "# {text}");
 }
 
-/// Appends a message, an edit of one, or an event without a sender with its name in its place.
+/// Appends a message, an edit of one, or anything else with its name in place of a sender: it may say of itself what it
+/// likes.
 fn push_content(out: &mut String, block: &Block<'_>, clock: &str) {
+    let Event { kind, data, .. } = block.event;
     let room = block.room.map(|room| format!("#{room} ")).unwrap_or_default();
-    let message = Message::parse(&block.event.data).filter(|_| block.event.kind != Kind::Untyped);
-    match message.map(|message| message.decoded()) {
-        Some(message) => {
-            let edit = if block.event.kind.name() == Some(EDIT) { "[edit] " } else { "" };
+    let edit = match kind {
+        Kind::Message => Some(""),
+        Kind::Typed(name) if **name == *EDIT => Some("[edit] "),
+        _ => None,
+    };
+    let message = edit.and_then(|edit| Some((edit, Message::parse(data)?.decoded())));
+    match message {
+        Some((edit, message)) => {
             push_text_line(out, clock, &format!("{room}{edit}{}:", message.sender), &message.message);
         }
         None => {
-            let name = block.event.kind.name().unwrap_or("message");
-            push_text_line(out, clock, &format!("{room}[{name}]"), &block.event.data);
+            let name = kind.name().unwrap_or("message");
+            push_text_line(out, clock, &format!("{room}[{name}]"), &lines_joined(data));
         }
     }
 }

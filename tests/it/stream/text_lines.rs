@@ -160,6 +160,24 @@ async fn line_without_a_sender_has_the_name_of_the_event() {
     assert_eq!(again.next_text().await, format!("{} [note] a<b", clock("9000000000000-2", 0)));
 }
 
+/// Whatever an event or a foreign publish says of itself, nobody takes it for a message.
+#[tokio::test]
+async fn only_a_message_has_a_sender_and_every_line_break_ends_a_line() {
+    const LIKE_A_MESSAGE: &str = r#"{"sender":"mason","message":"hi"}"#;
+    let redis = Redis::start().await;
+    let node = Node::on(&redis, &[]).await;
+    let mut stream = LineStream::open(&node, "/subscribe/lobby", TEXT, &[]).await;
+    redis.publish("lobby", LIKE_A_MESSAGE).await;
+    assert!(stream.next_text().await.ends_with(&format!(" [message] {LIKE_A_MESSAGE}")));
+    let note = ["XADD", &key("lobby"), "9000000000000-1", "data", LIKE_A_MESSAGE, "type", "note"];
+    let _: String = redis.cmd(&note).await;
+    let mut again = LineStream::open(&node, "/subscribe/lobby?history=1", TEXT, &[]).await;
+    assert!(again.next_text().await.ends_with(&format!(" [note] {LIKE_A_MESSAGE}")));
+    redis.publish("lobby", "a\rb\r\nc").await;
+    assert!(again.next_text().await.ends_with(" [message] a"));
+    assert_eq!((again.next_text().await, again.next_text().await), ("      b".to_owned(), "      c".to_owned()));
+}
+
 #[tokio::test]
 async fn bad_time_zone_is_400_and_says_the_rule() {
     let node = Node::start(&[]).await;
