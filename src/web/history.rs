@@ -71,7 +71,7 @@ enum Item {
 struct Filter {
     /// Whether events of apps are listed beside the messages.
     all: bool,
-    /// Whether messages are escaped.
+    /// Whether messages and edits are escaped.
     text: Text,
 }
 
@@ -98,8 +98,8 @@ impl Filter {
             }
             None if self.all && entry.has_data() => {
                 let event = Event::entry(entry.id, &entry.kind, entry.data.clone());
-                let kind = event.kind.name().map(str::to_owned);
-                Some(Item::Event { id, r#type: kind, data: event.data, node: None })
+                let (kind, data) = (event.kind.name().map(str::to_owned), event.data(self.text).into_owned());
+                Some(Item::Event { id, r#type: kind, data, node: None })
             }
             None => None,
         }

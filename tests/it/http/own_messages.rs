@@ -95,6 +95,9 @@ async fn edited_text_is_everywhere_and_told(bus: Bus) {
         assert_eq!(node.get("/rooms/lobby/chats").await.json()[0]["message"], "xyzzy & \"y\"");
         let page = node.page("/lobby").await.html(200);
         assert!(page.contains("xyzzy") && page.contains(" data-edited>") && !page.contains(">first<"), "{page}");
+        let plain = node.history("lobby", "?all=1&text=plain&limit=1").await;
+        let edit: Value = serde_json::from_str(plain["messages"][0]["data"].as_str().expect("data")).expect("JSON");
+        assert_eq!((&edit["sender"], &edit["message"]), (&json!("O'Neil"), &json!("xyzzy & \"y\"")));
         let all = node.history("lobby", "?all=1").await;
         let kinds: Vec<&Value> =
             all["messages"].as_array().expect("a list").iter().map(|entry| &entry["type"]).collect();
