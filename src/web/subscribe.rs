@@ -228,8 +228,8 @@ pub(super) fn requested_cursor(req: &HttpRequest, names: &[&str]) -> Option<Stri
     let header = req.headers().get("last-event-id");
     let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     // The header comes first: a browser that reconnects sends it along with the query of its first request.
-    let cursor = header.filter(|cursor| !cursor.is_empty()).or_else(|| query::first(req, names));
-    let mut cursor = cursor.filter(|cursor| !cursor.is_empty())?;
+    let mut cursors = header.into_iter().chain(query::all(req, names));
+    let mut cursor = cursors.find(|cursor| !cursor.is_empty())?;
     if let Some((end, _)) = cursor.char_indices().nth(MAX_CURSOR_CHARS) {
         cursor.truncate(end);
     }

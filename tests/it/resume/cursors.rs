@@ -33,6 +33,7 @@ async fn cursor_is_accepted_in_the_header_or_the_query(bus: Bus) {
         format!("?lastEventId={}", ids[1]),
         format!("?last_event_id={}", ids[1]),
         format!("?lastEventId={}&other=1", ids[1]),
+        format!("?lastEventId=&last_event_id={}", ids[1]),
     ] {
         assert_eq!(open_at(&node, &query, &[], &ids[1]).await.next_message().await.id, ids[2], "{query}");
     }
