@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use super::error::Problem;
 use super::state::AppState;
+use crate::apps::is_private_name;
 use crate::chat::{RoomName, Rooms};
 
 impl FromRequest for RoomName {
@@ -48,7 +49,13 @@ pub(super) fn open_room(req: &HttpRequest) -> Result<RoomName, Problem> {
 }
 
 fn open_rooms(req: &HttpRequest) -> Result<Rooms, Problem> {
-    let rooms = Rooms::from_path(room_segment(req))?;
+    let rooms = Rooms::from_path(room_segment(req)).or_else(|error| {
+        // A private room counts before what is wrong with the list.
+        let text = room_text(req);
+        let private = text.split(',').filter(|name| is_private_name(name)).find_map(|name| RoomName::parse(name).ok());
+        refuse_private(req, private.as_slice())?;
+        Err(Problem::from(error))
+    })?;
     refuse_private(req, &rooms)?;
     Ok(rooms)
 }

@@ -212,6 +212,25 @@ async fn options_and_other_methods_tell_nothing() {
     }
 }
 
+/// What is wrong with a list is no answer while it names a private room.
+#[tokio::test]
+async fn broken_list_with_a_private_room_is_as_closed() {
+    let node = Node::start(&[KEYS]).await;
+    let many = "abcdefghijklmnop".chars().map(|name| name.to_string()).collect::<Vec<_>>().join(",");
+    for list in [
+        "private-a,private-a",
+        "private-a,!!",
+        "a%20b,private-a",
+        "a%2Cprivate-a,",
+        &format!("{many},private-a"),
+    ] {
+        node.get(&format!("/subscribe/{list}")).await.problem(401);
+    }
+    for (list, status) in [("a,a", 400), ("a,!!", 404), ("a,private-!!", 404)] {
+        node.get(&format!("/subscribe/{list}")).await.problem(status);
+    }
+}
+
 /// Addresses that are nearly those of a private room.
 #[tokio::test]
 async fn no_other_spelling_of_a_path_leads_in() {
