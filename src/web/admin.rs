@@ -19,9 +19,9 @@ pub(super) fn require_admin(req: &HttpRequest, state: &AppState) -> Result<(), P
     }
     let client = Client::from_request(req, &state.trusted_proxies);
     let password = BasicAuth::of(req.headers()).ok_or_else(Problem::password_required)?.password;
-    match state.admin_password.check(&password, client.address) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Problem::password_required()),
-        Err(wait) => Err(Problem::too_many_tries(wait.as_secs() + 1)),
+    let is_right = || state.admin_password.is_right(&password).then_some(());
+    match state.admin_password.try_once(client.address, is_right) {
+        Ok(found) => found.ok_or_else(Problem::password_required),
+        Err(wait) => Err(Problem::too_many_tries(wait)),
     }
 }

@@ -40,20 +40,25 @@ impl AdminPassword {
         self.password.is_some()
     }
 
-    /// Compares a password from an address with the right one, and counts it if it is wrong.
+    /// Returns true if a password is the right one.
+    pub(super) fn is_right(&self, password: &[u8]) -> bool {
+        self.password.is_some_and(|right| right.is_same(PasswordHash::of(password)))
+    }
+
+    /// Looks at credentials from an address, the password or those of an app, and counts a try if they are nobody's.
     ///
     /// # Errors
-    /// Returns how long to wait if too many wrong ones came from the address.
-    pub(super) fn check(&self, password: &[u8], address: IpAddr) -> Result<bool, Duration> {
+    /// Returns how long to wait if too many wrong ones came from the address. They are not looked at then.
+    pub(super) fn try_once<T>(&self, address: IpAddr, look: impl FnOnce() -> Option<T>) -> Result<Option<T>, Duration> {
         let now = Instant::now();
         if let Some(wait) = self.wrong_tries.wait(address, now) {
             return Err(wait);
         }
-        let is_right = self.password.is_some_and(|right| right.is_same(PasswordHash::of(password)));
-        if !is_right {
+        let found = look();
+        if found.is_none() {
             self.wrong_tries.count(address, now);
         }
-        Ok(is_right)
+        Ok(found)
     }
 }
 

@@ -3,12 +3,13 @@
 //! The operator may do so in every room, an app in its channels. Who comes without HTTP Basic may delete a message of its
 //! own (`own_messages`).
 
+use std::sync::Arc;
+
 use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::admin::require_admin;
-use super::basic_auth::is_basic;
+use super::basic_auth::{BasicAuth, is_basic};
 use super::client::Client;
 use super::documented::{
     BodyProblems, ChannelParameter, DeletionProblems, EntryId, MessageChange, MessagePath, RoomPath, RoomProblems,
@@ -24,8 +25,11 @@ use crate::apps::App;
 use crate::bus::Deletion;
 use crate::chat::{Id, RoomName};
 
-/// Who deletes, for the log.
-const OPERATOR: &str = "the operator";
+/// Who deletes.
+enum Deleter {
+    Operator,
+    App(Arc<App>),
+}
 
 /// Lets requests to delete through if the node has a password or keys.
 pub(super) fn guard(context: &GuardContext<'_>) -> bool {
@@ -87,20 +91,28 @@ async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let client = Client::from_request(req, &state.trusted_proxies);
     state.origins.refuse_cross_site(req, client)?;
-    let app = app_of_basic(req.headers(), &state.apps);
-    let room = match &app {
-        Some(app) => room_of_channel(req, app)?,
-        None if state.admin_password.is_set() => {
-            require_admin(req, state)?;
-            path::any_room(req)?
-        }
-        None => return Err(Problem::credentials_required()),
+    let (room, by) = match authenticate(req, state, client)? {
+        Deleter::App(app) => (room_of_channel(req, &app)?, app.key().clone()),
+        Deleter::Operator => (path::any_room(req)?, "the operator".into()),
     };
     let deletion = deletion?;
     let id = state.hub.delete(&room, deletion, None).await?;
-    let by = app.as_ref().map_or(OPERATOR, |app| app.key());
-    tracing::info!(%room, ?deletion, by, "deleted from a log");
+    tracing::info!(%room, ?deletion, %by, "deleted from a log");
     Ok(own_messages::changed(id))
+}
+
+/// Finds out who deletes. Wrong secrets of apps count like wrong passwords.
+///
+/// # Errors
+/// 401 if the credentials are nobody's, 429 if too many such came from the client.
+fn authenticate(req: &HttpRequest, state: &AppState, client: Client) -> Result<Deleter, Problem> {
+    let auth = BasicAuth::of(req.headers()).ok_or_else(Problem::credentials_required)?;
+    let operator = || state.admin_password.is_right(&auth.password).then_some(Deleter::Operator);
+    let look = || app_of_basic(req.headers(), &state.apps).map(Deleter::App).or_else(operator);
+    match state.admin_password.try_once(client.address, look) {
+        Ok(found) => found.ok_or_else(Problem::credentials_required),
+        Err(wait) => Err(Problem::too_many_tries(wait)),
+    }
 }
 
 /// Returns the room of the channel in the query, which the path has to name as well.

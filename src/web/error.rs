@@ -114,9 +114,9 @@ impl Problem {
     }
 
     /// 429: too many wrong passwords came from the client's address.
-    pub(super) fn too_many_tries(retry_after: u64) -> Self {
+    pub(super) fn too_many_tries(wait: Duration) -> Self {
         let detail = "Too many wrong passwords from your address. Wait a moment, then try again.";
-        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+        Self { retry_after: Some(wait.as_secs() + 1), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
     /// 503: the message store did not answer; whether it stored the message is unknown.

@@ -213,6 +213,25 @@ async fn app_deletes_in_its_own_channels_only(bus: Bus) {
     assert!(!node.log().contains("xyzzy"));
 }
 
+/// Secrets cannot be guessed here either: wrong ones count, whether there is a password or not.
+#[tokio::test]
+async fn ten_wrong_secrets_lock_an_address_as_wrong_passwords_do() {
+    for environment in [&[KEYS][..], &[KEYS, ADMIN]] {
+        let node = Node::start(environment).await;
+        let right = ("shop", "0123456789abcdef");
+        for number in 0..10 {
+            assert_eq!(delete_as(&node, "news?channel=news", right).await.status, 404, "{number}");
+            let wrong = [("shop", "wrong"), ("nobody", "0123456789abcdef")][number % 2];
+            delete_as(&node, "news?channel=news", wrong).await.problem(401);
+        }
+        for app in [("shop", "wrong"), right] {
+            let locked = delete_as(&node, "news?channel=news", app).await;
+            assert!(locked.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds <= 60), "{locked:?}");
+            locked.problem(429);
+        }
+    }
+}
+
 #[tokio::test]
 async fn deleting_takes_a_password_and_is_405_without_one() {
     let node = Node::start(&[]).await;
