@@ -43,6 +43,11 @@ impl App {
         &self.prefix
     }
 
+    /// Returns the prefix if the entry of this key named it.
+    pub fn own_prefix(&self) -> Option<&str> {
+        (self.prefix != Prefix::default_of(&self.key)).then(|| self.prefix.as_str())
+    }
+
     /// Returns true if the channels of this key are open rooms.
     pub fn is_open(&self) -> bool {
         !self.prefix.is_private()

@@ -31,6 +31,9 @@ pub struct Socket {
     pub key: Arc<str>,
     /// The channel, as the app wrote it.
     pub channel: String,
+    /// The prefix that the key had then, if that was not the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
     /// The name under which its reader is present, unescaped.
     pub presence_id: Option<String>,
     /// When it was made, in Unix milliseconds.
@@ -113,7 +116,13 @@ mod tests {
 
     #[test]
     fn a_socket_is_never_renewed_beyond_a_day() {
-        let age = |age: u64| Socket { key: "k".into(), channel: "c".into(), presence_id: None, made: unix_ms() - age };
+        let age = |age: u64| Socket {
+            key: "k".into(),
+            channel: "c".into(),
+            prefix: None,
+            presence_id: None,
+            made: unix_ms() - age,
+        };
         let day = SOCKET_MAX_AGE.as_millis() as u64;
         assert_eq!(age(0).ttl(), Some(SOCKET_TTL));
         assert!(age(day - 30_000).ttl().is_some_and(|ttl| ttl <= Duration::from_secs(30)));

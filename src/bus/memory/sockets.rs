@@ -101,7 +101,7 @@ mod tests {
     use crate::bus::sockets::SOCKET_TTL;
 
     fn socket(key: &str) -> Socket {
-        Socket { key: key.into(), channel: "news".into(), presence_id: None, made: unix_ms() }
+        Socket { key: key.into(), channel: "news".into(), prefix: None, presence_id: None, made: unix_ms() }
     }
 
     #[tokio::test]

@@ -51,8 +51,8 @@ async fn make_socket(mut call: Call, state: &AppState) -> Result<HttpResponse, R
     }
     let room = call::room(&call.app, &channel)?;
     state.hashed_rooms.remember(&call.app, &room).await?;
-    let (id, socket) =
-        (SocketId::random(), Socket { key: call.app.key().clone(), channel, presence_id, made: unix_ms() });
+    let (key, prefix) = (call.app.key().clone(), call.app.own_prefix().map(str::to_owned));
+    let (id, socket) = (SocketId::random(), Socket { key, channel, prefix, presence_id, made: unix_ms() });
     state.sockets.create(id, &socket).await?;
     call.usage.sockets.inc();
     let made = Made {
@@ -75,11 +75,14 @@ impl LivingSocket {
     /// Finds the socket with this id.
     ///
     /// # Errors
-    /// 503 if the store is unavailable, 404 if there is none, or if its app is no longer valid.
+    /// 503 if the store is unavailable, 404 if there is none, or if its app is no longer valid, or has another prefix now.
     pub async fn find(id: &str, state: &AppState) -> Result<Self, Refusal> {
         let id = SocketId::parse(id).ok_or_else(Refusal::socket_not_found)?;
         let socket = state.sockets.find(id).await?.ok_or_else(Refusal::socket_not_found)?;
         let app = state.apps.find(&socket.key).ok_or_else(Refusal::socket_not_found)?;
+        if socket.prefix.as_deref() != app.own_prefix() {
+            return Err(Refusal::socket_not_found());
+        }
         let room = app.room(&socket.channel).map_err(|_| Refusal::socket_not_found())?;
         Ok(Self { id, socket, app, room })
     }

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use reqwest::Method;
 use tempfile::TempDir;
 
-use crate::support::{Answer, Node, Stream, eventually};
+use crate::support::{Answer, Node, Redis, Stream, eventually};
 
 const SECRET: &str = "0123456789abcdef-secret";
 
@@ -135,6 +135,35 @@ async fn secrets_can_be_changed_and_keys_taken_away_without_a_restart() {
     // Sockets of a revoked app stay revoked, even if the key is given out again.
     reload(&format!("shop:{NEW}:\n"), "{}", NEW).await;
     assert!(node.logged("key=shop").await.contains(" WARN "));
+}
+
+/// What a socket is a pass to is another room then.
+#[tokio::test]
+async fn sockets_end_when_their_key_gets_another_prefix() {
+    let redis = Redis::start().await;
+    let file = KeyFile::new(&format!("shop:{SECRET}\n"));
+    let node = Node::on(&redis, &[("APP_KEYS_FILE", &file.path())]).await;
+    let path = async || {
+        let socket = call(&node, SECRET, "/socket").await.expect(200).json();
+        format!("/eventsource?socket={}", socket["socket"].as_str().expect("an id"))
+    };
+    let (read, idle) = (path().await, path().await);
+    let mut stream = Stream::open(&node, &read, &[]).await;
+    file.write(&format!("shop:{SECRET}:other~\n"));
+    node.signal(Signal::SIGHUP);
+    node.logged("SIGHUP: read").await;
+    for path in [&read, &idle] {
+        assert_eq!(node.get(path).await.expect(404).text(), "Socket Not Found");
+    }
+    let last = stream.read_to_end().await.pop().expect("a block");
+    assert_eq!((last.event.as_deref(), &last.json()["reason"]), (Some("backoff"), &"expired".into()));
+    assert_eq!(Stream::open(&node, &path().await, &[]).await.head.status, 200);
+    // Back to the default, which a socket does not name.
+    let named = path().await;
+    file.write(&format!("shop:{SECRET}\n"));
+    node.signal(Signal::SIGHUP);
+    let is_gone = async || (node.get(&named).await.status == 404).then_some(());
+    eventually("the end of the socket", is_gone).await;
 }
 
 /// There is nothing to read, and a process that has keys does not end because of a terminal that closes.
