@@ -89,6 +89,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, with_rooms_api: bool) {
         .service(resource("/dashboard/data", "GET, HEAD").route(get().to(dashboard::data)))
         .service(resource("/dashboard/events", "GET, HEAD").route(get().to(dashboard::events)))
         .service(resource("/dashboard/wire/{room}", "GET, HEAD").route(get().to(dashboard::wire)))
+        .service(web::scope("/dashboard").default_service(web::to(dashboard::below)))
         .service(resource("/assets/{version}/{file:.+}", "GET, HEAD").route(get().to(assets::file)))
         .service(
             deletable_resource("/history/{room}", "GET, HEAD")

@@ -13,7 +13,7 @@ use super::state::AppState;
 use super::subscribe::{self, StreamRequest};
 use super::{pages, query};
 use crate::bus::{Ring, unix_ms};
-use crate::chat::RoomName;
+use crate::chat::{RoomName, RoomNameError};
 use crate::hub::{PresenceRequest, Start, Worker};
 use crate::sse::{Syntax, Text};
 use crate::summary::{self, Report, ReportQuery};
@@ -89,6 +89,15 @@ pub(super) async fn wire(
     require_admin(&req, &state)?;
     let room = req.uri().path().rsplit('/').next().unwrap_or_default();
     subscribe::open(&req, watch(&req, RoomName::from_path(room)?)?, &state, &worker).await
+}
+
+/// Handles every other address below `/dashboard`, for which the password comes first as well.
+pub(super) async fn below(req: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    require_admin(&req, &state)?;
+    if req.path() == "/dashboard/" {
+        return Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/dashboard")).finish());
+    }
+    Err(RoomNameError::Malformed.into())
 }
 
 /// Returns a request for the stream of a room in which who reads it is not present.

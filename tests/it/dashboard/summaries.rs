@@ -164,6 +164,12 @@ async fn everything_below_the_dashboard_asks_for_the_password() {
         assert_eq!(with.send(with.request(Method::POST, path)).await.status, 405, "{path}");
     }
     assert!(get(&with, "/dashboard/data").await.header("cache-control").contains("no-store"));
+    for path in ["/dashboard/", "/dashboard/nothing", "/dashboard/wire/"] {
+        with.get(path).await.problem(401);
+        without.get(path).await.problem(404);
+    }
+    get(&with, "/dashboard/nothing").await.problem(404);
+    assert_eq!(get(&with, "/dashboard/").await.expect(308).header("location"), "/dashboard");
 }
 
 on_every_bus!(the_wire_shows_the_frames_of_a_room_as_they_are);
