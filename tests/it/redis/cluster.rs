@@ -5,10 +5,11 @@ mod moves;
 mod outages;
 mod subscriptions;
 
+use reqwest::Method;
 use serde_json::json;
 
 use super::{HEARTBEAT, post_until_accepted_in};
-use crate::support::{Certificates, Cluster, Node, Program, Redis, Stream};
+use crate::support::{Certificates, Cluster, Node, Program, Redis, Stream, eventually};
 
 /// Starts two nodes on a cluster.
 async fn start_two(cluster: &Cluster) -> [Node; 2] {
@@ -95,6 +96,21 @@ async fn a_node_starts_with_the_servers_of_its_url_that_live() {
     let mut reader = Stream::live(&node, &room).await;
     let id = post_until_accepted_in(&room, &node, "hi").await;
     assert_eq!(reader.next_message().await.id, id);
+}
+
+/// A node keeps a connection for announcements although it has no room.
+#[tokio::test]
+async fn a_lost_cluster_is_noticed_by_a_node_without_streams() {
+    let cluster = Cluster::start(3).await;
+    let node = Node::start(&[("REDIS_URL", &cluster.url()), ("APP_KEYS", "shop:0123456789abcdef")]).await;
+    let room = cluster.room_at(1, 0).await;
+    drop(Stream::live(&node, &room).await);
+    (0..3).for_each(|index| cluster.kill_master(index));
+    eventually("a lost store", async || {
+        node.get("/readyz").await.expect(200).text().contains("unreachable").then_some(())
+    })
+    .await;
+    assert_eq!(node.send(node.request(Method::HEAD, "/status")).await.status, 500);
 }
 
 #[tokio::test]

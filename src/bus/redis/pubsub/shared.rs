@@ -103,14 +103,16 @@ impl Shared {
         self.tell_completeness(Instant::now());
     }
 
-    /// Returns true, and notes that the server has no task any more, if there is nothing to hear from it.
+    /// Returns true, and notes that the server has no task any more, if there is nothing to hear from it. One task stays, so
+    /// that a cluster that is lost is noticed.
     pub fn retires(&self, server: &Connector) -> bool {
         let mut subscriptions = self.subscriptions.lock();
+        let others = subscriptions.servers().any(|(address, other)| address != server.address() && other.has_task);
         let Some(of_server) = subscriptions.server(server.address()) else {
             return true;
         };
-        let retires =
-            self.topology.is_cluster() && of_server.channels.is_empty() && self.was_reached.load(Ordering::Relaxed);
+        let may_retire = self.topology.is_cluster() && others && self.was_reached.load(Ordering::Relaxed);
+        let retires = may_retire && of_server.channels.is_empty();
         of_server.has_task = !retires;
         retires
     }
