@@ -11,7 +11,7 @@ const KEYS: &str =
     "shop:0123456789abcdef,blog:0123456789abcdef:blog~,wiki:0123456789abcdef:blog~,open:0123456789abcdef:";
 
 /// A room of `shop` whose name is a hash.
-const HASHED: &str = "private-eshq.86b092ca1fcebc113889d6f22f0d91d7";
+const HASHED: &str = "private-eshq.d81d8837c9a57354df48e9e36b738009";
 
 async fn purge(redis: &Redis, arguments: &[&str]) -> Exited {
     purge_at(&redis.url(), arguments).await
@@ -44,7 +44,7 @@ async fn fill(redis: &Redis) {
     };
     eventually("an entry of presence", is_present).await;
     for (name, value) in [
-        ("{private-eshq.86b092ca1fcebc113889d6f22f0d91d7}:prefix", "private-shop~"),
+        ("{private-eshq.d81d8837c9a57354df48e9e36b738009}:prefix", "private-shop~"),
         ("{private-eshq.0}:prefix", "private-shopping~"),
         ("socket:{a}", r#"{"key":"shop","channel":"news"}"#),
         ("socket:{b}", r#"{"key":"shop","channel":"user:17"}"#),
