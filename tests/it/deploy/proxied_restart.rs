@@ -14,7 +14,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use super::{CADDY_EXAMPLE, HAPROXY_EXAMPLE, NGINX_EXAMPLE};
 use crate::support::{Answer, DnsServer, Node, Redis, WebServer, eventually, free_port, halves, load_per_core};
 
-/// Readers of the room, and clients that post to it.
+/// Readers of the room, and clients that post to it, unless nobody does.
 const READERS: usize = 60;
 const WRITERS: usize = 4;
 
@@ -180,13 +180,13 @@ fn start_writer(client: Client, url: String, stop: watch::Receiver<bool>) -> Joi
     })
 }
 
-/// Restarts all nodes while clients read and write through the proxy, and checks that no post fails, that no reader loses
+/// Restarts all nodes while clients read through the proxy, and so many write, and checks that no post fails, that no reader loses
 /// a message, and how long readers are away.
 #[expect(
     clippy::print_stdout,
     reason = "the figures are of interest also if they are within the bounds"
 )]
-async fn assert_hardly_notices_a_restart(proxy: &WebServer, mut cluster: Cluster) {
+async fn assert_hardly_notices_a_restart(proxy: &WebServer, mut cluster: Cluster, writers: usize) {
     let client = || Client::builder().no_proxy().build().expect("a client");
     let report = Arc::new(Mutex::new(Report { last: vec![0; READERS], ..Report::default() }));
     let readers_client = client();
@@ -213,7 +213,7 @@ async fn assert_hardly_notices_a_restart(proxy: &WebServer, mut cluster: Cluster
     };
     until("a live status at every reader", &|report| report.live == READERS).await;
     let (stop, stopped) = watch::channel(false);
-    let writers: Vec<_> = (0..WRITERS).map(|_| start_writer(client(), proxy.url("/lobby"), stopped.clone())).collect();
+    let writers: Vec<_> = (0..writers).map(|_| start_writer(client(), proxy.url("/lobby"), stopped.clone())).collect();
     cluster.restart_all().await;
     until("a live status at every reader", &|report| report.live == READERS).await;
     stop.send_replace(true);
@@ -251,30 +251,56 @@ fn with_third_node(example: &str, addresses: &[String]) -> String {
     text.replace("127.0.0.1:8081", &addresses[0]).replace("127.0.0.1:8082", &addresses[1])
 }
 
+async fn start_nginx(cluster: &Cluster) -> WebServer {
+    let example = with_third_node(NGINX_EXAMPLE, &cluster.addresses);
+    WebServer::start_nginx(|port| example.replace("listen 80;", &format!("listen 127.0.0.1:{port};"))).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_behind_nginx_hardly_notice_a_rolling_restart() {
     let cluster = Cluster::on_localhost().await;
-    let example = with_third_node(NGINX_EXAMPLE, &cluster.addresses);
-    let nginx =
-        WebServer::start_nginx(|port| example.replace("listen 80;", &format!("listen 127.0.0.1:{port};"))).await;
-    assert_hardly_notices_a_restart(&nginx, cluster).await;
+    assert_hardly_notices_a_restart(&start_nginx(&cluster).await, cluster, WRITERS).await;
+}
+
+/// No answer but those of streams tells nginx that a node is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_a_quiet_room_behind_nginx_do_not_either() {
+    let cluster = Cluster::on_localhost().await;
+    assert_hardly_notices_a_restart(&start_nginx(&cluster).await, cluster, 0).await;
+}
+
+async fn start_haproxy(cluster: &Cluster) -> WebServer {
+    let example = with_third_node(HAPROXY_EXAMPLE, &cluster.addresses);
+    WebServer::start_haproxy(|port| example.replace("bind :80\n", &format!("bind 127.0.0.1:{port}\n"))).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_behind_haproxy_hardly_notice_a_rolling_restart() {
     let cluster = Cluster::on_localhost().await;
-    let example = with_third_node(HAPROXY_EXAMPLE, &cluster.addresses);
-    let haproxy = WebServer::start_haproxy(|port| example.replace("bind :80\n", &format!("bind 127.0.0.1:{port}\n")));
-    assert_hardly_notices_a_restart(&haproxy.await, cluster).await;
+    assert_hardly_notices_a_restart(&start_haproxy(&cluster).await, cluster, WRITERS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_a_quiet_room_behind_haproxy_do_not_either() {
+    let cluster = Cluster::on_localhost().await;
+    assert_hardly_notices_a_restart(&start_haproxy(&cluster).await, cluster, 0).await;
+}
+
+async fn start_caddy(cluster: &Cluster) -> WebServer {
+    let nodes = cluster.addresses.join(" ");
+    WebServer::start_caddy(CADDY_EXAMPLE, |port| vec![("SITE", format!(":{port}")), ("NODES", nodes.clone())]).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_behind_caddy_hardly_notice_a_rolling_restart() {
     let cluster = Cluster::on_localhost().await;
-    let caddy = WebServer::start_caddy(CADDY_EXAMPLE, |port| {
-        vec![("SITE", format!(":{port}")), ("NODES", cluster.addresses.join(" "))]
-    });
-    assert_hardly_notices_a_restart(&caddy.await, cluster).await;
+    assert_hardly_notices_a_restart(&start_caddy(&cluster).await, cluster, WRITERS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_a_quiet_room_behind_caddy_do_not_either() {
+    let cluster = Cluster::on_localhost().await;
+    assert_hardly_notices_a_restart(&start_caddy(&cluster).await, cluster, 0).await;
 }
 
 /// The Caddyfile of docker-compose.yml, which finds the nodes by the name `chat`.
@@ -287,5 +313,5 @@ async fn readers_in_compose_hardly_notice_a_rolling_restart() {
     let compose = include_str!("../../../Caddyfile")
         .replace("dynamic a chat 8080 {", &format!("dynamic a chat {port} {{\n\t\t\tresolvers udp/{}", dns.address()));
     let caddy = WebServer::start_caddy(&compose, |port| vec![("SITE", format!(":{port}"))]).await;
-    assert_hardly_notices_a_restart(&caddy, cluster).await;
+    assert_hardly_notices_a_restart(&caddy, cluster, WRITERS).await;
 }
