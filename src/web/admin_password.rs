@@ -45,7 +45,7 @@ impl AdminPassword {
         self.password.is_some_and(|right| right.is_same(PasswordHash::of(password)))
     }
 
-    /// Looks at credentials from an address, the password or those of an app, and counts a try if they are nobody's.
+    /// Looks at credentials from an address, the password or those of an app, and counts a try if they are wrong.
     ///
     /// # Errors
     /// Returns how long to wait if too many wrong ones came from the address. They are not looked at then.

@@ -104,7 +104,7 @@ async fn delete(
 /// Finds out who deletes. Wrong secrets of apps count like wrong passwords.
 ///
 /// # Errors
-/// 401 if the credentials are nobody's, 429 if too many such came from the client.
+/// 401 if the credentials are missing or wrong, 429 if too many wrong ones came from the client.
 fn authenticate(req: &HttpRequest, state: &AppState, client: Client) -> Result<Deleter, Problem> {
     let auth = BasicAuth::of(req.headers()).ok_or_else(Problem::credentials_required)?;
     let operator = || state.admin_password.is_right(&auth.password).then_some(Deleter::Operator);

@@ -14,7 +14,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use super::{CADDY_EXAMPLE, HAPROXY_EXAMPLE, NGINX_EXAMPLE};
 use crate::support::{Answer, DnsServer, Node, Redis, WebServer, eventually, free_port, halves, load_per_core};
 
-/// Readers of the room, and clients that post to it, unless nobody does.
+/// Readers of the room, and clients that post to it where it is not quiet.
 const READERS: usize = 60;
 const WRITERS: usize = 4;
 

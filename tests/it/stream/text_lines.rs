@@ -160,7 +160,7 @@ async fn line_without_a_sender_has_the_name_of_the_event() {
     assert_eq!(again.next_text().await, format!("{} [note] a<b", clock("9000000000000-2", 0)));
 }
 
-/// Whatever an event or a foreign publish says of itself, nobody takes it for a message.
+/// An event or a foreign publish that looks like a message is not shown as one.
 #[tokio::test]
 async fn only_a_message_has_a_sender_and_every_line_break_ends_a_line() {
     const LIKE_A_MESSAGE: &str = r#"{"sender":"mason","message":"hi"}"#;
