@@ -162,8 +162,9 @@ async fn sockets_end_when_their_key_gets_another_prefix() {
     let named = path().await;
     file.write(&format!("shop:{SECRET}\n"));
     node.signal(Signal::SIGHUP);
-    let is_gone = async || (node.get(&named).await.status == 404).then_some(());
-    eventually("the end of the socket", is_gone).await;
+    let was_read = async || (node.log().matches("SIGHUP: read").count() == 2).then_some(());
+    eventually("another list of keys", was_read).await;
+    assert_eq!(node.get(&named).await.expect(404).text(), "Socket Not Found");
 }
 
 /// There is nothing to read, and a process that has keys does not end because of a terminal that closes.
