@@ -138,14 +138,11 @@ impl Tasks {
 
     /// Starts a task for each server that needs one and has none.
     fn fill(&mut self, shared: &Arc<Shared>) {
-        let is_reached = shared.was_reached.load(Ordering::Relaxed);
         let mut vacant = Vec::new();
         let mut subscriptions = shared.subscriptions.lock();
-        // One is needed at least, so that a cluster that is lost is noticed.
         let mut has_any = subscriptions.servers().any(|(_, server)| server.has_task || !server.channels.is_empty());
         for (address, server) in subscriptions.servers() {
-            let is_needed = !shared.topology.is_cluster() || !is_reached || !server.channels.is_empty() || !has_any;
-            if is_needed && !server.has_task {
+            if !server.has_task && shared.needs_task(server, has_any) {
                 (server.has_task, has_any) = (true, true);
                 vacant.push((address.clone(), server.changed.clone()));
             }

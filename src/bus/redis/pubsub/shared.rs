@@ -9,7 +9,7 @@ use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
 use super::echo::Echo;
-use super::subscriptions::{Subscriptions, Turns};
+use super::subscriptions::{Server, Subscriptions, Turns};
 use crate::bus::log::Listener;
 use crate::bus::redis::announcement::{self, Announcement};
 use crate::bus::redis::connection::ThreadConnections;
@@ -103,16 +103,21 @@ impl Shared {
         self.tell_completeness(Instant::now());
     }
 
-    /// Returns true, and notes that the server has no task any more, if there is nothing to hear from it. One task stays, so
+    /// Returns true if a server needs a task: if it may have something to announce, or if no other server has a task, so
     /// that a cluster that is lost is noticed.
+    pub fn needs_task(&self, server: &Server, is_other_served: bool) -> bool {
+        let may_be_quiet = self.topology.is_cluster() && self.was_reached.load(Ordering::Relaxed) && is_other_served;
+        !may_be_quiet || !server.channels.is_empty()
+    }
+
+    /// Returns true, and notes that the server has no task any more, if it needs none.
     pub fn retires(&self, server: &Connector) -> bool {
         let mut subscriptions = self.subscriptions.lock();
         let others = subscriptions.servers().any(|(address, other)| address != server.address() && other.has_task);
         let Some(of_server) = subscriptions.server(server.address()) else {
             return true;
         };
-        let may_retire = self.topology.is_cluster() && others && self.was_reached.load(Ordering::Relaxed);
-        let retires = may_retire && of_server.channels.is_empty();
+        let retires = !self.needs_task(of_server, others);
         of_server.has_task = !retires;
         retires
     }
