@@ -17,11 +17,24 @@ pub(super) fn require_admin(req: &HttpRequest, state: &AppState) -> Result<(), P
     if !state.admin_password.is_set() {
         return Err(RoomNameError::Reserved.into());
     }
+    let look = |auth: &BasicAuth| state.admin_password.is_right(&auth.password).then_some(());
+    authenticate(req, state, Problem::password_required, look)
+}
+
+/// Looks at the credentials of a request (HTTP Basic), and returns whose they are.
+///
+/// # Errors
+/// The refusal if they are missing or wrong, 429 if too many wrong ones came from the client.
+pub(super) fn authenticate<T>(
+    req: &HttpRequest,
+    state: &AppState,
+    refusal: fn() -> Problem,
+    look: impl FnOnce(&BasicAuth) -> Option<T>,
+) -> Result<T, Problem> {
+    let auth = BasicAuth::of(req.headers()).ok_or_else(refusal)?;
     let client = Client::from_request(req, &state.trusted_proxies);
-    let password = BasicAuth::of(req.headers()).ok_or_else(Problem::password_required)?.password;
-    let is_right = || state.admin_password.is_right(&password).then_some(());
-    match state.admin_password.try_once(client.address, is_right) {
-        Ok(found) => found.ok_or_else(Problem::password_required),
+    match state.admin_password.try_once(client.address, || look(&auth)) {
+        Ok(found) => found.ok_or_else(refusal),
         Err(wait) => Err(Problem::too_many_tries(wait)),
     }
 }

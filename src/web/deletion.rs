@@ -9,6 +9,7 @@ use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::admin::authenticate;
 use super::basic_auth::{BasicAuth, is_basic};
 use super::client::Client;
 use super::documented::{
@@ -91,7 +92,8 @@ async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let client = Client::from_request(req, &state.trusted_proxies);
     state.origins.refuse_cross_site(req, client)?;
-    let (room, by) = match authenticate(req, state, client)? {
+    let deleter = authenticate(req, state, Problem::credentials_required, |auth| deleter_of(auth, state))?;
+    let (room, by) = match deleter {
         Deleter::App(app) => (room_of_channel(req, &app)?, app.key().clone()),
         Deleter::Operator => (path::any_room(req)?, "the operator".into()),
     };
@@ -101,18 +103,10 @@ async fn delete(
     Ok(own_messages::changed(id))
 }
 
-/// Finds out who deletes. Wrong secrets of apps count like wrong passwords.
-///
-/// # Errors
-/// 401 if the credentials are missing or wrong, 429 if too many wrong ones came from the client.
-fn authenticate(req: &HttpRequest, state: &AppState, client: Client) -> Result<Deleter, Problem> {
-    let auth = BasicAuth::of(req.headers()).ok_or_else(Problem::credentials_required)?;
+/// Returns whose credentials these are. Wrong secrets of apps count like wrong passwords.
+fn deleter_of(auth: &BasicAuth, state: &AppState) -> Option<Deleter> {
     let operator = || state.admin_password.is_right(&auth.password).then_some(Deleter::Operator);
-    let look = || app_of_basic(req.headers(), &state.apps).map(Deleter::App).or_else(operator);
-    match state.admin_password.try_once(client.address, look) {
-        Ok(found) => found.ok_or_else(Problem::credentials_required),
-        Err(wait) => Err(Problem::too_many_tries(wait)),
-    }
+    app_of_basic(auth, &state.apps).map(Deleter::App).or_else(operator)
 }
 
 /// Returns the room of the channel in the query, which the path has to name as well.

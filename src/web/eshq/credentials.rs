@@ -39,7 +39,7 @@ impl Credentials {
     pub fn of(fields: &CallFields, headers: &HeaderMap) -> Result<Self, Refusal> {
         let signature = ["key", "timestamp", "token"].map(|name| fields.get(name));
         if signature.iter().all(Option::is_none) {
-            return basic(headers).ok_or_else(missing);
+            return BasicAuth::of(headers).as_ref().and_then(basic).ok_or_else(missing);
         }
         match signature.map(|field| field.filter(|value| !value.is_empty()).map(str::to_owned)) {
             [Some(key), Some(timestamp), Some(token)] => Ok(Self::Signature { key, timestamp, token }),
@@ -76,15 +76,14 @@ impl Credentials {
 }
 
 /// Returns the app whose key and secret a request has as HTTP Basic, if both are right.
-pub fn app_of_basic(headers: &HeaderMap, apps: &Apps) -> Option<Arc<App>> {
-    let credentials = basic(headers)?;
+pub fn app_of_basic(auth: &BasicAuth, apps: &Apps) -> Option<Arc<App>> {
+    let credentials = basic(auth)?;
     credentials.app(apps).ok().filter(|app| credentials.verify(app).is_ok())
 }
 
 /// Returns the credentials of HTTP Basic.
-fn basic(headers: &HeaderMap) -> Option<Credentials> {
-    let BasicAuth { user, password } = BasicAuth::of(headers)?;
-    let (key, secret) = (String::from_utf8(user).ok()?, String::from_utf8(password).ok()?);
+fn basic(BasicAuth { user, password }: &BasicAuth) -> Option<Credentials> {
+    let (key, secret) = (String::from_utf8(user.clone()).ok()?, String::from_utf8(password.clone()).ok()?);
     (!key.is_empty()).then_some(Credentials::Secret { key, secret })
 }
 
