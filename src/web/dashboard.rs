@@ -95,7 +95,7 @@ pub(super) async fn wire(
 pub(super) async fn below(req: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     require_admin(&req, &state)?;
     if req.path() == "/dashboard/" {
-        return Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/dashboard")).finish());
+        return Ok(pages::redirect(&req, "/dashboard".to_owned()));
     }
     Err(RoomNameError::Malformed.into())
 }

@@ -71,8 +71,13 @@ pub(super) async fn front(state: web::Data<AppState>) -> HttpResponse {
     responses((status = 308, description = "To the address without it"), RoomProblems),
 )]
 pub(super) async fn redirect_without_slash(req: HttpRequest, room: RoomName) -> HttpResponse {
+    redirect(&req, room.path())
+}
+
+/// Redirects to another path, with the same query.
+pub(super) fn redirect(req: &HttpRequest, path: String) -> HttpResponse {
     let query = req.uri().query().map_or(String::new(), |query| format!("?{query}"));
-    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, room.path() + &query)).finish()
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, path + &query)).finish()
 }
 
 /// Renders the page of the dashboard.

@@ -170,6 +170,7 @@ async fn everything_below_the_dashboard_asks_for_the_password() {
     }
     get(&with, "/dashboard/nothing").await.problem(404);
     assert_eq!(get(&with, "/dashboard/").await.expect(308).header("location"), "/dashboard");
+    assert_eq!(get(&with, "/dashboard/?range=1h").await.expect(308).header("location"), "/dashboard?range=1h");
 }
 
 on_every_bus!(the_wire_shows_the_frames_of_a_room_as_they_are);

@@ -180,8 +180,8 @@ fn start_writer(client: Client, url: String, stop: watch::Receiver<bool>) -> Joi
     })
 }
 
-/// Restarts all nodes while clients read through the proxy, and so many write, and checks that no post fails, that no reader loses
-/// a message, and how long readers are away.
+/// Restarts all nodes while clients read through the proxy, and so many write, and checks that no post fails, that no
+/// reader loses a message, and how long readers are away.
 #[expect(
     clippy::print_stdout,
     reason = "the figures are of interest also if they are within the bounds"
